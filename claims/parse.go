@@ -1,0 +1,340 @@
+package claims
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// MaxDepth is how deep objects and arrays may be nested, the outermost object
+// counted. It bounds the parser's own recursion.
+const MaxDepth = 32
+
+// ErrSyntax is the only error of ParseObject. It says nothing of the text,
+// which comes from a stranger.
+var ErrSyntax = errors.New("not a strict JSON object")
+
+// ParseObject reads one JSON object (RFC 8259), stricter than encoding/json,
+// whose leniency lets two readers of one token see different claims: UTF-8
+// only, no duplicate member names at any level (RFC 7515 section 4, RFC 7519
+// section 4), no unpaired surrogates, nothing behind the object, at most
+// MaxDepth levels. The bytes must not be changed afterwards: the result shares
+// their memory.
+func ParseObject(data []byte) (Value, error) {
+	// The buffer keeps the usual token's members off the heap until their
+	// number is known.
+	var buffer [24]member
+	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: buffer[:0]}
+	p.space()
+	if p.peek() != '{' {
+		return Value{}, ErrSyntax
+	}
+	v, ok := p.value(1)
+	if !ok {
+		return Value{}, ErrSyntax
+	}
+	p.space()
+	if p.at != len(p.text) {
+		return Value{}, ErrSyntax
+	}
+	return v, nil
+}
+
+// parser is a recursive descent over text. Finished members wait on stack
+// until their object or array is whole, then move to a slice of the right size.
+type parser struct {
+	text  string
+	at    int
+	stack []member
+}
+
+// peek returns the next byte, or 0 at the end (a NUL is nowhere valid either).
+func (p *parser) peek() byte {
+	if p.at < len(p.text) {
+		return p.text[p.at]
+	}
+	return 0
+}
+
+func (p *parser) space() {
+	for p.at < len(p.text) {
+		switch p.text[p.at] {
+		case ' ', '\t', '\n', '\r':
+			p.at++
+		default:
+			return
+		}
+	}
+}
+
+func (p *parser) value(depth int) (Value, bool) {
+	switch c := p.peek(); c {
+	case '{':
+		return p.object(depth)
+	case '[':
+		return p.array(depth)
+	case '"':
+		s, ok := p.str()
+		return Value{kind: String, text: s}, ok
+	case 't':
+		return Value{kind: Bool, truth: true}, p.literal("true")
+	case 'f':
+		return Value{kind: Bool}, p.literal("false")
+	case 'n':
+		return Value{}, p.literal("null")
+	default:
+		return p.number()
+	}
+}
+
+func (p *parser) literal(word string) bool {
+	if !strings.HasPrefix(p.text[p.at:], word) {
+		return false
+	}
+	p.at += len(word)
+	return true
+}
+
+func (p *parser) object(depth int) (Value, bool) {
+	if depth > MaxDepth {
+		return Value{}, false
+	}
+	p.at++ // {
+	mark := len(p.stack)
+	p.space()
+	if p.peek() == '}' {
+		p.at++
+		return Value{kind: Object}, true
+	}
+	for {
+		p.space()
+		if p.peek() != '"' {
+			return Value{}, false
+		}
+		name, ok := p.str()
+		if !ok {
+			return Value{}, false
+		}
+		p.space()
+		if p.peek() != ':' {
+			return Value{}, false
+		}
+		p.at++
+		p.space()
+		v, ok := p.value(depth + 1)
+		if !ok {
+			return Value{}, false
+		}
+		p.stack = append(p.stack, member{name, v})
+		p.space()
+		switch p.peek() {
+		case ',':
+			p.at++
+		case '}':
+			p.at++
+			parts := slices.Clone(p.stack[mark:])
+			p.stack = p.stack[:mark]
+			return Value{kind: Object, parts: parts}, !duplicates(parts)
+		default:
+			return Value{}, false
+		}
+	}
+}
+
+func (p *parser) array(depth int) (Value, bool) {
+	if depth > MaxDepth {
+		return Value{}, false
+	}
+	p.at++ // [
+	mark := len(p.stack)
+	p.space()
+	if p.peek() == ']' {
+		p.at++
+		return Value{kind: Array}, true
+	}
+	for {
+		p.space()
+		v, ok := p.value(depth + 1)
+		if !ok {
+			return Value{}, false
+		}
+		p.stack = append(p.stack, member{value: v})
+		p.space()
+		switch p.peek() {
+		case ',':
+			p.at++
+		case ']':
+			p.at++
+			parts := slices.Clone(p.stack[mark:])
+			p.stack = p.stack[:mark]
+			return Value{kind: Array, parts: parts}, true
+		default:
+			return Value{}, false
+		}
+	}
+}
+
+// duplicates tells whether two members share a name. Comparing each with each
+// is the fastest for the few members of a token; past that a map keeps a
+// hostile object from costing the square of its size.
+func duplicates(members []member) bool {
+	if len(members) <= 16 {
+		for i := 1; i < len(members); i++ {
+			for j := range i {
+				if members[i].name == members[j].name {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	seen := make(map[string]struct{}, len(members))
+	for i := range members {
+		if _, ok := seen[members[i].name]; ok {
+			return true
+		}
+		seen[members[i].name] = struct{}{}
+	}
+	return false
+}
+
+// number reads -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?.
+func (p *parser) number() (Value, bool) {
+	start := p.at
+	if p.peek() == '-' {
+		p.at++
+	}
+	if p.peek() == '0' {
+		p.at++
+	} else if !p.digits() {
+		return Value{}, false
+	}
+	if p.peek() == '.' {
+		p.at++
+		if !p.digits() {
+			return Value{}, false
+		}
+	}
+	if c := p.peek(); c == 'e' || c == 'E' {
+		p.at++
+		if c := p.peek(); c == '+' || c == '-' {
+			p.at++
+		}
+		if !p.digits() {
+			return Value{}, false
+		}
+	}
+	return Value{kind: Number, text: p.text[start:p.at]}, true
+}
+
+func (p *parser) digits() bool {
+	start := p.at
+	for c := p.peek(); c >= '0' && c <= '9'; c = p.peek() {
+		p.at++
+	}
+	return p.at > start
+}
+
+// str reads a string. One without escapes, the usual one, is a part of the
+// text and costs no memory.
+func (p *parser) str() (string, bool) {
+	p.at++ // "
+	start := p.at
+	ascii := true
+	for p.at < len(p.text) {
+		switch c := p.text[p.at]; {
+		case c == '"':
+			s := p.text[start:p.at]
+			p.at++
+			return s, ascii || utf8.ValidString(s)
+		case c == '\\':
+			return p.escaped(start)
+		case c < 0x20:
+			return "", false
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+		p.at++
+	}
+	return "", false
+}
+
+// escaped reads the rest of a string from its first backslash on.
+func (p *parser) escaped(start int) (string, bool) {
+	out := append(make([]byte, 0, p.at-start+32), p.text[start:p.at]...)
+	for p.at < len(p.text) {
+		c := p.text[p.at]
+		p.at++
+		switch {
+		case c == '"':
+			return string(out), utf8.Valid(out)
+		case c < 0x20:
+			return "", false
+		case c != '\\':
+			out = append(out, c)
+			continue
+		}
+		c = p.peek()
+		p.at++
+		switch c {
+		case '"', '\\', '/':
+			out = append(out, c)
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r, ok := p.unicode()
+			if !ok {
+				return "", false
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			return "", false
+		}
+	}
+	return "", false
+}
+
+// unicode reads what stands behind \u, both halves of a surrogate pair. Half a
+// pair is no character and is refused: readers disagree on what it becomes.
+func (p *parser) unicode() (rune, bool) {
+	r, ok := p.hex4()
+	if !ok || !utf16.IsSurrogate(r) {
+		return r, ok
+	}
+	if !p.literal(`\u`) {
+		return 0, false
+	}
+	low, ok := p.hex4()
+	if !ok {
+		return 0, false
+	}
+	r = utf16.DecodeRune(r, low)
+	return r, r != utf8.RuneError
+}
+
+func (p *parser) hex4() (rune, bool) {
+	if p.at+4 > len(p.text) {
+		return 0, false
+	}
+	digits := p.text[p.at : p.at+4]
+	n, err := strconv.ParseUint(digits, 16, 32)
+	// ParseUint also takes "_" with base 0 and signs never: four hex digits
+	// are all that is left.
+	if err != nil {
+		return 0, false
+	}
+	p.at += 4
+	return rune(n), true
+}

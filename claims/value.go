@@ -1,0 +1,70 @@
+// Package claims reads JSON as a token's header and claims must be read: the
+// strict way, once, keeping each number digit for digit, and finds and renders
+// single values of it.
+//
+// It is a leaf: nothing of this project is imported here.
+package claims
+
+// Kind is the JSON type of a Value (RFC 8259 section 3).
+type Kind uint8
+
+// The kinds of value. The zero Value is null.
+const (
+	Null Kind = iota
+	Bool
+	Number
+	String
+	Array
+	Object
+)
+
+// Value is a JSON value. It is immutable, and parts of it share memory with
+// the text that it was parsed from.
+type Value struct {
+	kind  Kind
+	truth bool
+	text  string   // the text of a String, the digits of a Number
+	parts []member // of an Array (without names) or Object
+}
+
+type member struct {
+	name  string
+	value Value
+}
+
+// Kind returns the value's JSON type.
+func (v Value) Kind() Kind { return v.kind }
+
+// Text returns the text of a String, unescaped; false for every other kind.
+func (v Value) Text() (string, bool) { return v.text, v.kind == String }
+
+// Digits returns a Number as it was written; false for every other kind.
+func (v Value) Digits() (string, bool) { return v.text, v.kind == Number }
+
+// True returns the truth of a Bool; ok is false for every other kind.
+func (v Value) True() (truth, ok bool) { return v.truth, v.kind == Bool }
+
+// Len is the number of elements of an Array or of members of an Object, else 0.
+func (v Value) Len() int { return len(v.parts) }
+
+// At returns the element of an Array, or the value of the member of an
+// Object, at index i, which must be below Len.
+func (v Value) At(i int) Value { return v.parts[i].value }
+
+// NameAt returns the name of the member of an Object at index i, which must
+// be below Len.
+func (v Value) NameAt(i int) string { return v.parts[i].name }
+
+// Member returns the member of an Object. Names are compared byte for byte:
+// "EXP" is not "exp". There is at most one, as the parser refuses duplicates.
+func (v Value) Member(name string) (Value, bool) {
+	if v.kind != Object {
+		return Value{}, false
+	}
+	for i := range v.parts {
+		if v.parts[i].name == name {
+			return v.parts[i].value, true
+		}
+	}
+	return Value{}, false
+}

@@ -1,0 +1,66 @@
+package key
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// ParsePEM reads the public keys of PEM text: PKIX ("PUBLIC KEY"), PKCS #1
+// ("RSA PUBLIC KEY") or X.509 certificates ("CERTIFICATE"), one or more. A
+// certificate is a wrapping for its key: its dates, names and chain are not
+// looked at, for whoever writes it in a config vouches for the key. A private
+// key is refused, so that it does not stay in a place that needs no secret.
+func ParsePEM(text []byte) ([]*Public, error) {
+	var keys []*Public
+	rest := text
+	for {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		material, err := parseBlock(block)
+		if err != nil {
+			return nil, err
+		}
+		k, err := NewPublic(material, Options{})
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New(`there is no PEM block in it; a public key starts with "-----BEGIN PUBLIC KEY-----"`)
+	}
+	return keys, nil
+}
+
+func parseBlock(block *pem.Block) (crypto.PublicKey, error) {
+	switch block.Type {
+	case "PUBLIC KEY":
+		k, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("the PEM block PUBLIC KEY does not hold a PKIX public key: %w", err)
+		}
+		return k, nil
+	case "RSA PUBLIC KEY":
+		k, err := x509.ParsePKCS1PublicKey(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("the PEM block RSA PUBLIC KEY does not hold a PKCS #1 public key: %w", err)
+		}
+		return k, nil
+	case "CERTIFICATE":
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("the PEM block CERTIFICATE does not hold an X.509 certificate: %w", err)
+		}
+		return c.PublicKey, nil
+	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY":
+		return nil, fmt.Errorf("it holds a private key (%s); only the public key belongs here: openssl pkey -in private.pem -pubout -out public.pem", block.Type)
+	default:
+		return nil, fmt.Errorf("the PEM block %s is not a public key; PUBLIC KEY, RSA PUBLIC KEY and CERTIFICATE are", quote(block.Type))
+	}
+}
