@@ -1,0 +1,219 @@
+package caddyjwt
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// unmarshalIssuer reads:
+//
+//	issuer <iss | *> {
+//	    discovery [<url>]
+//	    jwks_url <url>
+//	    jwks_file <path>
+//	    public_key <path | PEM>
+//	    secret [base64] <{env.X} | {file.X}>
+//	    algorithms <alg>...
+//	    audience <aud>...
+//	    audience_claim <path>...
+//	    scope_claim <path>...
+//	    typ <typ>...
+//	    leeway <duration>
+//	    max_lifetime <duration>
+//	    allow_no_expiry
+//	    allow_bound_tokens
+//	    user_claim <path>...
+//	    user_prefix <text>
+//	    ca <path>
+//	    bearer_token_file <path>
+//	    insecure_http
+//	}
+//
+// public_key and secret may be repeated.
+func (h *Handler) unmarshalIssuer(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Err("issuer needs the exact iss of its tokens and nothing else; write issuer https://auth.example.com/, and its audience inside the block")
+	}
+	i := &Issuer{Iss: args[0]}
+	h.Issuer = append(h.Issuer, i)
+	seen := once{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := i.unmarshalOption(d, seen); err != nil {
+			return err
+		}
+	}
+	if _, err := i.policy(unresolved); err != nil {
+		return d.Errf("%v", i.named(err))
+	}
+	return nil
+}
+
+// issuerOptions are the options that only an issuer has, so that one in the
+// wrong place gets a helpful error.
+var issuerOptions = map[string]bool{
+	"discovery": true, "jwks_url": true, "jwks_file": true, "public_key": true, "secret": true,
+	"algorithms": true, "audience_claim": true, "scope_claim": true, "typ": true, "leeway": true,
+	"max_lifetime": true, "allow_no_expiry": true, "allow_bound_tokens": true, "user_claim": true,
+	"user_prefix": true, "ca": true, "bearer_token_file": true, "insecure_http": true,
+}
+
+func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+	switch option := d.Val(); option {
+	case "discovery":
+		if err := seen.check(d); err != nil {
+			return err
+		}
+		// Alone it says what is the default, and leaves no trace.
+		if d.NextArg() {
+			i.Discovery = d.Val()
+		}
+		return end(d, "discovery https://auth.example.com/.well-known/openid-configuration")
+	case "jwks_url":
+		return seen.text(d, &i.JWKSURL, "jwks_url https://auth.example.com/jwks.json")
+	case "jwks_file":
+		return seen.text(d, &i.JWKSFile, "jwks_file jwks.json")
+	case "public_key":
+		var k string
+		if err := text(d, &k, "public_key public.pem"); err != nil {
+			return err
+		}
+		i.PublicKey = append(i.PublicKey, k)
+		return nil
+	case "secret":
+		return i.unmarshalSecret(d)
+	case "algorithms":
+		return seen.list(d, &i.Algorithms, "algorithms RS256")
+	case "audience":
+		return seen.list(d, &i.Audience, "audience https://api.example.com")
+	case "audience_claim":
+		return seen.list(d, &i.AudienceClaim, "audience_claim aud client_id")
+	case "scope_claim":
+		return seen.list(d, &i.ScopeClaim, "scope_claim scope")
+	case "typ":
+		return seen.list(d, &i.Typ, "typ at+jwt")
+	case "leeway":
+		i.Leeway = new(caddy.Duration)
+		return seen.duration(d, i.Leeway, "leeway 30s")
+	case "max_lifetime":
+		return seen.duration(d, &i.MaxLifetime, "max_lifetime 1h")
+	case "allow_no_expiry":
+		return seen.flag(d, &i.AllowNoExpiry)
+	case "allow_bound_tokens":
+		return seen.flag(d, &i.AllowBoundTokens)
+	case "user_claim":
+		return seen.list(d, &i.UserClaim, "user_claim sub")
+	case "user_prefix":
+		return seen.text(d, &i.UserPrefix, "user_prefix corp:")
+	case "ca":
+		return seen.text(d, &i.CA, "ca /etc/ssl/corp-root.pem")
+	case "bearer_token_file":
+		return seen.text(d, &i.BearerTokenFile, "bearer_token_file /var/run/secrets/kubernetes.io/serviceaccount/token")
+	case "insecure_http":
+		return seen.flag(d, &i.InsecureHTTP)
+	default:
+		return d.Errf("an issuer has no option %q; see the options of issuer in the reference", option)
+	}
+}
+
+func (i *Issuer) unmarshalSecret(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	s := &Secret{}
+	if len(args) == 2 && args[0] == "base64" {
+		s.Base64, args = true, args[1:]
+	}
+	// What stands there may be the secret: it is not shown.
+	if len(args) != 1 {
+		return d.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}")
+	}
+	if err := noBlock(d); err != nil {
+		return err
+	}
+	s.Value = args[0]
+	if !isSecretPlaceholder(s.Value) {
+		return d.Errf("secret: %v", errPlainSecret)
+	}
+	i.Secret = append(i.Secret, s)
+	return nil
+}
+
+// once reads options of which each may be said one time.
+type once map[string]bool
+
+func (o once) check(d *caddyfile.Dispenser) error {
+	if o[d.Val()] {
+		return d.Errf("%s is there twice; put it into one line", d.Val())
+	}
+	o[d.Val()] = true
+	return nil
+}
+
+func (o once) text(d *caddyfile.Dispenser, into *string, example string) error {
+	if err := o.check(d); err != nil {
+		return err
+	}
+	return text(d, into, example)
+}
+
+func (o once) list(d *caddyfile.Dispenser, into *[]string, example string) error {
+	option := d.Val()
+	if err := o.check(d); err != nil {
+		return err
+	}
+	if *into = d.RemainingArgs(); len(*into) == 0 {
+		return d.Errf("%s needs a value; write %s", option, example)
+	}
+	return noBlock(d)
+}
+
+func (o once) flag(d *caddyfile.Dispenser, into *bool) error {
+	option := d.Val()
+	if err := o.check(d); err != nil {
+		return err
+	}
+	*into = true
+	return end(d, option)
+}
+
+func (o once) duration(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
+	var value string
+	if err := o.text(d, &value, example); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(value)
+	if err != nil {
+		return d.Errf("%q is no duration; write %s", value, example)
+	}
+	*into = caddy.Duration(parsed)
+	return nil
+}
+
+// text reads exactly one argument that is not empty.
+func text(d *caddyfile.Dispenser, into *string, example string) error {
+	option := d.Val()
+	if !d.AllArgs(into) {
+		return d.Errf("%s needs exactly one value; write %s", option, example)
+	}
+	if *into == "" {
+		return d.Errf("%s is empty; write %s", option, example)
+	}
+	return noBlock(d)
+}
+
+// end tells of arguments and blocks that an option does not have.
+func end(d *caddyfile.Dispenser, example string) error {
+	option := d.Val()
+	if d.NextArg() {
+		return d.Errf("there is something behind %q that does not belong there; write %s", option, example)
+	}
+	return noBlock(d)
+}
+
+// noBlock tells of a block behind an option that has none, which would
+// otherwise be passed over without a word.
+func noBlock(d *caddyfile.Dispenser) error {
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("%q stands in a block that does not belong there; remove the block", d.Val())
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package caddyjwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/validator"
+)
+
+// ClaimName gives a claim a placeholder of its own.
+type ClaimName struct {
+	// The claim's path: steps are divided by dots, arrays are stepped into
+	// by index, and at each step the longest literal name wins.
+	Path string `json:"path"`
+	// The name in `{http.auth.user.<name>}`. Default: the last step of the
+	// path. Never id, which is the user's.
+	Name string `json:"name,omitempty"`
+}
+
+func checkClaimNames(configured []*ClaimName) ([]ClaimName, error) {
+	var list []ClaimName
+	for _, c := range configured {
+		if c == nil {
+			return nil, errors.New("claim: an entry is null; write claim <path> [<name>]")
+		}
+		if err := claims.CheckPath(c.Path); err != nil {
+			return nil, fmt.Errorf("claim: %w", err)
+		}
+		named := *c
+		if named.Name == "" {
+			named.Name = claims.PathName(named.Path)
+		}
+		if err := checkClaimName(named.Name); err != nil {
+			return nil, fmt.Errorf("claim %s: %w", c.Path, err)
+		}
+		for _, other := range list {
+			if other.Name == named.Name {
+				return nil, fmt.Errorf("claim %s: the name %s is taken by the claim %s; give one of them another: claim %s <name>", named.Path, named.Name, other.Path, named.Path)
+			}
+		}
+		list = append(list, named)
+	}
+	return list, nil
+}
+
+func checkClaimName(name string) error {
+	if name == "id" {
+		return errors.New("the name id is the user's own; give the claim another: claim <path> <name>")
+	}
+	for _, c := range name {
+		if c <= ' ' || c == '{' || c == '}' || c == 0x7f {
+			return fmt.Errorf("%s can't be the name of a placeholder; give the claim one of letters, digits, _ and -: claim <path> <name>", strconv.Quote(name))
+		}
+	}
+	return nil
+}
+
+// identity is who a request comes from, as a handler has verified it.
+type identity struct {
+	token  *validator.Token
+	claims []ClaimName
+}
+
+// The values of {http.jwt.auth_method}.
+const (
+	methodJWT       = "jwt"
+	methodAnonymous = "anonymous"
+)
+
+// state is what the jwt handlers of one request share. It lives in the
+// request's context.
+type state struct {
+	identity *identity // nil for nobody
+	refused  Reason
+	answer   *answer // of the refusal
+	removed  []removed
+}
+
+// String keeps what the state holds out of anything that prints a value.
+func (*state) String() string { return "jwt state" }
+
+type contextKey struct{}
+
+// requestState returns the request's state and makes it at the first call,
+// together with the one function that provides all placeholders.
+func requestState(r *http.Request) *state {
+	if st, ok := r.Context().Value(contextKey{}).(*state); ok {
+		return st
+	}
+	st := new(state)
+	setContextValue(r, contextKey{}, st)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(st.placeholder)
+	}
+	return st
+}
+
+// setContextValue changes the request in place: the error routes of the server
+// start from the request that it gave to the first handler.
+func setContextValue(r *http.Request, key, value any) {
+	*r = *r.WithContext(context.WithValue(r.Context(), key, value))
+}
+
+// publish makes an identity that of the request.
+func (st *state) publish(r *http.Request, id *identity) {
+	st.identity, st.refused, st.answer = id, "", nil
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	// The replacer asks others first. Where one of them (basic_auth in front
+	// of us) has set a name that is ours, it would give another user's
+	// identity for this one's.
+	insist(repl, "http.auth.user.id", id.token.User())
+	for i := range id.claims {
+		name := "http.auth.user." + id.claims[i].Name
+		insist(repl, name, id.claim(id.claims[i].Path))
+	}
+}
+
+func insist(repl *caddy.Replacer, name, value string) {
+	if got, _ := repl.Get(name); got != any(value) {
+		repl.Set(name, value)
+	}
+}
+
+func (id *identity) claim(path string) string {
+	v, _ := id.token.Claims().Lookup(path)
+	return v.Render()
+}
+
+// placeholder provides all placeholders of this plugin. Where nobody is
+// authenticated they are known and empty: an unknown one would be written out
+// by name into headers.
+func (st *state) placeholder(name string) (any, bool) {
+	if rest, ok := strings.CutPrefix(name, "http.auth.user."); ok {
+		return st.user(rest)
+	}
+	rest, ok := strings.CutPrefix(name, "http.jwt.")
+	if !ok {
+		return nil, false
+	}
+	switch rest {
+	case "auth_method":
+		if st.identity == nil {
+			return methodAnonymous, true
+		}
+		return methodJWT, true
+	case "error", "error_description", "reason":
+		return st.refusal(rest), true
+	}
+	var t *validator.Token
+	if st.identity != nil {
+		t = st.identity.token
+	}
+	if path, ok := strings.CutPrefix(rest, "claims."); ok {
+		if t == nil {
+			return "", true
+		}
+		return st.identity.claim(path), true
+	}
+	switch rest {
+	case "claims", "issuer", "kid", "scopes", "expires_at", "key_id":
+	default:
+		return nil, false
+	}
+	if t == nil {
+		return "", true
+	}
+	switch rest {
+	case "claims":
+		return string(t.Claims().AppendJSON(nil)), true
+	case "issuer":
+		return t.Issuer(), true
+	case "kid":
+		return t.KeyID(), true
+	case "scopes":
+		return strings.Join(t.Scopes(), " "), true
+	case "expires_at":
+		if t.Expires().IsZero() {
+			return "", true
+		}
+		return t.Expires().UTC().Format(time.RFC3339), true
+	default: // key_id: of API keys only
+		return "", true
+	}
+}
+
+func (st *state) user(name string) (any, bool) {
+	if st.identity == nil {
+		return "", name == "id"
+	}
+	if name == "id" {
+		return st.identity.token.User(), true
+	}
+	for i := range st.identity.claims {
+		if st.identity.claims[i].Name == name {
+			return st.identity.claim(st.identity.claims[i].Path), true
+		}
+	}
+	return nil, false
+}
+
+func (st *state) refusal(name string) string {
+	switch {
+	case st.answer == nil:
+		return ""
+	case name == "error":
+		return st.answer.code
+	case name == "error_description":
+		return st.answer.text
+	default:
+		return string(st.refused)
+	}
+}

@@ -1,0 +1,301 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// options of startCaddy.
+type options struct {
+	// global goes into the global options block.
+	global string
+	// env are the variables that the Caddyfile reads, by {$X} or {env.X}.
+	env map[string]string
+	// level of the default log; DEBUG if empty, so that every test also looks
+	// for credentials in the most talkative log.
+	level string
+}
+
+// caddy is a running server.
+type caddy struct {
+	t       *testing.T
+	opts    options
+	dir     string
+	port    int
+	admin   int
+	process *exec.Cmd
+	logs    *logBook
+	done    chan struct{}
+	exit    error
+}
+
+// startCaddy runs a Caddy with the sites and returns when it serves all of them.
+// At the end of the test it is stopped, and the test fails if Caddy panicked,
+// raced, or wrote a credential that a client of this test sent it to its log.
+func startCaddy(t *testing.T, sites string, opts options) *caddy {
+	t.Helper()
+	c := &caddy{
+		t:     t,
+		opts:  opts,
+		dir:   t.TempDir(),
+		port:  peers.FreePort(t),
+		admin: peers.FreePort(t),
+		logs:  &logBook{},
+		done:  make(chan struct{}),
+	}
+	file := filepath.Join(c.dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(c.caddyfile(sites)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.process = exec.Command(caddyBinary, "run", "--config", file, "--adapter", "caddyfile")
+	c.process.Dir = c.dir
+	c.process.Env = c.environment()
+	c.process.Stdout, c.process.Stderr = c.logs, c.logs
+	c.process.SysProcAttr = childAttributes()
+	if err := c.process.Start(); err != nil {
+		t.Fatalf("starting Caddy: %v", err)
+	}
+	go func() {
+		c.exit = c.process.Wait()
+		close(c.done)
+	}()
+	t.Cleanup(c.stop)
+	c.waitUntilItServes()
+	return c
+}
+
+// caddyfile puts the sites behind the global options that keep a test apart from
+// the machine and from other tests.
+func (c *caddy) caddyfile(sites string) string {
+	level := c.opts.level
+	if level == "" {
+		level = "DEBUG"
+	}
+	return fmt.Sprintf(`{
+	admin 127.0.0.1:%d
+	https_port %d
+	http_port %d
+	default_bind 127.0.0.1
+	auto_https disable_redirects
+	local_certs
+	skip_install_trust
+	grace_period 1s
+	log default {
+		output stderr
+		format json
+		level %s
+	}
+	%s
+}
+%s
+`, c.admin, c.port, peers.FreePort(c.t), level, c.opts.global, sites)
+}
+
+func (c *caddy) environment() []string {
+	env := []string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + c.dir,
+		"XDG_DATA_HOME=" + filepath.Join(c.dir, "data"),
+		"XDG_CONFIG_HOME=" + filepath.Join(c.dir, "config"),
+		"GORACE=halt_on_error=0",
+	}
+	for name, value := range c.opts.env {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// dataFile is a path in Caddy's storage.
+func (c *caddy) dataFile(path ...string) string {
+	return filepath.Join(append([]string{c.dir, "data", "caddy"}, path...)...)
+}
+
+// configFile is a path in Caddy's config folder, where autosave.json is.
+func (c *caddy) configFile(path ...string) string {
+	return filepath.Join(append([]string{c.dir, "config", "caddy"}, path...)...)
+}
+
+// roots is the pool of Caddy's own authority.
+func (c *caddy) roots() (*x509.CertPool, error) {
+	text, err := os.ReadFile(c.dataFile("pki", "authorities", "local", "root.crt"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("no certificate in Caddy's root.crt")
+	}
+	return pool, nil
+}
+
+// waitUntilItServes waits for the admin endpoint, then for a certificate of every
+// site: Caddy obtains those after it says that it runs.
+func (c *caddy) waitUntilItServes() {
+	c.t.Helper()
+	var last error
+	c.eventually("Caddy serves", 30*time.Second, func() bool {
+		select {
+		case <-c.done:
+			c.t.Fatalf("Caddy ended while starting: %v\n%s", c.exit, c.logs)
+		default:
+		}
+		last = c.handshakes()
+		return last == nil
+	}, func() string { return fmt.Sprintf("%v\n%s", last, c.logs) })
+}
+
+func (c *caddy) handshakes() error {
+	hosts, err := c.hosts()
+	if err != nil {
+		return err
+	}
+	roots, err := c.roots()
+	if err != nil {
+		return err
+	}
+	for _, host := range hosts {
+		conn, err := tls.Dial("tcp", c.address(), &tls.Config{ServerName: host, RootCAs: roots})
+		if err != nil {
+			return err
+		}
+		_ = conn.Close()
+	}
+	return nil
+}
+
+// hosts are the names of the sites, read from the running config.
+func (c *caddy) hosts() ([]string, error) {
+	text, err := c.adminGet("/config/apps/http/servers")
+	if err != nil {
+		return nil, err
+	}
+	var servers map[string]struct {
+		Routes []struct {
+			Match []struct{ Host []string }
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &servers); err != nil {
+		return nil, err
+	}
+	var hosts []string
+	for _, server := range servers {
+		for _, route := range server.Routes {
+			for _, match := range route.Match {
+				hosts = append(hosts, match.Host...)
+			}
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts), nil
+}
+
+// adminGet reads from the admin endpoint.
+func (c *caddy) adminGet(path string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", c.admin, path), nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("GET %s: %s: %s", path, res.Status, body)
+	}
+	return string(body), nil
+}
+
+// reload replaces the sites of the running server.
+func (c *caddy) reload(sites string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		fmt.Sprintf("http://127.0.0.1:%d/load", c.admin), strings.NewReader(c.caddyfile(sites)))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(res.Body)
+		return fmt.Errorf("%s: %s", res.Status, text)
+	}
+	return nil
+}
+
+// stop ends the server and judges what it has said.
+func (c *caddy) stop() {
+	_ = c.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-time.After(15 * time.Second):
+		_ = c.process.Process.Kill()
+		<-c.done
+		c.t.Errorf("Caddy did not stop within 15 s of SIGTERM")
+	}
+	c.logs.judge(c.t)
+}
+
+// eventually polls what no event announces.
+func (c *caddy) eventually(what string, within time.Duration, ok func() bool, details func() string) {
+	c.t.Helper()
+	for deadline := time.Now().Add(within); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("not within %s: %s\n%s", within, what, details())
+		}
+	}
+}
+
+// caddyCommand runs a command of the binary to its end, with a Caddyfile where
+// one is given, and returns its exit code and all it wrote.
+func caddyCommand(t *testing.T, caddyfile string, env map[string]string, args ...string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	c := &caddy{t: t, dir: t.TempDir(), opts: options{env: env}}
+	if caddyfile != "" {
+		file := filepath.Join(c.dir, "Caddyfile")
+		if err := os.WriteFile(file, []byte(caddyfile), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", file, "--adapter", "caddyfile")
+	}
+	command := exec.CommandContext(ctx, caddyBinary, args...)
+	command.Dir = c.dir
+	command.Env = c.environment()
+	command.SysProcAttr = childAttributes()
+	var text bytes.Buffer
+	command.Stdout, command.Stderr = &text, &text
+	err := command.Run()
+	if command.ProcessState == nil {
+		t.Fatalf("running caddy %v: %v", args, err)
+	}
+	return command.ProcessState.ExitCode(), text.String()
+}

@@ -1,0 +1,66 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// part is something outside this module that a test talks to.
+type part int
+
+const (
+	nodeModules part = iota
+	pyJWT
+)
+
+// need skips a test whose peer is not installed, with the way to install it. On
+// CI everything is, and a skip there would be a test that silently left.
+func need(t *testing.T, what part) {
+	t.Helper()
+	var reason string
+	switch what {
+	case nodeModules:
+		if _, err := exec.LookPath("node"); err != nil {
+			reason = "node is not installed: install Node.js 20 or later"
+		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) {
+			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
+		}
+	case pyJWT:
+		if python() == "" {
+			reason = "PyJWT is not installed: install python3-jwt and python3-cryptography, or name an interpreter that has them in PYTHON"
+		}
+	}
+	if reason == "" {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
+
+// python is the first interpreter that has PyJWT: a distribution's package is
+// seen only by the distribution's own, which need not be the first on the PATH.
+var python = sync.OnceValue(func() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for _, name := range []string{os.Getenv("PYTHON"), "python3", "/usr/bin/python3"} {
+		if name == "" {
+			continue
+		}
+		if exec.CommandContext(ctx, name, "-c", "import jwt.algorithms, cryptography").Run() == nil {
+			return name
+		}
+	}
+	return ""
+})
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

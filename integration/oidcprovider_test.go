@@ -1,0 +1,125 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// oidcProvider is a certified OpenID provider in a process of its own.
+type oidcProvider struct {
+	Issuer       string `json:"issuer"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+
+	client *http.Client
+}
+
+// startOIDCProvider runs one that issues JWT access tokens for the audiences,
+// each signed with the algorithm named for it.
+func startOIDCProvider(t *testing.T, ca *peers.CA, audiences map[string]string) *oidcProvider {
+	t.Helper()
+	need(t, nodeModules)
+	certFile, keyFile := ca.LeafFiles(t)
+	algorithms, err := json.Marshal(audiences)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := exec.Command("node", filepath.Join("npm", "oidc-provider.mjs"),
+		strconv.Itoa(peers.FreePort(t)), certFile, keyFile, string(algorithms))
+	process.SysProcAttr = childAttributes()
+	stdin, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints logBook
+	process.Stderr = &complaints
+	if err := process.Start(); err != nil {
+		t.Fatalf("starting the OpenID provider: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close() // it ends when its input does
+		kill := time.AfterFunc(5*time.Second, func() { _ = process.Process.Kill() })
+		defer kill.Stop()
+		_ = process.Wait()
+	})
+
+	ready := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		ready <- line
+		_, _ = io.Copy(io.Discard, stdout)
+	}()
+	provider := &oidcProvider{client: trusting(t, ca)}
+	select {
+	case line := <-ready:
+		if err := json.Unmarshal([]byte(line), provider); err != nil {
+			t.Fatalf("the OpenID provider did not start: %v\n%s", err, complaints.String())
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the OpenID provider is not ready after 30 s\n%s", complaints.String())
+	}
+	return provider
+}
+
+// token asks for an access token as a machine client does (RFC 6749 §4.4, with
+// the audience as RFC 8707 names it).
+func (p *oidcProvider) token(t *testing.T, audience, scope string) string {
+	t.Helper()
+	form := url.Values{
+		"grant_type": {"client_credentials"},
+		"resource":   {audience},
+		"scope":      {scope},
+	}
+	r, err := http.NewRequest(http.MethodPost, p.Issuer+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(p.ClientID, p.ClientSecret)
+	res, err := p.client.Do(r)
+	if err != nil {
+		t.Fatalf("asking for a token: %v", err)
+	}
+	defer res.Body.Close()
+	var grant struct {
+		AccessToken string `json:"access_token"`
+		Error       string `json:"error_description"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&grant); err != nil || grant.AccessToken == "" {
+		t.Fatalf("no token: %s %v %s", res.Status, err, grant.Error)
+	}
+	return grant.AccessToken
+}
+
+// trusting is a client that knows the test's authority.
+func trusting(t *testing.T, ca *peers.CA) *http.Client {
+	t.Helper()
+	text, err := os.ReadFile(ca.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Timeout: 20 * time.Second, Transport: transport}
+}

@@ -1,0 +1,252 @@
+package integration
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// A claim is a stranger's text. Caddy expands braces wherever a placeholder's
+// value is looked at once more.
+func TestThreat25_ClaimsAreNotExpanded(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newStand(t, `
+https://api.example.test {
+	jwt {
+		issuer {$ISSUER} {
+			ca {$CA}
+		}
+		audience https://api.example.test
+		claim text mapped
+		forward text X-Text
+		forward list X-List
+		forward user X-User
+		forward_payload X-Payload
+	}
+	reverse_proxy {$UPSTREAM} {
+		header_up X-Text-Claim {http.jwt.claims.text}
+		header_up X-Text-Mapped {http.auth.user.mapped}
+		header_up X-User-Id {http.auth.user.id}
+	}
+	import reasons
+}
+https://respond.example.test {
+	jwt {
+		issuer {$ISSUER} {
+			ca {$CA}
+		}
+		audience https://api.example.test
+	}
+	header X-Text {http.jwt.claims.text}
+	respond "{http.jwt.claims.text}"
+}
+`, options{env: map[string]string{"SECRET": "the value of a variable"}}, k.RS256)
+
+	for _, evil := range []string{
+		"{env.SECRET}",
+		"{env.HOME}",
+		"{file./etc/passwd}",
+		"{http.request.host}",
+		"{http.jwt.claims.sub}",
+		`\{env.SECRET\}`,
+		"{{env.SECRET}}",
+		"{env.{env.SECRET}}",
+		"{$SECRET}",
+		"{",
+		"}{",
+	} {
+		t.Run(evil, func(t *testing.T) {
+			token := k.RS256.Token(t, s.claims(map[string]any{"text": evil, "sub": evil, "list": []string{"a", evil}}), nil)
+			seen := s.accepts(t, site, token)
+			for name, want := range map[string]string{
+				"X-Text": evil, "X-Text-Claim": evil, "X-Text-Mapped": evil, "X-User": evil, "X-User-Id": evil, "X-List": "a," + evil,
+			} {
+				if got := seen.Header.Get(name); got != want {
+					t.Errorf("%s is %q; want %q", name, got, want)
+				}
+			}
+			a := s.get(t, "respond.example.test", token)
+			if a.body != evil || a.header.Get("X-Text") != evil {
+				t.Errorf("respond wrote %q and the header %q; want %q", a.body, a.header.Get("X-Text"), evil)
+			}
+		})
+	}
+}
+
+// keepsNothing are sites whose error routes tell an upstream all they know.
+const tellTale = `
+https://api.example.test {
+	jwt {
+		issuer {$ISSUER} {
+			ca {$CA}
+		}
+		audience https://api.example.test
+		require scope admin
+		token_from header Authorization Bearer
+		token_from header X-Token
+		token_from query access_token
+		token_from cookie session
+	}
+	reverse_proxy {$UPSTREAM}
+	handle_errors {
+		reverse_proxy {$UPSTREAM} {
+			header_up X-Reason {http.jwt.reason}
+			header_up X-Original-URI {http.request.orig_uri}
+			header_up X-Original-Query {http.request.orig_uri.query}
+			header_up X-Query {http.request.uri.query.access_token}
+			header_up X-Authorization {http.request.header.Authorization}
+			header_up X-Cookie {http.request.cookie.session}
+		}
+	}
+}
+`
+
+// ways to send a credential, and what must be left of the request without it.
+func ways(token string) map[string]struct {
+	path    string
+	changes []change
+	rest    string
+} {
+	type way = struct {
+		path    string
+		changes []change
+		rest    string
+	}
+	q := url.QueryEscape(token)
+	return map[string]way{
+		"in Authorization":             {"/a%2Fb?x=1", []change{bearer(token)}, "/a%2Fb?x=1"},
+		"in a custom header":           {"/?x=1", []change{header("X-Token", token)}, "/?x=1"},
+		"in the query":                 {"/a%2fb?x=%41&access_token=" + q + "&y=+", nil, "/a%2fb?x=%41&y=+"},
+		"in the query alone":           {"/?access_token=" + q, nil, "/"},
+		"in the query, first":          {"/?access_token=" + q + "&x", nil, "/?x"},
+		"in the query, twice":          {"/?access_token=" + q + "&x=1&access_token=" + q, nil, "/?x=1"},
+		"in the query, percent-coded":  {"/?x=1&access%5ftoken=" + q, nil, "/?x=1"},
+		"in a cookie":                  {"/?x=1", []change{cookie("a", "1"), cookie("session", token), cookie("b", "2")}, "/?x=1"},
+		"in all of them":               {"/?access_token=" + q + "&x=1", []change{bearer(token), header("X-Token", token), cookie("session", token)}, "/?x=1"},
+		"in a second line of cookies":  {"/", []change{cookie("a", "1"), header("Cookie", "session="+token)}, "/"},
+		"in the query, twice in a row": {"/?access_token=" + q + "&access_token=" + q + "&x=1", nil, "/?x=1"},
+	}
+}
+
+func TestThreat48_ErrorRoutesGetNoCredential(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newStand(t, tellTale, options{}, k.RS256)
+	token := k.RS256.Token(t, s.claims(nil), nil)
+	bad := k.Stranger.Token(t, s.claims(nil), nil)
+	for name, way := range ways(token) {
+		t.Run("a token that lacks a scope, "+name, func(t *testing.T) {
+			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
+			s.leftAs(t, a.upstream(t), "insufficient_scope", way.rest)
+		})
+	}
+	for name, way := range ways(bad) {
+		t.Run("a forged token, "+name, func(t *testing.T) {
+			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
+			s.leftAs(t, a.upstream(t), "bad_signature", way.rest)
+		})
+	}
+	t.Run("two tokens that are refused for being two", func(t *testing.T) {
+		a := s.send(t, s.client(http1), http.MethodGet, site, "/?access_token="+token+"&x=1", bearer(bad))
+		s.leftAs(t, a.upstream(t), "multiple_credentials", "/?x=1")
+	})
+	t.Run("a POST keeps its body", func(t *testing.T) {
+		a := s.send(t, s.client(http1), http.MethodPost, site, "/?access_token="+token, body("access_token=not-mine&x=1"))
+		if seen := a.upstream(t); seen.Body != "access_token=not-mine&x=1" {
+			t.Errorf("the body arrived as %q", seen.Body)
+		}
+	})
+	s.neverSent(t, s.upstream, token, bad)
+}
+
+// leftAs judges what an upstream was told of a refused request.
+func (s *stand) leftAs(t *testing.T, seen peers.Seen, reason, uri string) {
+	t.Helper()
+	if got := seen.Header.Get("X-Reason"); got != reason {
+		t.Errorf("the reason is %q; want %q", got, reason)
+	}
+	if seen.URI != uri {
+		t.Errorf("the upstream was asked for %q; want %q", seen.URI, uri)
+	}
+	if got := seen.Header.Get("X-Original-URI"); got != uri {
+		t.Errorf("the original URI is %q; want %q", got, uri)
+	}
+	if got := seen.Header.Get("Cookie"); strings.Contains(got, "session") {
+		t.Errorf("the cookies are %q", got)
+	}
+	s.upstream.Take()
+}
+
+// neverSent looks for credentials in every byte that an upstream received.
+func (s *stand) neverSent(t *testing.T, upstream *peers.Upstream, tokens ...string) {
+	t.Helper()
+	wire := upstream.Wire()
+	for _, token := range tokens {
+		for _, piece := range strings.Split(token, ".") {
+			if at := strings.Index(wire, piece); at >= 0 {
+				t.Errorf("a piece of a token reached the upstream:\n%s", wire[max(0, at-400):min(len(wire), at+100)])
+				return
+			}
+		}
+	}
+}
+
+// FastCGI sends the original URI, the query and every header as parameters.
+func TestThreat48_FastCGIGetsNoCredential(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	responder := peers.NewFastCGI(t)
+	root := t.TempDir()
+	s := newStand(t, `
+https://api.example.test {
+	root {$ROOT}
+	jwt {
+		issuer {$ISSUER} {
+			ca {$CA}
+		}
+		audience https://api.example.test
+		token_from header Authorization Bearer
+		token_from header X-Token
+		token_from query access_token
+		token_from cookie session
+	}
+	rewrite * /index.php?{query}
+	reverse_proxy {$FASTCGI} {
+		transport fastcgi {
+			split .php
+		}
+	}
+	handle_errors {
+		rewrite * /error.php
+		reverse_proxy {$FASTCGI} {
+			transport fastcgi {
+				split .php
+				env REASON {http.jwt.reason}
+			}
+		}
+	}
+}
+`, options{env: map[string]string{"FASTCGI": responder.Addr, "ROOT": root}}, k.RS256)
+
+	good := k.RS256.Token(t, s.claims(nil), nil)
+	bad := k.Stranger.Token(t, s.claims(nil), nil)
+	for _, token := range []string{good, bad} {
+		for name, way := range ways(token) {
+			t.Run(map[bool]string{true: "a good token ", false: "a forged token "}[token == good]+name, func(t *testing.T) {
+				responder.Take()
+				a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
+				if len(responder.Take()) != 1 {
+					t.Fatalf("status %d: the responder was not asked once", a.status)
+				}
+			})
+		}
+	}
+	s.neverSent(t, responder, good, bad)
+	if wire := responder.Wire(); !strings.Contains(wire, "REQUEST_URI") || !strings.Contains(wire, "bad_signature") {
+		t.Error("the responder was not sent what this test is about")
+	}
+}

@@ -1,0 +1,131 @@
+package integration
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// lastThreat is the highest number in the list of what must not get through.
+const lastThreat = 50
+
+// threatTests says for each attack which test fails when the defence against it
+// is taken out. Packages have more tests of the same numbers; here is at least
+// the one that comes nearest to a user's server.
+var threatTests = map[int][]string{
+	1:  {"TestThreat01_UnsignedTokensAreRefused"},
+	2:  {"TestThreat02_APublicKeyIsNoSecret"},
+	3:  {"TestThreat03_AKeyVerifiesItsOwnAlgorithm"},
+	4:  {"TestThreat04_KeysNamedByTheTokenAreIgnored"},
+	5:  {"TestThreat05_KidIsOnlyAName", "TestThreat05_UnknownKidsDoNotFloodTheIssuer"},
+	6:  {"TestThreat06_AnIssuersKeyVouchesForThatIssuerOnly"},
+	7:  {"TestThreat07_ExtensionsAreRefused"},
+	8:  {"TestThreat08_OtherSerializationsAreRefused", "TestThreat08_GiantTokensAreRefused"},
+	9:  {"TestThreat09_OneSpellingOfBase64"},
+	10: {"TestThreat10_DuplicateAndMiscasedMembers"},
+	11: {"TestThreat11_TimesAreNumbersInRange"},
+	12: {"TestThreat12_AudienceAndIssuerAreExact"},
+	13: {"TestThreat13_ClaimsAreOneStrictObject"},
+	14: {"TestThreat14_TypIsChecked"},
+	15: {"TestThreat15_SignaturesHaveOneForm"},
+	16: {"TestThreat16_BadKeysOfASetAreNotUsed"},
+	17: {"TestThreat17_WeakSecretsAreRefusedAtLoad"},
+	20: {"TestThreat20_WrongTypesOfClaims"},
+	22: {"TestThreat22_TwoCredentialsAreRefused"},
+	23: {"TestThreat23_ADecoyDoesNotHideABadToken"},
+	25: {"TestThreat25_ClaimsAreNotExpanded"},
+	26: {"TestThreat26_OnlyTheBearerScheme"},
+	29: {"TestThreat29_EveryProtocolIsChecked", "TestThreat29_BodiesArriveUntouched", "TestThreat29_WebSocketUpgrades"},
+	43: {"TestThreat43_CookiesOfOtherOrigins"},
+	44: {"TestThreat44_BoundTokensAreNoBearerTokens"},
+	48: {"TestThreat48_ErrorRoutesGetNoCredential", "TestThreat48_FastCGIGetsNoCredential"},
+}
+
+// threatsToCome have no test yet: what they attack is not built.
+var threatsToCome = []int{
+	18, 19, 21, 24, 27, 28, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 45, 46, 47, 49, 50,
+}
+
+func TestEveryThreatHasATest(t *testing.T) {
+	t.Parallel()
+	found := threatFunctions(t)
+	for number := 1; number <= lastThreat; number++ {
+		names, covered := threatTests[number]
+		if covered == slices.Contains(threatsToCome, number) {
+			t.Errorf("threat %d must be either in the table of tests or in the list of those to come", number)
+		}
+		if !covered {
+			continue
+		}
+		prefix := fmt.Sprintf("TestThreat%02d_", number)
+		if len(names) == 0 {
+			t.Errorf("threat %d names no test", number)
+		}
+		for _, name := range names {
+			if !strings.HasPrefix(name, prefix) {
+				t.Errorf("threat %d names %s; its tests begin with %s", number, name, prefix)
+			}
+			if !slices.Contains(found[number], name) {
+				t.Errorf("threat %d names %s, which does not exist", number, name)
+			}
+		}
+	}
+	for number := range found {
+		if number < 1 || number > lastThreat {
+			t.Errorf("%s has a number that no threat has", strings.Join(found[number], ", "))
+		}
+	}
+}
+
+var threatName = regexp.MustCompile(`^TestThreat([0-9]+)_`)
+
+// threatFunctions are the threats' test functions in all of the repository, by
+// number. They are parsed, not built: the plugin's are in another module.
+func threatFunctions(t *testing.T) map[int][]string {
+	t.Helper()
+	found := map[int][]string{}
+	files := token.NewFileSet()
+	err := filepath.WalkDir("..", func(path string, item fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if item.IsDir() {
+			if name := item.Name(); name == "node_modules" || name == "testdata" || len(name) > 2 && name[0] == '.' {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, declaration := range file.Decls {
+			function, ok := declaration.(*ast.FuncDecl)
+			if !ok || function.Recv != nil {
+				continue
+			}
+			if match := threatName.FindStringSubmatch(function.Name.Name); match != nil {
+				var number int
+				if _, err := fmt.Sscanf(match[1], "%d", &number); err != nil {
+					return err
+				}
+				found[number] = append(found[number], function.Name.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

@@ -1,0 +1,102 @@
+package keystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+)
+
+// discover asks the issuer's metadata for the URL of its key set: at the
+// configured discovery URL, else where OpenID Connect Discovery (section 4.1)
+// puts it, else where RFC 8414 (section 3.1) does.
+func (c *client) discover(ctx context.Context, patience time.Duration) (*url.URL, error) {
+	if c.Discovery != "" {
+		return c.metadata(ctx, c.start, patience)
+	}
+	openID, oauth := metadataURLs(c.start)
+	found, err := c.metadata(ctx, openID, patience)
+	var failed *fetchError
+	// Any "there is no such thing here" leads on to the other place; what is
+	// there but wrong, and what asks for a pause, does not.
+	if !errors.As(err, &failed) || failed.status < 400 || failed.status > 499 ||
+		failed.status == http.StatusTooManyRequests || failed.status == http.StatusRequestTimeout {
+		return found, err
+	}
+	found, second := c.metadata(ctx, oauth, patience)
+	if errors.As(second, &failed) && failed.status >= 400 && failed.status <= 499 {
+		return nil, fmt.Errorf("the issuer's metadata is not found: %w, and %w", err, second)
+	}
+	return found, second
+}
+
+// metadataURLs are the two places of an issuer's metadata. One slash at the
+// issuer's end is dropped (OpenID Connect Discovery section 4.1).
+func metadataURLs(issuer *url.URL) (openID, oauth *url.URL) {
+	// The escaped form leads, so that what is escaped in the issuer stays so.
+	escaped := strings.TrimSuffix(issuer.EscapedPath(), "/")
+	path, err := url.PathUnescape(escaped)
+	if err != nil { // not possible, it comes from EscapedPath
+		path, escaped = issuer.Path, ""
+	}
+	place := func(before, after string) *url.URL {
+		return &url.URL{
+			Scheme: issuer.Scheme, Host: issuer.Host,
+			Path: before + path + after, RawPath: before + escaped + after,
+		}
+	}
+	return place("", "/.well-known/openid-configuration"),
+		place("/.well-known/oauth-authorization-server", "")
+}
+
+func (c *client) metadata(ctx context.Context, u *url.URL, patience time.Duration) (*url.URL, error) {
+	d, err := c.get(ctx, u, etag{}, patience)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := parseMetadata(d.body, c.Issuer)
+	if err == nil {
+		if err = c.allows(keys); err != nil {
+			err = fmt.Errorf("its jwks_uri %w", err)
+		}
+	}
+	if err != nil {
+		return nil, &fetchError{url: redact(u), err: err}
+	}
+	return keys, nil
+}
+
+// parseMetadata reads an issuer's metadata. Its issuer must be the configured
+// one exactly (RFC 8414 section 3.3): otherwise an issuer could pass off
+// another's keys as its own, or a host could answer for issuers that it is
+// not.
+func parseMetadata(body []byte, issuer string) (*url.URL, error) {
+	if len(body) > MaxDocumentBytes {
+		return nil, errTooLarge
+	}
+	v, err := claims.ParseObject(body)
+	if err != nil {
+		return nil, errors.New("the metadata is not a strict JSON object (RFC 8259, no duplicate names)")
+	}
+	said, ok, err := text(v, "issuer")
+	switch {
+	case err != nil || !ok:
+		return nil, errors.New(`the metadata has no text "issuer"`)
+	case said != issuer:
+		return nil, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be equal to the last slash", cut(said, 200), cut(issuer, 200))
+	}
+	raw, ok, err := text(v, "jwks_uri")
+	if err != nil || !ok {
+		return nil, errors.New(`the metadata has no text "jwks_uri"`)
+	}
+	u, err := parseURL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("its jwks_uri %w", err)
+	}
+	return u, nil
+}

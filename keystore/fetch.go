@@ -1,0 +1,246 @@
+package keystore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The limits on a fetch.
+const (
+	// fetchTimeout bounds a whole fetch: metadata, key set, redirects, DNS.
+	fetchTimeout = 10 * time.Second
+	// impatience bounds the wait for one answer's header while no set serves
+	// and an attempt that hangs keeps the next one, which might succeed,
+	// waiting. See patience in remote.go.
+	impatience = 4 * time.Second
+	// maxRedirects is how many redirects are followed for one document.
+	maxRedirects = 5
+	// maxHeaderBytes bounds an answer's header.
+	maxHeaderBytes = 64 << 10
+	// maxETag bounds the validator kept for a source.
+	maxETag = 256
+)
+
+// document is what one GET brought: the body of a 200, or the news that the
+// document in hand is still the newest (304).
+type document struct {
+	body        []byte
+	header      http.Header
+	etag        etag
+	notModified bool
+}
+
+// etag is an answer's validator (RFC 9110 section 8.8.3) and the URL that it
+// belongs to. It is sent to no other.
+type etag struct{ url, value string }
+
+// fetchError is a fetch that failed, in words fit for logs: its URL has no
+// query.
+type fetchError struct {
+	url        string
+	status     int           // zero where there was no answer
+	retryAfter time.Duration // of a 429 or 503
+	err        error
+}
+
+func (e *fetchError) Error() string {
+	if e.status != 0 {
+		return fmt.Sprintf("%s answers with status %d instead of 200", e.url, e.status)
+	}
+	return e.url + ": " + e.err.Error()
+}
+
+func (e *fetchError) Unwrap() error { return e.err }
+
+// newTransport is a Remote's own transport. DisableCompression keeps a small
+// answer from unpacking into a large one before it is counted.
+func newTransport(s *source) http.RoundTripper {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: impatience}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    impatience,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxIdleConnsPerHost:    1,
+		IdleConnTimeout:        fetchTimeout,
+	}
+}
+
+// client gets documents for one source. It uses the transport itself: an
+// http.Client would carry the bearer token along redirects to subdomains and
+// other ports, and put whole URLs into its errors.
+type client struct {
+	source
+	transport http.RoundTripper
+}
+
+func newClient(s source) *client {
+	c := &client{source: s, transport: s.Transport}
+	if c.transport == nil {
+		c.transport = newTransport(&c.source)
+	}
+	return c
+}
+
+// closeIdle closes connections that nothing runs on.
+func (c *client) closeIdle() {
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// get fetches one document. patience bounds the wait for each answer's
+// header; ctx bounds everything. Redirects lead to https only, not even back
+// to http where the configured URL is http: whoever can redirect could
+// otherwise choose the plain way.
+func (c *client) get(ctx context.Context, u *url.URL, have etag, patience time.Duration) (document, error) {
+	bearer := ""
+	if c.BearerToken != nil && sameOrigin(u, c.start) {
+		var err error
+		if bearer, err = c.BearerToken(); err != nil {
+			return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the bearer token cannot be read: %w", err)}
+		}
+	}
+	for range maxRedirects + 1 {
+		response, err := c.round(ctx, u, have, bearer, patience)
+		if err != nil {
+			return document{}, &fetchError{url: redact(u), err: err}
+		}
+		switch response.StatusCode {
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+			http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+			_ = response.Body.Close()
+			next, err := redirect(u, response.Header.Get("Location"))
+			if err != nil {
+				return document{}, &fetchError{url: redact(u), err: err}
+			}
+			if !sameOrigin(next, u) {
+				bearer = "" // and it does not come back, wherever this leads
+			}
+			u = next
+		default:
+			d, err := c.read(u, response, have)
+			_ = response.Body.Close()
+			return d, err
+		}
+	}
+	return document{}, &fetchError{url: redact(u), err: fmt.Errorf("there are more than %d redirects", maxRedirects)}
+}
+
+// round sends one request and waits for its answer's header.
+func (c *client) round(ctx context.Context, u *url.URL, have etag, bearer string, patience time.Duration) (*http.Response, error) {
+	// The body is read under the same context, so it is cancelled with ctx
+	// alone once the header is there.
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := c.Clock.AfterFunc(patience, func() {
+		cancel(fmt.Errorf("there is no answer within %s", patience))
+	})
+	defer stop()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/json, application/jwk-set+json")
+	request.Header.Set("User-Agent", "caddy-jwt")
+	if bearer != "" {
+		request.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	if have.value != "" && have.url == u.String() {
+		request.Header.Set("If-None-Match", have.value)
+	}
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		cancel(nil)
+		return nil, err
+	}
+	response.Body = &boundBody{response.Body, ctx, cancel}
+	return response, nil
+}
+
+// boundBody is a body that ends with its request's context, which it gives
+// back once it is closed.
+type boundBody struct {
+	io.ReadCloser
+	ctx    context.Context //nolint:containedctx // it is the body's own
+	cancel context.CancelCauseFunc
+}
+
+// Read says why the context has ended rather than that it has.
+func (b *boundBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		if cause := context.Cause(b.ctx); cause != nil {
+			err = cause
+		}
+	}
+	return n, err
+}
+
+// Close closes the body and ends the context.
+func (b *boundBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel(nil)
+	return err
+}
+
+// read takes what an answer holds, if it counts.
+func (c *client) read(u *url.URL, response *http.Response, have etag) (document, error) {
+	switch {
+	case response.StatusCode == http.StatusNotModified && have.value != "" && have.url == u.String():
+		return document{header: response.Header, etag: have, notModified: true}, nil
+	case response.StatusCode != http.StatusOK:
+		e := &fetchError{url: redact(u), status: response.StatusCode}
+		if e.status == http.StatusTooManyRequests || e.status == http.StatusServiceUnavailable {
+			e.retryAfter = retryAfter(response.Header, c.Clock.Now())
+		}
+		return document{}, e
+	}
+	if response.ContentLength > MaxDocumentBytes {
+		return document{}, &fetchError{url: redact(u), err: errTooLarge}
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, MaxDocumentBytes+1))
+	if err != nil {
+		return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the answer breaks off: %w", err)}
+	}
+	if len(body) > MaxDocumentBytes {
+		return document{}, &fetchError{url: redact(u), err: errTooLarge}
+	}
+	d := document{body: body, header: response.Header}
+	if value := response.Header.Get("ETag"); len(value) <= maxETag && printable(value) {
+		d.etag = etag{u.String(), value}
+	}
+	return d, nil
+}
+
+var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", MaxDocumentBytes)
+
+// redirect resolves a redirect's target and tells whether it may be followed.
+func redirect(from *url.URL, location string) (*url.URL, error) {
+	next, err := from.Parse(location)
+	if location == "" || err != nil {
+		return nil, errors.New("it redirects to something that is no URL")
+	}
+	next.Fragment, next.RawFragment = "", ""
+	if next.Scheme != "https" || next.Hostname() == "" || next.User != nil {
+		return nil, fmt.Errorf("it redirects to %s; only redirects to https are followed, and none with a user name", cut(redact(next), 200))
+	}
+	return next, nil
+}
+
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r > 0x7e })
+}

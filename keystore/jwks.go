@@ -1,0 +1,100 @@
+package keystore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// The limits on a key set document. Real ones have a few kilobytes and two to
+// six keys; what is far beyond is a mistake or an attack on memory.
+const (
+	MaxDocumentBytes = 1 << 20
+	MaxKeys          = 100
+)
+
+// JWKSOptions say where a key set document comes from.
+type JWKSOptions struct {
+	// Local is true for a file of the operator's own. It may hold HMAC
+	// secrets (kty oct), and a private key in it is an error rather than a
+	// key to skip. Default false: the document comes over the network, where
+	// everybody can read it.
+	Local bool
+	// Algorithms are the issuer's, empty for the default. A local document
+	// may hold secrets only where an HMAC algorithm is among them.
+	Algorithms key.Algorithms
+}
+
+// ParseJWKS reads a JSON Web Key Set (RFC 7517 section 5) as strict JSON.
+//
+// One bad key never spoils the set. Keys for something else (encryption, an
+// algorithm or type that does not exist here) are skipped silently; broken
+// ones, and in a remote set secrets and private keys, with a Problem. An error
+// means that nothing of the document is used: it is no key set, it is larger
+// than MaxDocumentBytes or MaxKeys, no key in it is usable, or, in a local
+// one, it holds a private key, secrets beside public keys, secrets that no
+// algorithm is named for, or a weak secret.
+func ParseJWKS(data []byte, opts JWKSOptions) (*Set, error) {
+	if len(data) > MaxDocumentBytes {
+		return nil, fmt.Errorf("the key set is larger than %d bytes", MaxDocumentBytes)
+	}
+	document, err := claims.ParseObject(data)
+	if err != nil {
+		return nil, errors.New("the key set is not a strict JSON object (RFC 8259, no duplicate names)")
+	}
+	list, ok := document.Member("keys")
+	if !ok || list.Kind() != claims.Array {
+		return nil, errors.New(`the key set has no array "keys" (RFC 7517 section 5.1)`)
+	}
+	if list.Len() > MaxKeys {
+		return nil, fmt.Errorf("the key set has %d keys; the limit is %d", list.Len(), MaxKeys)
+	}
+
+	var (
+		keys     []key.Key
+		problems []Problem
+		secrets  int
+	)
+	for i := range list.Len() {
+		k, err := parseJWK(list.At(i), opts)
+		var fatal *fatalError
+		switch {
+		case err == nil:
+			keys = append(keys, k)
+			if _, ok := k.(*key.Secret); ok {
+				secrets++
+			}
+		case errors.Is(err, errOtherPurpose):
+		case errors.As(err, &fatal):
+			return nil, fmt.Errorf("%s: %w", describeKey(idOf(list.At(i)), i+1), fatal.error)
+		default:
+			problems = append(problems, Problem{
+				Key:    describeKey(idOf(list.At(i)), i+1),
+				Reason: cut(err.Error(), 200),
+			})
+		}
+	}
+	// A set of both kinds invites the oldest attack on JWTs, the public key
+	// taken for a secret (RFC 8725 section 2.1), and means a mix-up anyway.
+	if secrets > 0 && secrets < len(keys) {
+		return nil, errors.New("the key set holds secrets (kty oct) and public keys; put them into two files, for two issuers")
+	}
+	set := newSet(keys, problems)
+	if len(set.all) == 0 {
+		return nil, noUsableKey(list.Len(), set.problems)
+	}
+	return set, nil
+}
+
+func noUsableKey(keys int, problems []Problem) error {
+	switch {
+	case keys == 0:
+		return errors.New("the key set is empty")
+	case len(problems) == 0:
+		return fmt.Errorf("none of the %d keys of the key set is for verifying signatures with an algorithm that exists here", keys)
+	default:
+		return fmt.Errorf("none of the %d keys of the key set is usable; %s", keys, problems[0])
+	}
+}

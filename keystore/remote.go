@@ -1,0 +1,320 @@
+package keystore
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// Remote holds the keys of one issuer, fetched over the network and kept
+// fresh. It is safe for concurrent use. Its life:
+//
+//	new ──Start or first Keys──▶ empty ──good answer──▶ serving ─┐ refresh,
+//	                              ▲  │ retries                ▲  └─┘ unknown kid
+//	                              │  └─ every ≤ 5 s           │
+//	                 older than MaxStale                 good answer
+//	                              │                           │
+//	                              └──── serving, failing ◀────┘ bad answer
+//	                                    retries every ≤ 5 min
+//
+// Fetches come one at a time (flight), each begun under the lock by begin and
+// ended by finish, the only place where the set in hand changes; so an older
+// answer never replaces a newer one. After each, schedule sets the timer for
+// the next. Requests come in at Keys; only those that the set in hand cannot
+// serve go on to wait.go.
+type Remote struct {
+	client *client
+
+	// current is the set in hand, or nil. Requests read it without a lock.
+	current atomic.Pointer[held]
+	started atomic.Bool
+
+	mu         sync.Mutex
+	observe    func(Event)
+	events     []Event // not yet heard of, in order
+	observing  bool    // somebody is calling observe
+	flight     *flight // in progress, or nil
+	fetches    uint64  // begun so far; the number of the latest
+	failures   int     // in a row
+	lastErr    error   // of the latest flight, nil if it succeeded
+	lastErrAt  time.Time
+	keysURL    *url.URL  // of the latest good answer
+	next       time.Time // when the next fetch is due; none before, if failing and empty
+	notBefore  time.Time // the source asked for a pause until then (Retry-After)
+	expired    bool      // KeysExpired was observed
+	stopTimer  func() bool
+	timers     uint64 // set so far; the number of the latest
+	closed     bool
+	waiters    int
+	bucket     bucket
+	misses     misses
+	cancelIdle func() // ends the flight; set while one is in progress
+}
+
+// held is a set in hand. It is immutable.
+type held struct {
+	set       *Set
+	fetchedAt time.Time // when its latest fetch began
+	until     time.Time // when it goes out of use
+	fetch     uint64    // the number of that fetch, zero for a seed
+	lifetime  time.Duration
+	etag      etag
+}
+
+// flight is a fetch in progress. Its results are written before done is
+// closed and read after.
+type flight struct {
+	number uint64
+	begun  time.Time
+	base   *held // in hand when it began, or nil
+	done   chan struct{}
+	err    error
+}
+
+// NewRemote makes a Remote. It neither touches the network nor starts a
+// goroutine. The errors are those of RemoteConfig.Check.
+func NewRemote(c RemoteConfig) (*Remote, error) {
+	s, err := c.source()
+	if err != nil {
+		return nil, err
+	}
+	return &Remote{client: newClient(s), observe: c.Observe}, nil
+}
+
+// Start begins to fetch in the background. It returns at once, and does
+// nothing if called again. Without it, the first call of Keys starts.
+func (r *Remote) Start() {
+	if r.started.Load() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.started.Swap(true) && !r.closed && r.flight == nil {
+		r.begin(true)
+	}
+}
+
+// Close ends the refreshing. Requests that are still in flight go on being
+// served, by the set in hand and, if they need it, by a last fetch; nothing
+// is left running 10 s later.
+func (r *Remote) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.started.Store(true)
+	r.closed = true
+	r.observe = nil
+	if r.stopTimer != nil {
+		r.stopTimer()
+	}
+	if r.flight != nil && r.waiters == 0 {
+		r.cancelIdle()
+	}
+}
+
+// Keys returns the keys that a token with this kid may have been signed with:
+// those with the kid, else (after a fetch) those without any; all where kid is
+// empty. The errors are key.ErrUnknown, if the source is up to date and has no
+// such key, and key.ErrUnavailable, if that cannot be known now. A kid of the
+// set in hand costs no lock and no allocation; another one may wait for a
+// fetch, 2 s at most.
+func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
+	if !r.started.Load() {
+		r.Start()
+	}
+	if h := r.serving(r.client.Clock.Now()); h != nil {
+		if keys, ok := h.set.exact(kid); ok {
+			return keys, nil
+		}
+	}
+	return r.wait(ctx, kid)
+}
+
+// Set returns the set in hand, or nil where there is none or it is older than
+// MaxStale. It neither waits, locks nor allocates.
+func (r *Remote) Set() *Set {
+	if h := r.serving(r.client.Clock.Now()); h != nil {
+		return h.set
+	}
+	return nil
+}
+
+// serving returns the set in hand unless it is too old.
+func (r *Remote) serving(now time.Time) *held {
+	if h := r.current.Load(); h != nil && now.Before(h.until) {
+		return h
+	}
+	return nil
+}
+
+// begin starts a flight; there must be none. discover asks the metadata again
+// where the key set is; a fetch for an unknown kid goes straight to where it
+// was last. Call with the lock.
+func (r *Remote) begin(discover bool) *flight {
+	now := r.client.Clock.Now()
+	r.fetches++
+	f := &flight{number: r.fetches, begun: now, base: r.current.Load(), done: make(chan struct{})}
+	r.flight = f
+
+	want := wanted{patience: r.patience(now)}
+	if f.base != nil {
+		want.have = f.base.etag
+	}
+	if !discover && r.lastErr == nil {
+		want.keysURL = r.keysURL
+	}
+	// The fetch is nobody's own: its context is not a request's.
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r.cancelIdle = func() { cancel(errClosed) }
+	go func() {
+		stop := r.client.Clock.AfterFunc(fetchTimeout, func() { cancel(errTimeout) })
+		a, err := r.client.fetch(ctx, want)
+		stop()
+		cancel(nil)
+		r.finish(f, a, err)
+	}()
+	return f
+}
+
+// patience is how long a flight may wait for an answer's header. While no set
+// serves it is short, so that a connection that hangs does not hold up the
+// attempt that would succeed; but for every fourth, which gives a source that
+// is merely slow its chance.
+func (r *Remote) patience(now time.Time) time.Duration {
+	if r.serving(now) != nil || r.failures%4 == 3 {
+		return fetchTimeout
+	}
+	return impatience
+}
+
+// finish ends a flight: it takes the answer over or counts the failure, wakes
+// those who wait, and schedules the next.
+func (r *Remote) finish(f *flight, a answer, err error) {
+	r.mu.Lock()
+	now := r.client.Clock.Now()
+	f.err = err
+	if err == nil {
+		r.accept(f, a, now)
+	} else {
+		r.reject(f, err, now)
+	}
+	r.flight, r.cancelIdle = nil, nil
+	close(f.done)
+	r.mu.Unlock()
+	r.tell()
+}
+
+// accept takes a good answer over. Call with the lock.
+func (r *Remote) accept(f *flight, a answer, now time.Time) {
+	before := r.current.Load()
+	h := &held{
+		set: a.set, fetchedAt: f.begun, until: f.begun.Add(r.client.MaxStale),
+		fetch: f.number, lifetime: a.lifetime, etag: a.etag,
+	}
+	if a.notModified {
+		h.set = f.base.set
+		if !a.limited {
+			h.lifetime = f.base.lifetime
+		}
+	} else if !a.limited {
+		h.lifetime = r.client.RefreshInterval
+	}
+	changed := before == nil || before.set.fingerprint != h.set.fingerprint
+	if before != nil && before.set.same(h.set) {
+		h.set = before.set
+	}
+	r.current.Store(h)
+	if changed {
+		r.misses.clear()
+	}
+	recovered := r.failures > 0
+	r.failures, r.lastErr, r.keysURL = 0, nil, a.keysURL
+	r.notBefore, r.expired = time.Time{}, false
+	r.schedule(now, f.begun.Add(refreshAfter(h.lifetime, r.client.RefreshInterval)))
+
+	if recovered {
+		r.event(now, Event{Kind: SourceRecovered})
+	}
+	switch {
+	case before == nil:
+		r.event(now, Event{Kind: KeysLoaded, Added: difference(h.set, nil)})
+	case changed:
+		r.event(now, Event{Kind: KeysChanged, Added: difference(h.set, before.set), Removed: difference(before.set, h.set)})
+	}
+	if len(h.set.problems) > 0 && (before == nil || !before.set.same(h.set)) {
+		r.event(now, Event{Kind: KeysUnusable, Problems: h.set.problems})
+	}
+}
+
+// reject counts a bad answer; the set in hand stays. Call with the lock.
+func (r *Remote) reject(f *flight, err error, now time.Time) {
+	if errors.Is(err, errClosed) {
+		r.lastErr = err
+		return
+	}
+	r.failures++
+	r.lastErr, r.lastErrAt = err, now
+	h := r.serving(now)
+	var asked time.Duration
+	if failed := (*fetchError)(nil); errors.As(err, &failed) {
+		asked = failed.retryAfter
+	}
+	pause := backoff(r.failures, asked, h != nil)
+	next := now.Add(pause)
+	if asked > 0 {
+		r.notBefore = next
+	}
+	if h != nil {
+		// Once the set goes out of use every request is refused, so from
+		// then on attempts must come as closely as with none.
+		if next.After(h.until) {
+			next = later(h.until, now.Add(firstBackoff))
+		}
+	} else if asked == 0 {
+		// Time that the attempt itself has hung counts as pause, so that
+		// attempts begin at most maxBackoffEmpty apart.
+		next = later(f.begun.Add(pause), now.Add(firstBackoff/4))
+	}
+	r.schedule(now, next)
+
+	if r.failures == 1 {
+		r.event(now, Event{Kind: SourceFailing, Err: err})
+	}
+	if h == nil && r.current.Load() != nil && !r.expired {
+		r.expired = true
+		r.event(now, Event{Kind: KeysExpired, Err: err})
+	}
+}
+
+// schedule sets the timer for the next fetch. Call with the lock.
+func (r *Remote) schedule(now, next time.Time) {
+	r.next = next
+	if r.stopTimer != nil {
+		r.stopTimer()
+	}
+	if r.closed {
+		return
+	}
+	r.timers++
+	number := r.timers
+	r.stopTimer = r.client.Clock.AfterFunc(next.Sub(now), func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		// A fetch in progress sets the timer anew when it ends, and has
+		// perhaps done so already.
+		if r.flight == nil && !r.closed && number == r.timers {
+			r.begin(true)
+		}
+	})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

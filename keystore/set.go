@@ -1,0 +1,191 @@
+package keystore
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// Set is an immutable set of keys, indexed by kid.
+type Set struct {
+	all         []key.Key
+	byID        map[string][]key.Key
+	withoutID   []key.Key
+	problems    []Problem
+	fingerprint [sha256.Size]byte
+}
+
+// Problem tells why a key of a set is not used. Its texts hold no key
+// material and are bounded, so they may be logged.
+type Problem struct {
+	// Key says which key: its kid, quoted and cut to 64 characters, or its
+	// place in the document.
+	Key string `json:"key"`
+	// Reason says what is wrong with it.
+	Reason string `json:"reason"`
+}
+
+// String joins both texts.
+func (p Problem) String() string { return p.Key + ": " + p.Reason }
+
+// NewSet indexes keys. Of identical ones (same material, kid and alg) one is
+// kept. Different keys of one family under one kid are ambiguous: which of
+// them an issuer means cannot be known, and trying each would let the order
+// of a document decide, so none is used and Problems says so.
+func NewSet(keys []key.Key) *Set {
+	return newSet(keys, nil)
+}
+
+func newSet(keys []key.Key, problems []Problem) *Set {
+	type slot struct{ id, family string }
+	material := make(map[slot][sha256.Size]byte, len(keys))
+	ambiguous := make(map[slot]bool)
+	for _, k := range keys {
+		if k.ID() == "" {
+			continue
+		}
+		s := slot{k.ID(), k.Family()}
+		if first, ok := material[s]; !ok {
+			material[s] = k.Fingerprint()
+		} else if first != k.Fingerprint() && !ambiguous[s] {
+			ambiguous[s] = true
+			problems = append(problems, Problem{
+				Key:    describeID(k.ID()),
+				Reason: "different " + k.Family() + " keys have this kid, so none of them is used",
+			})
+		}
+	}
+
+	type identity struct {
+		id          string
+		algorithm   key.Algorithm
+		fingerprint [sha256.Size]byte
+	}
+	seen := make(map[identity]bool, len(keys))
+	s := &Set{byID: make(map[string][]key.Key, len(keys)), problems: problems}
+	for _, k := range keys {
+		if k.ID() != "" && ambiguous[slot{k.ID(), k.Family()}] {
+			continue
+		}
+		i := identity{k.ID(), k.Algorithm(), k.Fingerprint()}
+		if seen[i] {
+			continue
+		}
+		seen[i] = true
+		s.all = append(s.all, k)
+		if k.ID() == "" {
+			s.withoutID = append(s.withoutID, k)
+		} else {
+			s.byID[k.ID()] = append(s.byID[k.ID()], k)
+		}
+	}
+
+	// Callers share these slices; without spare capacity an append of theirs
+	// cannot write into them.
+	s.all, s.withoutID = slices.Clip(s.all), slices.Clip(s.withoutID)
+	for id, list := range s.byID {
+		s.byID[id] = slices.Clip(list)
+	}
+	s.fingerprint = fingerprint(s.all)
+	return s
+}
+
+// Find returns the keys whose kid is kid or, if there are none, those without
+// any kid; all keys where kid is empty. It neither allocates nor locks. The
+// caller must not change the slice, and filters it by key.Key.Fits.
+func (s *Set) Find(kid string) []key.Key {
+	if keys, ok := s.exact(kid); ok {
+		return keys
+	}
+	return s.withoutID
+}
+
+// exact is Find without the keys that have no kid.
+func (s *Set) exact(kid string) ([]key.Key, bool) {
+	if kid == "" {
+		return s.all, true
+	}
+	keys, ok := s.byID[kid]
+	return keys, ok
+}
+
+// Contains tells whether the set holds this very key: same material, kid and
+// alg. A token verified earlier is good only while the key that verified it
+// is still in the set.
+func (s *Set) Contains(k key.Key) bool {
+	list := s.withoutID
+	if k.ID() != "" {
+		list = s.byID[k.ID()]
+	}
+	for _, have := range list {
+		if have == k || (have.Algorithm() == k.Algorithm() && have.Fingerprint() == k.Fingerprint()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Keys returns all keys. The caller must not change the slice.
+func (s *Set) Keys() []key.Key { return s.all }
+
+// Problems tells which keys were left out and why. Keys that are merely for
+// something else, such as encryption, are not among them.
+func (s *Set) Problems() []Problem { return s.problems }
+
+// Fingerprint identifies the set's keys, their kids and algs, whatever their
+// order: two sets with the same one verify the same tokens.
+func (s *Set) Fingerprint() [sha256.Size]byte { return s.fingerprint }
+
+// same tells whether replacing s by other would change nothing.
+func (s *Set) same(other *Set) bool {
+	return s.fingerprint == other.fingerprint && slices.Equal(s.problems, other.problems)
+}
+
+func fingerprint(keys []key.Key) [sha256.Size]byte {
+	entries := make([][]byte, 0, len(keys))
+	for _, k := range keys {
+		f := k.Fingerprint()
+		e := append(f[:], byte(k.Algorithm()))
+		e = binary.BigEndian.AppendUint64(e, uint64(len(k.ID())))
+		entries = append(entries, append(e, k.ID()...))
+	}
+	// Each entry ends where its length says, so the concatenation of sorted
+	// entries reads only one way.
+	slices.SortFunc(entries, bytes.Compare)
+	return sha256.Sum256(bytes.Join(entries, nil))
+}
+
+// describeID quotes a kid and cuts it to 64 characters: kids come from
+// outside and end up in logs.
+func describeID(id string) string {
+	return "kid " + strconv.Quote(cut(id, 64))
+}
+
+func describeKey(id string, place int) string {
+	if id == "" {
+		return fmt.Sprintf("key %d, which has no kid", place)
+	}
+	return describeID(id)
+}
+
+// cut shortens text to n characters and keeps it to one line.
+func cut(text string, n int) string {
+	text = strings.ReplaceAll(text, "\n", ": ")
+	if len(text) <= n {
+		return text
+	}
+	count := 0
+	for i := range text {
+		if count == n {
+			return text[:i] + "…"
+		}
+		count++
+	}
+	return text
+}

@@ -1,0 +1,28 @@
+package keystore
+
+import (
+	"context"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// Static holds keys that do not change while the config lives: those written
+// in it. It is safe for concurrent use.
+type Static struct {
+	set *Set
+}
+
+// NewStatic makes a Static of a set.
+func NewStatic(set *Set) *Static { return &Static{set: set} }
+
+// Keys returns the keys that a token with this kid may have been signed with
+// (see Set.Find), or key.ErrUnknown if there is none. It never waits.
+func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
+	if keys := s.set.Find(kid); len(keys) > 0 {
+		return keys, nil
+	}
+	return nil, key.ErrUnknown
+}
+
+// Set returns the keys as one set.
+func (s *Static) Set() *Set { return s.set }

@@ -1,0 +1,133 @@
+package keystore
+
+import "time"
+
+// Status is a source's state, for an admin page. It holds no secret.
+type Status struct {
+	// State is "idle" (nothing asked for yet), "starting" (the first fetch is
+	// under way), "fresh", "stale" (the last fetch failed, the set in hand
+	// serves) or "unavailable" (there is no set to serve).
+	State string `json:"state"`
+	// Source is the configured URL, without query.
+	Source string `json:"source"`
+	// KeysURL is where the key set was found, without query.
+	KeysURL string `json:"keys_url,omitempty"`
+	// Keys are the keys in hand.
+	Keys []KeyInfo `json:"keys,omitempty"`
+	// Problems are the keys left out.
+	Problems []Problem `json:"problems,omitempty"`
+	// FetchedAt is when the set in hand was fetched or last found unchanged.
+	FetchedAt time.Time `json:"fetched_at,omitzero"`
+	// Expires is when the set in hand goes out of use if no fetch succeeds.
+	Expires time.Time `json:"expires,omitzero"`
+	// NextRefresh is when the next fetch is due.
+	NextRefresh time.Time `json:"next_refresh,omitzero"`
+	// LastError is why the latest fetch failed, empty if it did not.
+	LastError string `json:"last_error,omitempty"`
+	// LastErrorAt is when.
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Failures is how many fetches have failed in a row.
+	Failures int `json:"failures"`
+	// Fetches is how many fetches there have been.
+	Fetches uint64 `json:"fetches"`
+}
+
+// KeyInfo describes a key.
+type KeyInfo struct {
+	// ID is the key's kid, cut to 200 characters.
+	ID string `json:"kid,omitempty"`
+	// Algorithm is the key's own alg, if it has one.
+	Algorithm string `json:"alg,omitempty"`
+	// Family is the kind of key, such as RSA or P-256.
+	Family string `json:"type"`
+}
+
+// Info describes the keys of a set.
+func (s *Set) Info() []KeyInfo {
+	infos := make([]KeyInfo, 0, len(s.all))
+	for _, k := range s.all {
+		infos = append(infos, KeyInfo{ID: cut(k.ID(), 200), Algorithm: k.Algorithm().String(), Family: k.Family()})
+	}
+	return infos
+}
+
+// Status returns the source's state now.
+func (r *Remote) Status() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.client.Clock.Now()
+	s := Status{
+		Source:      redact(r.client.start),
+		NextRefresh: r.next,
+		LastError:   describe(r.lastErr),
+		Failures:    r.failures,
+		Fetches:     r.fetches,
+	}
+	if s.LastError != "" {
+		s.LastErrorAt = r.lastErrAt
+	}
+	if r.closed {
+		s.NextRefresh = time.Time{}
+	}
+	if r.keysURL != nil {
+		s.KeysURL = redact(r.keysURL)
+	}
+	if h := r.current.Load(); h != nil {
+		s.Keys, s.Problems = h.set.Info(), h.set.problems
+		s.FetchedAt, s.Expires = h.fetchedAt, h.until
+	}
+	switch serving := r.serving(now) != nil; {
+	case serving && r.failures > 0:
+		s.State = "stale"
+	case serving:
+		s.State = "fresh"
+	case r.failures > 0 || r.current.Load() != nil:
+		s.State = "unavailable"
+	case r.flight != nil:
+		s.State = "starting"
+	default:
+		s.State = "idle"
+	}
+	return s
+}
+
+// Observe replaces the function that hears of changes of state; nil for none.
+// A Remote that outlives a config must let go of that config's.
+func (r *Remote) Observe(f func(Event)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.observe = f
+}
+
+// event keeps an event until tell. Call with the lock.
+func (r *Remote) event(now time.Time, e Event) {
+	e.At, e.Source = now, redact(r.client.start)
+	if h := r.current.Load(); h != nil {
+		e.Keys, e.FetchedAt = len(h.set.all), h.fetchedAt
+	}
+	r.events = append(r.events, e)
+}
+
+// tell hands the events over, in order and outside the lock, so that whoever
+// hears of one may ask for the Status.
+func (r *Remote) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.observing { // by an earlier fetch's goroutine, which goes on to these
+		return
+	}
+	r.observing = true
+	for len(r.events) > 0 {
+		events, observe := r.events, r.observe
+		r.events = nil
+		if observe == nil {
+			continue
+		}
+		r.mu.Unlock()
+		for _, e := range events {
+			observe(e)
+		}
+		r.mu.Lock()
+	}
+	r.observing = false
+}

@@ -1,0 +1,84 @@
+package keystore
+
+import (
+	"hash/maphash"
+	"time"
+)
+
+// The limits on fetches for kids that a set does not have. Whoever sends
+// tokens chooses their kid, so without limits a stranger decides how often
+// the identity provider is asked.
+const (
+	bucketSize   = 5
+	bucketRefill = 10 * time.Second
+	// missWindow is how long a kid that was looked for and not found is
+	// refused from memory.
+	missWindow = 10 * time.Second
+	// maxMisses bounds that memory to some 32 KiB.
+	maxMisses = 1024
+)
+
+// bucket grants fetches. The zero value is full.
+type bucket struct {
+	used int
+	last time.Time // when it was last refilled
+}
+
+// take spends one fetch, or tells that there is none left.
+func (b *bucket) take(now time.Time) bool {
+	if gained := now.Sub(b.last) / bucketRefill; gained > 0 {
+		if int64(gained) >= int64(b.used) {
+			b.used, b.last = 0, now
+		} else {
+			b.used -= int(gained)
+			b.last = b.last.Add(gained * bucketRefill)
+		}
+	} else if gained < 0 { // the clock was set back
+		b.last = now
+	}
+	if b.used >= bucketSize {
+		return false
+	}
+	if b.used == 0 {
+		b.last = now
+	}
+	b.used++
+	return true
+}
+
+// misses remembers kids that were just looked for. It keeps 8 bytes of each,
+// hashed with a seed of its own, so that nobody can make up a kid that
+// collides with another's.
+type misses struct {
+	seed  maphash.Seed
+	until map[uint64]time.Time
+}
+
+func (m *misses) has(kid string, now time.Time) bool {
+	if len(m.until) == 0 {
+		return false
+	}
+	until, ok := m.until[maphash.String(m.seed, kid)]
+	return ok && now.Before(until) && until.Sub(now) <= missWindow
+}
+
+// add remembers a kid. Where there is no room it is not remembered: it then
+// asks the bucket, which bounds the fetches anyway.
+func (m *misses) add(kid string, now time.Time) {
+	if m.until == nil {
+		m.seed, m.until = maphash.MakeSeed(), make(map[uint64]time.Time)
+	}
+	if len(m.until) >= maxMisses {
+		for h, until := range m.until {
+			if !now.Before(until) {
+				delete(m.until, h)
+			}
+		}
+		if len(m.until) >= maxMisses {
+			return
+		}
+	}
+	m.until[maphash.String(m.seed, kid)] = now.Add(missWindow)
+}
+
+func (m *misses) clear() { m.until = nil }

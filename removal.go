@@ -1,0 +1,164 @@
+package caddyjwt
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// removed is a credential that was taken out of the request. A jwt handler
+// further in, or one in an error route, still finds it through the request's
+// state.
+type removed struct {
+	from, name, value string
+}
+
+// String keeps a credential out of anything that prints a value.
+func (removed) String() string { return "removed credential" }
+
+// remove takes the credentials away before anything behind can see, log or
+// forward them, whatever becomes of the request. What is not a credential
+// stays as it is, byte for byte.
+func (c *credentials) remove(r *http.Request, st *state) {
+	for i := range c.sources {
+		s := &c.sources[i]
+		switch s.From {
+		case fromHeader:
+			s.removeHeader(r, st)
+		case fromCookie:
+			s.removeCookie(r, st)
+		case fromQuery:
+			s.removeQuery(r, st)
+		}
+	}
+}
+
+func (s *TokenSource) removeHeader(r *http.Request, st *state) {
+	values := r.Header[s.Name]
+	ours := func(v string) bool {
+		if s.Scheme == "" {
+			return true
+		}
+		_, ok := cutScheme(v, s.Scheme)
+		return ok
+	}
+	if !slices.ContainsFunc(values, ours) {
+		return
+	}
+	// A new slice, as others (the log's copy of the request) may hold this one.
+	kept := make([]string, 0, len(values)-1)
+	for _, v := range values {
+		if ours(v) {
+			st.removed = append(st.removed, removed{fromHeader, s.Name, v})
+		} else {
+			kept = append(kept, v)
+		}
+	}
+	if len(kept) == 0 {
+		delete(r.Header, s.Name)
+	} else {
+		r.Header[s.Name] = kept
+	}
+}
+
+func (s *TokenSource) removeCookie(r *http.Request, st *state) {
+	lines := r.Header["Cookie"]
+	var kept []string
+	hit := false
+	for _, line := range lines {
+		var rest strings.Builder
+		any := false
+		for p := range strings.SplitSeq(line, ";") {
+			if value, ok := cookieIs(p, s.Name); ok {
+				hit = true
+				st.removed = append(st.removed, removed{fromCookie, s.Name, value})
+				continue
+			}
+			if any {
+				rest.WriteByte(';')
+			} else {
+				p = strings.TrimLeft(p, " \t")
+			}
+			any = true
+			rest.WriteString(p)
+		}
+		if rest.Len() > 0 {
+			kept = append(kept, rest.String())
+		}
+	}
+	switch {
+	case !hit:
+	case len(kept) == 0:
+		delete(r.Header, "Cookie")
+	default:
+		r.Header["Cookie"] = kept
+	}
+}
+
+// removeQuery cleans every place where Caddy keeps the query: the URL, the
+// request line, and the copies of both that error routes, FastCGI and
+// {http.request.orig_uri} are made of.
+func (s *TokenSource) removeQuery(r *http.Request, st *state) {
+	query, hit := s.cleanQuery(r.URL.RawQuery, st)
+	if !hit {
+		return
+	}
+	r.URL.RawQuery = query
+	r.URL.ForceQuery = false
+	r.RequestURI = s.cleanURI(r.RequestURI)
+
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok {
+		return
+	}
+	if original.URL != nil {
+		original.URL.RawQuery, _ = s.cleanQuery(original.URL.RawQuery, nil)
+		original.URL.ForceQuery = false
+	}
+	original.RequestURI = s.cleanURI(original.RequestURI)
+	setContextValue(r, caddyhttp.OriginalRequestCtxKey, original)
+	// The placeholder reads the copy through the request that the server
+	// made it for, which a handler in front of us may have replaced.
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", original.RequestURI)
+	}
+}
+
+func (s *TokenSource) cleanURI(uri string) string {
+	path, query, ok := strings.Cut(uri, "?")
+	if !ok {
+		return uri
+	}
+	if query, _ = s.cleanQuery(query, nil); query == "" {
+		return path
+	}
+	return path + "?" + query
+}
+
+// cleanQuery removes the pairs with the source's name, and remembers them in
+// st if there is one.
+func (s *TokenSource) cleanQuery(query string, st *state) (string, bool) {
+	var out strings.Builder
+	hit, any := false, false
+	for p := range queryPairs(query) {
+		if value, ok := p.is(s.Name); ok {
+			hit = true
+			if st != nil {
+				st.removed = append(st.removed, removed{fromQuery, s.Name, value})
+			}
+			continue
+		}
+		if any {
+			out.WriteString(p.separator)
+		}
+		any = true
+		out.WriteString(p.text)
+	}
+	if !hit {
+		return query, false
+	}
+	return out.String(), true
+}

@@ -1,0 +1,118 @@
+package caddyjwt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// Placeholders in a config are resolved here, once, when it loads. Caddy's
+// replacer is not used: to it an unset variable is an empty text, which would
+// make an empty secret or an audience that matches nothing; and placeholders
+// of requests would let a client choose what is trusted.
+
+// loadPlaceholder is {env.NAME} or {file.PATH}.
+var loadPlaceholder = regexp.MustCompile(`\{([^{}]*)\}`)
+
+// maxFile bounds what is read of a file that a config names.
+const maxFile = 1 << 20
+
+// resolver replaces the placeholders of a setting that is no secret.
+type resolver func(setting string) (string, error)
+
+// resolve replaces each {env.NAME}.
+func resolve(setting string) (string, error) {
+	return replacePlaceholders(setting, environment)
+}
+
+// unresolved checks the placeholders of a setting and leaves them: for a
+// Caddyfile, which may be adapted on another machine than the one it runs on.
+func unresolved(setting string) (string, error) {
+	return replacePlaceholders(setting, func(name string) (string, error) { return "{env." + name + "}", nil })
+}
+
+func replacePlaceholders(setting string, value func(name string) (string, error)) (string, error) {
+	if !strings.ContainsAny(setting, "{}") {
+		return setting, nil
+	}
+	var failed error
+	out := loadPlaceholder.ReplaceAllStringFunc(setting, func(match string) string {
+		name, ok := strings.CutPrefix(match[1:len(match)-1], "env.")
+		if !ok {
+			failed = fmt.Errorf("%s is not possible here: placeholders of requests would let a client choose whom to trust; {env.NAME} is, and is read once when the config loads", match)
+			return ""
+		}
+		text, err := value(name)
+		if err != nil {
+			failed = err
+		}
+		return text
+	})
+	if failed != nil {
+		return "", failed
+	}
+	return out, nil
+}
+
+func environment(name string) (string, error) {
+	value := os.Getenv(name)
+	if value == "" {
+		return "", fmt.Errorf("the environment variable %s is not set or empty; set it before Caddy starts", name)
+	}
+	return value, nil
+}
+
+// errPlainSecret does not show the secret.
+var errPlainSecret = errors.New("a secret can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write {env.NAME} to read an environment variable, or {file./path} to read a file")
+
+// resolveSecret reads a secret from where its one placeholder points.
+func resolveSecret(setting string) (string, error) {
+	if !isSecretPlaceholder(setting) {
+		return "", errPlainSecret
+	}
+	inner := setting[1 : len(setting)-1]
+	if name, ok := strings.CutPrefix(inner, "env."); ok {
+		return environment(name)
+	}
+	path := strings.TrimPrefix(inner, "file.")
+	text, err := readFile(path)
+	if err != nil {
+		return "", err
+	}
+	// Editors end the last line; that is no part of a secret.
+	value := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if value == "" {
+		return "", fmt.Errorf("the file %s is empty", path)
+	}
+	return value, nil
+}
+
+// readFile reads a file that a config names.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
+	}
+	return text, nil
+}
+
+// isSecretPlaceholder tells whether a setting points to a secret.
+func isSecretPlaceholder(setting string) bool {
+	for _, prefix := range []string{"{env.", "{file."} {
+		if rest, ok := strings.CutPrefix(setting, prefix); ok && len(rest) > 1 && strings.IndexAny(rest, "{}") == len(rest)-1 && rest[len(rest)-1] == '}' {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,143 @@
+package validator
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+)
+
+// first returns the value at the first of the paths that is present.
+func first(c claims.Value, paths []string) (claims.Value, bool) {
+	for _, path := range paths {
+		if v, ok := c.Lookup(path); ok {
+			return v, true
+		}
+	}
+	return claims.Value{}, false
+}
+
+// checkAudience applies RFC 7519 section 4.1.3: the audience is a text or an
+// array of texts, of which one must be ours, byte for byte. An audience that is
+// present but null, empty or of another type names nobody, and so not us.
+func (p *policy) checkAudience(c claims.Value) error {
+	if p.AnyAudience {
+		return nil
+	}
+	v, present := first(c, p.AudienceClaims)
+	if !present {
+		return WrongAudience
+	}
+	if aud, ok := v.Text(); ok {
+		if slices.Contains(p.Audience, aud) {
+			return nil
+		}
+		return WrongAudience
+	}
+	if v.Kind() != claims.Array {
+		return WrongAudience
+	}
+	found := false
+	for i := range v.Len() {
+		aud, ok := v.At(i).Text()
+		if !ok {
+			return WrongAudience
+		}
+		found = found || slices.Contains(p.Audience, aud)
+	}
+	if !found {
+		return WrongAudience
+	}
+	return nil
+}
+
+// checkType applies RFC 8725 section 3.11: a token made for another purpose (a
+// logout token, a DPoP proof, a security event) is no access token.
+func (p *policy) checkType(typ string) error {
+	types := p.types
+	if types == nil {
+		if typ == "" {
+			return nil
+		}
+		types = defaultTypes
+	}
+	for _, t := range types {
+		if equalType(typ, t) {
+			return nil
+		}
+	}
+	return WrongType
+}
+
+// equalType is foldType(typ) == folded without the memory for it.
+func equalType(typ, folded string) bool {
+	if strings.EqualFold(typ, folded) {
+		return true
+	}
+	const prefix = "application/"
+	return len(typ) > len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) &&
+		strings.EqualFold(typ[len(prefix):], folded)
+}
+
+// scopes reads the granted scopes: a text divided by spaces (RFC 6749 section
+// 3.3, RFC 9068 section 2.2.3) or an array of texts. What is neither grants
+// nothing, and so does an element that is no scope-token.
+func (p *policy) scopes(c claims.Value) []string {
+	v, ok := first(c, p.ScopeClaims)
+	if !ok {
+		return nil
+	}
+	if text, ok := v.Text(); ok {
+		if text == "" {
+			return nil
+		}
+		list := make([]string, 0, strings.Count(text, " ")+1)
+		for s := range strings.SplitSeq(text, " ") {
+			if ScopeToken(s) {
+				list = append(list, s)
+			}
+		}
+		return list
+	}
+	if v.Kind() != claims.Array {
+		return nil
+	}
+	list := make([]string, 0, v.Len())
+	for i := range v.Len() {
+		if s, ok := v.At(i).Text(); ok && ScopeToken(s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// ScopeToken tells whether s is a scope-token of RFC 6749 section 3.3:
+// printable ASCII without space, quote and backslash, and not empty.
+func ScopeToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// user names the user by the first user claim that is a non-empty text or a
+// number. Anything else can't be a name: rendering an object as one would let
+// two users share it.
+func (p *policy) user(c claims.Value) (string, error) {
+	for _, path := range p.UserClaims {
+		v, ok := c.Lookup(path)
+		if !ok {
+			continue
+		}
+		id, ok := v.Text()
+		if !ok {
+			id, _ = v.Digits()
+		}
+		if id != "" {
+			return p.UserPrefix + id, nil
+		}
+	}
+	return "", MissingClaim
+}

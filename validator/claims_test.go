@@ -1,0 +1,402 @@
+package validator
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+func TestThreat04_KeysNamedByTheToken(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	for _, member := range []string{
+		`"jwk":{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}`, `"jku":"https://attacker.example/jwks.json"`,
+		`"x5u":"https://attacker.example/cert.pem"`, `"x5c":["MIIB"]`, `"x5t":"AAAA"`, `"x5t#S256":"AAAA"`,
+	} {
+		for _, kid := range []string{"", `"kid":"p256",`} {
+			header := `{"alg":"ES256",` + kid + member + `}`
+			t.Run(header+" signed by the attacker", func(t *testing.T) {
+				check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, header, goodClaims), BadSignature)
+			})
+			t.Run(header+" signed by the issuer", func(t *testing.T) { check(t, v, es256(t, header, goodClaims), "") })
+		}
+	}
+}
+
+func TestThreat05_HostileKeyIDs(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	for name, kid := range map[string]string{
+		"path": `../../../../dev/null`, "SQL": `' UNION SELECT 'secret`, "shell": `; rm -rf /`, "URL": `https://attacker.example/key`,
+		"8 KiB": strings.Repeat("k", 8<<10), "control characters": `\u0000\u0001\r\n`, "another case": "P256", "a space behind": "p256 ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			check(t, v, es256(t, `{"alg":"ES256","kid":"`+kid+`"}`, goodClaims), UnknownKey)
+		})
+	}
+	t.Run("an empty kid is none", func(t *testing.T) {
+		check(t, v, es256(t, `{"alg":"ES256","kid":""}`, goodClaims), "")
+		check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, `{"alg":"ES256","kid":""}`, goodClaims), BadSignature)
+	})
+	t.Run("a kid that is no text", func(t *testing.T) {
+		for _, kid := range []string{"1", "null", "true", `["p256"]`, `{"a":1}`} {
+			check(t, v, es256(t, `{"alg":"ES256","kid":`+kid+`}`, goodClaims), MalformedToken)
+		}
+	})
+}
+
+func TestThreat06_AKeyOfAnotherIssuer(t *testing.T) {
+	t.Parallel()
+	// Both issuers have a key with the same kid.
+	a, b := basePolicy(), basePolicy()
+	shared := func(name string) key.Key {
+		k, err := key.NewPublic(keys()[name].private.Public(), key.Options{ID: "shared"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	a.Keys = keySet{shared("rsa")}
+	b.Issuer, b.Keys = "https://other.example/", keySet{shared("rsa2")}
+	v := newValidator(t, a, b)
+	header := `{"alg":"RS256","kid":"shared"}`
+	ofB := strings.Replace(goodClaims, testIssuer, b.Issuer, 1)
+	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa"].private, header, goodClaims), "")
+	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa2"].private, header, ofB), "")
+	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa2"].private, header, goodClaims), BadSignature)
+	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa"].private, header, ofB), BadSignature)
+}
+
+func TestThreat07_ExtensionsAndNesting(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	for _, member := range []string{
+		`"crit":["exp"]`, `"crit":["b64"],"b64":true`, `"crit":["unknown"],"unknown":1`, `"crit":[]`, `"crit":"exp"`, `"crit":null`, `"crit":{}`,
+		`"b64":false`, `"b64":null`, `"b64":"false"`, `"crit":["b64"],"b64":false`, `"zip":"DEF"`, `"zip":null`, `"enc":"A256GCM"`,
+		`"cty":"JWT"`, `"cty":"jwt"`, `"cty":"application/jwt"`, `"cty":"Application/JWT"`,
+	} {
+		t.Run(member, func(t *testing.T) {
+			check(t, v, es256(t, `{"alg":"ES256",`+member+`}`, goodClaims), UnsupportedToken)
+		})
+	}
+	for _, member := range []string{`"cty":5`, `"cty":null`} {
+		t.Run(member, func(t *testing.T) {
+			check(t, v, es256(t, `{"alg":"ES256",`+member+`}`, goodClaims), MalformedToken)
+		})
+	}
+	t.Run("what changes nothing passes", func(t *testing.T) {
+		check(t, v, es256(t, `{"alg":"ES256","b64":true,"cty":"json","unknown":{"a":[1]}}`, goodClaims), "")
+	})
+}
+
+func TestThreat11_Times(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	without := `{"iss":"https://issuer.example/","sub":"alice","aud":"https://api.example"`
+	type row struct {
+		value string
+		want  Reason
+	}
+	bad := []row{}
+	for _, value := range []string{"-1", "-0", "-1.5", "1e300", "1e16", "253402300800", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1e999", `"1800000600"`, "null", "true", "[1800000600]", "{}", `""`} {
+		bad = append(bad, row{value, MalformedToken})
+	}
+	for claim, rows := range map[string][]row{
+		"exp": append([]row{{"0", Expired}, {"0.5", Expired}, {"1", Expired}, {"1799999940", Expired}, {"1799999941", ""}, {"1799999940.5", ""}, {"1800000600.25", ""}, {"18e8", ""}, {"253402300799", ""}}, bad...),
+		"nbf": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000060.5", NotYetValid}, {"1800000061", NotYetValid}, {"253402300799", NotYetValid}}, bad...),
+		"iat": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000061", IssuedInFuture}, {"253402300799", IssuedInFuture}}, bad...),
+	} {
+		for _, r := range rows {
+			t.Run(claim+" "+r.value, func(t *testing.T) {
+				body := without + `,"` + claim + `":` + r.value
+				if claim != "exp" {
+					body += `,"exp":1800000600`
+				}
+				check(t, v, es256(t, goodHeader, body+"}"), r.want)
+			})
+		}
+	}
+	t.Run("absent exp is refused, absent nbf and iat pass", func(t *testing.T) {
+		check(t, v, es256(t, goodHeader, without+"}"), MissingClaim)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800000600}`), "")
+	})
+	t.Run("an old exp is refused before its signature costs anything", func(t *testing.T) {
+		check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, goodHeader, without+`,"exp":1}`), Expired)
+	})
+	t.Run("leeway 0", func(t *testing.T) {
+		p := basePolicy()
+		p.Leeway = 0
+		v := newValidator(t, p)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800000000}`), Expired)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800000001,"nbf":1800000000,"iat":1800000000}`), "")
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800000001,"nbf":1800000001}`), NotYetValid)
+	})
+	t.Run("allow_no_expiry lets exp be absent, not past or malformed", func(t *testing.T) {
+		p := basePolicy()
+		p.AllowNoExpiry = true
+		v := newValidator(t, p)
+		check(t, v, es256(t, goodHeader, without+"}"), "")
+		check(t, v, es256(t, goodHeader, without+`,"exp":0}`), Expired)
+		check(t, v, es256(t, goodHeader, without+`,"exp":null}`), MalformedToken)
+	})
+	t.Run("max_lifetime", func(t *testing.T) {
+		p := basePolicy()
+		p.MaxLifetime = time.Hour
+		v := newValidator(t, p)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800003660}`), "")
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800003661}`), LifetimeTooLong)
+		p.AllowNoExpiry = true
+		check(t, newValidator(t, p), es256(t, goodHeader, without+"}"), LifetimeTooLong)
+	})
+}
+
+func TestThreat12_AudienceAndIssuer(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	body := func(iss, aud string) string {
+		return `{"sub":"alice","exp":1800000600` + iss + aud + `}`
+	}
+	const iss = `,"iss":"https://issuer.example/"`
+	for _, c := range []struct {
+		aud  string
+		want Reason
+	}{
+		{``, WrongAudience}, {`,"aud":null`, WrongAudience}, {`,"aud":""`, WrongAudience}, {`,"aud":[]`, WrongAudience},
+		{`,"aud":"https://other.example"`, WrongAudience}, {`,"aud":true`, WrongAudience}, {`,"aud":5`, WrongAudience},
+		{`,"aud":{"https://api.example":1}`, WrongAudience}, {`,"aud":"https://api.exampl"`, WrongAudience},
+		{`,"aud":"https://api.example.attacker"`, WrongAudience}, {`,"aud":"HTTPS://API.EXAMPLE"`, WrongAudience},
+		{`,"aud":"https://api.example/"`, WrongAudience}, {`,"aud":" https://api.example"`, WrongAudience},
+		{`,"aud":"https://api.example https://b"`, WrongAudience}, {`,"aud":["https://b","https://api.exampl"]`, WrongAudience},
+		{`,"aud":["https://api.example",5]`, WrongAudience}, {`,"aud":["https://api.example",null]`, WrongAudience},
+		{`,"aud":[["https://api.example"]]`, WrongAudience}, {`,"AUD":"https://api.example"`, WrongAudience},
+		{`,"aud":"https://api.example"`, ""}, {`,"aud":["https://b","https://api.example"]`, ""},
+	} {
+		t.Run("aud"+c.aud, func(t *testing.T) { check(t, v, es256(t, goodHeader, body(iss, c.aud)), c.want) })
+	}
+	for _, c := range []struct {
+		iss  string
+		want Reason
+	}{
+		{``, UnknownIssuer}, {`,"iss":""`, UnknownIssuer}, {`,"iss":"https://issuer.example"`, UnknownIssuer},
+		{`,"iss":"https://Issuer.example/"`, UnknownIssuer}, {`,"iss":"https://issuer.example/ "`, UnknownIssuer},
+		{`,"iss":"https://issuer.example//"`, UnknownIssuer}, {`,"ISS":"https://issuer.example/"`, UnknownIssuer},
+		{`,"iss":null`, MalformedToken}, {`,"iss":5`, MalformedToken}, {`,"iss":["https://issuer.example/"]`, MalformedToken},
+		{`,"iss":"https:\/\/issuer.example\/"`, ""},
+	} {
+		t.Run("iss"+c.iss, func(t *testing.T) {
+			check(t, v, es256(t, goodHeader, body(c.iss, `,"aud":"https://api.example"`)), c.want)
+		})
+	}
+	t.Run("the first audience claim that is present decides", func(t *testing.T) {
+		p := basePolicy()
+		p.AudienceClaims = []string{"aud", "client_id"}
+		v := newValidator(t, p)
+		check(t, v, es256(t, goodHeader, body(iss, `,"client_id":"https://api.example"`)), "")
+		check(t, v, es256(t, goodHeader, body(iss, `,"aud":null,"client_id":"https://api.example"`)), WrongAudience)
+		check(t, v, es256(t, goodHeader, body(iss, `,"aud":"other","client_id":"https://api.example"`)), WrongAudience)
+	})
+	t.Run("a waived audience", func(t *testing.T) {
+		p := basePolicy()
+		p.Audience, p.AnyAudience = nil, true
+		check(t, newValidator(t, p), es256(t, goodHeader, body(iss, ``)), "")
+	})
+	t.Run("any issuer", func(t *testing.T) {
+		p := basePolicy()
+		p.Issuer, p.AnyIssuer = "", true
+		v := newValidator(t, p)
+		check(t, v, es256(t, goodHeader, body(``, `,"aud":"https://api.example"`)), "")
+		check(t, v, es256(t, goodHeader, body(`,"iss":"x"`, `,"aud":"https://api.example"`)), "")
+		check(t, v, es256(t, goodHeader, body(`,"iss":5`, `,"aud":"https://api.example"`)), MalformedToken)
+	})
+}
+
+func TestThreat14_Types(t *testing.T) {
+	t.Parallel()
+	strict := basePolicy()
+	strict.Types = []string{"at+jwt"}
+	for _, c := range []struct {
+		typ        string // as JSON, "" for none
+		usual, own Reason
+	}{
+		{``, "", WrongType}, {`"JWT"`, "", WrongType}, {`"jwt"`, "", WrongType}, {`"JOSE"`, "", WrongType},
+		{`"at+jwt"`, "", ""}, {`"AT+JWT"`, "", ""}, {`"application/at+jwt"`, "", ""}, {`"Application/AT+JWT"`, "", ""},
+		{`"application/jwt"`, "", WrongType},
+		{`"dpop+jwt"`, WrongType, WrongType}, {`"logout+jwt"`, WrongType, WrongType}, {`"secevent+jwt"`, WrongType, WrongType},
+		{`"at+jwt "`, WrongType, WrongType}, {`"application/"`, WrongType, WrongType}, {`"application/application/jwt"`, WrongType, WrongType},
+		{`"x/jwt"`, WrongType, WrongType}, {`""`, MalformedToken, MalformedToken}, {`5`, MalformedToken, MalformedToken}, {`null`, MalformedToken, MalformedToken},
+	} {
+		t.Run(c.typ, func(t *testing.T) {
+			header := `{"alg":"ES256"}`
+			if c.typ != "" {
+				header = `{"alg":"ES256","typ":` + c.typ + `}`
+			}
+			token := es256(t, header, goodClaims)
+			check(t, newValidator(t, basePolicy()), token, c.usual)
+			check(t, newValidator(t, strict), token, c.own)
+		})
+	}
+}
+
+func TestThreat20_WrongJSONTypes(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	base := `{"iss":"https://issuer.example/","aud":"https://api.example","exp":1800000600`
+	for _, c := range []struct {
+		claims string
+		want   Reason
+		user   string
+		scopes []string
+	}{
+		{`,"sub":"alice"`, "", "alice", nil},
+		{`,"sub":12345678901234567890`, "", "12345678901234567890", nil},
+		{`,"sub":1.50`, "", "1.50", nil},
+		{``, MissingClaim, "", nil}, {`,"sub":""`, MissingClaim, "", nil}, {`,"sub":null`, MissingClaim, "", nil},
+		{`,"sub":{"a":1}`, MissingClaim, "", nil}, {`,"sub":["alice"]`, MissingClaim, "", nil}, {`,"sub":true`, MissingClaim, "", nil},
+		{`,"sub":"a","scope":"read  write\" ok"`, MalformedToken, "", nil},
+		{`,"sub":"a","scope":"read  write\t ok"`, MalformedToken, "", nil},
+	} {
+		t.Run(c.claims, func(t *testing.T) {
+			claims := strings.ReplaceAll(c.claims, "\\\"", "\"")
+			token := check(t, v, es256(t, goodHeader, base+strings.ReplaceAll(claims, `\t`, "\t")+"}"), c.want)
+			if token != nil && token.User() != c.user {
+				t.Errorf("user %q, want %q", token.User(), c.user)
+			}
+		})
+	}
+	for scope, want := range map[string][]string{
+		`"read write"`: {"read", "write"}, `" read  write "`: {"read", "write"}, `["read","write"]`: {"read", "write"},
+		`["read write","x"]`: {"x"}, `["a\"b","c\\d","e","\u00e9",""]`: {"e"}, `"a\"b c"`: {"c"},
+		`{"read":true}`: nil, `5`: nil, `true`: nil, `null`: nil, `""`: nil, `[]`: nil, `[1,null,["read"]]`: nil,
+	} {
+		t.Run("scope "+scope, func(t *testing.T) {
+			token := check(t, v, es256(t, goodHeader, base+`,"sub":"a","scope":`+scope+"}"), "")
+			if fmt.Sprint(token.Scopes()) != fmt.Sprint(want) {
+				t.Errorf("scopes %q, want %q", token.Scopes(), want)
+			}
+		})
+	}
+	t.Run("scp where there is no scope", func(t *testing.T) {
+		token := check(t, v, es256(t, goodHeader, base+`,"sub":"a","scp":["x"]}`), "")
+		if fmt.Sprint(token.Scopes()) != "[x]" {
+			t.Error(token.Scopes())
+		}
+		token = check(t, v, es256(t, goodHeader, base+`,"sub":"a","scp":["x"],"scope":""}`), "")
+		if len(token.Scopes()) != 0 {
+			t.Error(token.Scopes())
+		}
+	})
+	for _, header := range []string{`{"alg":5}`, `{"alg":null}`, `{"alg":["ES256"]}`, `{"alg":{}}`, `{"alg":true}`} {
+		t.Run(header, func(t *testing.T) { check(t, v, es256(t, header, goodClaims), MalformedToken) })
+	}
+}
+
+func TestThreat44_BoundTokens(t *testing.T) {
+	t.Parallel()
+	allowed := basePolicy()
+	allowed.AllowBound = true
+	for _, cnf := range []string{`{"jkt":"x"}`, `{"x5t#S256":"x"}`, `null`, `5`} {
+		token := es256(t, goodHeader, strings.TrimSuffix(goodClaims, "}")+`,"cnf":`+cnf+`}`)
+		check(t, newValidator(t, basePolicy()), token, UnsupportedToken)
+		check(t, newValidator(t, allowed), token, "")
+	}
+}
+
+func TestUserClaimsAndPrefix(t *testing.T) {
+	t.Parallel()
+	p := basePolicy()
+	p.UserClaims, p.UserPrefix = []string{"email", "profile.name", "sub"}, "corp:"
+	v := newValidator(t, p)
+	base := strings.TrimSuffix(goodClaims, "}")
+	for claims, want := range map[string]string{
+		`,"email":"a@b"`: "corp:a@b", `,"email":"","profile":{"name":"n"}`: "corp:n", `,"email":{},"profile":[]`: "corp:alice", ``: "corp:alice",
+	} {
+		if token := check(t, v, es256(t, goodHeader, base+claims+"}"), ""); token.User() != want {
+			t.Errorf("%s: user %q, want %q", claims, token.User(), want)
+		}
+	}
+}
+
+func TestOneIssuerWithSecretsAndPublicKeys(t *testing.T) {
+	t.Parallel()
+	secret, err := key.NewSecret(secretBytes(), key.Options{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	symmetric := basePolicy()
+	symmetric.Keys, symmetric.Symmetric, symmetric.Audience = keySet{secret}, true, []string{"internal"}
+	v := newValidator(t, basePolicy(), symmetric)
+	internal := strings.Replace(goodClaims, testAudience, "internal", 1)
+	check(t, v, es256(t, goodHeader, goodClaims), "")
+	check(t, v, sign(t, jwt.SigningMethodHS256, secretBytes(), `{"alg":"HS256"}`, internal), "")
+	check(t, v, es256(t, goodHeader, internal), WrongAudience)
+	check(t, v, sign(t, jwt.SigningMethodHS256, secretBytes(), `{"alg":"HS256"}`, goodClaims), WrongAudience)
+
+	for name, policies := range map[string][]Policy{
+		"two with public keys": {basePolicy(), basePolicy()}, "two with secrets": {symmetric, symmetric}, "none": {},
+	} {
+		if _, err := New(policies, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestAPolicyThatForgetsAFieldIsAnError(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Policy){
+		"keys": func(p *Policy) { p.Keys = nil }, "issuer": func(p *Policy) { p.Issuer = "" }, "audience": func(p *Policy) { p.Audience = nil },
+		"an empty audience": func(p *Policy) { p.Audience = []string{""} }, "both an issuer and any": func(p *Policy) { p.AnyIssuer = true },
+		"both an audience and any": func(p *Policy) { p.AnyAudience = true }, "an empty typ": func(p *Policy) { p.Types = []string{""} },
+		"a negative leeway": func(p *Policy) { p.Leeway = -1 }, "an empty path": func(p *Policy) { p.UserClaims = []string{""} },
+	} {
+		p := basePolicy()
+		change(&p)
+		if _, err := New([]Policy{p}, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestMoreThanFourKeysThatFitNeedAKid(t *testing.T) {
+	t.Parallel()
+	p := basePolicy()
+	set := keySet{}
+	for i := range 4 {
+		k, err := key.NewPublic(keys()["p256"].private.Public(), key.Options{ID: fmt.Sprint(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set = append(set, k)
+	}
+	p.Keys = append(set, keys()["rsa"].public, keys()["p384"].public)
+	check(t, newValidator(t, p), es256(t, `{"alg":"ES256"}`, goodClaims), "")
+	p.Keys = append(set, keys()["p256"].public)
+	check(t, newValidator(t, p), es256(t, `{"alg":"ES256"}`, goodClaims), UnknownKey)
+	check(t, newValidator(t, p), es256(t, `{"alg":"ES256","kid":"2"}`, goodClaims), "")
+}
+
+type brokenKeys struct{ err error }
+
+func (b brokenKeys) Keys(context.Context, string) ([]key.Key, error) { return nil, b.err }
+
+func TestKeysThatCantBeHad(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]Reason{
+		key.ErrUnknown: UnknownKey, key.ErrUnavailable: KeysUnavailable,
+		fmt.Errorf("x: %w", key.ErrUnknown): UnknownKey, context.Canceled: KeysUnavailable,
+	} {
+		p := basePolicy()
+		p.Keys = brokenKeys{err}
+		check(t, newValidator(t, p), es256(t, goodHeader, goodClaims), want)
+	}
+	t.Run("no keys at all", func(t *testing.T) {
+		p := basePolicy()
+		p.Keys = brokenKeys{}
+		check(t, newValidator(t, p), es256(t, goodHeader, goodClaims), AlgorithmNotAllowed)
+	})
+}

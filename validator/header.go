@@ -1,0 +1,86 @@
+package validator
+
+import (
+	"unsafe"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// header is what a JOSE header (RFC 7515 section 4) is asked for. Keys that it
+// names (jwk, jku, x5u, x5c, x5t) are not among it: they are the sender's
+// choice, and only the configured keys decide.
+type header struct {
+	alg key.Algorithm // zero for one that does not exist here
+	kid string
+	typ string
+}
+
+// parseHeader reads the header. A member is found by its exact name; one of the
+// wrong type makes the token malformed, never absent.
+func parseHeader(data []byte) (header, error) {
+	v, err := claims.ParseObject(data)
+	if err != nil {
+		return header{}, MalformedToken
+	}
+	var (
+		h           header
+		alg         string
+		unsupported bool
+		malformed   bool
+	)
+	text := func(into *string, v claims.Value) {
+		s, ok := v.Text()
+		if !ok {
+			malformed = true
+		}
+		*into = s
+	}
+	hasAlg := false
+	for i := range v.Len() {
+		m := v.At(i)
+		switch v.NameAt(i) {
+		case "alg":
+			hasAlg = true
+			text(&alg, m)
+		case "kid":
+			text(&h.kid, m)
+		case "typ":
+			text(&h.typ, m)
+			if h.typ == "" {
+				malformed = true
+			}
+		case "cty":
+			// A token in a token (RFC 7519 section 5.2): the inner one would
+			// be nobody's to check.
+			var cty string
+			text(&cty, m)
+			if foldType(cty) == "jwt" {
+				unsupported = true
+			}
+		case "b64":
+			// RFC 7797: the payload is not base64url. Only the value that
+			// changes nothing passes.
+			if truth, ok := m.True(); !ok || !truth {
+				unsupported = true
+			}
+		case "crit", "zip", "enc":
+			// crit names what must be understood (RFC 7515 section 4.1.11),
+			// and no extension is; zip and enc belong to encryption.
+			unsupported = true
+		}
+	}
+	switch {
+	case malformed || !hasAlg:
+		return header{}, MalformedToken
+	case unsupported:
+		return header{}, UnsupportedToken
+	}
+	h.alg, _ = key.ParseAlgorithm(alg)
+	return h, nil
+}
+
+// stringBytes views a string as bytes that are only read.
+func stringBytes(s string) []byte {
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}

@@ -1,0 +1,155 @@
+package validator
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// now is the time at which every token of these tests is looked at.
+var now = time.Unix(1_800_000_000, 0)
+
+// pair is a private key and the public key of a key set.
+type pair struct {
+	private crypto.Signer
+	public  *key.Public
+}
+
+// keys makes one pair of each kind; RSA keys are slow to make.
+var keys = sync.OnceValue(func() map[string]pair {
+	must := func(private crypto.Signer, err error) crypto.Signer {
+		if err != nil {
+			panic(err)
+		}
+		return private
+	}
+	m := map[string]pair{}
+	add := func(name string, private crypto.Signer) {
+		public, err := key.NewPublic(private.Public(), key.Options{ID: name})
+		if err != nil {
+			panic(err)
+		}
+		m[name] = pair{private, public}
+	}
+	add("rsa", must(rsa.GenerateKey(rand.Reader, 2048)))
+	add("rsa2", must(rsa.GenerateKey(rand.Reader, 2048)))
+	add("p256", must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)))
+	add("p384", must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)))
+	add("p521", must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)))
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	add("ed25519", must(ed, err))
+	return m
+})
+
+// secretBytes is a secret for tests of this run only.
+var secretBytes = sync.OnceValue(func() []byte {
+	b := make([]byte, 64)
+	if _, err := rand.Read(b); err != nil {
+		panic(err)
+	}
+	return b
+})
+
+// keySet is the smallest KeySet: what a Static of the keystore does.
+type keySet []key.Key
+
+func (s keySet) Keys(_ context.Context, kid string) ([]key.Key, error) {
+	if kid == "" {
+		return s, nil
+	}
+	var named, unnamed []key.Key
+	for _, k := range s {
+		switch k.ID() {
+		case kid:
+			named = append(named, k)
+		case "":
+			unnamed = append(unnamed, k)
+		}
+	}
+	if named == nil {
+		named = unnamed
+	}
+	if named == nil {
+		return nil, key.ErrUnknown
+	}
+	return named, nil
+}
+
+const (
+	testIssuer   = "https://issuer.example/"
+	testAudience = "https://api.example"
+)
+
+// basePolicy trusts testIssuer with the P-256 key.
+func basePolicy() Policy {
+	return Policy{
+		Issuer:   testIssuer,
+		Keys:     keySet{keys()["p256"].public},
+		Audience: []string{testAudience},
+		Leeway:   DefaultLeeway,
+	}
+}
+
+func newValidator(t testing.TB, policies ...Policy) *Validator {
+	t.Helper()
+	v, err := New(policies, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// The usual parts of a token, to be changed by a test.
+const (
+	goodHeader = `{"alg":"ES256","typ":"JWT","kid":"p256"}`
+	goodClaims = `{"iss":"https://issuer.example/","sub":"alice","aud":"https://api.example","exp":1800000600,"iat":1800000000,"scope":"read write"}`
+)
+
+func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// sign makes a token of any header and claims, whatever they say, signed with
+// the method.
+func sign(t testing.TB, method jwt.SigningMethod, private any, header, claims string) string {
+	t.Helper()
+	signed := b64(header) + "." + b64(claims)
+	signature, err := method.Sign(signed, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed + "." + b64(string(signature))
+}
+
+// es256 signs with the key that basePolicy trusts.
+func es256(t testing.TB, header, claims string) string {
+	t.Helper()
+	return sign(t, jwt.SigningMethodES256, keys()["p256"].private, header, claims)
+}
+
+// check validates and compares the reason; "" means accepted.
+func check(t testing.TB, v *Validator, token string, want Reason) *Token {
+	t.Helper()
+	got, err := v.Validate(context.Background(), token)
+	switch {
+	case want == "" && err != nil:
+		t.Fatalf("refused with %v, must be accepted", err)
+	case want != "" && err == nil:
+		t.Fatalf("accepted, must be refused with %v", want)
+	case want != "" && err != error(want):
+		t.Fatalf("refused with %v, must be %v", err, want)
+	case (err == nil) != (got != nil):
+		t.Fatalf("token %v and error %v", got, err)
+	}
+	return got
+}

@@ -1,0 +1,84 @@
+package validator
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+)
+
+// maxTime is the last second of the year 9999, the last that Go's, and most
+// people's, time formats can express.
+const maxTime = 253402300799
+
+// numericDate reads a NumericDate (RFC 7519 section 2): seconds since 1970,
+// fractions allowed. Anything but a number within 0 and maxTime is refused,
+// since what other libraries make of it ranges from "now" to "never".
+func numericDate(v claims.Value) (time.Time, bool) {
+	digits, ok := v.Digits()
+	if !ok {
+		return time.Time{}, false
+	}
+	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+		return time.Unix(n, 0), n >= 0 && n <= maxTime && digits[0] != '-'
+	}
+	f, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !(f >= 0 && f <= maxTime) || digits[0] == '-' {
+		return time.Time{}, false
+	}
+	whole, fraction := math.Modf(f)
+	return time.Unix(int64(whole), int64(fraction*1e9)), true
+}
+
+// times are a token's registered times; an absent one is the zero Time.
+type times struct {
+	expires, notBefore, issued time.Time
+}
+
+// parseTimes reads exp, nbf and iat.
+func parseTimes(c claims.Value) (times, error) {
+	var t times
+	for _, claim := range [...]struct {
+		name string
+		into *time.Time
+	}{{"exp", &t.expires}, {"nbf", &t.notBefore}, {"iat", &t.issued}} {
+		v, present := c.Member(claim.name)
+		if !present {
+			continue
+		}
+		at, ok := numericDate(v)
+		if !ok {
+			return times{}, MalformedToken
+		}
+		*claim.into = at
+	}
+	return t, nil
+}
+
+// checkTimes applies the policy's clock. It is cheap and comes before the
+// signature: a token that is refused here is refused whoever signed it.
+func (p *policy) checkTimes(t times, now time.Time) error {
+	switch {
+	case t.expires.IsZero():
+		if !p.AllowNoExpiry {
+			return MissingClaim
+		}
+		// A token for ever is longer than any limit.
+		if p.MaxLifetime > 0 {
+			return LifetimeTooLong
+		}
+	// RFC 7519 section 4.1.4: "on or after" exp is expired.
+	case !now.Before(t.expires.Add(p.Leeway)):
+		return Expired
+	case p.MaxLifetime > 0 && t.expires.After(now.Add(p.MaxLifetime).Add(p.Leeway)):
+		return LifetimeTooLong
+	}
+	if !t.notBefore.IsZero() && now.Add(p.Leeway).Before(t.notBefore) {
+		return NotYetValid
+	}
+	if !t.issued.IsZero() && now.Add(p.Leeway).Before(t.issued) {
+		return IssuedInFuture
+	}
+	return nil
+}
