@@ -1,0 +1,248 @@
+package caddyjwt
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/spf13/cobra"
+)
+
+// quickstartCaddyfile is what the command runs and what the example shows.
+//
+//go:embed examples/quickstart/Caddyfile
+var quickstartCaddyfile []byte
+
+// What the Caddyfile of the quickstart trusts.
+const (
+	quickstartIssuer   = "https://quickstart.example/"
+	quickstartAudience = "https://api.quickstart.example"
+)
+
+func quickstartCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "quickstart [--dir <folder>] [--port <port>]",
+		Short: "Starts a protected site on this machine and prints commands to try it",
+		Long: `
+Makes a signing key, a key set, tokens and a Caddyfile in a temporary folder,
+starts Caddy with them on https://localhost in front of a small upstream that
+shows what it receives, and prints commands to paste. Nothing outside the
+folder is touched; it is removed at the end unless --dir names one to keep.
+`,
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.Flags().String("dir", "", "The folder to make and keep the files in (default: a temporary one)")
+	cmd.Flags().Int("port", 0, "The port of the site (default: 8443, or a free one if it is taken)")
+	misuseExits(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return misuse(cmd, fmt.Errorf("quickstart takes no argument %q", args[0]))
+		}
+		return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+			if err := quickstart(fl.String("dir"), fl.Int("port"), cmd.OutOrStdout()); err != nil {
+				return caddy.ExitCodeFailedStartup, err
+			}
+			select {} // until a signal ends the process
+		})(cmd, args)
+	}
+	return cmd
+}
+
+// quickstart makes the files, starts Caddy and prints what to try.
+func quickstart(dir string, port int, out io.Writer) error {
+	dir, err := quickstartDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Chdir(dir); err != nil {
+		return err
+	}
+	if err := quickstartFiles(); err != nil {
+		return err
+	}
+	site, err := choosePort("HTTPS_PORT", port, 8443)
+	if err != nil {
+		return err
+	}
+	if _, err := choosePort("UPSTREAM_PORT", 0, 8481); err != nil {
+		return err
+	}
+	caddy.TrapSignals()
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(quickstartCaddyfile, map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err
+	}
+	if err := caddy.Load(adapted, true); err != nil {
+		return err
+	}
+	// Under a name that is short enough to type.
+	ca, err := os.ReadFile(filepath.Join("data", "pki", "authorities", "local", "root.crt"))
+	if err != nil {
+		return fmt.Errorf("reading the certificate of Caddy's own authority: %w", err)
+	}
+	if err := os.WriteFile("ca.crt", ca, 0o600); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, quickstartText, site, dir, dir, site, site, site, site)
+	return err
+}
+
+// quickstartText has the port, the folder twice, and the port four times.
+const quickstartText = `
+A site that only valid tokens reach is running: https://localhost:%d
+Its Caddyfile, signing key, key set and tokens are in %s
+
+Paste into another terminal:
+
+cd %s
+
+# a valid token: 200, and the upstream sees who it is
+curl -i --cacert ca.crt -H @valid.header https://localhost:%d/hello
+
+# an expired token: 401, the token has expired
+curl -i --cacert ca.crt -H @expired.header https://localhost:%d/hello
+
+# a token for another API: 401, the token is for another audience
+curl -i --cacert ca.crt -H @other-audience.header https://localhost:%d/hello
+
+# no token: 401, a token is required
+curl -i --cacert ca.crt https://localhost:%d/hello
+
+Ctrl-C ends it.
+`
+
+// quickstartDir makes the folder. One that was named must not hold what would
+// be overwritten; a temporary one goes with the process, as it holds a private
+// key.
+func quickstartDir(dir string) (string, error) {
+	if dir == "" {
+		dir, err := os.MkdirTemp("", "caddy-jwt-quickstart-")
+		if err != nil {
+			return "", err
+		}
+		caddy.OnExit(func(context.Context) { _ = os.RemoveAll(dir) })
+		return dir, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return filepath.Abs(dir)
+}
+
+// writeNew writes a file that must not be there yet.
+func writeNew(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("the file %s is there already and is left alone; name another folder with --dir, or remove it", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+// quickstartFiles makes a key that exists nowhere else, and tokens with it.
+func quickstartFiles() error {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	point, err := private.PublicKey.Bytes() // 4, x, y
+	if err != nil {
+		return err
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	set, err := json.MarshalIndent(map[string]any{"keys": []map[string]string{{
+		"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:]),
+		"kid": "quickstart", "alg": "ES256", "use": "sig",
+	}}}, "", "\t")
+	if err != nil {
+		return err
+	}
+	files := []struct {
+		name    string
+		content []byte
+	}{
+		{"signing-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})},
+		{"jwks.json", append(set, '\n')},
+	}
+	now := time.Now()
+	for _, t := range []struct {
+		name     string
+		audience string
+		expires  time.Duration
+	}{
+		{"valid", quickstartAudience, time.Hour},
+		{"expired", quickstartAudience, -time.Hour},
+		{"other-audience", "https://other.quickstart.example", time.Hour},
+	} {
+		token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
+			"iss": quickstartIssuer, "aud": t.audience, "sub": "alice", "name": "Alice", "scope": "read write",
+			"iat": now.Add(-2 * time.Hour).Unix(), "exp": now.Add(t.expires).Unix(),
+		})
+		token.Header["kid"] = "quickstart"
+		signed, err := token.SignedString(private)
+		if err != nil {
+			return err
+		}
+		files = append(files, struct {
+			name    string
+			content []byte
+		}{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
+	}
+	for _, f := range files {
+		if err := writeNew(f.name, f.content); err != nil {
+			return err
+		}
+	}
+	// The example's own folder has this very Caddyfile.
+	if there, err := os.ReadFile("Caddyfile"); err == nil && string(there) == string(quickstartCaddyfile) {
+		return nil
+	}
+	return writeNew("Caddyfile", quickstartCaddyfile)
+}
+
+// choosePort finds a free port on loopback and puts it into the variable that
+// the Caddyfile reads. A port that was asked for is taken or nothing is.
+func choosePort(variable string, asked, usual int) (int, error) {
+	candidates := []int{usual, 0}
+	if asked != 0 {
+		candidates = []int{asked}
+	}
+	var err error
+	for _, port := range candidates {
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
+			continue
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return 0, err
+		}
+		return port, os.Setenv(variable, strconv.Itoa(port))
+	}
+	return 0, fmt.Errorf("the port can't be had: %w; name another with --port", err)
+}
