@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -43,33 +44,51 @@ func init() {
 // error. Without a token_from, tokens are read from Authorization: Bearer.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // jwt
+	at := places{origins: *d}
 	if args := d.RemainingArgs(); len(args) > 0 {
-		if strings.HasPrefix(args[0], "/") || strings.HasPrefix(args[0], "@") {
-			return d.Errf("%q is no issuer; a matcher comes first and only once: jwt [<matcher>] [<issuer> [<audience>...]]", args[0])
+		for _, arg := range args {
+			if strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, "@") {
+				return d.Errf("%q looks like a matcher, which comes first: jwt [<matcher>] [<issuer> [<audience>...]]; an audience that begins like this goes into the block: audience %s", arg, arg)
+			}
+			if slices.Contains(handlerOptions, arg) {
+				return d.Errf("%s is an option, which goes into the block; behind jwt stand the issuer and its audience alone: jwt https://auth.example.com/ https://api.example.com", arg)
+			}
 		}
 		h.Issuer = append(h.Issuer, &Issuer{Iss: args[0], Audience: args[1:]})
+		at.issuers = append(at.issuers, *d)
 	}
+	directive := *d
 	seen := once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch d.Val() {
+		case "issuer":
+			at.issuers = append(at.issuers, *d)
+		case "trusted_origins":
+			at.origins = *d
+		}
 		if err := h.unmarshalOption(d, seen); err != nil {
 			return err
 		}
 	}
-	return h.checkCaddyfile(d)
+	at.issuers = append(at.issuers, directive) // where one is missing
+	return h.checkCaddyfile(&at)
+}
+
+// places are the lines of what can be judged only at the end of the block.
+type places struct {
+	issuers []caddyfile.Dispenser
+	origins caddyfile.Dispenser
 }
 
 // checkCaddyfile finds what can be found without the machine that the config
 // will run on, so that the error has a file and a line. Provision checks it
 // all again, for configs in JSON.
-func (h *Handler) checkCaddyfile(d *caddyfile.Dispenser) error {
-	if _, err := h.policies(unresolved); err != nil {
-		return d.Errf("%v", err)
+func (h *Handler) checkCaddyfile(at *places) error {
+	if good, err := h.policies(unresolved); err != nil {
+		return at.issuers[len(good)].Errf("%v", err)
 	}
 	if _, err := newCredentials(h.TokenFrom, h.TrustedOrigins, h.KeepCredentials); err != nil {
-		return d.Errf("%v", err)
-	}
-	if _, err := newResponder(h.Realm, h.ErrorFormat); err != nil {
-		return d.Errf("%v", err)
+		return at.origins.Errf("%v", err)
 	}
 	return nil
 }
@@ -89,34 +108,51 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "keep_credentials":
 		return seen.flag(d, &h.KeepCredentials)
 	case "realm":
-		return seen.text(d, &h.Realm, "realm api")
-	case "error_format":
-		return seen.text(d, &h.ErrorFormat, "error_format json")
-	default:
-		if issuerOptions[option] {
-			return d.Errf("%s belongs to an issuer; write it inside: issuer <iss> { %s ... }", option, option)
+		if err := seen.text(d, &h.Realm, "realm api"); err != nil {
+			return err
 		}
-		return d.Errf("there is no option %q; there are issuer, audience, token_from, trusted_origins, claim, keep_credentials, realm and error_format", option)
+		return h.checkResponder(d)
+	case "error_format":
+		if err := seen.text(d, &h.ErrorFormat, "error_format json"); err != nil {
+			return err
+		}
+		return h.checkResponder(d)
+	default:
+		if slices.Contains(issuerOptions, option) {
+			return d.Errf("%s is an option of an issuer; write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, option)
+		}
+		return d.Errf("there is no option %q; there are %s", option, strings.Join(handlerOptions, ", "))
 	}
+}
+
+// handlerOptions are the options of the directive itself.
+var handlerOptions = []string{
+	"issuer", "audience", "token_from", "trusted_origins", "claim", "keep_credentials", "realm", "error_format",
+}
+
+func (h *Handler) checkResponder(d *caddyfile.Dispenser) error {
+	if _, err := newResponder(h.Realm, h.ErrorFormat); err != nil {
+		return d.Errf("%v", err)
+	}
+	return nil
 }
 
 func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
-	if len(args) < 2 || len(args) > 3 || (len(args) == 3 && args[0] != fromHeader) {
-		return d.Err("token_from needs a place and a name; write header Authorization Bearer, query access_token or cookie session")
+	if len(args) < 2 || len(args) > 3 {
+		return d.Err("token_from needs a place and a name; write token_from header Authorization Bearer, token_from query access_token or token_from cookie session")
 	}
-	if err := noBlock(d); err != nil {
+	if err := noBlock(d, "token_from"); err != nil {
 		return err
 	}
 	s := &TokenSource{From: args[0], Name: args[1]}
 	if len(args) == 3 {
 		s.Scheme = args[2]
 	}
-	checked := *s
-	if err := checked.check(); err != nil {
-		return d.Errf("token_from: %v", err)
-	}
 	h.TokenFrom = append(h.TokenFrom, s)
+	if _, err := newCredentials(h.TokenFrom, nil, false); err != nil {
+		return d.Errf("%v", err)
+	}
 	return nil
 }
 
@@ -125,7 +161,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 	if len(args) < 1 || len(args) > 2 {
 		return d.Err("claim needs a path and may have a name; write claim email, or claim realm_access.roles roles")
 	}
-	if err := noBlock(d); err != nil {
+	if err := noBlock(d, "claim"); err != nil {
 		return err
 	}
 	c := &ClaimName{Path: args[0]}

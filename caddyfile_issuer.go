@@ -1,6 +1,9 @@
 package caddyjwt
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -35,6 +38,7 @@ func (h *Handler) unmarshalIssuer(d *caddyfile.Dispenser) error {
 	if len(args) != 1 {
 		return d.Err("issuer needs the exact iss of its tokens and nothing else; write issuer https://auth.example.com/, and its audience inside the block")
 	}
+	at := *d
 	i := &Issuer{Iss: args[0]}
 	h.Issuer = append(h.Issuer, i)
 	seen := once{}
@@ -44,31 +48,33 @@ func (h *Handler) unmarshalIssuer(d *caddyfile.Dispenser) error {
 		}
 	}
 	if _, err := i.policy(unresolved); err != nil {
-		return d.Errf("%v", i.named(err))
+		return at.Errf("%v", i.named(err))
 	}
 	return nil
 }
 
-// issuerOptions are the options that only an issuer has, so that one in the
-// wrong place gets a helpful error.
-var issuerOptions = map[string]bool{
-	"discovery": true, "jwks_url": true, "jwks_file": true, "public_key": true, "secret": true,
-	"algorithms": true, "audience_claim": true, "scope_claim": true, "typ": true, "leeway": true,
-	"max_lifetime": true, "allow_no_expiry": true, "allow_bound_tokens": true, "user_claim": true,
-	"user_prefix": true, "ca": true, "bearer_token_file": true, "insecure_http": true,
+// issuerOptions are the options of an issuer, so that a wrong one, or one in
+// the wrong place, gets a helpful error.
+var issuerOptions = []string{
+	"discovery", "jwks_url", "jwks_file", "public_key", "secret", "algorithms", "audience", "audience_claim",
+	"scope_claim", "typ", "leeway", "max_lifetime", "allow_no_expiry", "allow_bound_tokens", "user_claim",
+	"user_prefix", "ca", "bearer_token_file", "insecure_http",
 }
 
 func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	switch option := d.Val(); option {
 	case "discovery":
-		if err := seen.check(d); err != nil {
+		if err := seen.check(d, removeOne); err != nil {
 			return err
 		}
 		// Alone it says what is the default, and leaves no trace.
 		if d.NextArg() {
 			i.Discovery = d.Val()
 		}
-		return end(d, "discovery https://auth.example.com/.well-known/openid-configuration")
+		if d.CountRemainingArgs() > 0 {
+			return d.Errf("discovery takes one value or none; write discovery https://auth.example.com/.well-known/openid-configuration")
+		}
+		return noBlock(d, option)
 	case "jwks_url":
 		return seen.text(d, &i.JWKSURL, "jwks_url https://auth.example.com/jwks.json")
 	case "jwks_file":
@@ -96,7 +102,13 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		i.Leeway = new(caddy.Duration)
 		return seen.duration(d, i.Leeway, "leeway 30s")
 	case "max_lifetime":
-		return seen.duration(d, &i.MaxLifetime, "max_lifetime 1h")
+		if err := seen.duration(d, &i.MaxLifetime, "max_lifetime 1h"); err != nil {
+			return err
+		}
+		if i.MaxLifetime == 0 { // would be no limit at all
+			return d.Errf("max_lifetime must be above 0; write max_lifetime 1h")
+		}
+		return nil
 	case "allow_no_expiry":
 		return seen.flag(d, &i.AllowNoExpiry)
 	case "allow_bound_tokens":
@@ -112,7 +124,10 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "insecure_http":
 		return seen.flag(d, &i.InsecureHTTP)
 	default:
-		return d.Errf("an issuer has no option %q; see the options of issuer in the reference", option)
+		if slices.Contains(handlerOptions, option) {
+			return d.Errf("%s does not belong to an issuer; write it directly into the jwt block, outside of issuer", option)
+		}
+		return d.Errf("an issuer has no option %q; it has %s", option, strings.Join(issuerOptions, ", "))
 	}
 }
 
@@ -126,7 +141,7 @@ func (i *Issuer) unmarshalSecret(d *caddyfile.Dispenser) error {
 	if len(args) != 1 {
 		return d.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}")
 	}
-	if err := noBlock(d); err != nil {
+	if err := noBlock(d, "secret"); err != nil {
 		return err
 	}
 	s.Value = args[0]
@@ -140,16 +155,18 @@ func (i *Issuer) unmarshalSecret(d *caddyfile.Dispenser) error {
 // once reads options of which each may be said one time.
 type once map[string]bool
 
-func (o once) check(d *caddyfile.Dispenser) error {
+func (o once) check(d *caddyfile.Dispenser, remedy string) error {
 	if o[d.Val()] {
-		return d.Errf("%s is there twice; put it into one line", d.Val())
+		return d.Errf("%s is there twice; %s", d.Val(), remedy)
 	}
 	o[d.Val()] = true
 	return nil
 }
 
+const removeOne = "remove one"
+
 func (o once) text(d *caddyfile.Dispenser, into *string, example string) error {
-	if err := o.check(d); err != nil {
+	if err := o.check(d, removeOne); err != nil {
 		return err
 	}
 	return text(d, into, example)
@@ -157,22 +174,25 @@ func (o once) text(d *caddyfile.Dispenser, into *string, example string) error {
 
 func (o once) list(d *caddyfile.Dispenser, into *[]string, example string) error {
 	option := d.Val()
-	if err := o.check(d); err != nil {
+	if err := o.check(d, "put all its values into one line"); err != nil {
 		return err
 	}
 	if *into = d.RemainingArgs(); len(*into) == 0 {
 		return d.Errf("%s needs a value; write %s", option, example)
 	}
-	return noBlock(d)
+	return noBlock(d, option)
 }
 
 func (o once) flag(d *caddyfile.Dispenser, into *bool) error {
 	option := d.Val()
-	if err := o.check(d); err != nil {
+	if err := o.check(d, removeOne); err != nil {
 		return err
 	}
 	*into = true
-	return end(d, option)
+	if d.CountRemainingArgs() > 0 {
+		return d.Errf("%s takes no value; write it alone, or leave it out where it is not wanted", option)
+	}
+	return noBlock(d, option)
 }
 
 func (o once) duration(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
@@ -182,7 +202,7 @@ func (o once) duration(d *caddyfile.Dispenser, into *caddy.Duration, example str
 	}
 	parsed, err := caddy.ParseDuration(value)
 	if err != nil {
-		return d.Errf("%q is no duration; write %s", value, example)
+		return d.Errf("%q is no duration, which is a number with a unit; write %s", value, example)
 	}
 	*into = caddy.Duration(parsed)
 	return nil
@@ -191,29 +211,26 @@ func (o once) duration(d *caddyfile.Dispenser, into *caddy.Duration, example str
 // text reads exactly one argument that is not empty.
 func text(d *caddyfile.Dispenser, into *string, example string) error {
 	option := d.Val()
-	if !d.AllArgs(into) {
-		return d.Errf("%s needs exactly one value; write %s", option, example)
+	switch args := d.RemainingArgs(); len(args) {
+	case 0:
+		return d.Errf("%s needs a value; write %s", option, example)
+	case 1:
+		*into = args[0]
+	default:
+		return d.Errf("%s has more than one value; write %s, or quotes around a value with spaces", option, example)
 	}
 	if *into == "" {
 		return d.Errf("%s is empty; write %s", option, example)
 	}
-	return noBlock(d)
-}
-
-// end tells of arguments and blocks that an option does not have.
-func end(d *caddyfile.Dispenser, example string) error {
-	option := d.Val()
-	if d.NextArg() {
-		return d.Errf("there is something behind %q that does not belong there; write %s", option, example)
-	}
-	return noBlock(d)
+	return noBlock(d, option)
 }
 
 // noBlock tells of a block behind an option that has none, which would
-// otherwise be passed over without a word.
-func noBlock(d *caddyfile.Dispenser) error {
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("%q stands in a block that does not belong there; remove the block", d.Val())
+// otherwise be passed over without a word. What stands in it is not shown: it
+// may be a secret.
+func noBlock(d *caddyfile.Dispenser, option string) error {
+	if at := *d; d.NextBlock(d.Nesting()) {
+		return at.Errf("%s has no block; remove what stands in braces behind it", option)
 	}
 	return nil
 }

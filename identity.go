@@ -84,8 +84,8 @@ type state struct {
 	removed  []removed
 }
 
-// String keeps what the state holds out of anything that prints a value.
-func (*state) String() string { return "jwt state" }
+// Format keeps what the state holds out of anything that prints a value.
+func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) }
 
 type contextKey struct{}
 

@@ -30,14 +30,15 @@ type Issuer struct {
 	// named: the iss with /.well-known/openid-configuration, then with RFC
 	// 8414's path.
 	Discovery string `json:"discovery,omitempty"`
-	// The URL of the issuer's key set. May hold `{env.NAME}`.
+	// The URL of the issuer's key set. May hold `{env.NAME}`. Default: none.
 	JWKSURL string `json:"jwks_url,omitempty"`
-	// The path of a file with a key set (RFC 7517 section 5).
+	// The path of a file with a key set (RFC 7517 section 5). Default: none.
 	JWKSFile string `json:"jwks_file,omitempty"`
 	// Public keys: each the path of a PEM file, or PEM text (PKIX, PKCS #1,
-	// or an X.509 certificate), or `{env.NAME}` or `{file.PATH}` for one.
+	// or an X.509 certificate), or `{env.NAME}` or `{file.PATH}` for one. Default:
+	// none.
 	PublicKey []string `json:"public_key,omitempty"`
-	// HMAC secrets.
+	// HMAC secrets. Default: none.
 	Secret []*Secret `json:"secret,omitempty"`
 
 	// The algorithms that tokens may be signed with. It replaces the default
@@ -170,7 +171,7 @@ func (i *Issuer) audience(handlers []string, resolve resolver) (list []string, w
 		own = handlers
 	}
 	if len(own) == 0 {
-		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write audience <your API's identifier>, or audience * to waive the check")
+		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check")
 	}
 	for _, a := range own {
 		value, err := resolve(a)
@@ -205,7 +206,8 @@ func (i *Issuer) named(err error) error {
 	return fmt.Errorf("issuer %s: %w", strconv.Quote(i.Iss), err)
 }
 
-// policies checks all issuers and makes their policies, but for the keys.
+// policies checks all issuers and makes their policies, but for the keys. With
+// an error come those of the issuers before the one that is wrong.
 func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
 		return nil, errors.New("no issuer is named, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com")
@@ -213,17 +215,25 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 	var policies []validator.Policy
 	for _, i := range h.Issuer {
 		if i == nil {
-			return nil, errors.New("issuer: an entry is null; write an object with iss")
+			return policies, errors.New("issuer: an entry is null; write an object with iss")
 		}
 		p, err := i.policy(resolve)
 		if err != nil {
-			return nil, i.named(err)
+			return policies, i.named(err)
 		}
 		if p.AnyIssuer && len(h.Issuer) > 1 {
-			return nil, errors.New("issuer *: it takes any token, so it stands alone; remove it or the others")
+			return policies, errors.New("issuer *: it takes any token, so it stands alone; remove it or the others")
 		}
 		if p.Audience, p.AnyAudience, err = i.audience(h.Audience, resolve); err != nil {
-			return nil, i.named(err)
+			return policies, i.named(err)
+		}
+		// A local key set holds secrets only where an algorithm for them is
+		// named, so that the kind is known before any key is read.
+		p.Symmetric = len(i.Secret) > 0 || p.Algorithms.HasSymmetric()
+		for _, other := range policies {
+			if other.Issuer == p.Issuer && other.Symmetric == p.Symmetric {
+				return policies, i.named(errors.New("it is there twice; put its settings into one block (two are possible only where one has secrets and the other public keys)"))
+			}
 		}
 		policies = append(policies, p)
 	}
@@ -236,21 +246,10 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if err != nil {
 		return nil, err
 	}
-	type kind struct {
-		iss       string
-		symmetric bool
-	}
-	seen := map[kind]bool{}
 	for n, i := range h.Issuer {
-		p := &policies[n]
-		if err := i.provisionKeys(h, p); err != nil {
+		if err := i.provisionKeys(h, &policies[n]); err != nil {
 			return nil, i.named(err)
 		}
-		k := kind{p.Issuer, p.Symmetric}
-		if seen[k] {
-			return nil, i.named(errors.New("it is there twice; put its settings into one block (two are possible only where one has secrets and the other public keys)"))
-		}
-		seen[k] = true
 	}
 	return validator.New(policies, nil)
 }

@@ -44,12 +44,16 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 	switch {
 	case p.AnyIssuer && i.remote():
 		return errors.New("it takes tokens of any issuer, so its keys must be written out: name secret, public_key or jwks_file; or name the issuer")
-	case !i.remote() && (i.CA != "" || i.BearerTokenFile != "" || i.InsecureHTTP):
-		return fmt.Errorf("ca, bearer_token_file and insecure_http are for fetching keys, and %s fetches none; remove them", kinds[0])
+	case !i.remote() && i.CA != "":
+		return fmt.Errorf("ca is for fetching keys, and %s fetches none; remove it", kinds[0])
+	case !i.remote() && i.BearerTokenFile != "":
+		return fmt.Errorf("bearer_token_file is for fetching keys, and %s fetches none; remove it", kinds[0])
+	case !i.remote() && i.InsecureHTTP:
+		return fmt.Errorf("insecure_http is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case len(i.Secret) > 0 && p.Algorithms.HasPublic():
-		return fmt.Errorf("algorithms: a secret verifies HS256, HS384 and HS512 alone; remove the others of %s", strings.Join(p.Algorithms.Names(), ", "))
+		return errors.New("algorithms: a secret verifies HS256, HS384 and HS512 alone; name only these, or public_key in place of the secret")
 	case (i.remote() || len(i.PublicKey) > 0) && p.Algorithms.HasSymmetric():
-		return fmt.Errorf("algorithms: HS256, HS384 and HS512 need a secret, and this issuer has public keys; remove them of %s", strings.Join(p.Algorithms.Names(), ", "))
+		return errors.New("algorithms: HS256, HS384 and HS512 need a secret, and this issuer has public keys; name others such as RS256 or ES256, or secret in place of the public keys")
 	case p.Algorithms.HasSymmetric() && p.Algorithms.HasPublic():
 		return errors.New("algorithms: HS256, HS384 and HS512 are for secrets and all others for public keys; a key set holds one kind, so name one kind")
 	}
@@ -62,6 +66,11 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 		if k == "" {
 			return errors.New("public_key: it is empty; write the path of a PEM file")
 		}
+		if strings.Contains(k, pemBegin) {
+			if _, err := key.ParsePEM([]byte(k)); err != nil {
+				return fmt.Errorf("public_key in the config: %w", err)
+			}
+		}
 	}
 	if i.remote() {
 		return i.checkRemote(p)
@@ -71,20 +80,33 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 
 // checkRemote checks the URLs as far as they are known.
 func (i *Issuer) checkRemote(p *validator.Policy) error {
-	for _, setting := range []string{i.Iss, i.Discovery, i.JWKSURL} {
-		if _, err := unresolved(setting); err != nil {
-			return err
-		}
-		if strings.Contains(setting, "{") {
-			return nil // known only when the config loads
-		}
+	option, setting := "", i.Iss
+	switch {
+	case i.JWKSURL != "":
+		option, setting = "jwks_url: ", i.JWKSURL
+	case i.Discovery != "":
+		option, setting = "discovery: ", i.Discovery
 	}
-	if i.Discovery == "" && i.JWKSURL == "" {
+	if _, err := unresolved(setting); err != nil {
+		return fmt.Errorf("%s%w", option, err)
+	}
+	if strings.Contains(setting, "{env.") {
+		return nil // known only when the config loads
+	}
+	if option == "" {
 		if u, err := url.Parse(p.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
-	return i.remoteConfig(p.Issuer, i.Discovery, i.JWKSURL).Check()
+	err := i.remoteConfig(p.Issuer, i.Discovery, i.JWKSURL).Check()
+	if err == nil {
+		return nil
+	}
+	if option == "" && strings.HasPrefix(setting, "http://") {
+		// An iss must be what the tokens say, so that https alone is no help.
+		return fmt.Errorf("%w; where the tokens do say http, name their keys' place: jwks_url https://...", err)
+	}
+	return fmt.Errorf("%s%w", option, err)
 }
 
 func (i *Issuer) remoteConfig(iss, discovery, jwksURL string) keystore.RemoteConfig {
@@ -168,10 +190,13 @@ func usable(keys []key.Key, allowed key.Algorithms) bool {
 	return allowed.Empty()
 }
 
+// pemBegin tells PEM text from a path.
+const pemBegin = "-----BEGIN"
+
 // readPEM reads a public key: PEM text itself, or what a path or placeholder
 // points to. where names it in errors.
 func readPEM(setting string) (text []byte, where string, err error) {
-	if strings.Contains(setting, "-----BEGIN") {
+	if strings.Contains(setting, pemBegin) {
 		return []byte(setting), "in the config", nil
 	}
 	if isSecretPlaceholder(setting) {

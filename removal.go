@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,8 +17,8 @@ type removed struct {
 	from, name, value string
 }
 
-// String keeps a credential out of anything that prints a value.
-func (removed) String() string { return "removed credential" }
+// Format keeps a credential out of anything that prints a value.
+func (removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credential")) }
 
 // remove takes the credentials away before anything behind can see, log or
 // forward them, whatever becomes of the request. What is not a credential

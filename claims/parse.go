@@ -25,8 +25,8 @@ var ErrSyntax = errors.New("not a strict JSON object")
 // MaxDepth levels. The bytes must not be changed afterwards: the result shares
 // their memory.
 func ParseObject(data []byte) (Value, error) {
-	// The buffer keeps the usual token's members off the heap until their
-	// number is known.
+	// The buffer is where members wait until their number is known: large
+	// enough for the usual token, so that it is allocated once.
 	var buffer [24]member
 	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: buffer[:0]}
 	p.space()

@@ -1,6 +1,9 @@
 package claims
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Render writes a value as text for a placeholder or a header: strings as they
 // are, numbers digit for digit, true and false, arrays joined with commas
@@ -81,6 +84,11 @@ func (v Value) AppendJSON(out []byte) []byte {
 
 func appendString(out []byte, s string) []byte {
 	const hex = "0123456789abcdef"
+	// Strings come from the strict parser or from a config and are UTF-8
+	// already; what is not is written so that the JSON stays valid.
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	}
 	out = append(out, '"')
 	start := 0
 	for i := 0; i < len(s); i++ {
@@ -105,14 +113,6 @@ func appendString(out []byte, s string) []byte {
 			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
 	}
-	// Strings come from the strict parser or from a config and are UTF-8
-	// already; what is not is written so that the JSON stays valid.
-	if rest := s[start:]; utf8.ValidString(rest) {
-		out = append(out, rest...)
-	} else {
-		for _, r := range rest {
-			out = utf8.AppendRune(out, r)
-		}
-	}
+	out = append(out, s[start:]...)
 	return append(out, '"')
 }

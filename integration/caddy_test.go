@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,11 +9,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +24,10 @@ type options struct {
 	global string
 	// env are the variables that the Caddyfile reads, by {$X} or {env.X}.
 	env map[string]string
+	// shownByCaddy tells that the sites read credentials from places that Caddy's
+	// own log lines show, all but Authorization and cookies: they are not looked
+	// for in the log then.
+	shownByCaddy bool
 	// level of the default log; DEBUG if empty, so that every test also looks
 	// for credentials in the most talkative log.
 	level string
@@ -34,15 +35,12 @@ type options struct {
 
 // caddy is a running server.
 type caddy struct {
-	t       *testing.T
-	opts    options
-	dir     string
-	port    int
-	admin   int
-	process *exec.Cmd
-	logs    *logBook
-	done    chan struct{}
-	exit    error
+	*child
+	t     *testing.T
+	opts  options
+	dir   string
+	port  int
+	admin int
 }
 
 // startCaddy runs a Caddy with the sites and returns when it serves all of them.
@@ -56,26 +54,16 @@ func startCaddy(t *testing.T, sites string, opts options) *caddy {
 		dir:   t.TempDir(),
 		port:  peers.FreePort(t),
 		admin: peers.FreePort(t),
-		logs:  &logBook{},
-		done:  make(chan struct{}),
 	}
 	file := filepath.Join(c.dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(c.caddyfile(sites)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.process = exec.Command(caddyBinary, "run", "--config", file, "--adapter", "caddyfile")
-	c.process.Dir = c.dir
-	c.process.Env = c.environment()
-	c.process.Stdout, c.process.Stderr = c.logs, c.logs
-	c.process.SysProcAttr = childAttributes()
-	if err := c.process.Start(); err != nil {
-		t.Fatalf("starting Caddy: %v", err)
-	}
-	go func() {
-		c.exit = c.process.Wait()
-		close(c.done)
-	}()
-	t.Cleanup(c.stop)
+	c.child = startChild(t, c.dir, environment(c.dir, opts.env), "run", "--config", file, "--adapter", "caddyfile")
+	t.Cleanup(func() {
+		c.stop()
+		c.logs.judge(t, !opts.shownByCaddy)
+	})
 	c.waitUntilItServes()
 	return c
 }
@@ -107,20 +95,6 @@ func (c *caddy) caddyfile(sites string) string {
 `, c.admin, c.port, peers.FreePort(c.t), level, c.opts.global, sites)
 }
 
-func (c *caddy) environment() []string {
-	env := []string{
-		"PATH=" + os.Getenv("PATH"),
-		"HOME=" + c.dir,
-		"XDG_DATA_HOME=" + filepath.Join(c.dir, "data"),
-		"XDG_CONFIG_HOME=" + filepath.Join(c.dir, "config"),
-		"GORACE=halt_on_error=0",
-	}
-	for name, value := range c.opts.env {
-		env = append(env, name+"="+value)
-	}
-	return env
-}
-
 // dataFile is a path in Caddy's storage.
 func (c *caddy) dataFile(path ...string) string {
 	return filepath.Join(append([]string{c.dir, "data", "caddy"}, path...)...)
@@ -150,11 +124,6 @@ func (c *caddy) waitUntilItServes() {
 	c.t.Helper()
 	var last error
 	c.eventually("Caddy serves", 30*time.Second, func() bool {
-		select {
-		case <-c.done:
-			c.t.Fatalf("Caddy ended while starting: %v\n%s", c.exit, c.logs)
-		default:
-		}
 		last = c.handshakes()
 		return last == nil
 	}, func() string { return fmt.Sprintf("%v\n%s", last, c.logs) })
@@ -248,54 +217,4 @@ func (c *caddy) reload(sites string) error {
 		return fmt.Errorf("%s: %s", res.Status, text)
 	}
 	return nil
-}
-
-// stop ends the server and judges what it has said.
-func (c *caddy) stop() {
-	_ = c.process.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-c.done:
-	case <-time.After(15 * time.Second):
-		_ = c.process.Process.Kill()
-		<-c.done
-		c.t.Errorf("Caddy did not stop within 15 s of SIGTERM")
-	}
-	c.logs.judge(c.t)
-}
-
-// eventually polls what no event announces.
-func (c *caddy) eventually(what string, within time.Duration, ok func() bool, details func() string) {
-	c.t.Helper()
-	for deadline := time.Now().Add(within); !ok(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("not within %s: %s\n%s", within, what, details())
-		}
-	}
-}
-
-// caddyCommand runs a command of the binary to its end, with a Caddyfile where
-// one is given, and returns its exit code and all it wrote.
-func caddyCommand(t *testing.T, caddyfile string, env map[string]string, args ...string) (int, string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	c := &caddy{t: t, dir: t.TempDir(), opts: options{env: env}}
-	if caddyfile != "" {
-		file := filepath.Join(c.dir, "Caddyfile")
-		if err := os.WriteFile(file, []byte(caddyfile), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, "--config", file, "--adapter", "caddyfile")
-	}
-	command := exec.CommandContext(ctx, caddyBinary, args...)
-	command.Dir = c.dir
-	command.Env = c.environment()
-	command.SysProcAttr = childAttributes()
-	var text bytes.Buffer
-	command.Stdout, command.Stderr = &text, &text
-	err := command.Run()
-	if command.ProcessState == nil {
-		t.Fatalf("running caddy %v: %v", args, err)
-	}
-	return command.ProcessState.ExitCode(), text.String()
 }

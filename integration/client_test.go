@@ -74,7 +74,7 @@ func (c *caddy) client(version protocol) *http.Client {
 	transport := &http.Transport{
 		TLSClientConfig:       c.tlsConfig(""),
 		Protocols:             protocols,
-		ExpectContinueTimeout: 10 * time.Second,
+		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, c.address())

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ type part int
 const (
 	nodeModules part = iota
 	pyJWT
+	curl
 )
 
 // need skips a test whose peer is not installed, with the way to install it. On
@@ -30,6 +33,10 @@ func need(t *testing.T, what part) {
 		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) {
 			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
 		}
+	case curl:
+		if _, err := exec.LookPath("curl"); err != nil {
+			reason = "curl is not installed"
+		}
 	case pyJWT:
 		if python() == "" {
 			reason = "PyJWT is not installed: install python3-jwt and python3-cryptography, or name an interpreter that has them in PYTHON"
@@ -42,6 +49,23 @@ func need(t *testing.T, what part) {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)
+}
+
+// optionsToCome are options of the directive that tests are already written for.
+var optionsToCome = []string{"require", "optional", "forward"}
+
+// needOption skips a test of an option that the directive does not have yet. The
+// list says which; one that has come may not stay on it.
+func needOption(t *testing.T, option string) {
+	t.Helper()
+	if !slices.Contains(optionsToCome, option) {
+		return
+	}
+	_, output := caddyCommand(t, "http://localhost {\n\tjwt {\n\t\t"+option+"\n\t}\n}\n", nil, "adapt")
+	if !strings.Contains(output, "no option") {
+		t.Fatalf("the option %s is there: take it off optionsToCome", option)
+	}
+	t.Skipf("the directive has no option %s yet", option)
 }
 
 // python is the first interpreter that has PyJWT: a distribution's package is

@@ -155,7 +155,7 @@ func TestRefusalsEchoNothing(t *testing.T) {
 func TestBadRequestsAreQuiet(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, everywhere, options{}, k.RS256)
+	s := newStand(t, everywhere, options{shownByCaddy: true}, k.RS256)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), nil))
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	hmac := peers.HMAC(t, "HS256", k.RS256.PublicPEM(t), s.claims(nil), nil)

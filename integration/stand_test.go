@@ -98,6 +98,7 @@ func (s *stand) accepts(t *testing.T, host, token string) peers.Seen {
 	if a.status != http.StatusOK {
 		t.Fatalf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
 	}
+	s.upstream.Take()
 	return a.upstream(t)
 }
 

@@ -9,6 +9,21 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
+// braces are texts that Caddy would make something of.
+var braces = []string{
+	"{env.SECRET}",
+	"{env.HOME}",
+	"{file./etc/passwd}",
+	"{http.request.host}",
+	"{http.jwt.claims.sub}",
+	`\{env.SECRET\}`,
+	"{{env.SECRET}}",
+	"{env.{env.SECRET}}",
+	"{$SECRET}",
+	"{",
+	"}{",
+}
+
 // A claim is a stranger's text. Caddy expands braces wherever a placeholder's
 // value is looked at once more.
 func TestThreat25_ClaimsAreNotExpanded(t *testing.T) {
@@ -22,13 +37,10 @@ https://api.example.test {
 		}
 		audience https://api.example.test
 		claim text mapped
-		forward text X-Text
-		forward list X-List
-		forward user X-User
-		forward_payload X-Payload
 	}
 	reverse_proxy {$UPSTREAM} {
 		header_up X-Text-Claim {http.jwt.claims.text}
+		header_up X-List-Claim {http.jwt.claims.list}
 		header_up X-Text-Mapped {http.auth.user.mapped}
 		header_up X-User-Id {http.auth.user.id}
 	}
@@ -41,29 +53,19 @@ https://respond.example.test {
 		}
 		audience https://api.example.test
 	}
-	header X-Text {http.jwt.claims.text}
-	respond "{http.jwt.claims.text}"
+	route {
+		header X-Text {http.jwt.claims.text}
+		respond "{http.jwt.claims.text}"
+	}
 }
 `, options{env: map[string]string{"SECRET": "the value of a variable"}}, k.RS256)
 
-	for _, evil := range []string{
-		"{env.SECRET}",
-		"{env.HOME}",
-		"{file./etc/passwd}",
-		"{http.request.host}",
-		"{http.jwt.claims.sub}",
-		`\{env.SECRET\}`,
-		"{{env.SECRET}}",
-		"{env.{env.SECRET}}",
-		"{$SECRET}",
-		"{",
-		"}{",
-	} {
+	for _, evil := range braces {
 		t.Run(evil, func(t *testing.T) {
 			token := k.RS256.Token(t, s.claims(map[string]any{"text": evil, "sub": evil, "list": []string{"a", evil}}), nil)
 			seen := s.accepts(t, site, token)
 			for name, want := range map[string]string{
-				"X-Text": evil, "X-Text-Claim": evil, "X-Text-Mapped": evil, "X-User": evil, "X-User-Id": evil, "X-List": "a," + evil,
+				"X-Text-Claim": evil, "X-Text-Mapped": evil, "X-User-Id": evil, "X-List-Claim": "a," + evil,
 			} {
 				if got := seen.Header.Get(name); got != want {
 					t.Errorf("%s is %q; want %q", name, got, want)
@@ -77,7 +79,38 @@ https://respond.example.test {
 	}
 }
 
-// keepsNothing are sites whose error routes tell an upstream all they know.
+func TestThreat25_ForwardedClaimsAreNotExpanded(t *testing.T) {
+	t.Parallel()
+	needOption(t, "forward")
+	k := keys(t)
+	s := newStand(t, `
+https://api.example.test {
+	jwt {
+		issuer {$ISSUER} {
+			ca {$CA}
+		}
+		audience https://api.example.test
+		forward text X-Text
+		forward list X-List
+		forward user X-User
+	}
+	reverse_proxy {$UPSTREAM}
+	import reasons
+}
+`, options{env: map[string]string{"SECRET": "the value of a variable"}}, k.RS256)
+	for _, evil := range braces {
+		t.Run(evil, func(t *testing.T) {
+			seen := s.accepts(t, site, k.RS256.Token(t, s.claims(map[string]any{"text": evil, "sub": evil, "list": []string{"a", evil}}), nil))
+			for name, want := range map[string]string{"X-Text": evil, "X-User": evil, "X-List": "a," + evil} {
+				if got := seen.Header.Get(name); got != want {
+					t.Errorf("%s is %q; want %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// tellTale is a site whose error route tells an upstream all they know.
 const tellTale = `
 https://api.example.test {
 	jwt {
@@ -85,7 +118,6 @@ https://api.example.test {
 			ca {$CA}
 		}
 		audience https://api.example.test
-		require scope admin
 		token_from header Authorization Bearer
 		token_from header X-Token
 		token_from query access_token
@@ -135,13 +167,14 @@ func ways(token string) map[string]struct {
 func TestThreat48_ErrorRoutesGetNoCredential(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, tellTale, options{}, k.RS256)
+	s := newStand(t, tellTale, options{shownByCaddy: true}, k.RS256)
 	token := k.RS256.Token(t, s.claims(nil), nil)
+	expired := k.RS256.Token(t, s.claims(map[string]any{"exp": 1_000_000_000}), nil)
 	bad := k.Stranger.Token(t, s.claims(nil), nil)
-	for name, way := range ways(token) {
-		t.Run("a token that lacks a scope, "+name, func(t *testing.T) {
+	for name, way := range ways(expired) {
+		t.Run("an expired token, "+name, func(t *testing.T) {
 			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-			s.leftAs(t, a.upstream(t), "insufficient_scope", way.rest)
+			s.leftAs(t, a.upstream(t), "expired", way.rest)
 		})
 	}
 	for name, way := range ways(bad) {
@@ -155,12 +188,12 @@ func TestThreat48_ErrorRoutesGetNoCredential(t *testing.T) {
 		s.leftAs(t, a.upstream(t), "multiple_credentials", "/?x=1")
 	})
 	t.Run("a POST keeps its body", func(t *testing.T) {
-		a := s.send(t, s.client(http1), http.MethodPost, site, "/?access_token="+token, body("access_token=not-mine&x=1"))
+		a := s.send(t, s.client(http1), http.MethodPost, site, "/?access_token="+bad, body("access_token=not-mine&x=1"))
 		if seen := a.upstream(t); seen.Body != "access_token=not-mine&x=1" {
 			t.Errorf("the body arrived as %q", seen.Body)
 		}
 	})
-	s.neverSent(t, s.upstream, token, bad)
+	s.neverSent(t, s.upstream, token, expired, bad)
 }
 
 // leftAs judges what an upstream was told of a refused request.
@@ -230,7 +263,7 @@ https://api.example.test {
 		}
 	}
 }
-`, options{env: map[string]string{"FASTCGI": responder.Addr, "ROOT": root}}, k.RS256)
+`, options{shownByCaddy: true, env: map[string]string{"FASTCGI": responder.Addr, "ROOT": root}}, k.RS256)
 
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	bad := k.Stranger.Token(t, s.claims(nil), nil)

@@ -175,7 +175,7 @@ https://access.example.test {
 			s.accepts(t, "access.example.test", typ(good))
 		})
 	}
-	for _, bad := range []string{"dpop+jwt", "logout+jwt", "secevent+jwt", "application/dpop+jwt", "id_token+jwt", "at+jwt ", ""} {
+	for _, bad := range []string{"dpop+jwt", "logout+jwt", "secevent+jwt", "application/dpop+jwt", "id_token+jwt", "at+jwt "} {
 		t.Run("typ "+bad+" is refused everywhere", func(t *testing.T) {
 			s.refuses(t, site, typ(bad), "wrong_type")
 			s.refuses(t, "access.example.test", typ(bad), "wrong_type")

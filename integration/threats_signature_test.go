@@ -128,6 +128,7 @@ func publicForms(t *testing.T, key *peers.Key) map[string][]byte {
 func TestThreat03_AKeyVerifiesItsOwnAlgorithm(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
+	secret := base64.RawURLEncoding.EncodeToString(peers.NewKey(t, "HS512", "").Secret)
 	s := newStand(t, oneIssuer+`
 https://hmac.example.test {
 	jwt {
@@ -139,7 +140,7 @@ https://hmac.example.test {
 	import upstream
 	import reasons
 }
-`, options{env: map[string]string{"SECRET": strings.Repeat("0123456789abcdef", 4)}}, k.published()...)
+`, options{env: map[string]string{"SECRET": secret}}, k.published()...)
 
 	for _, key := range []*peers.Key{k.RS256, k.PS256, k.ES256, k.ES384, k.ES512, k.EdDSA, k.Plain} {
 		s.accepts(t, site, key.Token(t, s.claims(nil), nil))
@@ -174,7 +175,7 @@ https://hmac.example.test {
 		}
 	})
 	t.Run("HS384 where HS256 is allowed", func(t *testing.T) {
-		secret := []byte(strings.Repeat("0123456789abcdef", 4))
+		secret := []byte(secret)
 		claims := s.claims(map[string]any{"iss": "https://hmac.example.test"})
 		s.accepts(t, "hmac.example.test", peers.HMAC(t, "HS256", secret, claims, nil))
 		for _, alg := range []string{"HS384", "HS512"} {

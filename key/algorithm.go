@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"math/bits"
+	"strconv"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -180,5 +181,5 @@ func quote(s string) string {
 	if len(s) > 40 {
 		s = s[:40] + "…"
 	}
-	return `"` + strings.ToValidUTF8(s, "?") + `"`
+	return strconv.Quote(s)
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Key verifies signatures. It is a *Public or a *Secret and can be nothing
@@ -119,8 +120,12 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 		if n := m.N.BitLen(); n < MinRSABits || n > MaxRSABits {
 			return nil, fmt.Errorf("the RSA key has %d bits; it needs %d to %d", n, MinRSABits, MaxRSABits)
 		}
-		if m.E < 3 || m.E&1 == 0 {
-			return nil, errors.New("the RSA key's exponent is not an odd number above 1")
+		// What crypto/rsa would refuse at each token is refused here, once.
+		if m.N.Sign() < 0 || m.N.Bit(0) == 0 {
+			return nil, errors.New("the RSA key's modulus is not a positive odd number")
+		}
+		if m.E < 3 || m.E > math.MaxInt32 || m.E&1 == 0 {
+			return nil, errors.New("the RSA key's exponent is not an odd number above 1 and below 2^31")
 		}
 		f, usual = familyRSA, RS256
 	case *ecdsa.PublicKey:
@@ -136,6 +141,9 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 			f, usual = familyP521, ES512
 		default:
 			return nil, fmt.Errorf("the EC key is on curve %s; it must be P-256, P-384 or P-521", m.Curve.Params().Name)
+		}
+		if m.X == nil || m.Y == nil {
+			return nil, errors.New("the EC key has no point")
 		}
 		// ECDH conversion is the standard library's check that the point
 		// is on the curve and not at infinity.

@@ -1,6 +1,7 @@
 package key
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -32,10 +33,26 @@ func ParsePEM(text []byte) ([]*Public, error) {
 		}
 		keys = append(keys, k)
 	}
+	// pem.Decode skips what it cannot read, as if it were a comment. A key that
+	// somebody meant to trust must not be missing without a word.
+	if begun(text) > len(keys) {
+		return nil, errors.New("a PEM block is damaged: it is cut off, indented, or its BEGIN and END lines differ; paste it again as a whole")
+	}
 	if len(keys) == 0 {
 		return nil, errors.New(`there is no PEM block in it; a public key starts with "-----BEGIN PUBLIC KEY-----"`)
 	}
 	return keys, nil
+}
+
+// begun counts the lines that begin a PEM block, or were meant to.
+func begun(text []byte) int {
+	n := 0
+	for line := range bytes.Lines(text) {
+		if bytes.HasPrefix(bytes.TrimSpace(line), []byte("-----BEGIN ")) {
+			n++
+		}
+	}
+	return n
 }
 
 func parseBlock(block *pem.Block) (crypto.PublicKey, error) {

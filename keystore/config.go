@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -142,6 +143,8 @@ func parseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("is not a URL that starts with https://")
 	case u.Hostname() == "":
 		return nil, errors.New("names no host; write https://host/path")
+	case !validPort(u.Port()):
+		return nil, errors.New("has a port that does not exist")
 	case u.User != nil:
 		return nil, errors.New("holds a user name or password, which would end up in logs; remove it")
 	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
@@ -175,7 +178,13 @@ func port(u *url.URL) string {
 	}
 }
 
-// redact is a URL fit for logs: a query may hold an API key.
+func validPort(p string) bool {
+	n, err := strconv.ParseUint(p, 10, 16)
+	return p == "" || (err == nil && n > 0)
+}
+
+// redact is a URL fit for logs: bounded, and without the query, which may
+// hold an API key.
 func redact(u *url.URL) string {
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return cut((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), 300)
 }

@@ -110,6 +110,7 @@ func (c *client) get(ctx context.Context, u *url.URL, have etag, patience time.D
 		if bearer, err = c.BearerToken(); err != nil {
 			return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the bearer token cannot be read: %w", err)}
 		}
+		bearer = strings.TrimSpace(bearer) // files end with a newline
 	}
 	for range maxRedirects + 1 {
 		response, err := c.round(ctx, u, have, bearer, patience)
@@ -236,7 +237,7 @@ func redirect(from *url.URL, location string) (*url.URL, error) {
 	}
 	next.Fragment, next.RawFragment = "", ""
 	if next.Scheme != "https" || next.Hostname() == "" || next.User != nil {
-		return nil, fmt.Errorf("it redirects to %s; only redirects to https are followed, and none with a user name", cut(redact(next), 200))
+		return nil, fmt.Errorf("it redirects to %s; only redirects to https are followed, and none with a user name", redact(next))
 	}
 	return next, nil
 }

@@ -184,7 +184,9 @@ func parseError(err error) error {
 	case errors.Is(err, jwkset.ErrUnsupportedKey):
 		return errOtherPurpose
 	case errors.Is(err, jwkset.ErrInvalidKey):
-		return fmt.Errorf("the key is not valid: %w", err)
+		// jwkset says first where in its code it was, last what is wrong.
+		text := err.Error()
+		return errors.New("the key is not valid:" + text[strings.LastIndex(text, ": ")+1:])
 	default:
 		return err
 	}

@@ -1,0 +1,250 @@
+package caddyjwt_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	caddyjwt "github.com/caddy-jwt/caddy-jwt"
+)
+
+var update = flag.Bool("update", false, "write what the Caddyfiles of testdata/adapt adapt to into them")
+
+const (
+	goldenFiles = "testdata/adapt/*.caddyfiletest"
+	divider     = "----------\n"
+	// unspeakable is a secret where one can't be. Nothing may repeat it.
+	unspeakable = "correct-horse-battery-staple-hunter2"
+)
+
+// errorPlace is how Caddy says where an error of a Caddyfile is.
+var errorPlace = regexp.MustCompile(`, at Caddyfile:[1-9][0-9]*( import chain \['Caddyfile:[1-9][0-9]* \(import [a-z_]+\)'\])?$`)
+
+// TestAdapt holds each file of testdata/adapt to what is written in it: a
+// Caddyfile, a line of dashes, and its JSON or, where the file is called
+// error_*, the text of the error. To add one, write the Caddyfile alone and
+// run: go test -run TestAdapt . -update
+func TestAdapt(t *testing.T) {
+	t.Parallel()
+	for _, file := range goldens(t) {
+		name := strings.TrimSuffix(filepath.Base(file), ".caddyfiletest")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			input, want := readGolden(t, file)
+			got, ok := adaptText(t, input)
+			if ok && len(readBack(t, []byte(got))) == 0 {
+				t.Fatal("there is no jwt handler in it")
+			}
+			if strings.Contains(got, unspeakable) {
+				t.Fatalf("a secret shows in:\n%s", got)
+			}
+			if wantError := strings.HasPrefix(name, "error_"); wantError == ok {
+				t.Fatalf("got:\n%s\nbut the file's name says otherwise", got)
+			}
+			if !ok && !errorPlace.MatchString(strings.TrimSpace(got)) {
+				t.Errorf("file and line are missing: %s", got)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(input+divider+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func goldens(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob(goldenFiles)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no goldens: %v", err)
+	}
+	return files
+}
+
+func readGolden(t testing.TB, file string) (input, want string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, want, _ = strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), divider)
+	return input, want
+}
+
+// adaptText returns the JSON of a Caddyfile as caddy adapt --pretty writes it,
+// or the error and false.
+func adaptText(t testing.TB, input string) (text string, ok bool) {
+	t.Helper()
+	config, err := adapt(input)
+	if err != nil {
+		return err.Error() + "\n", false
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, config, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	pretty.WriteByte('\n')
+	return pretty.String(), true
+}
+
+func adapt(input string) ([]byte, error) {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
+	return config, err
+}
+
+// TestOptionsMisused writes each option of the directive and of issuer in all
+// the ways that are wrong whatever the option is for.
+func TestOptionsMisused(t *testing.T) {
+	t.Parallel()
+	const (
+		flag = iota
+		optional
+		one
+		several
+		list
+	)
+	type option struct {
+		line   string
+		values int
+		// repeated says that it may stand there more than once.
+		repeated bool
+	}
+	tables := map[string]map[string]option{
+		"jwt https://auth.example.com/ https://api.example.com {\n%s\n}": {
+			"issuer":           {line: "https://login.example.net/", values: one, repeated: true},
+			"audience":         {line: "orders", values: list},
+			"token_from":       {line: "cookie session", values: several, repeated: true},
+			"trusted_origins":  {line: "https://app.example.com\ntoken_from cookie session", values: list},
+			"claim":            {line: "address.email email", values: several, repeated: true},
+			"keep_credentials": {values: flag},
+			"realm":            {line: "api", values: one},
+			"error_format":     {line: "json", values: one},
+		},
+		"jwt {\nissuer https://auth.example.com/ {\n%s\n}\naudience https://api.example.com\n}": {
+			"discovery":          {line: "https://auth.example.com/openid", values: optional},
+			"jwks_url":           {line: "https://auth.example.com/keys", values: one},
+			"jwks_file":          {line: "jwks.json", values: one},
+			"public_key":         {line: "public.pem", values: one, repeated: true},
+			"secret":             {line: "{env.JWT_SECRET}", values: one, repeated: true},
+			"algorithms":         {line: "RS256", values: list},
+			"audience":           {line: "orders", values: list},
+			"audience_claim":     {line: "aud", values: list},
+			"scope_claim":        {line: "scope", values: list},
+			"typ":                {line: "at+jwt", values: list},
+			"leeway":             {line: "30s", values: one},
+			"max_lifetime":       {line: "1h", values: one},
+			"allow_no_expiry":    {values: flag},
+			"allow_bound_tokens": {values: flag},
+			"user_claim":         {line: "sub", values: list},
+			"user_prefix":        {line: "corp:", values: one},
+			"ca":                 {line: "root.pem", values: one},
+			"bearer_token_file":  {line: "token", values: one},
+			"insecure_http":      {values: flag},
+		},
+	}
+	for around, table := range tables {
+		method := map[bool]string{true: "Issuer", false: "Handler"}[strings.Contains(around, "issuer")]
+		if got, want := slices.Sorted(maps.Keys(table)), slices.Sorted(slices.Values(switchOptions(t, method))); !slices.Equal(got, want) {
+			t.Errorf("%s reads the options %s, and the table has %s", method, want, got)
+		}
+		first := 2 + strings.Count(strings.Split(around, "%s")[0], "\n")
+		for name, o := range table {
+			good, rest, _ := strings.Cut(name+" "+o.line, "\n")
+			check := func(what, lines string, line int) {
+				t.Run(method+"/"+name+"/"+what, func(t *testing.T) {
+					t.Parallel()
+					got, ok := adaptText(t, "api.example.com {\n"+strings.Replace(around, "%s", lines+"\n"+rest, 1)+"\n}\n")
+					switch {
+					case what == "right" && !ok:
+						t.Error(got)
+					case what == "right":
+					case ok:
+						t.Errorf("it is accepted:\n%s", got)
+					case !strings.Contains(got, name), !strings.HasSuffix(got, fmt.Sprintf(", at Caddyfile:%d\n", line)):
+						t.Errorf("it should name %s and line %d: %s", name, line, got)
+					case !regexp.MustCompile(`; (write|remove|put) `).MatchString(got):
+						t.Errorf("it does not say what to do: %s", got)
+					}
+				})
+			}
+			check("right", good, 0)
+			if !o.repeated {
+				check("twice", good+"\n"+good, first+1)
+			}
+			if o.values != flag && o.values != optional {
+				check("without a value", name, first)
+			}
+			if o.values != flag && o.values != list {
+				check("with values too many", good+" one more", first)
+			}
+			if o.values == flag {
+				check("with a value", good+" on", first)
+			}
+			if o.values != flag {
+				check("with an empty value", name+` ""`, first)
+			}
+			if name != "issuer" {
+				check("with a block", good+" {\n"+unspeakable+"\n}", first)
+			}
+		}
+	}
+}
+
+// findHandlers returns the JSON of all jwt handlers in a config.
+func findHandlers(value any) (list []map[string]any) {
+	switch value := value.(type) {
+	case map[string]any:
+		if value["handler"] == "jwt" {
+			list = append(list, value)
+		}
+		for _, v := range value {
+			list = append(list, findHandlers(v)...)
+		}
+	case []any:
+		for _, v := range value {
+			list = append(list, findHandlers(v)...)
+		}
+	}
+	return list
+}
+
+// readBack checks that an adapted config holds jwt handlers that are read
+// again without a field being unknown.
+func readBack(t *testing.T, config []byte) (handlers []*caddyjwt.Handler) {
+	t.Helper()
+	var whole any
+	if err := json.Unmarshal(config, &whole); err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range findHandlers(whole) {
+		delete(found, "handler")
+		text, err := json.Marshal(found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := new(caddyjwt.Handler)
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(h); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		handlers = append(handlers, h)
+	}
+	return handlers
+}

@@ -1,0 +1,266 @@
+package caddyjwt_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	caddyjwt "github.com/caddy-jwt/caddy-jwt"
+)
+
+// configTypes are what a user's config is read into.
+var configTypes = []reflect.Type{
+	reflect.TypeFor[caddyjwt.Handler](),
+	reflect.TypeFor[caddyjwt.Issuer](),
+	reflect.TypeFor[caddyjwt.TokenSource](),
+	reflect.TypeFor[caddyjwt.ClaimName](),
+	reflect.TypeFor[caddyjwt.Secret](),
+}
+
+// TestConfigFieldsAreDocumented: Caddy's module documentation is made of these
+// comments, so each must say what holds where the field is left out.
+func TestConfigFieldsAreDocumented(t *testing.T) {
+	t.Parallel()
+	types := map[string]*ast.StructType{}
+	for _, file := range parsePackage(t) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := spec.Type.(*ast.StructType); ok {
+					types[spec.Name.Name] = s
+				}
+			}
+			return true
+		})
+	}
+	snakeCase := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	for _, typ := range configTypes {
+		for _, field := range types[typ.Name()].Fields.List {
+			name := field.Names[0].Name
+			if !ast.IsExported(name) {
+				continue
+			}
+			where := typ.Name() + "." + name
+			reflected, _ := typ.FieldByName(name)
+			tag, rest, _ := strings.Cut(reflected.Tag.Get("json"), ",")
+			if !snakeCase.MatchString(tag) {
+				t.Errorf("%s: the JSON name %q is not in snake case", where, tag)
+			}
+			if got := strings.ReplaceAll(strings.ToLower(name), "_", ""); got != strings.ReplaceAll(tag, "_", "") {
+				t.Errorf("%s: the JSON name %s is another", where, tag)
+			}
+			doc := strings.Join(strings.Fields(field.Doc.Text()), " ")
+			required := rest == "" || strings.Contains(doc, "At least one.")
+			switch {
+			case doc == "":
+				t.Errorf("%s has no comment", where)
+			case !required && !strings.Contains(doc, "Default: "), !required && !strings.HasSuffix(doc, "."):
+				t.Errorf("%s: the comment does not say what the default is: %s", where, doc)
+			case strings.HasPrefix(doc, name):
+				t.Errorf("%s: the comment is for users, who don't know the field's name in Go: %s", where, doc)
+			}
+		}
+	}
+}
+
+// TestJSONMirrorsCaddyfile: whoever knows one of the two knows the other.
+func TestJSONMirrorsCaddyfile(t *testing.T) {
+	t.Parallel()
+	for _, typ := range configTypes[:2] {
+		var names []string
+		for field := range typ.Fields() {
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); field.IsExported() && name != "iss" {
+				names = append(names, name)
+			}
+		}
+		if options := switchOptions(t, typ.Name()); !equalSets(names, options) {
+			t.Errorf("%s has the JSON fields\n%s\nand the Caddyfile the options\n%s", typ.Name(), names, options)
+		}
+	}
+}
+
+// TestGrammarIsWrittenDown compares the grammar in the comments, the options
+// that errors list, and the reference with the options that are read.
+func TestGrammarIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	reference, err := os.ReadFile("docs/reference.md")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for typ, where := range map[string]struct{ comment, list string }{
+		"Handler": {"UnmarshalCaddyfile", "handlerOptions"},
+		"Issuer":  {"unmarshalIssuer", "issuerOptions"},
+	} {
+		options := switchOptions(t, typ)
+		if got := commentOptions(t, where.comment); !slices.Equal(got, options) {
+			t.Errorf("the comment of %s has\n%s\nand these are read, in this order:\n%s", where.comment, got, options)
+		}
+		if got := listedOptions(t, where.list); !slices.Equal(got, options) {
+			t.Errorf("%s has\n%s\nand these are read, in this order:\n%s", where.list, got, options)
+		}
+		for _, option := range options {
+			if reference != nil && !regexp.MustCompile(`\b`+option+`\b`).Match(reference) {
+				t.Errorf("docs/reference.md does not mention %s", option)
+			}
+		}
+	}
+}
+
+// FuzzCaddyfile puts any text behind jwt. Whatever is accepted must be JSON
+// that the handler reads, and no secret may have got into it.
+func FuzzCaddyfile(f *testing.F) {
+	for _, file := range goldens(f) {
+		input, _ := readGolden(f, file)
+		_, behind, _ := strings.Cut(input, "jwt")
+		f.Add(strings.TrimSuffix(strings.TrimSpace(behind), "}"))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "import") {
+			t.Skip("it reads files of this machine")
+		}
+		config, err := adapt("example.com {\n\tjwt " + text + "\n}\n")
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("the error is empty")
+			}
+			return
+		}
+		for _, h := range readBack(t, config) {
+			if len(h.Issuer) == 0 {
+				t.Error("it is accepted without an issuer")
+			}
+			for _, i := range h.Issuer {
+				if len(i.Audience)+len(h.Audience) == 0 {
+					t.Error("it is accepted without an audience")
+				}
+				for _, s := range i.Secret {
+					if !strings.HasPrefix(s.Value, "{env.") && !strings.HasPrefix(s.Value, "{file.") {
+						t.Errorf("a plain secret is accepted: %s", s.Value)
+					}
+				}
+			}
+			again, err := json.Marshal(h)
+			if err != nil {
+				t.Error(err)
+			}
+			if err := json.Unmarshal(again, new(caddyjwt.Handler)); err != nil {
+				t.Errorf("%v\n%s", err, again)
+			}
+		}
+	})
+}
+
+func equalSets(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// parsePackage returns the package's own files.
+func parsePackage(t *testing.T) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
+// switchOptions returns the options that a type's unmarshalOption reads: the
+// cases of its switch, in their order.
+func switchOptions(t *testing.T, typ string) (options []string) {
+	t.Helper()
+	body := function(t, typ, "unmarshalOption").Body
+	ast.Inspect(body, func(n ast.Node) bool {
+		s, ok := n.(*ast.SwitchStmt)
+		if !ok || len(options) > 0 {
+			return true
+		}
+		for _, c := range s.Body.List {
+			options = append(options, literals(t, c.(*ast.CaseClause).List)...)
+		}
+		return false
+	})
+	if len(options) == 0 {
+		t.Fatalf("%s reads no options", typ)
+	}
+	return options
+}
+
+// commentOptions returns the options in the grammar above a function: the
+// first words of the indented lines, without those of deeper blocks.
+func commentOptions(t *testing.T, name string) (options []string) {
+	t.Helper()
+	for _, line := range strings.Split(function(t, "Handler", name).Doc.Text(), "\n") {
+		line, ok := strings.CutPrefix(line, "\t    ")
+		if !ok || line == "" || strings.ContainsAny(line[:1], " }") {
+			continue
+		}
+		// token_from has a line for each place.
+		if word := strings.Fields(line)[0]; !slices.Contains(options, word) {
+			options = append(options, word)
+		}
+	}
+	return options
+}
+
+// listedOptions returns the elements of a variable that is a list of texts.
+func listedOptions(t *testing.T, name string) (options []string) {
+	t.Helper()
+	for _, file := range parsePackage(t) {
+		if o := file.Scope.Lookup(name); o != nil {
+			list := o.Decl.(*ast.ValueSpec).Values[0].(*ast.CompositeLit)
+			return literals(t, list.Elts)
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return nil
+}
+
+func literals(t *testing.T, list []ast.Expr) (texts []string) {
+	t.Helper()
+	for _, e := range list {
+		text, err := strconv.Unquote(e.(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// function returns a method by its receiver's type and its name.
+func function(t *testing.T, typ, name string) *ast.FuncDecl {
+	t.Helper()
+	for _, file := range parsePackage(t) {
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Recv == nil || f.Name.Name != name {
+				continue
+			}
+			if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == typ {
+				return f
+			}
+		}
+	}
+	t.Fatalf("there is no %s.%s", typ, name)
+	return nil
+}

@@ -1,0 +1,299 @@
+package caddyjwt
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	good := signed(t, nil)
+	for header, reason := range map[string]string{
+		"Bearer " + good: "", "bearer " + good: "", "BEARER " + good: "", "bEaReR   " + good: "", "Bearer " + good + "  ": "",
+		"Bearer" + good: "missing_credentials", "Bearer\t" + good: "missing_credentials", "Basic " + good: "missing_credentials",
+		"Token " + good: "missing_credentials", good: "missing_credentials", "Bearerx " + good: "missing_credentials",
+		"Bearer": "malformed_request", "Bearer ": "malformed_request", "bearer   ": "malformed_request",
+		"Bearer Bearer " + good: "malformed_token", "Bearer " + good + " " + good: "unsupported_token", "Bearer \"" + good + "\"": "malformed_token",
+		"Bearer, " + good: "missing_credentials", "Bearer " + good + ", Bearer " + good: "unsupported_token", "": "missing_credentials",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["Authorization"] = []string{header}
+		if res := serve(t, r, nil, s.Handler); res.reason() != reason || (reason == "") != (res.next != nil) {
+			t.Errorf("%q: %q, want %q", strings.ReplaceAll(header, good, "TOKEN"), res.reason(), reason)
+		}
+	}
+}
+
+const everywhere = "token_from header Authorization Bearer\ntoken_from header X-Token\ntoken_from query access_token\ntoken_from cookie session"
+
+// request makes one with credentials; %G and %B stand for a good and a bad token.
+func request(good, bad, query, cookie string, headers ...string) *http.Request {
+	fill := strings.NewReplacer("%G", good, "%B", bad).Replace
+	r := httptest.NewRequest("GET", "https://api.example/p"+fill(query), nil)
+	if cookie != "" {
+		r.Header.Set("Cookie", fill(cookie))
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, fill(value))
+	}
+	return r
+}
+
+func TestThreat22_MoreThanOneCredential(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere)
+	good, other := signed(t, nil), signed(t, map[string]any{"sub": "bob"})
+	for name, c := range map[string]struct {
+		r      *http.Request
+		reason string
+	}{
+		"two Authorization headers":                   {request(good, other, "", "", "Authorization: Bearer %G", "Authorization: Bearer %B"), "multiple_credentials"},
+		"one Authorization header twice":              {request(good, other, "", "", "Authorization: Bearer %G", "Authorization: Bearer %G"), "multiple_credentials"},
+		"Basic and Bearer":                            {request(good, other, "", "", "Authorization: Basic eDp5", "Authorization: Bearer %G"), "multiple_credentials"},
+		"another header twice, different":             {request(good, other, "", "", "X-Token: %G", "X-Token: %B"), "multiple_credentials"},
+		"another header twice, the same":              {request(good, other, "", "", "X-Token: %G", "X-Token: %G"), ""},
+		"header and query, different":                 {request(good, other, "?access_token=%B", "", "Authorization: Bearer %G"), "multiple_credentials"},
+		"header and query, the same":                  {request(good, other, "?access_token=%G", "", "Authorization: Bearer %G"), ""},
+		"header and cookie, different":                {request(good, other, "", "session=%B", "Authorization: Bearer %G"), "multiple_credentials"},
+		"two headers, different":                      {request(good, other, "", "", "Authorization: Bearer %G", "X-Token: %B"), "multiple_credentials"},
+		"a parameter twice, different":                {request(good, other, "?access_token=%G&access_token=%B", ""), "multiple_credentials"},
+		"a parameter twice, the same":                 {request(good, other, "?access_token=%G&access_token=%G", ""), ""},
+		"a parameter twice, once behind a semicolon":  {request(good, other, "?access_token=%G;access_token=%B", ""), "multiple_credentials"},
+		"a parameter twice, once with escaped name":   {request(good, other, "?access_token=%G&%61ccess_token=%B", ""), "multiple_credentials"},
+		"a cookie twice, different":                   {request(good, other, "", "session=%G; session=%B"), "multiple_credentials"},
+		"a cookie twice in two lines":                 {request(good, other, "", "session=%G", "Cookie: session=%B"), "multiple_credentials"},
+		"a cookie twice, the same":                    {request(good, other, "", "session=%G; session=\"%G\""), ""},
+		"an empty parameter beside a good one":        {request(good, other, "?access_token=&access_token=%G", ""), "malformed_request"},
+		"an empty Bearer beside a good query":         {request(good, other, "?access_token=%G", "", "Authorization: Bearer"), "malformed_request"},
+		"an empty cookie beside a good header passes": {request(good, other, "", "session=", "Authorization: Bearer %G"), ""},
+		"an empty cookie alone is no credential":      {request(good, other, "", "session=; session=\"\""), "missing_credentials"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res := serve(t, c.r, nil, s.Handler)
+			if res.reason() != c.reason || (c.reason == "") != (res.next != nil) {
+				t.Errorf("reason %q, want %q", res.reason(), c.reason)
+			}
+			if strings.HasPrefix(c.reason, "m") && c.reason != "missing_credentials" && res.Code != http.StatusBadRequest {
+				t.Errorf("status %d", res.Code)
+			}
+		})
+	}
+}
+
+func TestThreat23_Decoys(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere)
+	good, bad := signed(t, nil), signed(t, map[string]any{"exp": 1})
+	for name, r := range map[string]*http.Request{
+		"good header, bad query":  request(good, bad, "?access_token=%B", "", "Authorization: Bearer %G"),
+		"bad header, good query":  request(good, bad, "?access_token=%G", "", "Authorization: Bearer %B"),
+		"good header, bad cookie": request(good, bad, "", "session=%B", "Authorization: Bearer %G"),
+		"bad cookie, good cookie": request(good, bad, "", "session=%B; session=%G"),
+		"good token, garbage":     request(good, "x", "?access_token=%B", "", "Authorization: Bearer %G"),
+	} {
+		if res := serve(t, r, nil, s.Handler); res.next != nil || res.reason() != "multiple_credentials" {
+			t.Errorf("%s: reason %q", name, res.reason())
+		}
+	}
+}
+
+func TestThreat43_CookiesFromAnotherSite(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere+"\ntrusted_origins https://app.example")
+	good := signed(t, nil)
+	type row struct {
+		method, headers string
+		cookie          bool
+		refused         bool
+	}
+	for name, c := range map[string]row{
+		"POST from another site":                     {"POST", "Sec-Fetch-Site: cross-site", true, true},
+		"POST from another origin of the site":       {"POST", "Sec-Fetch-Site: same-site|Origin: https://other.api.example", true, true},
+		"POST with a foreign Origin alone":           {"POST", "Origin: https://evil.example", true, true},
+		"POST with Origin null":                      {"POST", "Origin: null", true, true},
+		"PUT, DELETE and PATCH likewise":             {"DELETE", "Origin: https://evil.example", true, true},
+		"WebSocket upgrade from another site":        {"GET", "Sec-Fetch-Site: cross-site|Upgrade: websocket|Connection: Upgrade", true, true},
+		"WebSocket upgrade with a foreign Origin":    {"GET", "Origin: https://evil.example|Upgrade: websocket|Connection: Upgrade", true, true},
+		"WebSocket over HTTP/2":                      {"CONNECT", "Origin: https://evil.example", true, true},
+		"no Origin with Sec-Fetch-Site":              {"POST", "Sec-Fetch-Site: cross-site", true, true},
+		"POST from the site itself":                  {"POST", "Sec-Fetch-Site: same-origin|Origin: https://api.example", true, false},
+		"POST from a trusted origin":                 {"POST", "Sec-Fetch-Site: cross-site|Origin: https://app.example", true, false},
+		"POST from a trusted host by http":           {"POST", "Sec-Fetch-Site: cross-site|Origin: http://app.example", true, true},
+		"WebSocket upgrade from the site itself":     {"GET", "Origin: https://api.example|Upgrade: websocket|Connection: Upgrade", true, false},
+		"GET from another site":                      {"GET", "Sec-Fetch-Site: cross-site", true, false},
+		"POST by a program that is no browser":       {"POST", "", true, false},
+		"a token in a header is no browser's doing":  {"POST", "Sec-Fetch-Site: cross-site|Origin: https://evil.example", false, false},
+		"a WebSocket upgrade with a token in header": {"GET", "Origin: https://evil.example|Upgrade: websocket", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request(good, "", "", "session=%G")
+			if !c.cookie {
+				r = request(good, "", "", "", "Authorization: Bearer %G")
+			}
+			r.Method = c.method
+			for h := range strings.SplitSeq(c.headers, "|") {
+				if name, value, ok := strings.Cut(h, ": "); ok {
+					r.Header.Set(name, value)
+				}
+			}
+			res := serve(t, r, nil, s.Handler)
+			if c.refused != (res.next == nil) || c.refused && (res.Code != 403 || res.reason() != "cross_origin") {
+				t.Errorf("%d %s", res.Code, res.reason())
+			}
+		})
+	}
+	t.Run("a header with the same token makes the cookie no matter", func(t *testing.T) {
+		r := request(good, "", "", "session=%G", "Authorization: Bearer %G", "Sec-Fetch-Site: cross-site")
+		r.Method = "POST"
+		if res := serve(t, r, nil, s.Handler); res.next == nil {
+			t.Error(res.reason())
+		}
+	})
+}
+
+func TestCredentialsAreRemovedByteForByte(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere)
+	good := signed(t, nil)
+	for name, c := range map[string]struct {
+		query, cookie         string
+		headers               []string
+		wantQuery, wantCookie string
+	}{
+		"alone":                     {"?access_token=%G", "", nil, "", ""},
+		"first":                     {"?access_token=%G&a=%20&b", "", nil, "?a=%20&b", ""},
+		"middle":                    {"?a=1&access_token=%G&b=%2f", "", nil, "?a=1&b=%2f", ""},
+		"last, odd others kept":     {"?&&a&=x&a=%zz&access_token=%G", "", nil, "?&&a&=x&a=%zz", ""},
+		"with an escaped name":      {"?a=1&%61ccess%5Ftoken=%G", "", nil, "?a=1", ""},
+		"behind a semicolon":        {"?a=1;access_token=%G;b=2", "", nil, "?a=1;b=2", ""},
+		"twice":                     {"?access_token=%G&a&access_token=%G", "", nil, "?a", ""},
+		"a name that only begins":   {"?access_token2=x&access_token=%G&Access_token=y", "", nil, "?access_token2=x&Access_token=y", ""},
+		"cookie alone":              {"", "session=%G", nil, "", ""},
+		"cookie first":              {"", "session=%G; a=1; b=2", nil, "", "a=1; b=2"},
+		"cookie in the middle":      {"", "a=\"1\"; session=%G;b=2", nil, "", "a=\"1\";b=2"},
+		"cookie last":               {"", "a=1; session=%G", nil, "", "a=1"},
+		"cookie of another case":    {"", "Session=x; session=%G", nil, "", "Session=x"},
+		"cookie in two lines":       {"", "a=1; session=%G", []string{"Cookie: session=%G; c=3"}, "", "a=1|c=3"},
+		"Basic is not ours to take": {"?access_token=%G", "", []string{"Authorization: Basic eDp5"}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request(good, "", c.query, c.cookie, c.headers...)
+			original := r.URL.RequestURI()
+			if strings.Contains(c.query, "%zz") {
+				r.RequestURI = original
+			}
+			res := serve(t, r, nil, s.Handler)
+			if res.next == nil {
+				t.Fatal(res.reason())
+			}
+			n := res.next
+			origReq := n.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+			for where, got := range map[string]string{
+				"URL": n.URL.RequestURI(), "original URL": origReq.URL.RequestURI(), "{http.request.uri}": res.placeholder("{http.request.uri}"),
+				"{http.request.orig_uri.query}": "/p?" + res.placeholder("{http.request.orig_uri.query}"),
+			} {
+				if strings.TrimSuffix(got, "?") != "/p"+c.wantQuery {
+					t.Errorf("%s is %q, want %q", where, got, "/p"+c.wantQuery)
+				}
+			}
+			for where, got := range map[string]string{
+				"RequestURI": n.RequestURI, "original RequestURI": origReq.RequestURI, "{http.request.orig_uri}": res.placeholder("{http.request.orig_uri}"),
+			} {
+				if !strings.HasSuffix(got, "/p"+c.wantQuery) {
+					t.Errorf("%s is %q, want %q", where, got, "/p"+c.wantQuery)
+				}
+			}
+			if got := strings.Join(n.Header["Cookie"], "|"); got != c.wantCookie {
+				t.Errorf("cookies %q, want %q", got, c.wantCookie)
+			}
+			if _, ok := n.Header["Cookie"]; ok && c.wantCookie == "" {
+				t.Error("an empty Cookie header is left")
+			}
+			if strings.Contains(name, "Basic") != (n.Header.Get("Authorization") != "") {
+				t.Errorf("Authorization %q", n.Header.Get("Authorization"))
+			}
+		})
+	}
+}
+
+func TestThreat48_RefusedCredentialsAreRemovedToo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere)
+	const bad = "eyJ.bad.token"
+	r := request("", bad, "?a=1&access_token=%B", "session=%B", "Authorization: Bearer %B", "X-Token: %B")
+	res := serve(t, r, nil, s.Handler)
+	if res.next != nil || res.Code != 401 {
+		t.Fatalf("%d %s", res.Code, res.reason())
+	}
+	for _, p := range []string{
+		"{http.request.uri}", "{http.request.orig_uri}", "{http.request.orig_uri.query}", "{http.request.header.Authorization}",
+		"{http.request.header.X-Token}", "{http.request.header.Cookie}", "{http.request.cookie.session}",
+	} {
+		if got := res.placeholder(p); strings.Contains(got, bad) {
+			t.Errorf("%s still holds the token: %q", p, got)
+		}
+	}
+}
+
+func TestKeepCredentialsKeepsThem(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere+"\nkeep_credentials")
+	good := signed(t, nil)
+	r := request(good, "", "?access_token=%G", "session=%G", "Authorization: Bearer %G", "X-Token: %G")
+	res := serve(t, r, nil, s.Handler)
+	if res.next == nil {
+		t.Fatal(res.reason())
+	}
+	if res.next.Header.Get("Authorization") != "Bearer "+good || res.next.Header.Get("X-Token") != good ||
+		res.next.Header.Get("Cookie") != "session="+good || res.next.URL.RawQuery != "access_token="+url.QueryEscape(good) {
+		t.Error("a credential is gone")
+	}
+}
+
+func TestSourcesThatAreNotNamedAreNotRead(t *testing.T) {
+	t.Parallel()
+	good := signed(t, nil)
+	onlyCookie := newSite(t, "token_from cookie session")
+	if res := serve(t, bearer(good), nil, onlyCookie.Handler); res.reason() != "missing_credentials" {
+		t.Error(res.reason())
+	} else if res := serve(t, withCookie("session="+good), nil, onlyCookie.Handler); res.next == nil {
+		t.Error(res.reason())
+	}
+	r := bearer(good)
+	r.Header.Add("Cookie", "session="+good)
+	if res := serve(t, r, nil, onlyCookie.Handler); res.next == nil || res.next.Header.Get("Authorization") == "" {
+		t.Error("a header that is not read was removed, or the cookie refused")
+	}
+	custom := newSite(t, "token_from header X-Auth Token")
+	r = httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Auth", "token "+good)
+	if res := serve(t, r, nil, custom.Handler); res.next == nil || res.next.Header.Get("X-Auth") != "" {
+		t.Error(res.reason())
+	}
+}
+
+func TestPrintingTheStateShowsNoCredential(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	good := signed(t, nil)
+	res := serve(t, bearer(good), nil, s.Handler)
+	st := requestState(res.next)
+	if len(st.removed) != 1 {
+		t.Fatal("nothing was removed")
+	}
+	for _, text := range []string{sprint(st), sprint(st.removed), sprint(st.removed[0])} {
+		if strings.Contains(text, good) {
+			t.Errorf("shows the token: %s", text)
+		}
+	}
+}
+
+func sprint(v any) string { return fmt.Sprintf("%v %+v %#v %s", v, v, v, v) }

@@ -1,0 +1,566 @@
+package caddyjwt
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+const docReference = "docs/reference.md"
+
+// docSkip are folders of other people's documents.
+var docSkip = []string{".git", "node_modules", "testdata"}
+
+// docFiles lists all Markdown files below a folder, sorted.
+func docFiles(t *testing.T, root string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains(docSkip, d.Name()):
+			return filepath.SkipDir
+		case !d.IsDir() && filepath.Ext(name) == ".md":
+			files = append(files, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// docTaught are the files whose examples people copy.
+func docTaught(t *testing.T) []string {
+	t.Helper()
+	files := docFiles(t, "docs")
+	for _, name := range docFiles(t, "examples") {
+		if filepath.Base(name) == "README.md" {
+			files = append(files, name)
+		}
+	}
+	if _, err := os.Stat("README.md"); err == nil {
+		files = append(files, "README.md")
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func docRead(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// docBlock is a fenced block.
+type docBlock struct {
+	place    string // file:line
+	language string
+	text     string
+}
+
+func docBlocks(t *testing.T, name string) []docBlock {
+	t.Helper()
+	var (
+		blocks []docBlock
+		open   *docBlock
+		text   strings.Builder
+	)
+	for n, line := range strings.Split(docRead(t, name), "\n") {
+		language, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case !fence && open != nil:
+			text.WriteString(line + "\n")
+		case !fence:
+		case open != nil:
+			open.text = text.String()
+			blocks = append(blocks, *open)
+			open = nil
+		default:
+			open = &docBlock{place: fmt.Sprintf("%s:%d", name, n+1), language: language}
+			text.Reset()
+		}
+	}
+	if open != nil {
+		t.Errorf("%s: the block has no end", open.place)
+	}
+	return blocks
+}
+
+// docBlocksOf collects the blocks in a language. There must be at least min, so
+// that this test fails where the documents are gone or have lost their marks.
+func docBlocksOf(t *testing.T, language string, min int) []docBlock {
+	t.Helper()
+	var found []docBlock
+	for _, name := range docTaught(t) {
+		for _, b := range docBlocks(t, name) {
+			if b.language == language {
+				found = append(found, b)
+			}
+		}
+	}
+	if len(found) < min {
+		t.Fatalf("there are %d blocks marked %s; there should be %d at least", len(found), language, min)
+	}
+	return found
+}
+
+func TestDocs_CaddyfilesAdapt(t *testing.T) {
+	t.Parallel()
+	for _, b := range docBlocksOf(t, "caddyfile", 30) {
+		adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(b.text), map[string]any{"filename": "Caddyfile"})
+		if err != nil {
+			t.Errorf("%s: %v", b.place, err)
+			continue
+		}
+		docDecode(t, b.place, adapted)
+	}
+}
+
+func TestDocs_JSONConfigsLoad(t *testing.T) {
+	t.Parallel()
+	configs := 0
+	for _, b := range docBlocksOf(t, "json", 2) {
+		if !json.Valid([]byte(b.text)) {
+			t.Errorf("%s: it is no JSON", b.place)
+			continue
+		}
+		configs += docDecode(t, b.place, []byte(b.text))
+	}
+	if configs == 0 {
+		t.Error("no JSON example has a jwt handler")
+	}
+}
+
+// docDecode decodes a config the strict way, as Caddy does, with all the jwt
+// handlers in it, and returns how many these are.
+func docDecode(t *testing.T, place string, config []byte) int {
+	t.Helper()
+	var members map[string]json.RawMessage
+	if json.Unmarshal(config, &members) == nil && members["apps"] != nil {
+		if err := caddy.StrictUnmarshalJSON(config, new(caddy.Config)); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+	}
+	var tree any
+	if err := json.Unmarshal(config, &tree); err != nil {
+		t.Errorf("%s: %v", place, err)
+		return 0
+	}
+	handlers := 0
+	docWalk(tree, func(object map[string]any) {
+		if object["handler"] != "jwt" {
+			return
+		}
+		handlers++
+		delete(object, "handler")
+		raw, err := json.Marshal(object)
+		if err != nil {
+			t.Errorf("%s: %v", place, err)
+			return
+		}
+		h := new(Handler)
+		if err := caddy.StrictUnmarshalJSON(raw, h); err != nil {
+			t.Errorf("%s: %v", place, err)
+			return
+		}
+		if _, err := h.policies(unresolved); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+	})
+	return handlers
+}
+
+func docWalk(tree any, visit func(map[string]any)) {
+	switch v := tree.(type) {
+	case map[string]any:
+		visit(v)
+		for _, member := range v {
+			docWalk(member, visit)
+		}
+	case []any:
+		for _, element := range v {
+			docWalk(element, visit)
+		}
+	}
+}
+
+// docSections divides the reference: heading of level two, then of level
+// three, then the text below it.
+func docSections(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	sections := map[string]map[string]string{}
+	part, section, fenced := "", "", false
+	for line := range strings.Lines(docRead(t, docReference)) {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		title := strings.Trim(strings.TrimSpace(strings.TrimLeft(line, "#")), "`")
+		switch {
+		case fenced:
+		case strings.HasPrefix(line, "## "):
+			part, section = title, ""
+		case strings.HasPrefix(line, "### "):
+			section = title
+		}
+		if sections[part] == nil {
+			sections[part] = map[string]string{}
+		}
+		sections[part][section] += line
+	}
+	return sections
+}
+
+// docOptions are the options that a method named unmarshalOption reads: the
+// texts of its cases.
+func docOptions(t *testing.T, receiver string) []string {
+	t.Helper()
+	var options []string
+	docFunctions(t, func(f *ast.FuncDecl) {
+		if f.Name.Name != "unmarshalOption" || f.Recv == nil || docTypeName(f.Recv.List[0].Type) != receiver {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			c, ok := n.(*ast.CaseClause)
+			if !ok {
+				return true
+			}
+			for _, e := range c.List {
+				if s, ok := docText(e); ok {
+					options = append(options, s)
+				}
+			}
+			return true
+		})
+	})
+	if len(options) == 0 {
+		t.Fatalf("%s reads no options", receiver)
+	}
+	return options
+}
+
+// docFunctions visits the functions of this package's files.
+func docFunctions(t *testing.T, visit func(*ast.FuncDecl)) {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		for _, d := range docParse(t, name).Decls {
+			if f, ok := d.(*ast.FuncDecl); ok {
+				visit(f)
+			}
+		}
+	}
+}
+
+func docParse(t *testing.T, name string) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func docTypeName(e ast.Expr) string {
+	if star, ok := e.(*ast.StarExpr); ok {
+		e = star.X
+	}
+	if id, ok := e.(*ast.Ident); ok {
+		return id.Name
+	}
+	return ""
+}
+
+func docText(e ast.Expr) (string, bool) {
+	l, ok := e.(*ast.BasicLit)
+	if !ok || l.Kind != gotoken.STRING {
+		return "", false
+	}
+	s, err := strconv.Unquote(l.Value)
+	return s, err == nil
+}
+
+// docFields are the JSON names of a config struct.
+func docFields(v any) []string {
+	var names []string
+	for f := range reflect.TypeOf(v).Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func TestDocs_EveryOptionHasASection(t *testing.T) {
+	t.Parallel()
+	sections := docSections(t)
+	grammar := sections["Grammar"][""]
+	for _, part := range []struct {
+		title    string
+		receiver string
+		fields   []string
+	}{
+		{"Options of jwt", "Handler", docFields(Handler{})},
+		{"Options of issuer", "Issuer", docFields(Issuer{})},
+	} {
+		options := docOptions(t, part.receiver)
+		for _, option := range options {
+			section := sections[part.title][option]
+			if section == "" {
+				t.Errorf("%s: %q has no section for %s", docReference, part.title, option)
+			} else if !strings.Contains(section, "```caddyfile\n") || !strings.Contains(section, "\t"+option) {
+				t.Errorf("%s: the section of %s has no example of it", docReference, option)
+			}
+			if !regexp.MustCompile(`(?m)^\t+` + regexp.QuoteMeta(option) + `\b`).MatchString(grammar) {
+				t.Errorf("%s: the grammar has no %s", docReference, option)
+			}
+		}
+		for section := range sections[part.title] {
+			if section != "" && !slices.Contains(options, section) {
+				t.Errorf("%s: %q has a section for %s, which the code does not read", docReference, part.title, section)
+			}
+		}
+		// In JSON each field is named as its option; iss is the argument.
+		for _, field := range part.fields {
+			if field != "iss" && !slices.Contains(options, field) {
+				t.Errorf("the field %s is no option of the Caddyfile", field)
+			}
+		}
+	}
+}
+
+func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, b := range docBlocks(t, docReference) {
+		var tree any
+		if b.language != "json" || json.Unmarshal([]byte(b.text), &tree) != nil {
+			continue
+		}
+		docWalk(tree, func(object map[string]any) {
+			for name := range object {
+				seen[name] = true
+			}
+		})
+	}
+	for _, v := range []any{Handler{}, Issuer{}, Secret{}, TokenSource{}, ClaimName{}} {
+		for _, field := range docFields(v) {
+			if !seen[field] {
+				t.Errorf("%s: no JSON example has %s of %T", docReference, field, v)
+			}
+		}
+	}
+}
+
+// docReasons are the reason codes: the constants of type Reason.
+func docReasons(t *testing.T) []string {
+	t.Helper()
+	var codes []string
+	for _, name := range []string{"validator/reason.go", "respond.go"} {
+		found := 0
+		for _, d := range docParse(t, name).Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != gotoken.CONST {
+				continue
+			}
+			for _, s := range g.Specs {
+				v := s.(*ast.ValueSpec)
+				if docTypeName(v.Type) != "Reason" {
+					continue
+				}
+				for _, e := range v.Values {
+					if code, ok := docText(e); ok {
+						codes = append(codes, code)
+						found++
+					}
+				}
+			}
+		}
+		if found == 0 {
+			t.Fatalf("%s has no reasons", name)
+		}
+	}
+	return codes
+}
+
+func TestDocs_EveryReasonHasARow(t *testing.T) {
+	t.Parallel()
+	refusals := docSections(t)["Refusals"][""]
+	codes := docReasons(t)
+	for _, code := range codes {
+		a, ok := answers[Reason(code)]
+		if !ok {
+			t.Errorf("the reason %s has no answer", code)
+			continue
+		}
+		rfc := "none"
+		if a.code != "" {
+			rfc = "`" + a.code + "`"
+		}
+		row := fmt.Sprintf("\n| `%s` | %d | %s | %s | ", code, a.status, rfc, a.text)
+		if strings.Count(refusals, row) != 1 {
+			t.Errorf("%s: there should be one row%s…", docReference, row)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(refusals, -1) {
+		if !slices.Contains(codes, m[1]) {
+			t.Errorf("%s: it has a row for %s, which is no reason", docReference, m[1])
+		}
+	}
+}
+
+// TestDocs_RefusalBodies compares the bodies that the reference shows with those
+// that are sent, byte for byte.
+func TestDocs_RefusalBodies(t *testing.T) {
+	t.Parallel()
+	shown := map[string]bool{}
+	for _, b := range docBlocks(t, docReference) {
+		shown[strings.TrimSuffix(b.text, "\n")] = true
+	}
+	sent := map[string]bool{}
+	for reason, a := range answers {
+		for _, format := range []string{formatJSON, formatAWS} {
+			text := string(body(format, reason, a))
+			sent[text] = true
+			if format == formatAWS && !shown[text] {
+				t.Errorf("%s: it does not show the body %s", docReference, text)
+			}
+		}
+	}
+	for text := range shown {
+		if (strings.HasPrefix(text, `{"error"`) || strings.HasPrefix(text, `{"message"`)) && !sent[text] {
+			t.Errorf("%s: it shows the body %s, which is never sent", docReference, text)
+		}
+	}
+}
+
+func TestDocs_EveryPlaceholderHasARow(t *testing.T) {
+	t.Parallel()
+	text := docSections(t)["Placeholders"][""]
+	for _, m := range regexp.MustCompile("(?m)^\\| `\\{([a-z_.]+)\\}` \\|").FindAllStringSubmatch(text, -1) {
+		if _, ok := new(state).placeholder(m[1]); !ok {
+			t.Errorf("%s: it has a row for {%s}, which does not exist", docReference, m[1])
+		}
+	}
+	// What the provider function knows by name is in its cases.
+	names := 0
+	docFunctions(t, func(f *ast.FuncDecl) {
+		if f.Name.Name != "placeholder" || f.Recv == nil || docTypeName(f.Recv.List[0].Type) != "state" {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			c, ok := n.(*ast.CaseClause)
+			if !ok {
+				return true
+			}
+			for _, e := range c.List {
+				if name, ok := docText(e); ok {
+					names++
+					if !strings.Contains(text, "| `{http.jwt."+name+"}` |") {
+						t.Errorf("%s: {http.jwt.%s} has no row", docReference, name)
+					}
+				}
+			}
+			return true
+		})
+	})
+	if names == 0 {
+		t.Error("the provider of placeholders has no cases")
+	}
+}
+
+var (
+	docLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	docHeading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	docNoID    = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
+)
+
+func TestDocs_LinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	links := 0
+	for _, name := range docFiles(t, ".") {
+		text := docRead(t, name)
+		for _, m := range docLink.FindAllStringSubmatch(text, -1) {
+			u, err := url.Parse(m[1])
+			if err != nil {
+				t.Errorf("%s: %s is no link: %v", name, m[1], err)
+				continue
+			}
+			if u.Scheme != "" {
+				continue
+			}
+			links++
+			target := name
+			if u.Path != "" {
+				target = path.Join(path.Dir(filepath.ToSlash(name)), u.Path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", name, m[1])
+			} else if u.Fragment != "" && !docAnchors(t, target)[u.Fragment] {
+				t.Errorf("%s: the link %s leads to no heading", name, m[1])
+			}
+		}
+	}
+	if links == 0 {
+		t.Error("no document links to another")
+	}
+}
+
+// docAnchors are the names that GitHub gives to a document's headings.
+func docAnchors(t *testing.T, name string) map[string]bool {
+	t.Helper()
+	anchors := map[string]bool{}
+	for _, m := range docHeading.FindAllStringSubmatch(docRead(t, name), -1) {
+		id := strings.ReplaceAll(docNoID.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")
+		for n, unique := 0, id; ; n++ {
+			if !anchors[unique] {
+				anchors[unique] = true
+				break
+			}
+			unique = fmt.Sprintf("%s-%d", id, n+1)
+		}
+	}
+	return anchors
+}
+
+// TestDocs_AreThere names the documents that people look for by name.
+func TestDocs_AreThere(t *testing.T) {
+	t.Parallel()
+	for name, mark := range map[string]string{
+		docReference: "## Grammar", "docs/design.md": "# Design", "docs/security.md": "# Security",
+		"CONTRIBUTING.md": "make test", "SECURITY.md": "vulnerability", "CHANGELOG.md": "## [Unreleased]",
+		"LICENSE": "Apache License", "Makefile": "FUZZTIME",
+	} {
+		if text, err := os.ReadFile(name); err != nil || !bytes.Contains(text, []byte(mark)) {
+			t.Errorf("%s is not there, or says nothing of %q", name, mark)
+		}
+	}
+}

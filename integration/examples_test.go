@@ -1,0 +1,220 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// example says how one of the examples is made ready as its README tells, and
+// which requests it answers how.
+type example struct {
+	// prepare makes what the folder needs and returns the environment.
+	prepare func(t *testing.T, dir string) map[string]string
+	// tokens that its site accepts.
+	tokens func(t *testing.T, dir string, env map[string]string) []string
+}
+
+var examples = map[string]example{
+	"oidc": {
+		prepare: func(t *testing.T, _ string) map[string]string {
+			issuer := peers.NewKeyServer(t, peers.NewCA(t), keys(t).RS256)
+			return map[string]string{
+				"OIDC_ISSUER":   issuer.URL,
+				"OIDC_AUDIENCE": "https://api.example.com",
+				"SSL_CERT_FILE": issuer.CA.File,
+			}
+		},
+		tokens: func(t *testing.T, _ string, env map[string]string) []string {
+			return []string{keys(t).RS256.Token(t, peers.Claims(env["OIDC_ISSUER"], env["OIDC_AUDIENCE"], nil), nil)}
+		},
+	},
+	"quickstart": {
+		// The command of the same name makes the files and goes on to run them.
+		prepare: func(t *testing.T, dir string) map[string]string {
+			q := startQuickstart(t, dir)
+			q.stop()
+			return nil
+		},
+		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
+			line, err := os.ReadFile(filepath.Join(dir, "valid.header"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []string{strings.TrimSpace(strings.TrimPrefix(string(line), "Authorization: Bearer "))}
+		},
+	},
+	"static-keys": {
+		prepare: func(t *testing.T, dir string) map[string]string {
+			script(t, dir, "./keys.sh", "make")
+			secret, err := os.ReadFile(filepath.Join(dir, "secret.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return map[string]string{"JWT_SECRET": strings.TrimSpace(string(secret))}
+		},
+		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
+			return []string{script(t, dir, "./keys.sh", "token", "rs256"), script(t, dir, "./keys.sh", "token", "hs256")}
+		},
+	},
+}
+
+// Every example is checked without a network and runs as it stands.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	folders, err := filepath.Glob(filepath.Join("..", "examples", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		name := filepath.Base(folder)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, known := examples[name]
+			if !known {
+				t.Fatal("the example has no test: add it to the table of this file")
+			}
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(folder)); err != nil {
+				t.Fatal(err)
+			}
+			e.run(t, dir)
+		})
+	}
+}
+
+func (e example) run(t *testing.T, dir string) {
+	port := strconv.Itoa(peers.FreePort(t))
+	env := map[string]string{
+		"HTTPS_PORT":    port,
+		"UPSTREAM_PORT": strconv.Itoa(peers.FreePort(t)),
+		"CADDY_ADMIN":   fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)),
+	}
+	for name, value := range e.prepare(t, dir) {
+		env[name] = value
+	}
+	proxy := newCounter(t)
+	if code, output := caddyCommandIn(t, dir, proxy.environment(env), "validate", "--config", "Caddyfile"); code != 0 {
+		t.Fatalf("caddy validate: exit code %d\n%s", code, output)
+	}
+	if asked := proxy.requests(); len(asked) != 0 {
+		t.Errorf("caddy validate made connections: %q", asked)
+	}
+	// An example is tried on a laptop: it must not open it to its network.
+	config, err := os.ReadFile(filepath.Join(dir, "Caddyfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(config, []byte("default_bind 127.0.0.1")) {
+		t.Fatal("the example listens on every interface: write `default_bind 127.0.0.1` into its global options")
+	}
+
+	c := startChild(t, dir, environment(t.TempDir(), env), "run")
+	t.Cleanup(func() {
+		c.stop()
+		c.logs.judge(t, true)
+	})
+	client := &http.Client{
+		Timeout: 20 * time.Second,
+		// The certificate is of an authority that the example has just made.
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+	}
+	get := func(token string) (int, error) {
+		r, err := http.NewRequest(http.MethodGet, "https://localhost:"+port+"/", nil)
+		if err != nil {
+			return 0, err
+		}
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+			c.logs.forbid(token)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			return 0, err
+		}
+		defer res.Body.Close()
+		return res.StatusCode, nil
+	}
+	var last error
+	c.eventually("the example serves", 15*time.Second, func() bool {
+		_, last = get("")
+		return last == nil
+	}, func() string { return last.Error() })
+	if status, err := get(""); status != http.StatusUnauthorized {
+		t.Errorf("without a token: status %d, %v; want 401", status, err)
+	}
+	for _, token := range e.tokens(t, dir, env) {
+		if status, err := get(token); status != http.StatusOK {
+			t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
+		}
+		if status, err := get(token[:len(token)-8]); status != http.StatusUnauthorized {
+			t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
+		}
+	}
+}
+
+// script runs a program of an example's folder and returns what it prints.
+func script(t *testing.T, dir string, command ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	program := exec.CommandContext(ctx, command[0], command[1:]...)
+	program.Dir = dir
+	var complaint strings.Builder
+	program.Stderr = &complaint
+	output, err := program.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, complaint.String())
+	}
+	return strings.TrimSpace(string(output))
+}
+
+// startQuickstart runs `caddy jwt quickstart` and returns when it has printed
+// what to try.
+func startQuickstart(t *testing.T, dir string) *child {
+	t.Helper()
+	c := startChild(t, dir, environment(t.TempDir(), nil),
+		"jwt", "quickstart", "--dir", dir, "--port", strconv.Itoa(peers.FreePort(t)))
+	c.eventually("the quickstart says what to try", 20*time.Second, func() bool {
+		return strings.Contains(c.logs.String(), "Ctrl-C")
+	}, c.logs.String)
+	return c
+}
+
+var tryThis = regexp.MustCompile(`(?m)^# (.*): ([0-9]{3}),.*\n(curl .*)$`)
+
+// What the quickstart prints is pasted by people who have not read anything yet.
+func TestQuickstartCommands(t *testing.T) {
+	t.Parallel()
+	need(t, curl)
+	dir := t.TempDir()
+	c := startQuickstart(t, dir)
+	t.Cleanup(func() {
+		c.stop()
+		c.logs.judge(t, true)
+	})
+	commands := tryThis.FindAllStringSubmatch(c.logs.String(), -1)
+	if len(commands) < 4 {
+		t.Fatalf("it printed %d commands with what they answer; want four:\n%s", len(commands), c.logs)
+	}
+	for _, command := range commands {
+		t.Run(command[1], func(t *testing.T) {
+			answer := script(t, dir, "sh", "-c", command[3])
+			if status, _, _ := strings.Cut(answer, "\n"); !strings.Contains(status, " "+command[2]) {
+				t.Errorf("%s\nanswered %q; want %s", command[3], status, command[2])
+			}
+		})
+	}
+}

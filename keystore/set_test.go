@@ -1,0 +1,168 @@
+package keystore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+func TestSetFindsKeysByKid(t *testing.T) { // not parallel, for AllocsPerRun
+	a := public(t, &rsaKeys()[0].PublicKey, key.Options{ID: "a"})
+	alsoA := public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})
+	b := public(t, &rsaKeys()[1].PublicKey, key.Options{ID: "b"})
+	none := public(t, &ecKeys()[1].PublicKey, key.Options{})
+	s := NewSet([]key.Key{a, alsoA, b, none})
+
+	for name, c := range map[string]struct {
+		kid  string
+		want []key.Key
+	}{
+		"keys of two families may share a kid":     {"a", []key.Key{a, alsoA}},
+		"one kid, one key":                         {"b", []key.Key{b}},
+		"an unknown kid finds those without any":   {"c", []key.Key{none}},
+		"no kid finds all":                         {"", []key.Key{a, alsoA, b, none}},
+		"kids are compared byte for byte":          {"A", []key.Key{none}},
+		"a kid is not trimmed":                     {"a ", []key.Key{none}},
+		"a kid is not a prefix of another":         {"b\x00", []key.Key{none}},
+		"a very long kid is just an unknown other": {strings.Repeat("a", 8192), []key.Key{none}},
+	} {
+		if got := s.Find(c.kid); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %s", name, ids(got))
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Find("a"); s.Find("zz"); s.Contains(b) }); n != 0 {
+		t.Errorf("Find and Contains allocate %v times", n)
+	}
+	if got := append(s.Find("a"), b); &got[0] == &s.Find("a")[0] {
+		t.Error("an append of a caller's would write into the set")
+	}
+}
+
+func TestSetDropsDuplicatesAndAmbiguousKeys(t *testing.T) {
+	t.Parallel()
+	one, two := &rsaKeys()[0].PublicKey, &rsaKeys()[1].PublicKey
+	long := strings.Repeat("k", 1000)
+	for name, c := range map[string]struct {
+		keys     []key.Key
+		want     string
+		problems int
+	}{
+		"identical keys are one": {
+			[]key.Key{public(t, one, key.Options{ID: "a"}), public(t, one, key.Options{ID: "a"})}, "a/RSA ", 0,
+		},
+		"the same key under two kids is two": {
+			[]key.Key{public(t, one, key.Options{ID: "a"}), public(t, one, key.Options{ID: "b"})}, "a/RSA b/RSA ", 0,
+		},
+		"the same key for two algorithms is two": {
+			[]key.Key{public(t, one, key.Options{ID: "a", Algorithm: key.RS256}), public(t, one, key.Options{ID: "a", Algorithm: key.PS256})}, "a/RSA a/RSA ", 0,
+		},
+		"Threat16: different keys of one family under one kid are ambiguous": {
+			[]key.Key{public(t, one, key.Options{ID: "a"}), public(t, two, key.Options{ID: "a"}), public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})}, "a/P-256 ", 1,
+		},
+		"Threat16: the third of an ambiguous kid is not used either": {
+			[]key.Key{public(t, one, key.Options{ID: "a"}), public(t, two, key.Options{ID: "a"}), public(t, one, key.Options{ID: "a"})}, "", 1,
+		},
+		"different keys without kid are not ambiguous": {
+			[]key.Key{public(t, one, key.Options{}), public(t, two, key.Options{})}, "/RSA /RSA ", 0,
+		},
+		"a long kid is cut in the problem": {
+			[]key.Key{public(t, one, key.Options{ID: long}), public(t, two, key.Options{ID: long})}, "", 1,
+		},
+	} {
+		s := NewSet(c.keys)
+		if got := ids(s.Keys()); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		if len(s.Problems()) != c.problems {
+			t.Errorf("%s: problems %v", name, s.Problems())
+		}
+		for _, p := range s.Problems() {
+			if len(p.String()) > 200 {
+				t.Errorf("%s: the problem is not cut: %s", name, p)
+			}
+		}
+	}
+}
+
+func TestSetFingerprintTellsSetsApart(t *testing.T) {
+	t.Parallel()
+	one, two := &rsaKeys()[0].PublicKey, &rsaKeys()[1].PublicKey
+	a, b := public(t, one, key.Options{ID: "a"}), public(t, two, key.Options{ID: "b"})
+	base := NewSet([]key.Key{a, b})
+	if NewSet([]key.Key{b, a, b}).Fingerprint() != base.Fingerprint() {
+		t.Error("order and repetition must not matter")
+	}
+	for name, other := range map[string][]key.Key{
+		"a key less":    {a},
+		"another kid":   {a, public(t, two, key.Options{ID: "c"})},
+		"another alg":   {a, public(t, two, key.Options{ID: "b", Algorithm: key.RS256})},
+		"swapped kids":  {public(t, two, key.Options{ID: "a"}), public(t, one, key.Options{ID: "b"})},
+		"a kid no more": {a, public(t, two, key.Options{})},
+	} {
+		if NewSet(other).Fingerprint() == base.Fingerprint() {
+			t.Errorf("%s: not told apart", name)
+		}
+	}
+	for name, c := range map[string]struct {
+		k    key.Key
+		want bool
+	}{
+		"a key of the set":              {a, true},
+		"an equal key made anew":        {public(t, one, key.Options{ID: "a"}), true},
+		"the same key by another kid":   {public(t, one, key.Options{ID: "b"}), false},
+		"the same key for one alg only": {public(t, one, key.Options{ID: "a", Algorithm: key.RS256}), false},
+		"the same key without kid":      {public(t, one, key.Options{}), false},
+	} {
+		if got := base.Contains(c.k); got != c.want {
+			t.Errorf("Contains, %s: %v", name, got)
+		}
+	}
+}
+
+func TestSetSurvivesBeingWrittenAndRead(t *testing.T) {
+	t.Parallel()
+	s := NewSet([]key.Key{
+		public(t, &rsaKeys()[0].PublicKey, key.Options{ID: "r", Algorithm: key.PS384}),
+		public(t, &rsaKeys()[1].PublicKey, key.Options{}),
+		public(t, &ecKeys()[0].PublicKey, key.Options{ID: "e"}),
+		public(t, edKey().Public(), key.Options{ID: "ö\"\n"}),
+		public(t, edKey().Public(), key.Options{ID: "d", Algorithm: key.EdDSA}),
+	})
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := ParseJWKS(text, JWKSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Fingerprint() != s.Fingerprint() {
+		t.Errorf("got %s from %s", ids(back.Keys()), text)
+	}
+	secret, err := ParseJWKS(jwks(octJWK("s")), JWKSOptions{Local: true, Algorithms: key.NewAlgorithms(key.HS256)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(secret); err == nil {
+		t.Errorf("a secret was written: %s", text)
+	}
+}
+
+func TestStaticGivesKeysOrUnknown(t *testing.T) {
+	t.Parallel()
+	s := NewStatic(NewSet([]key.Key{public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})}))
+	if keys, err := s.Keys(context.Background(), "a"); err != nil || len(keys) != 1 {
+		t.Errorf("got %v, %v", keys, err)
+	}
+	if keys, err := s.Keys(context.Background(), "b"); !errors.Is(err, key.ErrUnknown) || keys != nil {
+		t.Errorf("got %v, %v", keys, err)
+	}
+	if _, err := NewStatic(NewSet(nil)).Keys(context.Background(), ""); !errors.Is(err, key.ErrUnknown) {
+		t.Errorf("an empty set: %v", err)
+	}
+}
