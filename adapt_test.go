@@ -46,6 +46,10 @@ func TestAdapt(t *testing.T) {
 			if ok && len(readBack(t, []byte(got))) == 0 {
 				t.Fatal("there is no jwt handler in it")
 			}
+			// Such as that of a Caddyfile that caddy fmt would change.
+			if _, warnings, _ := adapt(input); len(warnings) > 0 {
+				t.Errorf("warnings: %v", warnings)
+			}
 			if strings.Contains(got, unspeakable) {
 				t.Fatalf("a secret shows in:\n%s", got)
 			}
@@ -91,7 +95,7 @@ func readGolden(t testing.TB, file string) (input, want string) {
 // or the error and false.
 func adaptText(t testing.TB, input string) (text string, ok bool) {
 	t.Helper()
-	config, err := adapt(input)
+	config, _, err := adapt(input)
 	if err != nil {
 		return err.Error() + "\n", false
 	}
@@ -103,9 +107,9 @@ func adaptText(t testing.TB, input string) (text string, ok bool) {
 	return pretty.String(), true
 }
 
-func adapt(input string) ([]byte, error) {
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
-	return config, err
+func adapt(input string) ([]byte, []caddyconfig.Warning, error) {
+	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(input), map[string]any{"filename": "Caddyfile"})
+	return config, warnings, err
 }
 
 // TestOptionsMisused writes each option of the directive and of issuer in all
@@ -127,7 +131,7 @@ func TestOptionsMisused(t *testing.T) {
 	}
 	tables := map[string]map[string]option{
 		"jwt https://auth.example.com/ https://api.example.com {\n%s\n}": {
-			"issuer":           {line: "https://login.example.net/", values: one, repeated: true},
+			"issuer":           {line: "https://login.example.net/\naudience orders", values: one, repeated: true},
 			"audience":         {line: "orders", values: list},
 			"token_from":       {line: "cookie session", values: several, repeated: true},
 			"trusted_origins":  {line: "https://app.example.com\ntoken_from cookie session", values: list},

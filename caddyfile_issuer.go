@@ -68,13 +68,10 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 			return err
 		}
 		// Alone it says what is the default, and leaves no trace.
-		if d.NextArg() {
-			i.Discovery = d.Val()
+		if d.CountRemainingArgs() == 0 {
+			return noBlock(d, option)
 		}
-		if d.CountRemainingArgs() > 0 {
-			return d.Errf("discovery takes one value or none; write discovery https://auth.example.com/.well-known/openid-configuration")
-		}
-		return noBlock(d, option)
+		return text(d, &i.Discovery, "discovery https://auth.example.com/.well-known/openid-configuration")
 	case "jwks_url":
 		return seen.text(d, &i.JWKSURL, "jwks_url https://auth.example.com/jwks.json")
 	case "jwks_file":
@@ -179,6 +176,9 @@ func (o once) list(d *caddyfile.Dispenser, into *[]string, example string) error
 	}
 	if *into = d.RemainingArgs(); len(*into) == 0 {
 		return d.Errf("%s needs a value; write %s", option, example)
+	}
+	if slices.Contains(*into, "") {
+		return d.Errf("%s has an empty value; write %s", option, example)
 	}
 	return noBlock(d, option)
 }

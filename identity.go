@@ -1,7 +1,6 @@
 package caddyjwt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -75,8 +74,7 @@ const (
 	methodAnonymous = "anonymous"
 )
 
-// state is what the jwt handlers of one request share. It lives in the
-// request's context.
+// state is what the jwt handlers of one request share.
 type state struct {
 	identity *identity // nil for nobody
 	refused  Reason
@@ -87,26 +85,27 @@ type state struct {
 // Format keeps what the state holds out of anything that prints a value.
 func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) }
 
-type contextKey struct{}
+// stateKey is the name under which the request's replacer knows the state. No
+// placeholder can spell it, as a brace ends a placeholder's name.
+const stateKey = "}jwt"
 
-// requestState returns the request's state and makes it at the first call,
-// together with the one function that provides all placeholders.
+// requestState returns the request's state and makes it at the first call. It
+// hangs on the replacer, of which a request has one from its beginning to the
+// end of its error routes, whatever handlers make of the request; a value of
+// the context would cost a copy of the request and be lost to error routes.
 func requestState(r *http.Request) *state {
-	if st, ok := r.Context().Value(contextKey{}).(*state); ok {
-		return st
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return new(state)
+	}
+	if v, ok := repl.Get(stateKey); ok {
+		if st, ok := v.(*state); ok {
+			return st
+		}
 	}
 	st := new(state)
-	setContextValue(r, contextKey{}, st)
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(st.placeholder)
-	}
+	repl.Map(st.placeholder)
 	return st
-}
-
-// setContextValue changes the request in place: the error routes of the server
-// start from the request that it gave to the first handler.
-func setContextValue(r *http.Request, key, value any) {
-	*r = *r.WithContext(context.WithValue(r.Context(), key, value))
 }
 
 // publish makes an identity that of the request.
@@ -146,7 +145,7 @@ func (st *state) placeholder(name string) (any, bool) {
 	}
 	rest, ok := strings.CutPrefix(name, "http.jwt.")
 	if !ok {
-		return nil, false
+		return st, name == stateKey
 	}
 	switch rest {
 	case "auth_method":

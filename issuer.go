@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -173,6 +174,10 @@ func (i *Issuer) audience(handlers []string, resolve resolver) (list []string, w
 	if len(own) == 0 {
 		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check")
 	}
+	return resolveAudience(own, resolve)
+}
+
+func resolveAudience(own []string, resolve resolver) (list []string, waived bool, err error) {
 	for _, a := range own {
 		value, err := resolve(a)
 		switch {
@@ -201,9 +206,12 @@ func isCognito(iss string) bool {
 	return ok && err == nil
 }
 
+// userInfo is where a URL may hold a password.
+var userInfo = regexp.MustCompile(`//[^/]*@`)
+
 // named puts the issuer's name before an error.
 func (i *Issuer) named(err error) error {
-	return fmt.Errorf("issuer %s: %w", strconv.Quote(i.Iss), err)
+	return fmt.Errorf("issuer %s: %w", strconv.Quote(userInfo.ReplaceAllString(i.Iss, "//xxxxx@")), err)
 }
 
 // policies checks all issuers and makes their policies, but for the keys. With
@@ -236,6 +244,10 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 			}
 		}
 		policies = append(policies, p)
+	}
+	// It may be wrong even where all issuers have their own.
+	if _, _, err := resolveAudience(h.Audience, resolve); err != nil {
+		return policies, err
 	}
 	return policies, nil
 }

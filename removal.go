@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -120,7 +121,9 @@ func (s *TokenSource) removeQuery(r *http.Request, st *state) {
 		original.URL.ForceQuery = false
 	}
 	original.RequestURI = s.cleanURI(original.RequestURI)
-	setContextValue(r, caddyhttp.OriginalRequestCtxKey, original)
+	// In place: the server's error routes start from the request that it
+	// gave to the first handler.
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
 	// The placeholder reads the copy through the request that the server
 	// made it for, which a handler in front of us may have replaced.
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {

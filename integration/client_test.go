@@ -157,11 +157,16 @@ func (c *caddy) send(t *testing.T, client *http.Client, method, host, path strin
 func read(t *testing.T, res *http.Response) answer {
 	t.Helper()
 	defer res.Body.Close()
+	a := answer{status: res.StatusCode, proto: res.Proto, header: res.Header}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return a // what follows is no body and has no end
+	}
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatalf("reading the answer: %v", err)
 	}
-	return answer{status: res.StatusCode, proto: res.Proto, header: res.Header, body: string(text)}
+	a.body = string(text)
+	return a
 }
 
 // dial opens a TLS connection on which a test writes what no client would.

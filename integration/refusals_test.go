@@ -100,8 +100,8 @@ https://paths.example.test {`+jwt+`
 		if a := s.send(t, s.http, http.MethodGet, "paths.example.test", "/pages/x", bearer(expired)); a.status != http.StatusUnauthorized || a.body != "the page's error" {
 			t.Errorf("status %d, body %q", a.status, a.body)
 		}
-		if a := s.send(t, s.http, http.MethodGet, "paths.example.test", "/api", bearer(expired)); a.status != http.StatusUnauthorized {
-			t.Errorf("status %d; want 401", a.status)
+		if a := s.send(t, s.http, http.MethodGet, "paths.example.test", "/api", bearer(expired)); a.status != http.StatusUnauthorized || a.code() != "invalid_token" {
+			t.Errorf("status %d, body %q; want 401 and our own", a.status, a.body)
 		}
 	})
 	t.Run("a HEAD request gets the headers and no body", func(t *testing.T) {

@@ -142,6 +142,7 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 		default:
 			return nil, fmt.Errorf("the EC key is on curve %s; it must be P-256, P-384 or P-521", m.Curve.Params().Name)
 		}
+		//lint:ignore SA1019 only to know that they are there: ECDH would panic
 		if m.X == nil || m.Y == nil {
 			return nil, errors.New("the EC key has no point")
 		}

@@ -103,8 +103,8 @@ var samples = []string{
 	// Servers and gateways: documentation and default configs.
 	"TkZMNSowQmMjOVU2RUB0bm1DJkU3U1VONkd3SGZMbVk=",                          // ggicci/caddy-jwt, README
 	"383aca9a-1c39-4d7a-b4d8-67ba4718dd3f",                                  // greenpau/caddy-auth-jwt, README
-	"0e2fdcf8-6868-41a7-884b-7308795fc286",                                  // greenpau/caddy-auth-portal, README
-	"01ee2688-36e4-47f9-8c06-d18483702520",                                  // greenpau/caddy-security, sample configs
+	"0e2fdcf8-6868-41a7-884b-7308795fc286",                                  // greenpau/caddy-auth-portal, examples
+	"01ee2688-36e4-47f9-8c06-d18483702520",                                  // greenpau/caddy-security, examples
 	"!ChangeThisMercureHubJWTSecretKey!",                                    // Mercure, documentation
 	"C50k0bcahDhLNhLKSUBSR1OMiFGzNZ7X",                                      // Kong, JWT plugin
 	"jack-hs256-secret-that-is-very-long",                                   // Apache APISIX, jwt-auth plugin

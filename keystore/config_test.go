@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,25 @@ func TestCheckSaysWhatToWrite(t *testing.T) {
 		}
 		if _, newErr := NewRemote(c.config); (newErr == nil) != (err == nil) {
 			t.Errorf("%s: NewRemote says %v", name, newErr)
+		}
+	}
+}
+
+func TestSameOrigin(t *testing.T) {
+	t.Parallel()
+	ours := must(url.Parse("https://idp.example/a"))
+	for other, want := range map[string]bool{
+		"https://idp.example/b?c":   true,
+		"https://IDP.EXAMPLE:443/":  true,
+		"https://idp.example:8443/": false,
+		"http://idp.example:443/":   false, // the token must not go in the clear
+		"http://idp.example/":       false,
+		"https://idp.example.:443/": false,
+		"https://a.idp.example/":    false,
+		"https://example/":          false,
+	} {
+		if got := sameOrigin(ours, must(url.Parse(other))); got != want {
+			t.Errorf("%s: %v", other, got)
 		}
 	}
 }

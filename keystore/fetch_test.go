@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -80,6 +82,10 @@ func TestThreat35_RedirectsNeverCarryTheTokenElsewhere(t *testing.T) {
 		},
 		"to http on loopback": {
 			map[string]string{"https://idp.example/jwks": "http://localhost/keys"},
+			"https://idp.example/jwks+", false,
+		},
+		"to one with a password": {
+			map[string]string{"https://idp.example/jwks": "https://u:p@idp.example/keys"},
 			"https://idp.example/jwks+", false,
 		},
 		"five": {
@@ -239,7 +245,7 @@ func TestFetchKeepsNoValidatorThatCouldNotBeSent(t *testing.T) {
 func server(t *testing.T, handler http.HandlerFunc) (*httptest.Server, RemoteConfig) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	roots := x509.NewCertPool()
@@ -274,6 +280,7 @@ func TestFetchOverTLS(t *testing.T) {
 		"TLS 1.1": {
 			serve(ec("a")), func(s *httptest.Server, c *RemoteConfig) {
 				old := httptest.NewUnstartedServer(serve(ec("a")))
+				old.Config.ErrorLog = log.New(io.Discard, "", 0)
 				old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // it must be refused
 				old.StartTLS()
 				t.Cleanup(old.Close)

@@ -34,26 +34,26 @@ type Remote struct {
 	current atomic.Pointer[held]
 	started atomic.Bool
 
-	mu         sync.Mutex
-	observe    func(Event)
-	events     []Event // not yet heard of, in order
-	observing  bool    // somebody is calling observe
-	flight     *flight // in progress, or nil
-	fetches    uint64  // begun so far; the number of the latest
-	failures   int     // in a row
-	lastErr    error   // of the latest flight, nil if it succeeded
-	lastErrAt  time.Time
-	keysURL    *url.URL  // of the latest good answer
-	next       time.Time // when the next fetch is due; none before, if failing and empty
-	notBefore  time.Time // the source asked for a pause until then (Retry-After)
-	expired    bool      // KeysExpired was observed
-	stopTimer  func() bool
-	timers     uint64 // set so far; the number of the latest
-	closed     bool
-	waiters    int
-	bucket     bucket
-	misses     misses
-	cancelIdle func() // ends the flight; set while one is in progress
+	mu        sync.Mutex
+	observe   func(Event)
+	events    []Event // not yet heard of, in order
+	observing bool    // somebody is calling observe
+	flight    *flight // in progress, or nil
+	fetches   uint64  // begun so far; the number of the latest
+	failures  int     // in a row
+	lastErr   error   // of the latest flight, nil if it succeeded
+	lastErrAt time.Time
+	keysURL   *url.URL  // of the latest good answer
+	next      time.Time // when the next fetch is due; none before, if failing and empty
+	notBefore time.Time // the source asked for a pause until then (Retry-After)
+	expired   bool      // KeysExpired was observed
+	stopTimer func() bool
+	timers    uint64 // set so far; the number of the latest
+	closed    bool
+	waiters   int
+	bucket    bucket
+	misses    misses
+	cancel    func() // ends the flight; set while there is one
 }
 
 // held is a set in hand. It is immutable.
@@ -112,7 +112,7 @@ func (r *Remote) Close() {
 		r.stopTimer()
 	}
 	if r.flight != nil && r.waiters == 0 {
-		r.cancelIdle()
+		r.cancel()
 	}
 }
 
@@ -169,7 +169,7 @@ func (r *Remote) begin(discover bool) *flight {
 	}
 	// The fetch is nobody's own: its context is not a request's.
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r.cancelIdle = func() { cancel(errClosed) }
+	r.cancel = func() { cancel(errClosed) }
 	go func() {
 		stop := r.client.Clock.AfterFunc(fetchTimeout, func() { cancel(errTimeout) })
 		a, err := r.client.fetch(ctx, want)
@@ -202,7 +202,7 @@ func (r *Remote) finish(f *flight, a answer, err error) {
 	} else {
 		r.reject(f, err, now)
 	}
-	r.flight, r.cancelIdle = nil, nil
+	r.flight, r.cancel = nil, nil
 	close(f.done)
 	r.mu.Unlock()
 	r.tell()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,6 +246,18 @@ func TestRemoteFallsBackToKeysWithoutKid(t *testing.T) {
 	})
 }
 
+// slowly answers after a while, unless the request ends before.
+func slowly(d time.Duration, body []byte) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-time.After(d):
+			return response(200, body), nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+}
+
 // Every answer that does not count, each after a good one and as the first.
 var badAnswers = map[string]func(*http.Request) (*http.Response, error){
 	"404":                   answers(404, ec("x")),
@@ -360,13 +373,18 @@ func TestThreat35_WithoutASetRequestsAreRefusedUntilTheSourceIsBack(t *testing.T
 			synctest.Test(t, func(t *testing.T) {
 				h := &host{answer: bad}
 				r := remote(t, h, nil)
-				for range 300 { // half a minute
+				start := time.Now()
+				for range 300 { // half a minute and more
 					begun := time.Now()
 					expect(t, "while down", get(r, "a"), "unavailable")
 					if waited := time.Since(begun); waited > maxWait {
 						t.Fatalf("a request waited for %s", waited)
 					}
 					time.Sleep(time.Second / 10)
+				}
+				// 1, 2, 4, 5, 5 … s apart, whatever the requests.
+				if n, limit := r.Status().Fetches, time.Since(start)/(4*time.Second)+4; n > uint64(limit) {
+					t.Errorf("%d fetches in %s", n, time.Since(start))
 				}
 				h.set(answers(200, ec("a")))
 				back := time.Now()
@@ -421,18 +439,84 @@ func TestRemoteRecoversFromAHangWithinSeconds(t *testing.T) {
 	})
 }
 
+func TestRemoteAttemptsBeginCloseTogetherWhileNoSetServes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		attempts := make(chan time.Time, 1000)
+		h := &host{}
+		h.set(func(r *http.Request) (*http.Response, error) {
+			attempts <- time.Now()
+			return hangs(r)
+		})
+		r := remote(t, h, nil)
+		r.Start()
+		time.Sleep(5 * time.Minute)
+		var begun []time.Time
+		for len(attempts) > 0 {
+			begun = append(begun, <-attempts)
+		}
+		for i := range len(begun) - 1 {
+			limit := maxBackoffEmpty
+			if i%4 == 3 { // the patient one
+				limit = fetchTimeout + firstBackoff/4
+			}
+			if apart := begun[i+1].Sub(begun[i]); apart > limit {
+				t.Errorf("attempt %d began %s after the one before", i+1, apart)
+			}
+		}
+	})
+}
+
+func TestRemoteFirstRequestCostsOneFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: slowly(time.Second, ec("a"))}
+		r := remote(t, h, nil)
+		r.Start()
+		time.Sleep(time.Second / 2)
+		expect(t, "an unknown kid as the first", get(r, "b"), "unknown")
+		if h.count() != 1 {
+			t.Errorf("%d fetches", h.count())
+		}
+	})
+}
+
+func TestRemoteCannotKnowWhileTheSourceFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: answers(200, ec("a"))}
+		r := remote(t, h, nil)
+		expect(t, "while it works", get(r, "b"), "unknown")
+		h.set(resets)
+		for i := range 100 { // the bucket runs out, the answer stays
+			expect(t, "another kid", get(r, fmt.Sprint(i)), "unavailable")
+		}
+		expect(t, "a kid looked for while it worked", get(r, "b"), "unavailable")
+		if n := h.count(); n > 2+bucketSize {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
+func TestRemoteForgetsWhatItLookedForWithANewSet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: answers(200, ec("a"))}
+		r := remote(t, h, nil)
+		expect(t, "looked for", get(r, "b"), "unknown")
+		h.set(answers(200, ec("c")))
+		if err := r.Refresh(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		h.set(answers(200, ec("b", "c")))
+		expect(t, "looked for again", get(r, "b"), "ok")
+	})
+}
+
 func TestRemoteGivesASlowSourceItsChance(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{}
-		h.set(func(r *http.Request) (*http.Response, error) {
-			select {
-			case <-time.After(8 * time.Second):
-				return response(200, ec("a")), nil
-			case <-r.Context().Done():
-				return nil, r.Context().Err()
-			}
-		})
+		h := &host{answer: slowly(8*time.Second, ec("a"))}
 		r := remote(t, h, nil)
 		r.Start()
 		time.Sleep(time.Minute)
@@ -554,15 +638,7 @@ func TestRemoteLimitsWaiters(t *testing.T) {
 func TestRemoteFetchOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{}
-		h.set(func(r *http.Request) (*http.Response, error) {
-			select {
-			case <-time.After(3 * time.Second):
-				return response(200, ec("a")), nil
-			case <-r.Context().Done():
-				return nil, r.Context().Err()
-			}
-		})
+		h := &host{answer: slowly(3*time.Second, ec("a"))}
 		r := remote(t, h, nil)
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(time.Second, cancel)
@@ -574,6 +650,10 @@ func TestRemoteFetchOutlivesItsCaller(t *testing.T) {
 		expect(t, "later", get(r, "a"), "ok")
 		if h.count() != 1 {
 			t.Errorf("%d fetches", h.count())
+		}
+		// What is old is counted from when it was asked for.
+		if s := r.Status(); s.Expires.Sub(s.FetchedAt) != DefaultMaxStale || time.Since(s.FetchedAt) != 3*time.Second {
+			t.Errorf("got %+v", s)
 		}
 	})
 }
@@ -708,11 +788,7 @@ func TestRemoteClosed(t *testing.T) {
 	t.Run("lets those who wait have their answer", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			h := &host{}
-			h.set(func(*http.Request) (*http.Response, error) {
-				time.Sleep(time.Second)
-				return response(200, ec("a")), nil
-			})
+			h := &host{answer: slowly(time.Second, ec("a"))}
 			r := remote(t, h, nil)
 			time.AfterFunc(time.Second/2, r.Close)
 			expect(t, "waiting", get(r, "a"), "ok")
@@ -859,6 +935,36 @@ func TestRemoteEventsComeOutsideTheLockAndCanBeRebound(t *testing.T) {
 		if e := other.events[0]; e.Err == nil || e.Source != "https://idp.example/jwks" || e.Keys != 1 || e.At.IsZero() {
 			t.Errorf("got %+v", e)
 		}
+	})
+}
+
+func TestRemoteEventsComeOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running atomic.Int32
+		w := &witness{}
+		h := &host{answer: answers(200, ec("a"))}
+		r := remote(t, h, func(c *RemoteConfig) {
+			c.Observe = func(e Event) {
+				if running.Add(1) != 1 {
+					t.Error("two at a time")
+				}
+				time.Sleep(time.Minute) // slow, and nobody waits for it
+				running.Add(-1)
+				w.observe(e)
+			}
+		})
+		begun := time.Now()
+		_ = r.Refresh(context.Background())
+		h.set(resets)
+		_ = r.Refresh(context.Background())
+		h.set(answers(200, ec("b")))
+		_ = r.Refresh(context.Background())
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("the fetches took %s", took)
+		}
+		time.Sleep(10 * time.Minute)
+		expect(t, "events", w.kinds(), "keys_loaded source_failing source_recovered keys_changed ")
 	})
 }
 

@@ -16,16 +16,17 @@ func TestSetFindsKeysByKid(t *testing.T) { // not parallel, for AllocsPerRun
 	alsoA := public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})
 	b := public(t, &rsaKeys()[1].PublicKey, key.Options{ID: "b"})
 	none := public(t, &ecKeys()[1].PublicKey, key.Options{})
-	s := NewSet([]key.Key{a, alsoA, b, none})
+	third := public(t, edKey().Public(), key.Options{ID: "a"})
+	s := NewSet([]key.Key{a, alsoA, b, none, third})
 
 	for name, c := range map[string]struct {
 		kid  string
 		want []key.Key
 	}{
-		"keys of two families may share a kid":     {"a", []key.Key{a, alsoA}},
+		"keys of three families may share a kid":   {"a", []key.Key{a, alsoA, third}},
 		"one kid, one key":                         {"b", []key.Key{b}},
 		"an unknown kid finds those without any":   {"c", []key.Key{none}},
-		"no kid finds all":                         {"", []key.Key{a, alsoA, b, none}},
+		"no kid finds all":                         {"", []key.Key{a, alsoA, b, none, third}},
 		"kids are compared byte for byte":          {"A", []key.Key{none}},
 		"a kid is not trimmed":                     {"a ", []key.Key{none}},
 		"a kid is not a prefix of another":         {"b\x00", []key.Key{none}},

@@ -29,7 +29,7 @@ func (r *Remote) wait(ctx context.Context, kid string) ([]key.Key, error) {
 		// Without any set there is no old one to have missed a change of.
 		asked--
 	}
-	var timeout chan struct{}
+	var timeout <-chan struct{}
 	var failed bool
 	for {
 		keys, f, err := r.decide(kid, asked, failed)
@@ -40,8 +40,8 @@ func (r *Remote) wait(ctx context.Context, kid string) ([]key.Key, error) {
 			return r.otherwise(key.ErrUnavailable)
 		}
 		if timeout == nil {
-			timeout = make(chan struct{})
-			stop := r.client.Clock.AfterFunc(maxWait, func() { close(timeout) })
+			var stop func() bool
+			timeout, stop = r.after(maxWait)
 			defer stop()
 		}
 		r.waiters++
@@ -61,6 +61,12 @@ func (r *Remote) wait(ctx context.Context, kid string) ([]key.Key, error) {
 			return r.otherwise(key.ErrUnavailable)
 		}
 	}
+}
+
+// after returns a channel that is closed once d has passed.
+func (r *Remote) after(d time.Duration) (<-chan struct{}, func() bool) {
+	c := make(chan struct{})
+	return c, r.client.Clock.AfterFunc(d, func() { close(c) })
 }
 
 // decide answers a request or names the flight to wait for. asked is the

@@ -1,0 +1,37 @@
+# What to type. `make` alone lists it.
+
+FUZZTIME  ?= 10s
+BENCH     ?= .
+BENCHTIME ?= 1s
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint bench fuzz build
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+test: ## all tests with the race detector, those against a real Caddy too
+	go test -race ./...
+	cd integration && go test -race ./...
+
+lint: ## formatting, go vet and staticcheck, in both modules
+	@unformatted=$$(gofmt -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	cd integration && go vet ./...
+	staticcheck=$$(cd integration && go tool -n staticcheck) && "$$staticcheck" ./... && cd integration && "$$staticcheck" ./...
+
+bench: ## all benchmarks; BENCH chooses some, BENCHTIME says how long
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+
+fuzz: ## each fuzz target for FUZZTIME (10s), one after the other
+	@set -e; for package in $$(go list ./...); do \
+		targets=$$(go test -list '^Fuzz' "$$package"); \
+		for target in $$(printf '%s\n' "$$targets" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+build: ## ./caddy, stock Caddy with this plugin
+	go build -o caddy ./cmd/caddy

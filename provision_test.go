@@ -1,0 +1,523 @@
+package caddyjwt_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/golang-jwt/jwt/v5"
+
+	caddyjwt "github.com/caddy-jwt/caddy-jwt"
+)
+
+// goodSecret has 32 bytes, all of them different.
+const goodSecret = "0123456789abcdefghijklmnopqrstuv"
+
+// load loads a handler as Caddy does: fields that it does not know are an
+// error, and it is cleaned up at the end.
+func load(t *testing.T, config string) (*caddyjwt.Handler, error) {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	t.Cleanup(cancel)
+	module, err := ctx.LoadModuleByID("http.handlers.jwt", json.RawMessage(config))
+	if err != nil {
+		return nil, err
+	}
+	return module.(*caddyjwt.Handler), nil
+}
+
+// issuerWith is a handler with one issuer that has these settings too.
+func issuerWith(settings string) string {
+	return `{"issuer": [{"iss": "https://auth.example.com/", "audience": ["api"], ` + settings + `}]}`
+}
+
+// write writes a file and returns its path as it stands in JSON.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.ToSlash(path)
+}
+
+// TestThreat17_WeakSecretsAreRefusedAtLoad: whoever guesses or looks up a
+// secret makes tokens for anybody. No error repeats one.
+func TestThreat17_WeakSecretsAreRefusedAtLoad(t *testing.T) {
+	raw := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	for name, c := range map[string]struct {
+		secret   string
+		base64   bool
+		settings string
+		err      string // "" for a good one
+	}{
+		"good":                                {secret: goodSecret},
+		"good, in base64":                     {secret: raw(goodSecret), base64: true},
+		"good, in base64url without padding":  {secret: strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(goodSecret)), "="), base64: true},
+		"good, with a line's end":             {secret: goodSecret + "\n"},
+		"good, with a line's end of Windows":  {secret: goodSecret + "\r\n"},
+		"good, in base64, on Windows":         {secret: raw(goodSecret) + "\r\n", base64: true},
+		"empty":                               {secret: "", err: "is"},
+		"a line's end alone":                  {secret: "\r\n", err: "secret"},
+		"spaces":                              {secret: strings.Repeat(" ", 40), err: "fewer than 8 different bytes"},
+		"short":                               {secret: goodSecret[:31], err: "has 31 bytes; it must have at least the 32"},
+		"short without its line's end":        {secret: goodSecret[:31] + "\n", err: "has 31 bytes"},
+		"short without its line's end of two": {secret: goodSecret[:30] + "\r\n", err: "has 30 bytes"},
+		"short once decoded":                  {secret: raw(goodSecret[:31]), base64: true, err: "has 31 bytes"},
+		"short for HS512":                     {secret: goodSecret, settings: `"algorithms": ["HS512"],`, err: "at least the 64"},
+		"of one byte":                         {secret: strings.Repeat("a", 64), err: "fewer than 8 different bytes"},
+		"of seven bytes":                      {secret: strings.Repeat("abcdefg", 9), err: "fewer than 8 different bytes"},
+		"jwt.io's sample":                     {secret: "a-string-secret-at-least-256-bits-long", err: "published sample"},
+		"jwt.io's sample in base64":           {secret: raw("a-string-secret-at-least-256-bits-long"), base64: true, err: "published sample"},
+		"Supabase's sample with a line's end": {secret: "your-super-secret-jwt-token-with-at-least-32-characters-long\n", err: "published sample"},
+		"no base64":                           {secret: "not*base64*" + goodSecret, base64: true, err: "is no base64"},
+		"base64 cut off":                      {secret: raw(goodSecret)[:41], base64: true, err: "is no base64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("CADDY_JWT_TEST_SECRET", c.secret)
+			for _, value := range []string{"{env.CADDY_JWT_TEST_SECRET}", "{file." + write(t, c.secret) + "}"} {
+				if strings.HasPrefix(value, "{env.") && strings.HasSuffix(c.secret, "\n") {
+					continue // a line's end is no part of a file's secret, and no business of a variable's
+				}
+				_, err := load(t, issuerWith(fmt.Sprintf(`%s "secret": [{"value": %q, "base64": %v}]`, c.settings, value, c.base64)))
+				if c.err == "" {
+					if err != nil {
+						t.Errorf("%s: %v", value, err)
+					}
+					continue
+				}
+				wantError(t, err, `issuer "https://auth.example.com/": secret: `, c.err)
+				if secret := strings.TrimSpace(c.secret); err != nil && len(secret) > 8 && strings.Contains(err.Error(), secret[:8]) {
+					t.Errorf("the secret shows in: %v", err)
+				}
+			}
+		})
+	}
+	t.Run("unset", func(t *testing.T) {
+		_, err := load(t, issuerWith(`"secret": [{"value": "{env.CADDY_JWT_TEST_UNSET}"}]`))
+		wantError(t, err, "secret: the environment variable CADDY_JWT_TEST_UNSET is not set or empty; set it before Caddy starts")
+	})
+	for name, value := range map[string]string{
+		"plain":              goodSecret,
+		"plain with a brace": "{" + goodSecret + "}",
+		"behind text":        goodSecret + "{env.CADDY_JWT_TEST_SECRET}",
+		"two":                "{env.CADDY_JWT_TEST_SECRET}{env.CADDY_JWT_TEST_SECRET}",
+		"of a request":       "{http.request.header.X-Secret}",
+		"nothing":            "",
+	} {
+		t.Run("not pointed to: "+name, func(t *testing.T) {
+			t.Setenv("CADDY_JWT_TEST_SECRET", goodSecret)
+			_, err := load(t, issuerWith(fmt.Sprintf(`"secret": [{"value": %q}]`, value)))
+			wantError(t, err, "secret: a secret can't stand in the config", "write {env.NAME}")
+			if err != nil && strings.Contains(err.Error(), goodSecret[:8]) {
+				t.Errorf("the secret shows in: %v", err)
+			}
+		})
+	}
+}
+
+// TestLoad is about what only the machine that runs the config can tell. Each
+// error names the issuer and the option.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	public, private := keyPair(t)
+	otherPublic, _ := keyPair(t)
+	octet := `{"kty": "oct", "k": "` + base64.RawURLEncoding.EncodeToString([]byte(goodSecret)) + `"}`
+	ec := ecJWK(t)
+	for name, c := range map[string]struct {
+		settings string
+		err      []string // none for a good one
+	}{
+		"a public key":           {settings: file(t, "public_key", public)},
+		"a public key in place":  {settings: fmt.Sprintf(`"public_key": [%q]`, public)},
+		"public keys in one PEM": {settings: file(t, "public_key", public+otherPublic)},
+		"a key set":              {settings: file(t, "jwks_file", `{"keys": [`+ec+`]}`)},
+		"a key set of secrets":   {settings: `"algorithms": ["HS256"], ` + file(t, "jwks_file", `{"keys": [`+octet+`]}`)},
+
+		"public_key: no file":           {`"public_key": ["/nowhere/public.pem"]`, []string{"public_key: open /nowhere/public.pem: "}},
+		"public_key: a directory":       {fmt.Sprintf(`"public_key": [%q]`, t.TempDir()), []string{"public_key: read "}},
+		"public_key: no PEM":            {file(t, "public_key", "ssh-ed25519 AAAA"), []string{"public_key ", "there is no PEM block in it"}},
+		"public_key: broken PEM":        {file(t, "public_key", strings.Replace(public, "M", "!", 1)), []string{"public_key ", "PEM block"}},
+		"public_key: broken DER":        {file(t, "public_key", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))), []string{"public_key ", "PKIX"}},
+		"public_key: a private key":     {file(t, "public_key", private), []string{"public_key ", "it holds a private key", "openssl pkey"}},
+		"public_key: both":              {file(t, "public_key", public+private), []string{"public_key ", "it holds a private key"}},
+		"public_key: private in place":  {fmt.Sprintf(`"public_key": [%q]`, private), []string{"public_key in the config: it holds a private key"}},
+		"public_key: too large":         {file(t, "public_key", strings.Repeat(" ", 1<<20+1)), []string{"public_key: ", "larger than 1 MiB"}},
+		"public_key: empty":             {`"public_key": [""]`, []string{"public_key: it is empty"}},
+		"public_key: unset":             {`"public_key": ["{env.CADDY_JWT_TEST_UNSET}"]`, []string{"public_key: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
+		"public_key: unfit":             {`"algorithms": ["RS256"], ` + file(t, "public_key", public), []string{"algorithms: none of its keys can verify RS256"}},
+		"jwks_file: no file":            {`"jwks_file": "/nowhere/jwks.json"`, []string{"jwks_file: open /nowhere/jwks.json: "}},
+		"jwks_file: broken":             {file(t, "jwks_file", `{"keys": [`+ec), []string{"jwks_file ", "not a strict JSON object"}},
+		"jwks_file: no set":             {file(t, "jwks_file", ec), []string{"jwks_file ", `no array "keys"`}},
+		"jwks_file: empty":              {file(t, "jwks_file", `{"keys": []}`), []string{"jwks_file ", "the key set is empty"}},
+		"jwks_file: an empty file":      {file(t, "jwks_file", ""), []string{"jwks_file ", "not a strict JSON object"}},
+		"jwks_file: both kinds":         {`"algorithms": ["HS256"], ` + file(t, "jwks_file", `{"keys": [`+ec+`, `+octet+`]}`), []string{"jwks_file ", "secrets (kty oct) and public keys"}},
+		"jwks_file: a private key":      {file(t, "jwks_file", `{"keys": [`+strings.Replace(ec, `"kty"`, `"d": "AAAA", "kty"`, 1)+`]}`), []string{"jwks_file ", "it is a private key"}},
+		"jwks_file: unexpected secrets": {file(t, "jwks_file", `{"keys": [`+octet+`]}`), []string{"jwks_file ", "algorithms HS256"}},
+		"jwks_file: unfit":              {`"algorithms": ["HS256"], ` + file(t, "jwks_file", `{"keys": [`+ec+`]}`), []string{"algorithms: none of its keys can verify HS256"}},
+		"ca: no file":                   {`"ca": "/nowhere/root.pem"`, []string{"ca: open /nowhere/root.pem: "}},
+		"ca: no certificate":            {file(t, "ca", public), []string{"ca: the file ", "holds no certificate in PEM"}},
+		"bearer_token_file: no file":    {`"bearer_token_file": "/nowhere/token"`, []string{"bearer_token_file: open /nowhere/token: "}},
+		"bearer_token_file: empty":      {file(t, "bearer_token_file", "\n"), []string{"bearer_token_file: the file ", "must hold one token"}},
+		"bearer_token_file: two tokens": {file(t, "bearer_token_file", unspeakable+" two"), []string{"bearer_token_file: the file ", "must hold one token"}},
+		"jwks_url: unset":               {`"jwks_url": "https://{env.CADDY_JWT_TEST_UNSET}/keys"`, []string{"jwks_url: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
+		"jwks_url: of a request":        {`"jwks_url": "https://{http.request.host}/keys"`, []string{"jwks_url: {http.request.host} is not possible here"}},
+		"jwks_url: http":                {`"jwks_url": "http://auth.example.com/keys"`, []string{"jwks_url: ", "is http"}},
+		"discovery: unset":              {`"discovery": "https://{env.CADDY_JWT_TEST_UNSET}/"`, []string{"discovery: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
+		"secret: no file":               {`"secret": [{"value": "{file./nowhere/secret}"}]`, []string{"secret: open /nowhere/secret: "}},
+		"secret: null":                  {`"secret": [null]`, []string{"secret: a secret can't stand in the config"}},
+		"leeway: negative":              {`"leeway": -1`, []string{"leeway: it must be 0 to 1h"}},
+		"max_lifetime: negative":        {`"max_lifetime": -1`, []string{"max_lifetime: it must be above 0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, issuerWith(c.settings))
+			if c.err == nil {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantError(t, err, append(c.err, `issuer "https://auth.example.com/": `)...)
+			if err != nil && strings.Contains(err.Error(), unspeakable) {
+				t.Errorf("a secret shows in: %v", err)
+			}
+		})
+	}
+}
+
+// TestLoadJSON is about configs that no Caddyfile adapts to.
+func TestLoadJSON(t *testing.T) {
+	t.Parallel()
+	const issuer = `"issuer": [{"iss": "https://auth.example.com/", "audience": ["api"]}]`
+	for name, c := range map[string]struct {
+		config string
+		err    string
+	}{
+		"nothing":                     {`{}`, "no issuer is named"},
+		"null":                        {`null`, "cannot be null"},
+		"a null issuer":               {`{"issuer": [null]}`, "issuer: an entry is null"},
+		"a null token_from":           {`{"token_from": [null], ` + issuer + `}`, "token_from: an entry is null"},
+		"a null claim":                {`{"claim": [null], ` + issuer + `}`, "claim: an entry is null"},
+		"an empty token_from":         {`{"token_from": [{}], ` + issuer + `}`, "token_from: \"\" is no place for a token"},
+		"an empty claim":              {`{"claim": [{}], ` + issuer + `}`, "claim: a claim path is empty"},
+		"an empty iss":                {`{"issuer": [{"audience": ["api"]}]}`, "it is empty; write the exact iss"},
+		"a null audience":             {`{"issuer": [{"iss": "https://auth.example.com/", "audience": [null]}]}`, "audience: a value is empty"},
+		"an unset audience":           {`{"issuer": [{"iss": "https://auth.example.com/", "audience": ["{env.CADDY_JWT_TEST_UNSET}"]}]}`, "audience: the environment variable CADDY_JWT_TEST_UNSET is not set"},
+		"an unset iss":                {`{"issuer": [{"iss": "{env.CADDY_JWT_TEST_UNSET}", "audience": ["api"]}]}`, "the environment variable CADDY_JWT_TEST_UNSET is not set"},
+		"an unused audience":          {`{"audience": ["*", "api"], ` + issuer + `}`, "audience: * waives the check, so it stands alone"},
+		"an unknown field":            {`{"isuser": []}`, `unknown field "isuser"`},
+		"an unknown field of issuer":  {`{"issuer": [{"jwks_uri": ""}]}`, `unknown field "jwks_uri"`},
+		"an unknown field of secret":  {`{"issuer": [{"secret": [{"text": "x"}]}]}`, `unknown field "text"`},
+		"an unknown field of a place": {`{"token_from": [{"form": "header"}]}`, `unknown field "form"`},
+		"one text for a list":         {`{"issuer": [{"audience": "api"}]}`, "cannot unmarshal string"},
+		"the same iss twice":          {`{"issuer": [{"iss": "https://auth.example.com/", "audience": ["a"]}, {"iss": "https://auth.example.com/", "audience": ["b"]}]}`, "it is there twice"},
+		"a bad realm":                 {`{"realm": "a\nb", ` + issuer + `}`, "realm: "},
+		"a bad error_format":          {`{"error_format": "xml", ` + issuer + `}`, "error_format: "},
+		"a bad origin":                {`{"token_from": [{"from": "cookie", "name": "s"}], "trusted_origins": ["x"], ` + issuer + `}`, "trusted_origins: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, c.config)
+			wantError(t, err, c.err)
+		})
+	}
+}
+
+// TestLoadErrorsNameTheSite: of many sites, the one with the mistake.
+func TestLoadErrorsNameTheSite(t *testing.T) {
+	t.Setenv("CADDY_JWT_TEST_EMPTY", "")
+	t.Setenv("CADDY_JWT_TEST_SECRET", unspeakable)
+	const good = "jwt https://auth.example.com/ https://api.example.com"
+	for name, c := range map[string]struct {
+		sites string
+		err   []string
+	}{
+		"the second site": {
+			"orders.example.com {\n" + good + "\n}\nbills.example.com {\njwt {env.CADDY_JWT_TEST_UNSET} api\n}",
+			[]string{"jwt at bills.example.com: issuer ", "CADDY_JWT_TEST_UNSET is not set or empty"},
+		},
+		"a site with several names": {
+			"bills.example.com, invoices.example.com {\njwt {env.CADDY_JWT_TEST_EMPTY} api\n}",
+			[]string{"jwt at bills.example.com, invoices.example.com: ", "CADDY_JWT_TEST_EMPTY is not set or empty"},
+		},
+		"a handler deep inside": {
+			"orders.example.com {\nhandle /api/* {\nroute {\n" + good + "\n}\n}\n}\nbills.example.com {\nhandle /api/* {\nroute {\njwt /x/* {\nissuer a {\npublic_key /nowhere/key.pem\n}\naudience b\n}\n}\n}\n}",
+			[]string{`jwt at bills.example.com: issuer "a": public_key: open /nowhere/key.pem`},
+		},
+		"another server": {
+			"orders.example.com {\n" + good + "\n}\nbills.example.com:8443 {\njwt {\nissuer a {\nsecret {file./nowhere/secret}\n}\naudience b\n}\n}",
+			[]string{`jwt at bills.example.com: issuer "a": secret: open /nowhere/secret`},
+		},
+		"a site without a name": {
+			":8080 {\njwt {\nissuer a {\nsecret base64 {env.CADDY_JWT_TEST_SECRET}\n}\naudience b\n}\n}",
+			[]string{`jwt at :8080: issuer "a": secret: `, "{env.CADDY_JWT_TEST_SECRET}"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := validate(t, c.sites)
+			wantError(t, err, c.err...)
+			if err != nil && strings.Contains(err.Error(), unspeakable) {
+				t.Errorf("a secret shows in: %v", err)
+			}
+		})
+	}
+}
+
+// TestLoadMakesNoConnection: a config loads whether or not the issuers can be
+// reached, and caddy validate asks nobody.
+func TestLoadMakesNoConnection(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var connections atomic.Int32
+	first := make(chan struct{}, 1)
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			c.Close()
+			select {
+			case first <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	t.Cleanup(func() { listener.Close() })
+	here := "http://" + listener.Addr().String()
+	if err := validate(t, fmt.Sprintf(`api.example.com {
+	jwt %[1]s api {
+		issuer https://one.invalid/ {
+			discovery %[1]s/openid
+		}
+		issuer https://two.invalid/ {
+			jwks_url %[1]s/keys
+		}
+		issuer https://three.invalid/
+		audience api
+	}
+}`, here)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-first:
+		t.Errorf("%d connections", connections.Load())
+	case <-time.After(200 * time.Millisecond):
+	}
+}
+
+// TestCleanup: Caddy calls it after a failed Provision too.
+func TestCleanup(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]string{
+		"nothing":      `{}`,
+		"half way":     `{"audience": ["api"], "issuer": [{"iss": "https://auth.example.com/"}, {"iss": "a", "public_key": ["/nowhere/key.pem"]}]}`,
+		"at the end":   `{"error_format": "xml", "audience": ["api"], "issuer": [{"iss": "https://auth.example.com/"}]}`,
+		"good":         `{"audience": ["api"], "issuer": [{"iss": "https://auth.example.com/"}]}`,
+		"a null entry": `{"audience": ["api"], "issuer": [{"iss": "https://auth.example.com/"}, null]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := new(caddyjwt.Handler)
+			if err := json.Unmarshal([]byte(config), h); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+			defer cancel()
+			err := h.Provision(ctx)
+			if (err == nil) != (name == "good") {
+				t.Errorf("got %v", err)
+			}
+			if (h.Validate() == nil) != (name == "good") {
+				t.Errorf("Validate says %v", h.Validate())
+			}
+			for range 2 {
+				if err := h.Cleanup(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if h := new(caddyjwt.Handler); h.Validate() == nil || h.Cleanup() != nil {
+		t.Error("a handler that was never provisioned passes, or can't be cleaned up")
+	}
+}
+
+// TestReload: requests are answered by the config that was loaded last, and
+// a config that does not load changes nothing.
+func TestReload(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "caddy.sock")
+	if len(socket) > 100 {
+		t.Skip("the path is too long for a socket")
+	}
+	t.Setenv("CADDY_JWT_TEST_SECRET", goodSecret)
+	config := func(audience, variable string) []byte {
+		return adaptSites(t, fmt.Sprintf(`http:// {
+	bind unix/%s
+	jwt {
+		issuer a {
+			secret {env.%s}
+		}
+		issuer https://never.invalid/
+		audience %s
+	}
+	respond "hello {http.auth.user.id}"
+}`, socket, variable, audience))
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"iss": "a", "aud": "orders", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix(),
+	}).SignedString([]byte(goodSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func() int {
+		transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			return 0
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for n, step := range []struct {
+		audience, variable string
+		status             int
+	}{
+		{"orders", "CADDY_JWT_TEST_SECRET", http.StatusOK},
+		{"orders", "CADDY_JWT_TEST_SECRET", http.StatusOK},
+		{"bills", "CADDY_JWT_TEST_SECRET", http.StatusUnauthorized},
+		{"orders", "CADDY_JWT_TEST_UNSET", http.StatusUnauthorized},
+		{"orders", "CADDY_JWT_TEST_SECRET", http.StatusOK},
+	} {
+		err := caddy.Load(config(step.audience, step.variable), true)
+		if (err != nil) != (step.variable == "CADDY_JWT_TEST_UNSET") {
+			t.Fatalf("load %d: %v", n, err)
+		}
+		// Load returns before the last server has ended, which still takes
+		// some connections of a socket that the two share.
+		deadline := time.Now().Add(10 * time.Second)
+		for got := status(); got != step.status; got = status() {
+			if time.Now().After(deadline) {
+				t.Fatalf("load %d: got %d, want %d", n, got, step.status)
+			}
+		}
+	}
+}
+
+// validate does what caddy validate does.
+func validate(t *testing.T, sites string) error {
+	t.Helper()
+	var config *caddy.Config
+	if err := caddy.StrictUnmarshalJSON(adaptSites(t, sites), &config); err != nil {
+		t.Fatal(err)
+	}
+	return caddy.Validate(config)
+}
+
+// adaptSites adapts sites for tests that touch nothing outside of them.
+func adaptSites(t *testing.T, sites string) []byte {
+	t.Helper()
+	config, _, err := adapt(fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	storage file_system %q
+	log {
+		output discard
+	}
+}
+%s
+`, filepath.ToSlash(t.TempDir()), sites))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func wantError(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("it is accepted; want an error with %q", texts)
+		return
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("got: %v\nwant in it: %s", err, text)
+		}
+	}
+}
+
+// file is a setting of an issuer that names a file with that text.
+func file(t *testing.T, option, text string) string {
+	t.Helper()
+	if option == "public_key" {
+		return fmt.Sprintf(`"public_key": [%q]`, write(t, text))
+	}
+	return fmt.Sprintf("%q: %q", option, write(t, text))
+}
+
+// keyPair returns an Ed25519 key as PEM.
+func keyPair(t *testing.T) (public, private string) {
+	t.Helper()
+	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	privateDER, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER}))
+}
+
+// ecJWK returns a public key as a JWK.
+func ecJWK(t *testing.T) string {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := k.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`{"kty": "EC", "crv": "P-256", "x": %q, "y": %q}`,
+		base64.RawURLEncoding.EncodeToString(point[1:33]), base64.RawURLEncoding.EncodeToString(point[33:]))
+}
