@@ -25,6 +25,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // signer is the private key of the issuer that these tests trust.
@@ -290,6 +294,36 @@ func TestAnIdentityThatAnotherHandlerSetIsNotTakenForOurs(t *testing.T) {
 	if got := res.placeholder("{http.auth.user.id}/{http.auth.user.role}"); got != "alice/" {
 		t.Errorf("identity %s", got)
 	}
+	t.Run("nor after a refusal", func(t *testing.T) {
+		res := serve(t, bearer("x"), nil, outer, s.Handler)
+		if got := res.placeholder("{http.auth.user.id}/{http.auth.user.role}"); got != "/" {
+			t.Errorf("identity %s", got)
+		}
+	})
+	t.Run("nor after a refusal further in", func(t *testing.T) {
+		inner := newSite(t, "claim other")
+		inner.validator = nobody(t)
+		res := serve(t, bearer(signed(t, map[string]any{"role": "boss"})), nil, outer, s.Handler, inner.Handler)
+		if got := res.placeholder("{http.auth.user.id}/{http.auth.user.role}/{http.auth.user.other}"); got != "//" || res.Code != 401 {
+			t.Errorf("identity %s", got)
+		}
+	})
+}
+
+// nobody is a validator that trusts no token of these tests.
+func nobody(t *testing.T) *validator.Validator {
+	t.Helper()
+	public, err := key.NewPublic(signer().Public(), key.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := validator.New([]validator.Policy{{
+		Issuer: "https://nobody.example/", AnyAudience: true, Keys: keystore.NewStatic(keystore.NewSet([]key.Key{public})),
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 type middleware func(http.ResponseWriter, *http.Request, caddyhttp.Handler) error

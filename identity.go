@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type ClaimName struct {
 	// The name in `{http.auth.user.<name>}`. Default: the last step of the
 	// path. Never id, which is the user's.
 	Name string `json:"name,omitempty"`
+
+	placeholder string
 }
 
 func checkClaimNames(configured []*ClaimName) ([]ClaimName, error) {
@@ -45,6 +48,7 @@ func checkClaimNames(configured []*ClaimName) ([]ClaimName, error) {
 				return nil, fmt.Errorf("claim %s: the name %s is taken by the claim %s; give one of them another: claim %s <name>", named.Path, named.Name, other.Path, named.Path)
 			}
 		}
+		named.placeholder = "http.auth.user." + named.Name
 		list = append(list, named)
 	}
 	return list, nil
@@ -76,7 +80,8 @@ const (
 
 // state is what the jwt handlers of one request share.
 type state struct {
-	identity *identity // nil for nobody
+	identity *identity   // nil for nobody
+	names    []ClaimName // of all handlers that the request has come to
 	refused  Reason
 	answer   *answer // of the refusal
 	removed  []removed
@@ -108,26 +113,46 @@ func requestState(r *http.Request) *state {
 	return st
 }
 
+// enter tells the state which names a handler gives to claims.
+func (st *state) enter(names []ClaimName) {
+	switch {
+	case len(st.names) == 0:
+		st.names = names
+	case len(names) > 0:
+		st.names = append(slices.Clip(st.names), names...)
+	}
+}
+
 // publish makes an identity that of the request.
 func (st *state) publish(r *http.Request, id *identity) {
 	st.identity, st.refused, st.answer = id, "", nil
+	st.insist(r)
+}
+
+// withdraw leaves the request without an identity, for a refusal.
+func (st *state) withdraw(r *http.Request, reason Reason, a *answer) {
+	st.identity, st.refused, st.answer = nil, reason, a
+	st.insist(r)
+}
+
+// insist makes our placeholders win. The replacer asks others first: where one
+// of them (basic_auth in front of us) has set a name that is ours, it would
+// give another user's identity for this one's.
+func (st *state) insist(r *http.Request) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
 	}
-	// The replacer asks others first. Where one of them (basic_auth in front
-	// of us) has set a name that is ours, it would give another user's
-	// identity for this one's.
-	insist(repl, "http.auth.user.id", id.token.User())
-	for i := range id.claims {
-		name := "http.auth.user." + id.claims[i].Name
-		insist(repl, name, id.claim(id.claims[i].Path))
+	insist := func(name string, value any) {
+		if got, _ := repl.Get(name); got != value {
+			repl.Set(name, value)
+		}
 	}
-}
-
-func insist(repl *caddy.Replacer, name, value string) {
-	if got, _ := repl.Get(name); got != any(value) {
-		repl.Set(name, value)
+	id, _ := st.user("id")
+	insist("http.auth.user.id", id)
+	for i := range st.names {
+		value, _ := st.user(st.names[i].Name)
+		insist(st.names[i].placeholder, value)
 	}
 }
 
@@ -193,16 +218,26 @@ func (st *state) placeholder(name string) (any, bool) {
 	}
 }
 
+// user provides {http.auth.user.<name>}. A name that only a handler further
+// out gives is known and empty: the identity in force is not the one that it
+// was given for.
 func (st *state) user(name string) (any, bool) {
-	if st.identity == nil {
-		return "", name == "id"
-	}
 	if name == "id" {
+		if st.identity == nil {
+			return "", true
+		}
 		return st.identity.token.User(), true
 	}
-	for i := range st.identity.claims {
-		if st.identity.claims[i].Name == name {
-			return st.identity.claim(st.identity.claims[i].Path), true
+	if st.identity != nil {
+		for i := range st.identity.claims {
+			if st.identity.claims[i].Name == name {
+				return st.identity.claim(st.identity.claims[i].Path), true
+			}
+		}
+	}
+	for i := range st.names {
+		if st.names[i].Name == name {
+			return "", true
 		}
 	}
 	return nil, false

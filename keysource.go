@@ -104,7 +104,7 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 	}
 	if option == "" && strings.HasPrefix(setting, "http://") {
 		// An iss must be what the tokens say, so that https alone is no help.
-		return fmt.Errorf("%w; where the tokens do say http, name their keys' place: jwks_url https://...", err)
+		return fmt.Errorf("%w; where the tokens do say http, name their keys' place with jwks_url and an https URL", err)
 	}
 	return fmt.Errorf("%s%w", option, err)
 }
@@ -135,7 +135,27 @@ func (i *Issuer) provisionKeys(h *Handler, p *validator.Policy) error {
 	if !usable(set.Keys(), p.Algorithms) {
 		return fmt.Errorf("algorithms: none of its keys can verify %s; name algorithms that fit the keys", strings.Join(p.Algorithms.Names(), ", "))
 	}
+	if err := distinguishable(set.Keys()); err != nil {
+		return err
+	}
 	p.Keys = keystore.NewStatic(set)
+	return nil
+}
+
+// distinguishable tells of so many keys without kid that tokens can't say
+// which of them they mean: each would be refused with unknown_key.
+func distinguishable(keys []key.Key) error {
+	families := map[string]int{}
+	for _, k := range keys {
+		if k.ID() == "" {
+			families[k.Family()]++
+		}
+	}
+	for family, n := range families {
+		if n > validator.MaxCandidates {
+			return fmt.Errorf("it has %d keys of the type %s without kid, and a token is tried against %d at most; give them kids in a jwks_file, or remove old ones", n, family, validator.MaxCandidates)
+		}
+	}
 	return nil
 }
 

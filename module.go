@@ -116,6 +116,7 @@ func (h *Handler) Validate() error {
 // ServeHTTP authenticates the request, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
+	st.enter(h.claims)
 	token, reason := h.credentials.take(r, st)
 	if reason != "" {
 		return h.refuse(w, r, st, reason)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	_ "embed"
 	"encoding/base64"
@@ -101,8 +102,29 @@ func quickstart(dir string, port int, out io.Writer) error {
 	if err := os.WriteFile("ca.crt", ca, 0o600); err != nil {
 		return err
 	}
+	// The certificate is made in the background; who pastes fast must not
+	// meet a failed handshake.
+	if err := awaitTLS(site, ca); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(out, quickstartText, site, dir, dir, site, site, site, site)
 	return err
+}
+
+// awaitTLS waits until the site's certificate serves.
+func awaitTLS(port int, ca []byte) error {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	var err error
+	for range 100 {
+		var c *tls.Conn
+		if c, err = tls.Dial("tcp", address, &tls.Config{RootCAs: pool, ServerName: "localhost"}); err == nil {
+			return c.Close()
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("the site does not serve TLS: %w", err)
 }
 
 // quickstartText has the port, the folder twice, and the port four times.

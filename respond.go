@@ -171,7 +171,7 @@ func body(format string, reason Reason, a answer) []byte {
 // handler besides the next one.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reason Reason) error {
 	p := h.responder.prepared[reason]
-	st.identity, st.refused, st.answer = nil, reason, &p.answer
+	st.withdraw(r, reason, &p.answer)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(zap.String("reason", string(reason)), zap.Int("status", p.status))
 	}

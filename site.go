@@ -19,34 +19,24 @@ func siteError(ctx caddy.Context, err error) error {
 }
 
 // siteOf finds the site whose handlers are being provisioned. Caddy provisions
-// the matchers of a server's routes first and then handlers route by route, so
-// that the route in work is the first with matchers and without handlers. It
-// returns "" where that can't be told.
+// the matchers of all routes first and then, server by server, the handlers
+// route by route, so that the route in work is the first without handlers. It
+// returns the addresses of the server where the route has no hosts.
 func siteOf(ctx caddy.Context) string {
-	var app *caddyhttp.App
-	for _, m := range ctx.Modules() {
-		if a, ok := m.(*caddyhttp.App); ok {
-			app = a
-		}
-	}
-	if app == nil {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
 		return ""
 	}
-	for _, server := range app.Servers {
-		for _, route := range server.Routes {
-			if len(route.Handlers) > 0 || len(route.HandlersRaw) == 0 {
-				continue
-			}
-			if hosts := hostsOf(route); hosts != "" {
-				return hosts
-			}
-			if len(route.MatcherSetsRaw) == 0 && len(server.Listen) > 0 {
-				return strings.Join(server.Listen, ", ")
-			}
-			break // not this server's turn yet
+	for _, route := range server.Routes {
+		if len(route.Handlers) > 0 || len(route.HandlersRaw) == 0 {
+			continue
 		}
+		if hosts := hostsOf(route); hosts != "" {
+			return hosts
+		}
+		break
 	}
-	return ""
+	return strings.Join(server.Listen, ", ")
 }
 
 func hostsOf(route caddyhttp.Route) string {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -25,23 +26,38 @@ var ErrSyntax = errors.New("not a strict JSON object")
 // MaxDepth levels. The bytes must not be changed afterwards: the result shares
 // their memory.
 func ParseObject(data []byte) (Value, error) {
-	// The buffer is where members wait until their number is known: large
-	// enough for the usual token, so that it is allocated once.
-	var buffer [24]member
-	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: buffer[:0]}
-	p.space()
-	if p.peek() != '{' {
-		return Value{}, ErrSyntax
+	buffer := buffers.Get().(*[]member)
+	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: (*buffer)[:0]}
+	v, ok := p.document()
+	// Nothing of one token stays where the next is read, nor does the room
+	// that a huge one took.
+	if cap(p.stack) <= maxBuffer {
+		*buffer = p.stack[:cap(p.stack)]
+		clear(*buffer)
+		buffers.Put(buffer)
 	}
-	v, ok := p.value(1)
 	if !ok {
 		return Value{}, ErrSyntax
 	}
-	p.space()
-	if p.at != len(p.text) {
-		return Value{}, ErrSyntax
-	}
 	return v, nil
+}
+
+// buffers are where members wait until their number is known.
+var buffers = sync.Pool{New: func() any {
+	b := make([]member, 32)
+	return &b
+}}
+
+const maxBuffer = 256
+
+func (p *parser) document() (Value, bool) {
+	p.space()
+	if p.peek() != '{' {
+		return Value{}, false
+	}
+	v, ok := p.value(1)
+	p.space()
+	return v, ok && p.at == len(p.text)
 }
 
 // parser is a recursive descent over text. Finished members wait on stack

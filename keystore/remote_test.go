@@ -309,7 +309,7 @@ func long(*http.Request) (*http.Response, error) {
 	return r, nil
 }
 
-type broken struct{ endless }
+type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errReset }
 func (broken) Close() error             { return nil }

@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// maxCandidates bounds the signatures that one token without kid can make us
+// MaxCandidates bounds the signatures that one token without kid can make us
 // verify. A set with more fitting keys must name them.
-const maxCandidates = 4
+const MaxCandidates = 4
 
 // Validator validates tokens of a fixed set of issuers. It is safe for
 // concurrent use and never changes.
@@ -161,14 +161,14 @@ func (p *policy) verify(ctx context.Context, head header, parts compact) error {
 		return KeysUnavailable
 	}
 	var (
-		candidates [maxCandidates]key.Key
+		candidates [MaxCandidates]key.Key
 		n          int
 	)
 	for _, k := range keys {
 		if !k.Fits(head.alg, p.Algorithms) {
 			continue
 		}
-		if n == maxCandidates {
+		if n == MaxCandidates {
 			return UnknownKey
 		}
 		candidates[n] = k
