@@ -83,6 +83,16 @@ func TestThreat09_NonCanonicalBase64(t *testing.T) {
 	})
 }
 
+func TestThreat08_ALongTokenIsRefusedThoughItsIssuerSignedIt(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	padded := func(n int) string {
+		return es256(t, goodHeader, strings.Replace(goodClaims, "{", `{"padding":"`+strings.Repeat("x", n)+`",`, 1))
+	}
+	check(t, v, padded(11<<10), "")
+	check(t, v, padded(13<<10), MalformedToken)
+}
+
 const alphabetText = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 func TestThreat10_DuplicateAndMiscasedMembers(t *testing.T) {
