@@ -69,7 +69,9 @@ func startCaddy(t *testing.T, sites string, opts options) *caddy {
 }
 
 // caddyfile puts the sites behind the global options that keep a test apart from
-// the machine and from other tests.
+// the machine and from other tests. Storage is not cleaned: Caddy does so while
+// it starts, and where that removes the folder that a first certificate is just
+// being written to, the site has none for a minute.
 func (c *caddy) caddyfile(sites string) string {
 	level := c.opts.level
 	if level == "" {
@@ -83,6 +85,7 @@ func (c *caddy) caddyfile(sites string) string {
 	auto_https disable_redirects
 	local_certs
 	skip_install_trust
+	storage_clean_interval off
 	grace_period 1s
 	log default {
 		output stderr

@@ -121,7 +121,10 @@ func (e example) run(t *testing.T, dir string) {
 		t.Fatal("the example listens on every interface: write `default_bind 127.0.0.1` into its global options")
 	}
 
-	c := startChild(t, dir, environment(t.TempDir(), env), "run")
+	home := t.TempDir()
+	cleaned(t, filepath.Join(home, "data", "caddy"))
+	cleaned(t, filepath.Join(dir, "data"))
+	c := startChild(t, dir, environment(home, env), "run")
 	t.Cleanup(func() {
 		c.stop()
 		c.logs.judge(t, true)
@@ -162,6 +165,18 @@ func (e example) run(t *testing.T, dir string) {
 		if status, err := get(token[:len(token)-8]); status != http.StatusUnauthorized {
 			t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
 		}
+	}
+}
+
+// cleaned tells Caddy that a storage has just been cleaned; see caddyfile.
+func cleaned(t *testing.T, storage string) {
+	t.Helper()
+	if err := os.MkdirAll(storage, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	note := fmt.Sprintf(`{"tls":{"timestamp":%q}}`, time.Now().Format(time.RFC3339))
+	if err := os.WriteFile(filepath.Join(storage, "last_clean.json"), []byte(note), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
