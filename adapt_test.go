@@ -157,6 +157,8 @@ func TestOptionsMisused(t *testing.T) {
 			"allow_bound_tokens": {values: flag},
 			"user_claim":         {line: "sub", values: list},
 			"user_prefix":        {line: "corp:", values: one},
+			"refresh_interval":   {line: "1h", values: one},
+			"max_stale":          {line: "24h", values: one},
 			"ca":                 {line: "root.pem", values: one},
 			"bearer_token_file":  {line: "token", values: one},
 			"insecure_http":      {values: flag},

@@ -213,15 +213,10 @@ func benchUnknownKID(b *testing.B) {
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {
 		b.Fatal(err)
 	}
-	h.logger = zap.NewNop()
+	h.logger, h.app = zap.NewNop(), testApp(b)
 	if err := h.provision(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() {
-		if err := h.Cleanup(); err != nil {
-			b.Error(err)
-		}
-	}()
 	claims := b64JSON(b, map[string]any{"iss": "https://issuer.example/", "aud": "https://api.example", "sub": "x", "exp": time.Now().Add(time.Hour).Unix()})
 	tokens := make([]string, benchTokens)
 	for i := range tokens {

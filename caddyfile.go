@@ -11,7 +11,11 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("jwt", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		handler := new(Handler)
+		declared, err := declaredIssuers(h)
+		if err != nil {
+			return nil, err
+		}
+		handler := &Handler{declared: declared}
 		return handler, handler.UnmarshalCaddyfile(h.Dispenser)
 	})
 	// In front of basic_auth, and of plugins that sort themselves before it
@@ -23,7 +27,7 @@ func init() {
 // UnmarshalCaddyfile reads the directive:
 //
 //	jwt [<matcher>] [<issuer> [<audience>...]] {
-//	    issuer <iss | *> {
+//	    issuer <iss | name | *> {
 //	        ...                              (see unmarshalIssuer)
 //	    }
 //	    audience <aud>...
@@ -54,7 +58,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Errf("%s is an option, which goes into the block; behind jwt stand the issuer and its audience alone: jwt https://auth.example.com/ https://api.example.com", arg)
 			}
 		}
-		h.Issuer = append(h.Issuer, &Issuer{Iss: args[0], Audience: args[1:]})
+		i := h.issuer(args[0])
+		i.Audience = args[1:]
+		h.Issuer = append(h.Issuer, i)
 		at.issuers = append(at.issuers, *d)
 	}
 	directive := *d
@@ -72,6 +78,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	at.issuers = append(at.issuers, directive) // where one is missing
 	return h.checkCaddyfile(&at)
+}
+
+// issuer tells a name that the global option declares from an iss.
+func (h *Handler) issuer(arg string) *Issuer {
+	if h.declared[arg] != nil {
+		return &Issuer{Name: arg}
+	}
+	return &Issuer{Iss: arg}
 }
 
 // places are the lines of what can be judged only at the end of the block.

@@ -10,7 +10,7 @@ import (
 
 // unmarshalIssuer reads:
 //
-//	issuer <iss | *> {
+//	issuer <iss | name | *> {
 //	    discovery [<url>]
 //	    jwks_url <url>
 //	    jwks_file <path>
@@ -27,25 +27,36 @@ import (
 //	    allow_bound_tokens
 //	    user_claim <path>...
 //	    user_prefix <text>
+//	    refresh_interval <duration>
+//	    max_stale <duration>
 //	    ca <path>
 //	    bearer_token_file <path>
 //	    insecure_http
 //	}
 //
-// public_key and secret may be repeated.
+// public_key and secret may be repeated. A name that the global option declares
+// is that issuer, and takes audience, typ, max_lifetime and user_claim alone.
 func (h *Handler) unmarshalIssuer(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 {
 		return d.Err("issuer needs the exact iss of its tokens and nothing else; write issuer https://auth.example.com/, and its audience inside the block")
 	}
-	at := *d
-	i := &Issuer{Iss: args[0]}
+	i := h.issuer(args[0])
 	h.Issuer = append(h.Issuer, i)
+	return i.unmarshalBlock(d)
+}
+
+// unmarshalBlock reads the options of an issuer.
+func (i *Issuer) unmarshalBlock(d *caddyfile.Dispenser) error {
+	at := *d
 	seen := once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := i.unmarshalOption(d, seen); err != nil {
 			return err
 		}
+	}
+	if i.Iss == "" { // referred to by name; checked where the name is declared
+		return nil
 	}
 	if _, err := i.policy(unresolved); err != nil {
 		return at.Errf("%v", i.named(err))
@@ -58,7 +69,7 @@ func (h *Handler) unmarshalIssuer(d *caddyfile.Dispenser) error {
 var issuerOptions = []string{
 	"discovery", "jwks_url", "jwks_file", "public_key", "secret", "algorithms", "audience", "audience_claim",
 	"scope_claim", "typ", "leeway", "max_lifetime", "allow_no_expiry", "allow_bound_tokens", "user_claim",
-	"user_prefix", "ca", "bearer_token_file", "insecure_http",
+	"user_prefix", "refresh_interval", "max_stale", "ca", "bearer_token_file", "insecure_http",
 }
 
 func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
@@ -99,13 +110,7 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		i.Leeway = new(caddy.Duration)
 		return seen.duration(d, i.Leeway, "leeway 30s")
 	case "max_lifetime":
-		if err := seen.duration(d, &i.MaxLifetime, "max_lifetime 1h"); err != nil {
-			return err
-		}
-		if i.MaxLifetime == 0 { // would be no limit at all
-			return d.Errf("max_lifetime must be above 0; write max_lifetime 1h")
-		}
-		return nil
+		return seen.above0(d, &i.MaxLifetime, "max_lifetime 1h")
 	case "allow_no_expiry":
 		return seen.flag(d, &i.AllowNoExpiry)
 	case "allow_bound_tokens":
@@ -114,6 +119,10 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		return seen.list(d, &i.UserClaim, "user_claim sub")
 	case "user_prefix":
 		return seen.text(d, &i.UserPrefix, "user_prefix corp:")
+	case "refresh_interval":
+		return seen.above0(d, &i.RefreshInterval, "refresh_interval 1h")
+	case "max_stale":
+		return seen.above0(d, &i.MaxStale, "max_stale 24h")
 	case "ca":
 		return seen.text(d, &i.CA, "ca /etc/ssl/corp-root.pem")
 	case "bearer_token_file":
@@ -205,6 +214,18 @@ func (o once) duration(d *caddyfile.Dispenser, into *caddy.Duration, example str
 		return d.Errf("%q is no duration, which is a number with a unit; write %s", value, example)
 	}
 	*into = caddy.Duration(parsed)
+	return nil
+}
+
+// above0 reads a duration of which 0 would mean the default, or no limit.
+func (o once) above0(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
+	option := d.Val()
+	if err := o.duration(d, into, example); err != nil {
+		return err
+	}
+	if *into == 0 {
+		return d.Errf("%s must be above 0; write %s", option, example)
+	}
 	return nil
 }
 

@@ -172,6 +172,16 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		t.Errorf("%s: %v", place, err)
 		return 0
 	}
+	var declared struct {
+		Apps struct {
+			JWT App `json:"jwt"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(config, &declared); err != nil {
+		t.Errorf("%s: %v", place, err)
+	} else if err := declared.Apps.JWT.check(unresolved); err != nil {
+		t.Errorf("%s: %v", place, err)
+	}
 	handlers := 0
 	docWalk(tree, func(object map[string]any) {
 		if object["handler"] != "jwt" {
@@ -184,7 +194,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 			t.Errorf("%s: %v", place, err)
 			return
 		}
-		h := new(Handler)
+		h := &Handler{declared: declared.Apps.JWT.Issuer}
 		if err := caddy.StrictUnmarshalJSON(raw, h); err != nil {
 			t.Errorf("%s: %v", place, err)
 			return
@@ -348,9 +358,10 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 				t.Errorf("%s: %q has a section for %s, which the code does not read", docReference, part.title, section)
 			}
 		}
-		// In JSON each field is named as its option; iss is the argument.
+		// In JSON each field is named as its option; iss and name are the
+		// argument.
 		for _, field := range part.fields {
-			if field != "iss" && !slices.Contains(options, field) {
+			if field != "iss" && field != "name" && !slices.Contains(options, field) {
 				t.Errorf("the field %s is no option of the Caddyfile", field)
 			}
 		}

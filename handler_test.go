@@ -64,20 +64,27 @@ func newSite(t testing.TB, options string) *site {
 		t.Fatal(err)
 	}
 	core, logs := logcapture.New(zapcore.DebugLevel)
-	h.logger = zap.New(core)
+	h.logger, h.app = zap.New(core), testApp(t)
 	if err := h.provision(); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	logs.TakeAll() // warnings at load are another test's business
+	return &site{h, logs}
+}
+
+// testApp is an app without a config, a storage or events.
+func testApp(t testing.TB) *App {
+	t.Helper()
+	a := &App{logger: zap.NewNop()}
 	t.Cleanup(func() {
-		if err := h.Cleanup(); err != nil {
+		if err := a.Cleanup(); err != nil {
 			t.Error(err)
 		}
 	})
-	logs.TakeAll() // warnings at load are another test's business
-	return &site{h, logs}
+	return a
 }
 
 // signed makes a token of claims over the usual ones; a nil value removes a claim.
@@ -356,7 +363,7 @@ func TestAHandlerFurtherInFindsTheCredential(t *testing.T) {
 		if err := other.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {
 			t.Fatal(err)
 		}
-		other.logger = zap.NewNop()
+		other.logger, other.app = zap.NewNop(), testApp(t)
 		if err := other.provision(); err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,8 +24,15 @@ import (
 type Issuer struct {
 	// The exact `iss` of its tokens, trailing slash included. `*` takes
 	// tokens with any or no `iss`: as the only issuer, with keys in
-	// jwks_file, public_key or secret. May hold `{env.NAME}`.
-	Iss string `json:"iss"`
+	// jwks_file, public_key or secret. May hold `{env.NAME}`. Required,
+	// unless there is a name.
+	Iss string `json:"iss,omitempty"`
+
+	// The name of an issuer of the `jwt` app, in the place of iss. Such an
+	// entry may have audience, typ, max_lifetime and user_claim besides,
+	// which replace the named issuer's; everything else is said there.
+	// Default: none.
+	Name string `json:"name,omitempty"`
 
 	// The URL of the issuer's metadata (OpenID Connect Discovery 1.0, RFC
 	// 8414), whose `issuer` must equal iss. Default, where no key source is
@@ -76,6 +84,14 @@ type Issuer struct {
 	// apart. Default: none.
 	UserPrefix string `json:"user_prefix,omitempty"`
 
+	// The longest time for which fetched keys are used without fetching
+	// them again; the issuer's Cache-Control or Expires may shorten it, to
+	// 1m at the least. At least 1m. Default: 1h.
+	RefreshInterval caddy.Duration `json:"refresh_interval,omitempty"`
+	// The longest time for which fetched keys are used while fetching them
+	// again fails; past it the answer is 503. Not shorter than
+	// refresh_interval. Default: 24h.
+	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 	// The path of a PEM file with certificates to trust, besides the
 	// system's, when keys are fetched. Default: none.
 	CA string `json:"ca,omitempty"`
@@ -211,7 +227,53 @@ var userInfo = regexp.MustCompile(`//[^/]*@`)
 
 // named puts the issuer's name before an error.
 func (i *Issuer) named(err error) error {
-	return fmt.Errorf("issuer %s: %w", strconv.Quote(userInfo.ReplaceAllString(i.Iss, "//xxxxx@")), err)
+	return fmt.Errorf("issuer %s: %w", strconv.Quote(userInfo.ReplaceAllString(i.label(), "//xxxxx@")), err)
+}
+
+// label is how the issuer is called in errors, logs and status: by its name if
+// it has one.
+func (i *Issuer) label() string {
+	if i.Name != "" {
+		return i.Name
+	}
+	return i.Iss
+}
+
+// merged returns an issuer of the handler; one that is referred to by name with
+// the settings that the app has for it.
+func (h *Handler) merged(i *Issuer) (*Issuer, error) {
+	if i == nil {
+		return nil, errors.New("issuer: an entry is null; write an object with iss")
+	}
+	if i.Name == "" {
+		return i, nil
+	}
+	rest := *i
+	rest.Name, rest.Audience, rest.Typ, rest.MaxLifetime, rest.UserClaim = "", nil, nil, 0, nil
+	if !reflect.DeepEqual(rest, Issuer{}) {
+		return nil, i.named(errors.New("a site gives an issuer that has a name audience, typ, max_lifetime and user_claim; write the rest into the global option jwt, where the name is declared"))
+	}
+	declared := h.declared[i.Name]
+	if declared == nil {
+		return nil, i.named(fmt.Errorf("no issuer of this name is declared; declare it in the global options: jwt { issuer %s https://auth.example.com/ }", i.Name))
+	}
+	m := *declared
+	m.Name = i.Name
+	// The site's own audience counts before the handler's, and that before
+	// the one that all sites share.
+	if len(i.Audience) > 0 || len(h.Audience) > 0 {
+		m.Audience = i.Audience
+	}
+	if len(i.Typ) > 0 {
+		m.Typ = i.Typ
+	}
+	if i.MaxLifetime != 0 {
+		m.MaxLifetime = i.MaxLifetime
+	}
+	if len(i.UserClaim) > 0 {
+		m.UserClaim = i.UserClaim
+	}
+	return &m, nil
 }
 
 // policies checks all issuers and makes their policies, but for the keys. With
@@ -222,8 +284,9 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 	}
 	var policies []validator.Policy
 	for _, i := range h.Issuer {
-		if i == nil {
-			return policies, errors.New("issuer: an entry is null; write an object with iss")
+		i, err := h.merged(i)
+		if err != nil {
+			return policies, err
 		}
 		p, err := i.policy(resolve)
 		if err != nil {
@@ -259,6 +322,9 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	for n, i := range h.Issuer {
+		if i, err = h.merged(i); err != nil {
+			return nil, err
+		}
 		if err := i.provisionKeys(h, &policies[n]); err != nil {
 			return nil, i.named(err)
 		}

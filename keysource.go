@@ -1,22 +1,19 @@
 package caddyjwt
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
-
-	"go.uber.org/zap"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
-
-// closer is a key source that works in the background.
-type closer interface{ Close() }
 
 // remote tells whether the issuer's keys are fetched.
 func (i *Issuer) remote() bool {
@@ -48,6 +45,8 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 		return fmt.Errorf("ca is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && i.BearerTokenFile != "":
 		return fmt.Errorf("bearer_token_file is for fetching keys, and %s fetches none; remove it", kinds[0])
+	case !i.remote() && (i.RefreshInterval != 0 || i.MaxStale != 0):
+		return fmt.Errorf("refresh_interval and max_stale are for fetching keys, and %s fetches none (a file is looked at all the time); remove them", kinds[0])
 	case !i.remote() && i.InsecureHTTP:
 		return fmt.Errorf("insecure_http is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case len(i.Secret) > 0 && p.Algorithms.HasPublic():
@@ -78,8 +77,32 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 	return nil
 }
 
+// minRefresh keeps a mistake in the unit from turning into a fetch a second.
+const minRefresh = time.Minute
+
+// checkTiming checks how long fetched keys are used.
+func (i *Issuer) checkTiming() error {
+	refresh, stale := time.Duration(i.RefreshInterval), time.Duration(i.MaxStale)
+	if refresh != 0 && refresh < minRefresh {
+		return errors.New("refresh_interval: it must be 1m or more; write a duration such as 1h")
+	}
+	if stale < 0 || stale != 0 && stale < max(refresh, minRefresh) {
+		return errors.New("max_stale: it must not be shorter than refresh_interval; write a duration such as 24h")
+	}
+	if refresh > keystore.DefaultMaxStale && stale == 0 {
+		return errors.New("refresh_interval: it is longer than max_stale, which is 24h where it is not said; lengthen the one or shorten the other")
+	}
+	if stale != 0 && refresh == 0 && stale < keystore.DefaultRefreshInterval {
+		return errors.New("max_stale: it is shorter than refresh_interval, which is 1h where it is not said; lengthen the one or shorten the other")
+	}
+	return nil
+}
+
 // checkRemote checks the URLs as far as they are known.
 func (i *Issuer) checkRemote(p *validator.Policy) error {
+	if err := i.checkTiming(); err != nil {
+		return err
+	}
 	option, setting := "", i.Iss
 	switch {
 	case i.JWKSURL != "":
@@ -98,7 +121,7 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
-	err := i.remoteConfig(p.Issuer, i.Discovery, i.JWKSURL).Check()
+	err := i.settings(p.Issuer, i.Discovery, i.JWKSURL).config().Check()
 	if err == nil {
 		return nil
 	}
@@ -109,142 +132,24 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 	return fmt.Errorf("%s%w", option, err)
 }
 
-func (i *Issuer) remoteConfig(iss, discovery, jwksURL string) keystore.RemoteConfig {
-	c := keystore.RemoteConfig{Discovery: discovery, JWKSURL: jwksURL, InsecureHTTP: i.InsecureHTTP}
-	if jwksURL == "" {
-		c.Issuer = iss
+func (i *Issuer) settings(iss, discovery, jwksURL string) sourceSettings {
+	s := sourceSettings{
+		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
+		Refresh: time.Duration(i.RefreshInterval), MaxStale: time.Duration(i.MaxStale),
 	}
-	return c
+	if jwksURL == "" {
+		s.Issuer = iss
+	}
+	return s
 }
 
-// provisionKeys loads the keys that are at hand, and prepares the fetching of
-// those that are not. It fetches nothing.
+// provisionKeys gives the policy its keys: those that are at hand are loaded,
+// the fetching of those that are not is prepared. It fetches nothing.
 func (i *Issuer) provisionKeys(h *Handler, p *validator.Policy) error {
 	if i.remote() {
 		return i.provisionRemote(h, p)
 	}
-	set, err := i.localKeys(p.Algorithms)
-	if err != nil {
-		return err
-	}
-	for _, problem := range set.Problems() {
-		h.logger.Warn("a key is not used", zap.String("issuer", i.Iss), zap.String("key", problem.Key), zap.String("reason", problem.Reason))
-	}
-	// A local set is never of both kinds.
-	_, p.Symmetric = set.Keys()[0].(*key.Secret)
-	if !usable(set.Keys(), p.Algorithms) {
-		return fmt.Errorf("algorithms: none of its keys can verify %s; name algorithms that fit the keys", strings.Join(p.Algorithms.Names(), ", "))
-	}
-	if err := distinguishable(set.Keys()); err != nil {
-		return err
-	}
-	p.Keys = keystore.NewStatic(set)
-	return nil
-}
-
-// distinguishable tells of so many keys without kid that tokens can't say
-// which of them they mean: each would be refused with unknown_key.
-func distinguishable(keys []key.Key) error {
-	families := map[string]int{}
-	for _, k := range keys {
-		if k.ID() == "" {
-			families[k.Family()]++
-		}
-	}
-	for family, n := range families {
-		if n > validator.MaxCandidates {
-			return fmt.Errorf("it has %d keys of the type %s without kid, and a token is tried against %d at most; give them kids in a jwks_file, or remove old ones", n, family, validator.MaxCandidates)
-		}
-	}
-	return nil
-}
-
-func (i *Issuer) localKeys(algorithms key.Algorithms) (*keystore.Set, error) {
-	var keys []key.Key
-	switch {
-	case i.JWKSFile != "":
-		text, err := readFile(i.JWKSFile)
-		if err != nil {
-			return nil, fmt.Errorf("jwks_file: %w", err)
-		}
-		set, err := keystore.ParseJWKS(text, keystore.JWKSOptions{Local: true, Algorithms: algorithms})
-		if err != nil {
-			return nil, fmt.Errorf("jwks_file %s: %w", i.JWKSFile, err)
-		}
-		return set, nil
-	case len(i.PublicKey) > 0:
-		for _, setting := range i.PublicKey {
-			text, where, err := readPEM(setting)
-			if err != nil {
-				return nil, fmt.Errorf("public_key: %w", err)
-			}
-			parsed, err := key.ParsePEM(text)
-			if err != nil {
-				return nil, fmt.Errorf("public_key %s: %w", where, err)
-			}
-			for _, k := range parsed {
-				keys = append(keys, k)
-			}
-		}
-	default:
-		for _, s := range i.Secret {
-			k, err := s.load(algorithms)
-			if err != nil {
-				return nil, fmt.Errorf("secret: %w", err)
-			}
-			keys = append(keys, k)
-		}
-	}
-	return keystore.NewSet(keys), nil
-}
-
-// usable tells whether any of the keys fits any algorithm at all.
-func usable(keys []key.Key, allowed key.Algorithms) bool {
-	for _, k := range keys {
-		for _, name := range allowed.Names() {
-			if a, _ := key.ParseAlgorithm(name); k.Fits(a, allowed) {
-				return true
-			}
-		}
-	}
-	return allowed.Empty()
-}
-
-// pemBegin tells PEM text from a path.
-const pemBegin = "-----BEGIN"
-
-// readPEM reads a public key: PEM text itself, or what a path or placeholder
-// points to. where names it in errors.
-func readPEM(setting string) (text []byte, where string, err error) {
-	if strings.Contains(setting, pemBegin) {
-		return []byte(setting), "in the config", nil
-	}
-	if isSecretPlaceholder(setting) {
-		value, err := resolveSecret(setting)
-		return []byte(value), setting, err
-	}
-	text, err = readFile(setting)
-	return text, setting, err
-}
-
-// load reads the secret. No error shows any of it.
-func (s *Secret) load(algorithms key.Algorithms) (*key.Secret, error) {
-	value, err := resolveSecret(s.Value)
-	if err != nil {
-		return nil, err
-	}
-	secret := []byte(value)
-	if s.Base64 {
-		value = strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimSpace(value)), "=")
-		if secret, err = base64.RawURLEncoding.DecodeString(value); err != nil {
-			return nil, fmt.Errorf("what %s points to is no base64; encode it, or leave the word base64 out", s.Value)
-		}
-	}
-	k, err := key.NewSecret(secret, key.Options{}, algorithms)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Value, err)
-	}
-	return k, nil
+	return i.provisionLocal(h, p)
 }
 
 func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
@@ -255,14 +160,15 @@ func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
 			return fmt.Errorf("%s: %w", []string{"discovery", "jwks_url"}[n], err)
 		}
 	}
-	c := i.remoteConfig(p.Issuer, urls[0], urls[1])
-	c.Observe = observer(h.logger, i.Iss)
+	s := i.settings(p.Issuer, urls[0], urls[1])
 	if i.CA != "" {
-		pool, err := rootCAs(i.CA)
+		text, pool, err := rootCAs(i.CA)
 		if err != nil {
 			return fmt.Errorf("ca: %w", err)
 		}
-		c.RootCAs = pool
+		// Other certificates under the same path are another source.
+		sum := sha256.Sum256(text)
+		s.CA, s.roots = hex.EncodeToString(sum[:]), pool
 	}
 	if i.BearerTokenFile != "" {
 		// It is read anew at each fetch, as Kubernetes renews it; a wrong
@@ -270,30 +176,28 @@ func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
 		if _, err := bearerToken(i.BearerTokenFile); err != nil {
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
-		c.BearerToken = func() (string, error) { return bearerToken(i.BearerTokenFile) }
 	}
-	source, err := keystore.NewRemote(c)
+	source, err := h.app.remote(i.label(), s)
 	if err != nil {
 		return err
 	}
-	h.sources = append(h.sources, source)
 	p.Keys = source
 	return nil
 }
 
-func rootCAs(path string) (*x509.CertPool, error) {
+func rootCAs(path string) ([]byte, *x509.CertPool, error) {
 	text, err := readFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("the file %s holds no certificate in PEM", path)
+		return nil, nil, fmt.Errorf("the file %s holds no certificate in PEM", path)
 	}
-	return pool, nil
+	return text, pool, nil
 }
 
 func bearerToken(path string) (string, error) {

@@ -66,7 +66,8 @@ type Handler struct {
 	credentials *credentials
 	responder   *responder
 	claims      []ClaimName
-	sources     []closer
+	app         *App
+	declared    map[string]*Issuer // the app's, by name
 }
 
 // CaddyModule returns the module's information.
@@ -81,6 +82,12 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // whether or not the issuers can be reached.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	app, err := ctx.App("jwt")
+	if err != nil {
+		return err
+	}
+	h.app = app.(*App)
+	h.declared = h.app.Issuer
 	if err := h.provision(); err != nil {
 		return siteError(ctx, err)
 	}
@@ -129,20 +136,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
-// Cleanup stops fetching keys. Requests in flight keep those they have. Caddy
-// calls it after a failed Provision too, with whatever was made until then.
-func (h *Handler) Cleanup() error {
-	for _, s := range h.sources {
-		s.Close()
-	}
-	h.sources = nil
-	return nil
-}
-
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
-	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
 )

@@ -5,8 +5,8 @@ import "time"
 // EventKind says what happened to a source.
 type EventKind uint8
 
-// The kinds of Event. Each is a change of state, so a log line for each does
-// not flood a log, whatever a client sends.
+// The kinds of Event. Each but KeysFetched is a change of state, so a log line
+// for each does not flood a log, whatever a client sends.
 const (
 	// KeysLoaded: the first set is there.
 	KeysLoaded EventKind = iota + 1
@@ -21,6 +21,9 @@ const (
 	// KeysExpired: the source has failed for so long that the set in hand is
 	// not used any more.
 	KeysExpired
+	// KeysFetched: a fetch succeeded, whether or not it changed anything. It
+	// is the one kind that is no change of state; Remote's schedule bounds it.
+	KeysFetched
 )
 
 // String returns the kind as a word for logs.
@@ -38,6 +41,8 @@ func (k EventKind) String() string {
 		return "source_recovered"
 	case KeysExpired:
 		return "keys_expired"
+	case KeysFetched:
+		return "keys_fetched"
 	default:
 		return "unknown"
 	}

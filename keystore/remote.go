@@ -40,6 +40,8 @@ type Remote struct {
 	observing bool    // somebody is calling observe
 	flight    *flight // in progress, or nil
 	fetches   uint64  // begun so far; the number of the latest
+	succeeded uint64  // fetches, of all
+	failed    uint64  // the others
 	failures  int     // in a row
 	lastErr   error   // of the latest flight, nil if it succeeded
 	lastErrAt time.Time
@@ -232,10 +234,12 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 		r.misses.clear()
 	}
 	recovered := r.failures > 0
+	r.succeeded++
 	r.failures, r.lastErr, r.keysURL = 0, nil, a.keysURL
 	r.notBefore, r.expired = time.Time{}, false
 	r.schedule(now, f.begun.Add(refreshAfter(h.lifetime, r.client.RefreshInterval)))
 
+	r.event(now, Event{Kind: KeysFetched})
 	if recovered {
 		r.event(now, Event{Kind: SourceRecovered})
 	}
@@ -257,6 +261,7 @@ func (r *Remote) reject(f *flight, err error, now time.Time) {
 		return
 	}
 	r.failures++
+	r.failed++
 	r.lastErr, r.lastErrAt = err, now
 	h := r.serving(now)
 	var asked time.Duration

@@ -26,3 +26,14 @@ func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
 
 // Set returns the keys as one set.
 func (s *Static) Set() *Set { return s.set }
+
+// Start does nothing: there is nothing to keep fresh.
+func (s *Static) Start() {}
+
+// Close does nothing.
+func (s *Static) Close() {}
+
+// Status describes the keys.
+func (s *Static) Status() Status {
+	return Status{State: "fresh", Keys: s.set.Info(), Problems: s.set.problems}
+}

@@ -30,6 +30,12 @@ type Status struct {
 	Failures int `json:"failures"`
 	// Fetches is how many fetches there have been.
 	Fetches uint64 `json:"fetches"`
+	// Succeeded and Failed are how many of them have ended so.
+	Succeeded uint64 `json:"succeeded"`
+	Failed    uint64 `json:"failed"`
+	// Restored tells that the set in hand was kept from before the process
+	// began, and no fetch has succeeded since.
+	Restored bool `json:"restored,omitempty"`
 }
 
 // KeyInfo describes a key.
@@ -62,6 +68,8 @@ func (r *Remote) Status() Status {
 		LastError:   describe(r.lastErr),
 		Failures:    r.failures,
 		Fetches:     r.fetches,
+		Succeeded:   r.succeeded,
+		Failed:      r.failed,
 	}
 	if s.LastError != "" {
 		s.LastErrorAt = r.lastErrAt
@@ -75,6 +83,7 @@ func (r *Remote) Status() Status {
 	if h := r.current.Load(); h != nil {
 		s.Keys, s.Problems = h.set.Info(), h.set.problems
 		s.FetchedAt, s.Expires = h.fetchedAt, h.until
+		s.Restored = h.fetch == 0
 	}
 	switch serving := r.serving(now) != nil; {
 	case serving && r.failures > 0:

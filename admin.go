@@ -1,0 +1,163 @@
+package caddyjwt
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+func init() {
+	caddy.RegisterModule(adminAPI{})
+}
+
+// runningApps are the apps that have started and not stopped, the newest last.
+// During a reload there are two; if the newer one fails, the older is in force
+// again. The admin endpoint reads them here, as asking Caddy for its app races
+// with the loading of configs.
+type runningApps struct {
+	mu   sync.Mutex
+	list []*App
+}
+
+var running runningApps
+
+func (r *runningApps) add(a *App) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, a)
+}
+
+func (r *runningApps) remove(a *App) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = slices.DeleteFunc(r.list, func(b *App) bool { return a == b })
+}
+
+// current returns the app in force, or nil.
+func (r *runningApps) current() *App {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.list) == 0 {
+		return nil
+	}
+	return r.list[len(r.list)-1]
+}
+
+// adminAPI serves /jwt/ on Caddy's admin endpoint, which is for operators
+// alone and guards itself.
+type adminAPI struct{}
+
+// CaddyModule returns the module's information.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.jwt",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Routes implements caddy.AdminRouter.
+func (adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(adminStatus)},
+		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(adminRefresh)},
+	}
+}
+
+// statusPage is the answer of GET /jwt/status.
+type statusPage struct {
+	Issuers []issuerStatus `json:"issuers"`
+}
+
+// issuerStatus is the state of one source of keys.
+type issuerStatus struct {
+	// ID names the source in POST /jwt/issuers/{id}/refresh.
+	ID string `json:"id"`
+	// Issuers are the iss values whose keys it holds.
+	Issuers []string `json:"issuers"`
+	// Kind is remote, file or config.
+	Kind string `json:"kind"`
+	// AgeSeconds is how long ago the keys were fetched, or found unchanged.
+	AgeSeconds float64 `json:"age_seconds,omitempty"`
+	keystore.Status
+}
+
+func (a *App) status(now time.Time) statusPage {
+	page := statusPage{Issuers: []issuerStatus{}}
+	for _, used := range a.list() {
+		s := issuerStatus{ID: used.id, Issuers: used.issuers, Kind: used.kind, Status: used.source.Status()}
+		if !s.FetchedAt.IsZero() && s.Kind != "config" {
+			s.AgeSeconds = now.Sub(s.FetchedAt).Round(time.Millisecond).Seconds()
+		}
+		page.Issuers = append(page.Issuers, s)
+	}
+	return page
+}
+
+func adminStatus(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return methodNotAllowed(w, "GET")
+	}
+	a := running.current()
+	if a == nil {
+		return errNotRunning
+	}
+	return writeJSON(w, a.status(time.Now()))
+}
+
+// adminRefresh serves POST /jwt/issuers/{id}/refresh.
+func adminRefresh(w http.ResponseWriter, r *http.Request) error {
+	id, ok := strings.CutPrefix(r.URL.Path, "/jwt/issuers/")
+	if ok {
+		id, ok = strings.CutSuffix(id, "/refresh")
+	}
+	if !ok || id == "" || strings.Contains(id, "/") {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is POST /jwt/issuers/{id}/refresh; GET /jwt/status lists the ids")}
+	}
+	if r.Method != http.MethodPost {
+		return methodNotAllowed(w, "POST")
+	}
+	a := running.current()
+	if a == nil {
+		return errNotRunning
+	}
+	found, err := a.refresh(r.Context(), id)
+	switch {
+	case !found:
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("there is no issuer with this id; GET /jwt/status lists them")}
+	case errors.Is(err, errNotRemote):
+		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err}
+	case err != nil:
+		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: fmt.Errorf("the keys can't be fetched: %w", err)}
+	}
+	for _, s := range a.status(time.Now()).Issuers {
+		if s.ID == id {
+			return writeJSON(w, s)
+		}
+	}
+	return errNotRunning
+}
+
+var errNotRunning = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no config with a jwt handler is running")}
+
+func methodNotAllowed(w http.ResponseWriter, allowed string) error {
+	w.Header().Set("Allow", allowed)
+	return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("the method must be " + allowed)}
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "\t")
+	return e.Encode(v)
+}
+
+var _ caddy.AdminRouter = adminAPI{}

@@ -1,0 +1,105 @@
+package caddyjwt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+// keyStore keeps the last good key set of each remote source in Caddy's
+// storage, so that a restart during an outage of the issuer still serves.
+// Public keys are no secret, but whoever can write here can sign: it is the
+// storage that holds Caddy's private keys too.
+type keyStore struct {
+	storage certmagic.Storage
+	logger  *zap.Logger
+}
+
+// storedKeys is the content of one object.
+type storedKeys struct {
+	// Source is the identity of the settings that the set was fetched with.
+	Source    string          `json:"source"`
+	FetchedAt time.Time       `json:"fetched_at"`
+	Keys      json.RawMessage `json:"keys"`
+}
+
+// The bounds on a storage that hangs. Reading is what the first requests wait
+// for.
+const (
+	storageReadTime  = 2 * time.Second
+	storageWriteTime = 10 * time.Second
+)
+
+func storedName(identity string) string {
+	return path.Join("jwt", "keys", identity+".json")
+}
+
+// save keeps a set. A failure is a line in the log: the set in hand serves.
+func (s keyStore) save(identity string, set *keystore.Set, fetchedAt time.Time) {
+	if s.storage == nil {
+		return
+	}
+	keys, err := set.MarshalJSON()
+	if err == nil {
+		var object []byte
+		if object, err = json.Marshal(storedKeys{Source: identity, FetchedAt: fetchedAt, Keys: keys}); err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), storageWriteTime)
+			defer cancel()
+			err = s.storage.Store(ctx, storedName(identity), object)
+		}
+	}
+	if err != nil {
+		s.logger.Warn("the issuer's keys can't be kept in storage; a restart while it is down would be without keys", zap.Error(err))
+	}
+}
+
+// load reads a set back. It is parsed as strictly as one from the network, and
+// the source itself refuses one from the future or past its age.
+func (s keyStore) load(identity string) (set *keystore.Set, fetchedAt time.Time, ok bool) {
+	if s.storage == nil {
+		return nil, time.Time{}, false
+	}
+	type result struct {
+		object []byte
+		err    error
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storageReadTime)
+	defer cancel()
+	done := make(chan result, 1)
+	// Not every storage minds the context.
+	go func() {
+		object, err := s.storage.Load(ctx, storedName(identity))
+		done <- result{object, err}
+	}()
+	var r result
+	select {
+	case r = <-done:
+	case <-ctx.Done():
+		r.err = ctx.Err()
+	}
+	if errors.Is(r.err, fs.ErrNotExist) {
+		return nil, time.Time{}, false
+	}
+	var kept storedKeys
+	if r.err == nil {
+		if r.err = json.Unmarshal(r.object, &kept); r.err == nil && kept.Source != identity {
+			r.err = errors.New("it was fetched with other settings")
+		}
+	}
+	if r.err == nil {
+		set, r.err = keystore.ParseJWKS(kept.Keys, keystore.JWKSOptions{})
+	}
+	if r.err != nil {
+		s.logger.Warn("the issuer's last keys can't be read back from storage; they are fetched", zap.Error(r.err))
+		return nil, time.Time{}, false
+	}
+	return set, kept.FetchedAt, true
+}

@@ -1,0 +1,286 @@
+package keystore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// The pace at which files are looked at. A change is taken over within
+// pollInterval plus settleTime.
+const (
+	pollInterval = 500 * time.Millisecond
+	// settleTime is how long a file must have been left alone: one that is
+	// being written in place is not whole yet, and may even parse.
+	settleTime = 500 * time.Millisecond
+)
+
+// File holds keys of files on this machine and takes changes of them over: an
+// atomic replacement, a write in place, a symbolic link that is swapped, as
+// Kubernetes does. Files are looked at rather than watched, since a watch sees
+// neither what a link on the way changes nor network file systems. A change
+// that is broken leaves the last good keys in place. It is safe for concurrent
+// use.
+type File struct {
+	paths []string
+	read  func(contents [][]byte) (*Set, error)
+	clock Clock
+
+	current atomic.Pointer[fileSet]
+
+	mu        sync.Mutex
+	observe   func(Event)
+	seen      [sha256.Size]byte // contents looked at last, good or bad
+	states    []fileState
+	err       error // of the contents looked at last
+	errAt     time.Time
+	failures  int
+	stopTimer func() bool
+	started   bool
+	closed    bool
+}
+
+type fileSet struct {
+	set *Set
+	at  time.Time
+}
+
+// fileState is what changes when a file does. os.SameFile tells of another
+// file under the same name, the time and size of a write in place.
+type fileState struct {
+	info os.FileInfo
+}
+
+func (s fileState) same(other fileState) bool {
+	return s.info != nil && other.info != nil && os.SameFile(s.info, other.info) &&
+		s.info.ModTime().Equal(other.info.ModTime()) && s.info.Size() == other.info.Size()
+}
+
+// FileConfig is the config of a File.
+type FileConfig struct {
+	// Paths are the files, at least one.
+	Paths []string
+	// Read makes keys of the contents, in the order of Paths.
+	Read func(contents [][]byte) (*Set, error)
+	// Clock is the time; nil for the real one.
+	Clock Clock
+}
+
+// NewFile loads the files; an error means that they can't be used now. It
+// starts nothing.
+func NewFile(c FileConfig) (*File, error) {
+	if c.Clock == nil {
+		c.Clock = realClock{}
+	}
+	f := &File{paths: c.Paths, read: c.Read, clock: c.Clock}
+	states, contents, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	set, err := f.read(contents)
+	if err != nil {
+		return nil, err
+	}
+	f.states, f.seen = states, digest(contents)
+	f.current.Store(&fileSet{set, f.clock.Now()})
+	return f, nil
+}
+
+// Keys returns the keys that a token with this kid may have been signed with
+// (see Set.Find), or key.ErrUnknown if there is none. It never waits.
+func (f *File) Keys(_ context.Context, kid string) ([]key.Key, error) {
+	if keys := f.current.Load().set.Find(kid); len(keys) > 0 {
+		return keys, nil
+	}
+	return nil, key.ErrUnknown
+}
+
+// Set returns the keys in hand.
+func (f *File) Set() *Set { return f.current.Load().set }
+
+// Observe replaces the function that hears of changes; nil for none.
+func (f *File) Observe(observe func(Event)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.observe = observe
+}
+
+// Start begins to look for changes. It returns at once, and does nothing if
+// called again.
+func (f *File) Start() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.started && !f.closed {
+		f.started = true
+		f.stopTimer = f.clock.AfterFunc(pollInterval, f.poll)
+	}
+}
+
+// Close ends it. Requests in flight go on being served.
+func (f *File) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	f.observe = nil
+	if f.stopTimer != nil {
+		f.stopTimer()
+	}
+}
+
+func (f *File) poll() {
+	event, observe := f.check()
+	if event != nil && observe != nil {
+		observe(*event)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.stopTimer = f.clock.AfterFunc(pollInterval, f.poll)
+	}
+}
+
+// check looks at the files once, and returns what there is to tell.
+func (f *File) check() (*Event, func(Event)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	states, err := f.stat()
+	if err != nil {
+		return f.fail(err, [sha256.Size]byte{}), f.observe
+	}
+	// While the last look found something broken every look reads again: a
+	// write may leave time and size as they were.
+	if f.err == nil && sameStates(states, f.states) {
+		return nil, nil
+	}
+	now := f.clock.Now()
+	for _, s := range states {
+		if age := now.Sub(s.info.ModTime()); age >= 0 && age < settleTime {
+			return nil, nil
+		}
+	}
+	states, contents, err := f.load()
+	if err != nil {
+		return f.fail(err, [sha256.Size]byte{}), f.observe
+	}
+	seen := digest(contents)
+	if f.err != nil && seen == f.seen {
+		return nil, nil // broken as before
+	}
+	set, err := f.read(contents)
+	if err != nil {
+		return f.fail(err, seen), f.observe
+	}
+	recovered := f.err != nil
+	before := f.current.Load()
+	f.states, f.seen, f.err, f.failures = states, seen, nil, 0
+	e := &Event{Source: f.paths[0], At: now, Keys: len(set.all), FetchedAt: now, Problems: set.problems}
+	if before.set.same(set) {
+		f.current.Store(&fileSet{before.set, now})
+		if !recovered {
+			return nil, nil
+		}
+		e.Kind = SourceRecovered
+		return e, f.observe
+	}
+	f.current.Store(&fileSet{set, now})
+	e.Kind, e.Added, e.Removed = KeysChanged, difference(set, before.set), difference(before.set, set)
+	return e, f.observe
+}
+
+// fail keeps the keys in hand, and tells of each new fault once. Call with the
+// lock.
+func (f *File) fail(err error, seen [sha256.Size]byte) *Event {
+	again := f.err != nil && f.err.Error() == err.Error()
+	f.err, f.errAt, f.seen = err, f.clock.Now(), seen
+	if again {
+		return nil
+	}
+	f.failures++
+	h := f.current.Load()
+	return &Event{Kind: SourceFailing, Source: f.paths[0], At: f.errAt, Keys: len(h.set.all), Err: err, FetchedAt: h.at}
+}
+
+func (f *File) stat() ([]fileState, error) {
+	states := make([]fileState, len(f.paths))
+	for i, path := range f.paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		states[i] = fileState{info}
+	}
+	return states, nil
+}
+
+// load reads the files, and their states as they were before.
+func (f *File) load() ([]fileState, [][]byte, error) {
+	states, err := f.stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	contents := make([][]byte, len(f.paths))
+	for i, path := range f.paths {
+		if contents[i], err = readFile(path); err != nil {
+			return nil, nil, err
+		}
+	}
+	return states, contents, nil
+}
+
+// readFile reads a file of at most MaxDocumentBytes.
+func readFile(path string) (text []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	text, err = io.ReadAll(io.LimitReader(f, MaxDocumentBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > MaxDocumentBytes {
+		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
+	}
+	return text, nil
+}
+
+func sameStates(a, b []fileState) bool {
+	for i := range a {
+		if !a[i].same(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func digest(contents [][]byte) [sha256.Size]byte {
+	h := sha256.New()
+	for _, c := range contents {
+		sum := sha256.Sum256(c)
+		h.Write(sum[:])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// Status returns the state of the files.
+func (f *File) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.current.Load()
+	s := Status{
+		State: "fresh", Source: f.paths[0], Keys: h.set.Info(), Problems: h.set.problems, FetchedAt: h.at,
+		LastError: describe(f.err), Failures: f.failures,
+	}
+	if f.err != nil {
+		s.State, s.LastErrorAt = "stale", f.errAt
+	}
+	return s
+}
