@@ -202,8 +202,10 @@ func (s *TokenSource) read(r *http.Request, st *state, f *found) {
 			s.readHeader(v, f)
 		}
 	case fromQuery:
+		var same repeated
 		for pair := range queryPairs(r.URL.RawQuery) {
 			if value, ok := pair.is(s.Name); ok {
+				f.several = same.differs(value) || f.several
 				if value == "" {
 					f.malformed = true
 				} else {
@@ -212,11 +214,17 @@ func (s *TokenSource) read(r *http.Request, st *state, f *found) {
 			}
 		}
 	case fromCookie:
+		var same repeated
 		for _, line := range r.Header["Cookie"] {
 			for pair := range strings.SplitSeq(line, ";") {
-				// An empty cookie is what is left of a session after
-				// its end, and no credential.
-				if value, ok := cookieIs(pair, s.Name); ok && value != "" {
+				value, ok := cookieIs(pair, s.Name)
+				if !ok {
+					continue
+				}
+				f.several = same.differs(value) || f.several
+				// An empty cookie alone is what is left of a session
+				// after its end, and no credential.
+				if value != "" {
 					f.add(value, true)
 				}
 			}
@@ -231,6 +239,21 @@ func (s *TokenSource) read(r *http.Request, st *state, f *found) {
 			}
 		}
 	}
+}
+
+// repeated finds a name that is there twice with different values, one of which
+// may be empty: who reads the request behind us might go by the other.
+type repeated struct {
+	first string
+	any   bool
+}
+
+func (r *repeated) differs(value string) bool {
+	differs := r.any && r.first != value
+	if !r.any {
+		r.first, r.any = value, true
+	}
+	return differs
 }
 
 // readHeader reads scheme and token (RFC 9110 section 11.4: any case, at least

@@ -5,8 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,23 +47,6 @@ func need(t *testing.T, what part) {
 		t.Fatal(reason)
 	}
 	t.Skip(reason)
-}
-
-// optionsToCome are options of the directive that tests are already written for.
-var optionsToCome = []string{"require", "optional", "forward"}
-
-// needOption skips a test of an option that the directive does not have yet. The
-// list says which; one that has come may not stay on it.
-func needOption(t *testing.T, option string) {
-	t.Helper()
-	if !slices.Contains(optionsToCome, option) {
-		return
-	}
-	_, output := caddyCommand(t, "http://localhost {\n\tjwt {\n\t\t"+option+"\n\t}\n}\n", nil, "adapt")
-	if !strings.Contains(output, "no option") {
-		t.Fatalf("the option %s is there: take it off optionsToCome", option)
-	}
-	t.Skipf("the directive has no option %s yet", option)
 }
 
 // python is the first interpreter that has PyJWT: a distribution's package is

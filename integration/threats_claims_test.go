@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -193,58 +192,6 @@ func TestThreat20_WrongTypesOfClaims(t *testing.T) {
 		}
 	}
 	s.refusesEach(t, site, table)
-}
-
-func TestThreat20_ScopesOfAnotherTypeGrantNothing(t *testing.T) {
-	t.Parallel()
-	needOption(t, "require")
-	k := keys(t)
-	s := newStand(t, oneIssuer+`
-https://scope.example.test {
-	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-		require scope read
-	}
-	import upstream
-	import reasons
-}
-`, options{}, k.RS256)
-	const scoped = "scope.example.test"
-	claim := func(name string, value any) string {
-		claims := s.claims(nil)
-		claims[name] = value
-		return k.RS256.Token(t, claims, nil)
-	}
-	s.accepts(t, scoped, claim("scope", "write read"))
-	s.accepts(t, scoped, claim("scope", []string{"write", "read"}))
-	for name, value := range map[string]any{
-		"object":                      map[string]any{"read": true},
-		"numeric":                     1,
-		"boolean":                     true,
-		"null":                        nil,
-		"empty":                       "",
-		"array of numbers":            []any{1, nil},
-		"array of one with a space":   []string{"write read"},
-		"array of one with a quote":   []string{`read"`},
-		"another":                     "reader",
-		"capital":                     "READ",
-		"separated by commas":         "read,write",
-		"separated by other spaces":   "write\tread",
-		"separated by no-break space": "write\u00a0read",
-	} {
-		t.Run(name+" scope grants nothing", func(t *testing.T) {
-			token := claim("scope", value)
-			s.accepts(t, site, token)
-			a := s.get(t, scoped, token)
-			s.refused(t, a, http.StatusForbidden, "insufficient_scope")
-			if challenge := a.header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_scope"`) || !strings.Contains(challenge, `scope="read"`) {
-				t.Errorf("the challenge is %q", challenge)
-			}
-		})
-	}
 }
 
 func TestThreat44_BoundTokensAreNoBearerTokens(t *testing.T) {

@@ -127,31 +127,6 @@ func TestThreat26_OnlyTheBearerScheme(t *testing.T) {
 	}
 }
 
-func TestThreat26_OnlyTheBearerSchemeWhereItIsOptional(t *testing.T) {
-	t.Parallel()
-	needOption(t, "optional")
-	k := keys(t)
-	s := newStand(t, strings.Replace(oneIssuer, "audience https", "optional\n\t\taudience https", 1), options{}, k.RS256)
-	token := k.RS256.Token(t, s.claims(nil), nil)
-	s.schemes(t, site, token)
-	for name, value := range otherSchemes(token) {
-		t.Run(name+" is no bearer credential", func(t *testing.T) {
-			if a := s.authorized(t, site, value); a.status != http.StatusOK || a.upstream(t).Header.Get("X-User") != "" {
-				t.Errorf("status %d, %s", a.status, a.body)
-			}
-		})
-	}
-	t.Run("no credential goes on as anonymous", func(t *testing.T) {
-		if a := s.send(t, s.http, http.MethodGet, site, "/"); a.status != http.StatusOK || a.upstream(t).Header.Get("X-User") != "" {
-			t.Errorf("status %d, %s", a.status, a.body)
-		}
-	})
-	t.Run("a bad credential is refused", func(t *testing.T) {
-		s.refuses(t, site, k.Stranger.Token(t, s.claims(nil), nil), "bad_signature")
-		s.refuses(t, site, "garbage", "malformed_token")
-	})
-}
-
 // authorized sends a value of Authorization as it stands.
 func (s *stand) authorized(t *testing.T, host, value string) answer {
 	t.Helper()

@@ -79,37 +79,6 @@ https://respond.example.test {
 	}
 }
 
-func TestThreat25_ForwardedClaimsAreNotExpanded(t *testing.T) {
-	t.Parallel()
-	needOption(t, "forward")
-	k := keys(t)
-	s := newStand(t, `
-https://api.example.test {
-	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-		forward text X-Text
-		forward list X-List
-		forward user X-User
-	}
-	reverse_proxy {$UPSTREAM}
-	import reasons
-}
-`, options{env: map[string]string{"SECRET": "the value of a variable"}}, k.RS256)
-	for _, evil := range braces {
-		t.Run(evil, func(t *testing.T) {
-			seen := s.accepts(t, site, k.RS256.Token(t, s.claims(map[string]any{"text": evil, "sub": evil, "list": []string{"a", evil}}), nil))
-			for name, want := range map[string]string{"X-Text": evil, "X-User": evil, "X-List": "a," + evil} {
-				if got := seen.Header.Get(name); got != want {
-					t.Errorf("%s is %q; want %q", name, got, want)
-				}
-			}
-		})
-	}
-}
-
 // tellTale is a site whose error route tells an upstream all they know.
 const tellTale = `
 https://api.example.test {
