@@ -135,6 +135,12 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		if slices.Contains(issuerOptions, option) {
 			return d.Errf("%s is an option of an issuer; write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, option)
 		}
+		if near := nearest(option, handlerOptions); near != "" {
+			return d.Errf("there is no option %q; write %s", option, near)
+		}
+		if near := nearest(option, issuerOptions); near != "" {
+			return d.Errf("there is no option %q; %s is an option of an issuer: write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, near, near)
+		}
 		return d.Errf("there is no option %q; there are %s", option, strings.Join(handlerOptions, ", "))
 	}
 }

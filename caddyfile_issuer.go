@@ -133,6 +133,12 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		if slices.Contains(handlerOptions, option) {
 			return d.Errf("%s does not belong to an issuer; write it directly into the jwt block, outside of issuer", option)
 		}
+		if near := nearest(option, issuerOptions); near != "" {
+			return d.Errf("an issuer has no option %q; write %s", option, near)
+		}
+		if near := nearest(option, handlerOptions); near != "" {
+			return d.Errf("an issuer has no option %q; %s does not belong to an issuer: write it directly into the jwt block, outside of issuer", option, near)
+		}
 		return d.Errf("an issuer has no option %q; it has %s", option, strings.Join(issuerOptions, ", "))
 	}
 }
@@ -145,14 +151,14 @@ func (i *Issuer) unmarshalSecret(d *caddyfile.Dispenser) error {
 	}
 	// What stands there may be the secret: it is not shown.
 	if len(args) != 1 {
-		return d.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}")
+		return d.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}" + unset)
 	}
 	if err := noBlock(d, "secret"); err != nil {
 		return err
 	}
 	s.Value = args[0]
-	if !isSecretPlaceholder(s.Value) {
-		return d.Errf("secret: %v", errPlainSecret)
+	if err := checkPlace(s.Value, errPlainSecret); err != nil {
+		return d.Errf("secret: %v", err)
 	}
 	i.Secret = append(i.Secret, s)
 	return nil

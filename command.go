@@ -20,6 +20,7 @@ func init() {
 Commands of the jwt handler, which protects a site with JSON Web Tokens.
 
   caddy jwt quickstart    a protected site on this machine, in one line
+  caddy jwt status        the issuers of the running server and their keys
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			misuseExits(cmd)
@@ -28,11 +29,11 @@ Commands of the jwt handler, which protects a site with JSON Web Tokens.
 			cmd.Args = cobra.ArbitraryArgs
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) == 0 {
-					return misuse(cmd, errors.New("a command is missing; there is: quickstart"))
+					return misuse(cmd, errors.New("a command is missing; there are: quickstart, status"))
 				}
-				return misuse(cmd, fmt.Errorf("there is no command %q; there is: quickstart", args[0]))
+				return misuse(cmd, fmt.Errorf("there is no command %q; there are: quickstart, status", args[0]))
 			}
-			cmd.AddCommand(quickstartCommand())
+			cmd.AddCommand(quickstartCommand(), statusCommand())
 		},
 	})
 }

@@ -59,6 +59,9 @@ func newCredentials(configured []*TokenSource, trustedOrigins []string, keep boo
 		c.sources = []TokenSource{{From: fromHeader, Name: "Authorization", Scheme: "Bearer"}}
 	}
 	for _, o := range trustedOrigins {
+		if strings.Contains(o, "*") {
+			return nil, fmt.Errorf("trusted_origins: %s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
+		}
 		if err := c.origins.AddTrustedOrigin(o); err != nil {
 			return nil, fmt.Errorf("trusted_origins: %s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
 		}
@@ -119,10 +122,10 @@ func (c *credentials) warn(logger *zap.Logger) {
 	for _, s := range c.sources {
 		switch {
 		case s.From == fromQuery:
-			logger.Warn("tokens in the query show in access logs and in http.log.error; filter them: format filter { request>uri query { delete <name> } }",
+			logger.Warn("tokens in the query show in access logs and in http.log.error; filter them: format filter { request>uri query { delete "+s.Name+" } }, as docs/security.md#logs shows",
 				zap.String("parameter", s.Name))
 		case s.From == fromHeader && s.Name != "Authorization" && s.Name != "Proxy-Authorization":
-			logger.Warn("tokens in this header show in access logs and in http.log.error; filter them: format filter { request>headers><name> delete }",
+			logger.Warn("tokens in this header show in access logs and in http.log.error; filter them: format filter { request>headers>"+s.Name+" delete }, as docs/security.md#logs shows",
 				zap.String("header", s.Name))
 			if strings.ContainsAny(s.Name, "_.") {
 				logger.Warn("Caddy drops headers with _ or . in their name unless its expected_underscore_headers or expected_dot_headers names them",
@@ -162,6 +165,8 @@ func (c *credentials) take(r *http.Request, st *state) (string, Reason) {
 	}
 	if !c.keep {
 		c.remove(r, st)
+	} else if c.lookalike(r) {
+		f.several = true
 	}
 	switch {
 	case f.several:

@@ -262,6 +262,39 @@ func TestKeepCredentialsKeepsThem(t *testing.T) {
 	}
 }
 
+func TestKeptCredentialsHaveNoDouble(t *testing.T) {
+	t.Parallel()
+	kept, removed := newSite(t, everywhere+"\nkeep_credentials"), newSite(t, everywhere)
+	good := signed(t, nil)
+	for name, c := range map[string]struct{ query, cookie string }{
+		"a cookie behind a space in another's value":  {"", "session=%G; a=b session=evil"},
+		"a cookie behind a comma":                     {"", "session=%G; a=b,session=evil"},
+		"a cookie behind a tab":                       {"", "a=b\tsession=evil; session=%G"},
+		"a cookie with an escaped name":               {"", "session=%G; %73ession=evil"},
+		"a parameter that PHP folds: dot":             {"?access_token=%G&access.token=evil", ""},
+		"a parameter that PHP folds: bracket":         {"?access_token=%G&access_token[]=evil", ""},
+		"a parameter that PHP folds: NUL":             {"?access_token=%G&access_token%00x=evil", ""},
+		"a parameter that PHP folds: space":           {"?access%20token=evil&access_token=%G", ""},
+		"a parameter that PHP folds: space before it": {"?+access_token=evil&access_token=%G", ""},
+	} {
+		r := request(good, "", c.query, c.cookie)
+		if res := serve(t, r, nil, kept.Handler); res.next != nil || res.reason() != "multiple_credentials" {
+			t.Errorf("%s: reason %q", name, res.reason())
+		}
+		// Where credentials are removed the upstream gets none to go by.
+		if res := serve(t, request(good, "", c.query, c.cookie), nil, removed.Handler); res.next == nil {
+			t.Errorf("%s: refused with %q though nothing is passed on", name, res.reason())
+		}
+	}
+	for name, c := range map[string]struct{ query, cookie string }{
+		"other cookies": {"", "a=b c; session=%G; sessions=x; my-session=y"}, "other parameters": {"?access_token=%G&accesstoken=x&token=y&access-token=z", ""},
+	} {
+		if res := serve(t, request(good, "", c.query, c.cookie), nil, kept.Handler); res.next == nil {
+			t.Errorf("%s: refused with %q", name, res.reason())
+		}
+	}
+}
+
 func TestSourcesThatAreNotNamedAreNotRead(t *testing.T) {
 	t.Parallel()
 	good := signed(t, nil)

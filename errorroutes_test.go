@@ -74,3 +74,15 @@ func TestAnErrorRouteAnswersOnlyWhereItMatches(t *testing.T) {
 		})
 	}
 }
+
+func TestAHandlerInAnErrorRouteAnswersItself(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	server := errorServer(t, `[{"handle":[{"handler":"static_response","body":"page"}]}]`)
+	r := httptest.NewRequest("GET", "https://api.example/", nil)
+	r = r.WithContext(context.WithValue(r.Context(), caddyhttp.ErrorCtxKey, error(caddyhttp.HandlerError{StatusCode: 418})))
+	res := serve(t, r, server, s.Handler)
+	if res.err != nil || res.Code != 401 || res.Body.Len() == 0 {
+		t.Errorf("error %v, %d %s", res.err, res.Code, res.Body)
+	}
+}

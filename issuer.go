@@ -188,7 +188,7 @@ func (i *Issuer) audience(handlers []string, resolve resolver) (list []string, w
 		own = handlers
 	}
 	if len(own) == 0 {
-		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check")
+		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check" + unset)
 	}
 	return resolveAudience(own, resolve)
 }
@@ -280,7 +280,7 @@ func (h *Handler) merged(i *Issuer) (*Issuer, error) {
 // an error come those of the issuers before the one that is wrong.
 func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
-		return nil, errors.New("no issuer is named, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com")
+		return nil, errors.New("no issuer is named, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com" + unset)
 	}
 	var policies []validator.Policy
 	for _, i := range h.Issuer {

@@ -57,22 +57,49 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 		return errors.New("algorithms: HS256, HS384 and HS512 are for secrets and all others for public keys; a key set holds one kind, so name one kind")
 	}
 	for _, s := range i.Secret {
-		if s == nil || !isSecretPlaceholder(s.Value) {
-			return fmt.Errorf("secret: %w", errPlainSecret)
+		if s == nil {
+			s = new(Secret)
+		}
+		if err := checkPlace(s.Value, errPlainSecret); err != nil {
+			return fmt.Errorf("secret: %w", err)
 		}
 	}
 	for _, k := range i.PublicKey {
-		if k == "" {
-			return errors.New("public_key: it is empty; write the path of a PEM file")
+		if err := checkPublicKey(k); err != nil {
+			return err
 		}
-		if strings.Contains(k, pemBegin) {
-			if _, err := key.ParsePEM([]byte(k)); err != nil {
-				return fmt.Errorf("public_key in the config: %w", err)
-			}
+	}
+	for _, file := range [...]struct{ option, path string }{
+		{"jwks_file", i.JWKSFile}, {"ca", i.CA}, {"bearer_token_file", i.BearerTokenFile},
+	} {
+		if err := checkPath(file.path); err != nil {
+			return fmt.Errorf("%s: %w", file.option, err)
 		}
+	}
+	if isURL(i.JWKSFile) {
+		return errors.New("jwks_file: it is a URL; write jwks_url in place of jwks_file")
 	}
 	if i.remote() {
 		return i.checkRemote(p)
+	}
+	return nil
+}
+
+// checkPublicKey checks what the config itself shows of a public_key.
+func checkPublicKey(k string) error {
+	switch {
+	case k == "":
+		return errors.New("public_key: it is empty; write the path of a PEM file")
+	case strings.Contains(k, pemBegin):
+		if _, err := key.ParsePEM([]byte(k)); err != nil {
+			return fmt.Errorf("public_key in the config: %w", err)
+		}
+		return nil
+	case isURL(k):
+		return errors.New("public_key: it is a URL, and only key sets are fetched; write jwks_url and the URL of a key set, or the path of a PEM file")
+	}
+	if err := checkPlace(k, checkPath(k)); err != nil {
+		return fmt.Errorf("public_key: %w", err)
 	}
 	return nil
 }
@@ -103,20 +130,28 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 	if err := i.checkTiming(); err != nil {
 		return err
 	}
-	option, setting := "", i.Iss
+	option, setting := "", p.Issuer
 	switch {
 	case i.JWKSURL != "":
 		option, setting = "jwks_url: ", i.JWKSURL
 	case i.Discovery != "":
 		option, setting = "discovery: ", i.Discovery
 	}
-	if _, err := unresolved(setting); err != nil {
-		return fmt.Errorf("%s%w", option, err)
+	if option != "" {
+		if _, err := unresolved(setting); err != nil {
+			return fmt.Errorf("%s%w", option, err)
+		}
 	}
 	if strings.Contains(setting, "{env.") {
 		return nil // known only when the config loads
 	}
+	if i.JWKSURL != "" && (!strings.Contains(setting, "://") || strings.HasPrefix(strings.ToLower(setting), "file:")) {
+		return errors.New("jwks_url: it is no URL; for a file write jwks_file and its path, for a URL begin with https://")
+	}
 	if option == "" {
+		if err := checkNoDocument(p.Issuer); err != nil {
+			return err
+		}
 		if u, err := url.Parse(p.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
@@ -130,6 +165,22 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 		return fmt.Errorf("%w; where the tokens do say http, name their keys' place with jwks_url and an https URL", err)
 	}
 	return fmt.Errorf("%s%w", option, err)
+}
+
+// checkNoDocument tells an issuer from the URL of its metadata or key set.
+func checkNoDocument(iss string) error {
+	for _, wellKnown := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
+		// RFC 8414 puts it between host and path.
+		if before, after, ok := strings.Cut(iss, wellKnown); ok {
+			after, _, _ = strings.Cut(after, "?")
+			base := userInfo.ReplaceAllString(before+after, "//xxxxx@")
+			return fmt.Errorf("it is the URL of the issuer's metadata; write the issuer that stands there, %s or %s/", base, strings.TrimSuffix(base, "/"))
+		}
+	}
+	if u, err := url.Parse(iss); err == nil && isURL(iss) && strings.HasSuffix(u.Path, ".json") {
+		return errors.New("it looks like the URL of a key set; write it as jwks_url into an issuer block, and the exact iss of the tokens behind issuer")
+	}
+	return nil
 }
 
 func (i *Issuer) settings(iss, discovery, jwksURL string) sourceSettings {
@@ -177,7 +228,7 @@ func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
 	}
-	source, err := h.app.remote(i.label(), s)
+	source, err := h.app.remote(p.Issuer, s)
 	if err != nil {
 		return err
 	}

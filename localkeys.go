@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -24,23 +25,31 @@ func (i *Issuer) provisionLocal(h *Handler, p *validator.Policy) error {
 	if len(paths) > 0 {
 		file, err := keystore.NewFile(keystore.FileConfig{Paths: paths, Read: read})
 		if err != nil {
-			return fmt.Errorf("%s: %w", option, err)
+			return fmt.Errorf("%s: %w", option, located(err))
 		}
 		source, set = file, file.Set()
-		h.app.local(i.label(), "file", strings.Join(paths, "\x00"), source)
+		h.app.local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
 	} else {
 		var err error
 		if set, err = read(nil); err != nil {
 			return fmt.Errorf("%s: %w", option, err)
 		}
 		source = keystore.NewStatic(set)
-		h.app.local(i.label(), "config", option, source)
+		h.app.local(issuerText(p), "config", option, source)
 	}
 	for _, problem := range set.Problems() {
 		h.logger.Warn("a key is not used", zap.String("issuer", i.label()), zap.String("key", problem.Key), zap.String("reason", problem.Reason))
 	}
 	p.Keys = source
 	return nil
+}
+
+// issuerText is the iss of a policy, as a config writes it.
+func issuerText(p *validator.Policy) string {
+	if p.AnyIssuer {
+		return anyValue
+	}
+	return p.Issuer
 }
 
 // localKeys says which option names the keys, which files they are in, and how
@@ -55,6 +64,9 @@ func (i *Issuer) localKeys(p *validator.Policy) (option string, paths []string, 
 		option, paths = "jwks_file", []string{i.JWKSFile}
 		read = func(contents [][]byte) (*keystore.Set, error) {
 			set, err := keystore.ParseJWKS(contents[0], keystore.JWKSOptions{Local: true, Algorithms: algorithms})
+			if err != nil && bytes.Contains(contents[0], []byte(pemBegin)) {
+				return nil, fmt.Errorf("%s: it holds PEM and no key set; write public_key in place of jwks_file", i.JWKSFile)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", i.JWKSFile, err)
 			}

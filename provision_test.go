@@ -26,8 +26,8 @@ import (
 	caddyjwt "github.com/caddy-jwt/caddy-jwt"
 )
 
-// goodSecret has 32 bytes, all of them different.
-const goodSecret = "0123456789abcdefghijklmnopqrstuv"
+// goodSecret has 32 bytes and is of this run alone.
+var goodSecret = (rand.Text() + rand.Text())[:32]
 
 // load loads a handler as Caddy does: fields that it does not know are an
 // error, and it is cleaned up at the end.
@@ -152,7 +152,8 @@ func TestLoad(t *testing.T) {
 
 		"public_key: no file":           {`"public_key": ["/nowhere/public.pem"]`, []string{"public_key: stat /nowhere/public.pem: "}},
 		"public_key: a directory":       {fmt.Sprintf(`"public_key": [%q]`, t.TempDir()), []string{"public_key: read "}},
-		"public_key: no PEM":            {file(t, "public_key", "ssh-ed25519 AAAA"), []string{"public_key: ", "there is no PEM block in it"}},
+		"public_key: no PEM":            {file(t, "public_key", "AAAA"), []string{"public_key: ", "there is no PEM block in it"}},
+		"public_key: an SSH key":        {file(t, "public_key", "ssh-rsa AAAA"), []string{"public_key: ", "it is an SSH public key; make PEM of it: ssh-keygen -e -m PKCS8 -f key.pub"}},
 		"public_key: broken PEM":        {file(t, "public_key", strings.Replace(public, "M", "!", 1)), []string{"public_key: ", "PEM block"}},
 		"public_key: broken DER":        {file(t, "public_key", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}))), []string{"public_key: ", "PKIX"}},
 		"public_key: a private key":     {file(t, "public_key", private), []string{"public_key: ", "it holds a private key", "openssl pkey"}},
@@ -163,6 +164,22 @@ func TestLoad(t *testing.T) {
 		"public_key: unset":             {`"public_key": ["{env.CADDY_JWT_TEST_UNSET}"]`, []string{"public_key: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
 		"public_key: unfit":             {`"algorithms": ["RS256"], ` + file(t, "public_key", public), []string{"algorithms: none of its keys can verify RS256"}},
 		"jwks_file: no file":            {`"jwks_file": "/nowhere/jwks.json"`, []string{"jwks_file: stat /nowhere/jwks.json: "}},
+		"jwks_file: PEM":                {file(t, "jwks_file", public), []string{"jwks_file: ", "it holds PEM and no key set; write public_key in place of jwks_file"}},
+		"jwks_file: relative":           {`"jwks_file": "nowhere/jwks.json"`, []string{"jwks_file: stat nowhere/jwks.json: ", "(relative to " + here(t) + ", where Caddy runs; write a full path)"}},
+		"public_key: relative":          {`"public_key": ["nowhere.pem"]`, []string{"public_key: stat nowhere.pem: ", "(relative to " + here(t) + ", "}},
+		"ca: relative":                  {`"ca": "nowhere.pem"`, []string{"ca: open nowhere.pem: ", "(relative to " + here(t) + ", "}},
+		"secret: relative":              {`"secret": [{"value": "{file../nowhere}"}]`, []string{"secret: open ./nowhere: ", "(relative to " + here(t) + ", "}},
+		"secret: as Caddy rewrites it":  {`"secret": [{"value": "{http.request.uri.path.file.jwt_secret}"}]`, []string{"secret: to Caddy {file.jwt_secret} is a part of the request's path; write {file../jwt_secret}"}},
+		"jwks_file: a URL":              {`"jwks_file": "https://auth.example.com/keys"`, []string{"jwks_file: it is a URL; write jwks_url"}},
+		"public_key: a URL":             {`"public_key": ["HTTPS://auth.example.com/key.pem"]`, []string{"public_key: it is a URL", "write jwks_url"}},
+		"public_key: of a request":      {`"public_key": ["{http.request.host}"]`, []string{"public_key: {http.request.host} is not possible here: placeholders of requests", "write the path of a file"}},
+		"public_key: a part of a path":  {`"public_key": ["{env.DIR}/key.pem"]`, []string{"public_key: {env.DIR} is not possible in a path; write {$DIR}"}},
+		"public_key: {file.} in a path": {`"public_key": ["{file.a/b}.pem"]`, []string{"public_key: {file.a/b} is not possible in a path; write the path of the file alone"}},
+		"ca: a placeholder":             {`"ca": "{env.DIR}/root.pem"`, []string{"ca: {env.DIR} is not possible in a path; write {$DIR}"}},
+		"jwks_url: a path":              {`"jwks_url": "/etc/caddy/jwks.json"`, []string{"jwks_url: it is no URL; for a file write jwks_file"}},
+		"jwks_url: a file":              {`"jwks_url": "file:///etc/caddy/jwks.json"`, []string{"jwks_url: it is no URL; for a file write jwks_file"}},
+		"bearer_token_file: {file.}":    {`"bearer_token_file": "{file./run/token}"`, []string{"bearer_token_file: {file./run/token} is not possible in a path; write the path of the file alone"}},
+		"jwks_file: a folder in braces": {`"jwks_file": "/nowhere/{b7c3}/jwks.json"`, []string{"jwks_file: stat /nowhere/{b7c3}/jwks.json: "}},
 		"jwks_file: broken":             {file(t, "jwks_file", `{"keys": [`+ec), []string{"jwks_file: ", "not a strict JSON object"}},
 		"jwks_file: no set":             {file(t, "jwks_file", ec), []string{"jwks_file: ", `no array "keys"`}},
 		"jwks_file: empty":              {file(t, "jwks_file", `{"keys": []}`), []string{"jwks_file: ", "the key set is empty"}},
@@ -202,6 +219,25 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// here is the folder that relative paths are relative to.
+func here(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestMissingFilesByFullPath: where they are looked for needs no word.
+func TestMissingFilesByFullPath(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, issuerWith(`"jwks_file": "/nowhere/jwks.json"`))
+	if err == nil || strings.Contains(err.Error(), "relative to") {
+		t.Error(err)
+	}
+}
+
 // TestLoadJSON is about configs that no Caddyfile adapts to.
 func TestLoadJSON(t *testing.T) {
 	t.Parallel()
@@ -218,6 +254,9 @@ func TestLoadJSON(t *testing.T) {
 		"an empty token_from":         {`{"token_from": [{}], ` + issuer + `}`, "token_from: \"\" is no place for a token"},
 		"an empty claim":              {`{"claim": [{}], ` + issuer + `}`, "claim: a claim path is empty"},
 		"an empty iss":                {`{"issuer": [{"audience": ["api"]}]}`, "it is empty; write the exact iss"},
+		"the metadata's URL":          {`{"issuer": [{"iss": "https://auth.example.com/a/.well-known/openid-configuration", "audience": ["api"]}]}`, "it is the URL of the issuer's metadata; write the issuer that stands there, https://auth.example.com/a or https://auth.example.com/a/"},
+		"the metadata's URL, 8414":    {`{"issuer": [{"iss": "https://auth.example.com/.well-known/oauth-authorization-server/a", "audience": ["api"]}]}`, "write the issuer that stands there, https://auth.example.com/a or"},
+		"a key set's URL":             {`{"issuer": [{"iss": "https://auth.example.com/keys.json", "audience": ["api"]}]}`, "write it as jwks_url into an issuer block"},
 		"a null audience":             {`{"issuer": [{"iss": "https://auth.example.com/", "audience": [null]}]}`, "audience: a value is empty"},
 		"an unset audience":           {`{"issuer": [{"iss": "https://auth.example.com/", "audience": ["{env.CADDY_JWT_TEST_UNSET}"]}]}`, "audience: the environment variable CADDY_JWT_TEST_UNSET is not set"},
 		"an unset iss":                {`{"issuer": [{"iss": "{env.CADDY_JWT_TEST_UNSET}", "audience": ["api"]}]}`, "the environment variable CADDY_JWT_TEST_UNSET is not set"},

@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,7 +18,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,6 +61,7 @@ folder is touched; it is removed at the end unless --dir names one to keep.
 			return misuse(cmd, fmt.Errorf("quickstart takes no argument %q", args[0]))
 		}
 		return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+			caddy.TrapSignals() // first, so that a temporary folder goes in any case
 			if err := quickstart(fl.String("dir"), fl.Int("port"), cmd.OutOrStdout()); err != nil {
 				return caddy.ExitCodeFailedStartup, err
 			}
@@ -67,26 +71,35 @@ folder is touched; it is removed at the end unless --dir names one to keep.
 	return cmd
 }
 
-// quickstart makes the files, starts Caddy and prints what to try.
-func quickstart(dir string, port int, out io.Writer) error {
-	dir, err := quickstartDir(dir)
+// quickstart makes the files, starts Caddy and prints what to try. Where it
+// fails, a temporary folder goes again, as it holds a private key.
+func quickstart(named string, port int, out io.Writer) (err error) {
+	site, err := choosePorts(port)
 	if err != nil {
 		return err
+	}
+	dir, err := quickstartDir(named)
+	if err != nil {
+		return err
+	}
+	before, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if named == "" {
+		defer func() {
+			if err != nil {
+				// Windows removes no folder that is in use.
+				err = errors.Join(err, caddy.Stop(), os.Chdir(before), os.RemoveAll(dir))
+			}
+		}()
 	}
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
-	if err := quickstartFiles(); err != nil {
+	if err := quickstartFiles(dir); err != nil {
 		return err
 	}
-	site, err := choosePort("HTTPS_PORT", port, 8443)
-	if err != nil {
-		return err
-	}
-	if _, err := choosePort("UPSTREAM_PORT", 0, 8481); err != nil {
-		return err
-	}
-	caddy.TrapSignals()
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(quickstartCaddyfile, map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		return err
@@ -95,19 +108,21 @@ func quickstart(dir string, port int, out io.Writer) error {
 		return err
 	}
 	// Under a name that is short enough to type.
-	ca, err := os.ReadFile(filepath.Join("data", "pki", "authorities", "local", "root.crt"))
+	ca, err := os.ReadFile(caddyCA)
 	if err != nil {
 		return fmt.Errorf("reading the certificate of Caddy's own authority: %w", err)
 	}
-	if err := os.WriteFile("ca.crt", ca, 0o600); err != nil {
-		return err
+	if !sameFile("ca.crt", ca) {
+		if err := writeNew("ca.crt", ca); err != nil {
+			return err
+		}
 	}
 	// The certificate is made in the background; who pastes fast must not
 	// meet a failed handshake.
 	if err := awaitTLS(site, ca); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, quickstartText, site, dir, dir, site, site, site, site)
+	_, err = fmt.Fprintf(out, quickstartText, site, dir, shellQuote(dir), site, site, site, site)
 	return err
 }
 
@@ -127,6 +142,19 @@ func awaitTLS(port int, ca []byte) error {
 	return fmt.Errorf("the site does not serve TLS: %w", err)
 }
 
+// caddyCA is where Caddy keeps the certificate of its own authority.
+var caddyCA = filepath.Join("data", "pki", "authorities", "local", "root.crt")
+
+// plainWord needs no quotes in any shell.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+func shellQuote(s string) string {
+	if plainWord.MatchString(filepath.ToSlash(s)) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // quickstartText has the port, the folder twice, and the port four times.
 const quickstartText = `
 A site that only valid tokens reach is running: https://localhost:%d
@@ -140,20 +168,19 @@ cd %s
 curl -i --cacert ca.crt -H @valid.header https://localhost:%d/hello
 
 # an expired token: 401, the token has expired
-curl -i --cacert ca.crt -H @expired.header https://localhost:%d/hello
+curl -i -w '\n' --cacert ca.crt -H @expired.header https://localhost:%d/hello
 
 # a token for another API: 401, the token is for another audience
-curl -i --cacert ca.crt -H @other-audience.header https://localhost:%d/hello
+curl -i -w '\n' --cacert ca.crt -H @other-audience.header https://localhost:%d/hello
 
 # no token: 401, a token is required
-curl -i --cacert ca.crt https://localhost:%d/hello
+curl -i -w '\n' --cacert ca.crt https://localhost:%d/hello
 
 Ctrl-C ends it.
 `
 
-// quickstartDir makes the folder. One that was named must not hold what would
-// be overwritten; a temporary one goes with the process, as it holds a private
-// key.
+// quickstartDir makes the folder. A temporary one goes with the process, as it
+// holds a private key.
 func quickstartDir(dir string) (string, error) {
 	if dir == "" {
 		dir, err := os.MkdirTemp("", "caddy-jwt-quickstart-")
@@ -172,9 +199,6 @@ func quickstartDir(dir string) (string, error) {
 // writeNew writes a file that must not be there yet.
 func writeNew(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("the file %s is there already and is left alone; name another folder with --dir, or remove it", name)
-	}
 	if err != nil {
 		return err
 	}
@@ -182,8 +206,28 @@ func writeNew(name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// sameFile tells whether a file is there with this content.
+func sameFile(name string, content []byte) bool {
+	there, err := os.ReadFile(name)
+	return err == nil && bytes.Equal(there, content)
+}
+
+// inTheWay tells of all files that are there already and not ours.
+func inTheWay(dir string, names []string) error {
+	var there []string
+	for _, name := range names {
+		if _, err := os.Lstat(name); err == nil {
+			there = append(there, name)
+		}
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s has %s already, which must not be overwritten; name another folder with --dir, or remove them", dir, strings.Join(there, ", "))
+}
+
 // quickstartFiles makes a key that exists nowhere else, and tokens with it.
-func quickstartFiles() error {
+func quickstartFiles(dir string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -204,10 +248,7 @@ func quickstartFiles() error {
 	if err != nil {
 		return err
 	}
-	files := []struct {
-		name    string
-		content []byte
-	}{
+	files := []quickstartFile{
 		{"signing-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})},
 		{"jwks.json", append(set, '\n')},
 	}
@@ -230,41 +271,75 @@ func quickstartFiles() error {
 		if err != nil {
 			return err
 		}
-		files = append(files, struct {
-			name    string
-			content []byte
-		}{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
+		files = append(files, quickstartFile{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
+	}
+	// The example's own folder has this very Caddyfile.
+	if !sameFile("Caddyfile", quickstartCaddyfile) {
+		files = append(files, quickstartFile{"Caddyfile", quickstartCaddyfile})
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.name)
+	}
+	// One of an earlier run, whose authority goes on, is ours.
+	if ca, err := os.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
+		names = append(names, "ca.crt")
+	}
+	if err := inTheWay(dir, names); err != nil {
+		return err
 	}
 	for _, f := range files {
 		if err := writeNew(f.name, f.content); err != nil {
 			return err
 		}
 	}
-	// The example's own folder has this very Caddyfile.
-	if there, err := os.ReadFile("Caddyfile"); err == nil && string(there) == string(quickstartCaddyfile) {
-		return nil
-	}
-	return writeNew("Caddyfile", quickstartCaddyfile)
+	return nil
 }
 
-// choosePort finds a free port on loopback and puts it into the variable that
-// the Caddyfile reads. A port that was asked for is taken or nothing is.
-func choosePort(variable string, asked, usual int) (int, error) {
-	candidates := []int{usual, 0}
+type quickstartFile struct {
+	name    string
+	content []byte
+}
+
+// choosePorts finds free ports on loopback for the site and the upstream, and
+// puts them into the variables that the Caddyfile reads. A port that was asked
+// for is taken or nothing is.
+func choosePorts(asked int) (site int, err error) {
+	const (
+		usualSite, usualUpstream = 8443, 8481
+		plainHTTP, last          = 80, 65535
+	)
+	switch {
+	case asked == plainHTTP:
+		return 0, errors.New("port 80 is Caddy's for plain http, and the site is https; name another with --port, or none")
+	case asked < 0 || asked > last:
+		return 0, fmt.Errorf("there is no port %d; name one from 1 to 65535 with --port, or none", asked)
+	}
+	candidates := []int{usualSite, 0}
 	if asked != 0 {
 		candidates = []int{asked}
 	}
-	var err error
-	for _, port := range candidates {
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
-			continue
-		}
-		port = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			return 0, err
-		}
-		return port, os.Setenv(variable, strconv.Itoa(port))
+	first, err := freePort(candidates)
+	if err != nil {
+		return 0, fmt.Errorf("the port can't be had: %w; name another with --port, or none", err)
 	}
-	return 0, fmt.Errorf("the port can't be had: %w; name another with --port", err)
+	defer first.Close() // not before the other is found, which must differ
+	second, err := freePort([]int{usualUpstream, 0})
+	if err != nil {
+		return 0, fmt.Errorf("there is no port for the upstream: %w", err)
+	}
+	defer second.Close()
+	site = first.Addr().(*net.TCPAddr).Port
+	upstream := second.Addr().(*net.TCPAddr).Port
+	return site, errors.Join(os.Setenv("HTTPS_PORT", strconv.Itoa(site)), os.Setenv("UPSTREAM_PORT", strconv.Itoa(upstream)))
+}
+
+// freePort listens on the first port that is free.
+func freePort(candidates []int) (l net.Listener, err error) {
+	for _, port := range candidates {
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }

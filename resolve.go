@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -68,6 +70,63 @@ func environment(name string) (string, error) {
 // errPlainSecret does not show the secret.
 var errPlainSecret = errors.New("a secret can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write {env.NAME} to read an environment variable, or {file./path} to read a file")
 
+// unset follows errors of something that is missing.
+const unset = " (a {$NAME} that is not set counts as nothing)"
+
+// requestFile begins what the Caddyfile makes of {file.NAME}, where NAME has
+// neither a slash nor a dot: to Caddy that is a part of the request's path.
+const requestFile = "{http.request.uri.path.file."
+
+// checkPlace checks that a setting is one {env.NAME} or {file.PATH}. otherwise
+// is the error for what is neither.
+func checkPlace(setting string, otherwise error) error {
+	if isSecretPlaceholder(setting) {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(setting, requestFile); ok && strings.IndexAny(name, "{}") == len(name)-1 {
+		name = strings.TrimSuffix(name, "}")
+		return fmt.Errorf("to Caddy {file.%[1]s} is a part of the request's path; write {file../%[1]s}, or a full path such as {file./run/secrets/jwt}", name)
+	}
+	return otherwise
+}
+
+// anyPlaceholder has a dot, unlike the name of a folder such as {GUID}.
+var anyPlaceholder = regexp.MustCompile(`\{[a-z_]+\.[^{}]*\}`)
+
+// checkPath checks the path of a file, which takes no placeholder.
+func checkPath(path string) error {
+	p := anyPlaceholder.FindString(path)
+	switch name, env := strings.CutPrefix(p, "{env."); {
+	case p == "":
+		return nil
+	case env:
+		return fmt.Errorf("%s is not possible in a path; write {$%s, which Caddy replaces when it reads the Caddyfile", p, name)
+	case strings.HasPrefix(p, "{http."):
+		return fmt.Errorf("%s is not possible here: placeholders of requests would let a client choose whom to trust; write the path of a file", p)
+	default:
+		return fmt.Errorf("%s is not possible in a path; write the path of the file alone", p)
+	}
+}
+
+// isURL tells a URL from a path.
+func isURL(setting string) bool {
+	lower := strings.ToLower(setting)
+	return strings.HasPrefix(lower, "https://") || strings.HasPrefix(lower, "http://")
+}
+
+// located says of a file that is missing where its relative path leads.
+func located(err error) error {
+	var missing *fs.PathError
+	if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) || filepath.IsAbs(missing.Path) {
+		return err
+	}
+	dir, unknown := os.Getwd()
+	if unknown != nil {
+		return err
+	}
+	return fmt.Errorf("%w (relative to %s, where Caddy runs; write a full path)", err, dir)
+}
+
 // resolveSecret reads a secret from where its one placeholder points.
 func resolveSecret(setting string) (string, error) {
 	if !isSecretPlaceholder(setting) {
@@ -94,7 +153,7 @@ func resolveSecret(setting string) (string, error) {
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, located(err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))

@@ -11,6 +11,11 @@ import (
 	"unsafe"
 )
 
+// MaxValues is how many values ParseObject reads. A token of the greatest length
+// can hold many times more, all of them worthless, and would cost a stranger
+// nothing; no issuer lists that many roles.
+const MaxValues = 2000
+
 // MaxDepth is how deep objects and arrays may be nested, the outermost object
 // counted. It bounds the parser's own recursion.
 const MaxDepth = 32
@@ -23,17 +28,22 @@ var ErrSyntax = errors.New("not a strict JSON object")
 // whose leniency lets two readers of one token see different claims: UTF-8
 // only, no duplicate member names at any level (RFC 7515 section 4, RFC 7519
 // section 4), no unpaired surrogates, nothing behind the object, at most
-// MaxDepth levels. The bytes must not be changed afterwards: the result shares
-// their memory.
+// MaxDepth levels and MaxValues values. The bytes must not be changed
+// afterwards: the result shares their memory.
 func ParseObject(data []byte) (Value, error) {
+	return ParseLarge(data, MaxValues)
+}
+
+// ParseLarge is ParseObject with another limit on the number of values.
+func ParseLarge(data []byte, maxValues int) (Value, error) {
 	buffer := buffers.Get().(*[]member)
-	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: (*buffer)[:0]}
+	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: (*buffer)[:0], left: maxValues}
 	v, ok := p.document()
 	// Nothing of one token stays where the next is read, nor does the room
 	// that a huge one took.
 	if cap(p.stack) <= maxBuffer {
 		*buffer = p.stack[:cap(p.stack)]
-		clear(*buffer)
+		clear((*buffer)[:max(p.high, len(p.stack))])
 		buffers.Put(buffer)
 	}
 	if !ok {
@@ -48,7 +58,7 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-const maxBuffer = 256
+const maxBuffer = MaxValues
 
 func (p *parser) document() (Value, bool) {
 	p.space()
@@ -66,6 +76,8 @@ type parser struct {
 	text  string
 	at    int
 	stack []member
+	high  int // how much of the stack was in use at most, but for what is
+	left  int // values that may still come
 }
 
 // peek returns the next byte, or 0 at the end (a NUL is nowhere valid either).
@@ -88,6 +100,9 @@ func (p *parser) space() {
 }
 
 func (p *parser) value(depth int) (Value, bool) {
+	if p.left--; p.left < 0 {
+		return Value{}, false
+	}
 	switch c := p.peek(); c {
 	case '{':
 		return p.object(depth)
@@ -152,8 +167,7 @@ func (p *parser) object(depth int) (Value, bool) {
 			p.at++
 		case '}':
 			p.at++
-			parts := slices.Clone(p.stack[mark:])
-			p.stack = p.stack[:mark]
+			parts := p.take(mark)
 			return Value{kind: Object, parts: parts}, !duplicates(parts)
 		default:
 			return Value{}, false
@@ -185,13 +199,20 @@ func (p *parser) array(depth int) (Value, bool) {
 			p.at++
 		case ']':
 			p.at++
-			parts := slices.Clone(p.stack[mark:])
-			p.stack = p.stack[:mark]
+			parts := p.take(mark)
 			return Value{kind: Array, parts: parts}, true
 		default:
 			return Value{}, false
 		}
 	}
+}
+
+// take moves the members above mark off the stack.
+func (p *parser) take(mark int) []member {
+	p.high = max(p.high, len(p.stack))
+	parts := slices.Clone(p.stack[mark:])
+	p.stack = p.stack[:mark]
+	return parts
 }
 
 // duplicates tells whether two members share a name. Comparing each with each

@@ -40,6 +40,7 @@ type caddy struct {
 	opts  options
 	dir   string
 	port  int
+	plain int // for HTTP, which no site uses
 	admin int
 }
 
@@ -53,19 +54,38 @@ func startCaddy(t *testing.T, sites string, opts options) *caddy {
 		opts:  opts,
 		dir:   t.TempDir(),
 		port:  peers.FreePort(t),
+		plain: peers.FreePort(t),
 		admin: peers.FreePort(t),
 	}
 	file := filepath.Join(c.dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(c.caddyfile(sites)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.child = startChild(t, c.dir, environment(c.dir, opts.env), "run", "--config", file, "--adapter", "caddyfile")
+	c.run(&logBook{})
 	t.Cleanup(func() {
 		c.stop()
 		c.logs.judge(t, !opts.shownByCaddy)
 	})
 	c.waitUntilItServes()
 	return c
+}
+
+func (c *caddy) run(logs *logBook) {
+	c.t.Helper()
+	c.child = startChild(c.t, logs, c.dir, environment(c.dir, c.opts.env),
+		"run", "--config", filepath.Join(c.dir, "Caddyfile"), "--adapter", "caddyfile")
+}
+
+// restart ends the process and starts it again with the same config, storage and
+// ports, after the time between has been made use of.
+func (c *caddy) restart(between func()) {
+	c.t.Helper()
+	c.stop()
+	if between != nil {
+		between()
+	}
+	c.run(c.logs)
+	c.waitUntilItServes()
 }
 
 // caddyfile puts the sites behind the global options that keep a test apart from
@@ -95,7 +115,7 @@ func (c *caddy) caddyfile(sites string) string {
 	%s
 }
 %s
-`, c.admin, c.port, peers.FreePort(c.t), level, c.opts.global, sites)
+`, c.admin, c.port, c.plain, level, c.opts.global, sites)
 }
 
 // dataFile is a path in Caddy's storage.
@@ -179,25 +199,34 @@ func (c *caddy) hosts() ([]string, error) {
 
 // adminGet reads from the admin endpoint.
 func (c *caddy) adminGet(path string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", c.admin, path), nil)
+	a, err := c.adminDo(http.MethodGet, path, 5*time.Second)
 	if err != nil {
 		return "", err
 	}
+	if a.status != http.StatusOK {
+		return "", fmt.Errorf("GET %s: %d: %s", path, a.status, a.body)
+	}
+	return a.body, nil
+}
+
+// adminDo asks the admin endpoint.
+func (c *caddy) adminDo(method, path string, within time.Duration) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://127.0.0.1:%d%s", c.admin, path), nil)
+	if err != nil {
+		return answer{}, err
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
-	if res.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("GET %s: %s: %s", path, res.Status, body)
-	}
-	return string(body), nil
+	return answer{status: res.StatusCode, header: res.Header, body: string(body)}, nil
 }
 
 // reload replaces the sites of the running server.

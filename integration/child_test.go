@@ -19,9 +19,10 @@ type child struct {
 	exit    error // once done is closed
 }
 
-func startChild(t *testing.T, dir string, env []string, args ...string) *child {
+// startChild runs the binary; all that it writes goes into the log book.
+func startChild(t *testing.T, logs *logBook, dir string, env []string, args ...string) *child {
 	t.Helper()
-	c := &child{t: t, command: exec.Command(caddyBinary, args...), logs: &logBook{}, done: make(chan struct{})}
+	c := &child{t: t, command: exec.Command(caddyBinary, args...), logs: logs, done: make(chan struct{})}
 	c.command.Dir = dir
 	c.command.Env = env
 	c.command.Stdout, c.command.Stderr = c.logs, c.logs

@@ -124,7 +124,7 @@ func (e example) run(t *testing.T, dir string) {
 	home := t.TempDir()
 	cleaned(t, filepath.Join(home, "data", "caddy"))
 	cleaned(t, filepath.Join(dir, "data"))
-	c := startChild(t, dir, environment(home, env), "run")
+	c := startChild(t, &logBook{}, dir, environment(home, env), "run")
 	t.Cleanup(func() {
 		c.stop()
 		c.logs.judge(t, true)
@@ -200,7 +200,7 @@ func script(t *testing.T, dir string, command ...string) string {
 // what to try.
 func startQuickstart(t *testing.T, dir string) *child {
 	t.Helper()
-	c := startChild(t, dir, environment(t.TempDir(), nil),
+	c := startChild(t, &logBook{}, dir, environment(t.TempDir(), nil),
 		"jwt", "quickstart", "--dir", dir, "--port", strconv.Itoa(peers.FreePort(t)))
 	c.eventually("the quickstart says what to try", 20*time.Second, func() bool {
 		return strings.Contains(c.logs.String(), "Ctrl-C")

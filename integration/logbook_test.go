@@ -43,6 +43,8 @@ type entry struct {
 	Logger string `json:"logger"`
 	Msg    string `json:"msg"`
 	Reason string `json:"jwt_reason"`
+	Issuer string `json:"issuer"`
+	Error  string `json:"error"`
 	line   string
 }
 

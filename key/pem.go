@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -39,9 +41,52 @@ func ParsePEM(text []byte) ([]*Public, error) {
 		return nil, errors.New("a PEM block is damaged: it is cut off, indented, or its BEGIN and END lines differ; paste it again as a whole")
 	}
 	if len(keys) == 0 {
-		return nil, errors.New(`there is no PEM block in it; a public key starts with "-----BEGIN PUBLIC KEY-----"`)
+		return nil, notPEM(text)
 	}
 	return keys, nil
+}
+
+// notPEM says how to convert what a public key may come as.
+func notPEM(text []byte) error {
+	start := bytes.TrimSpace(text)
+	for prefix, convert := range map[string]string{
+		"ssh-rsa ":                        sshConvert,
+		"ecdsa-sha2-":                     sshConvert,
+		"---- BEGIN SSH2 PUBLIC KEY ----": "ssh-keygen -i -f key.pub > openssh.pub, then ssh-keygen -e -m PKCS8 -f openssh.pub > public.pem",
+		"ssh-ed25519 ":                    "(echo MCowBQYDK2VwAyEA | base64 -d; cut -d' ' -f2 key.pub | base64 -d | tail -c 32) | openssl pkey -pubin -inform DER -out public.pem",
+	} {
+		if bytes.HasPrefix(start, []byte(prefix)) {
+			return fmt.Errorf("it is an SSH public key; make PEM of it: %s", convert)
+		}
+	}
+	if _, err := x509.ParsePKIXPublicKey(text); err == nil {
+		return errors.New(derKey)
+	}
+	if _, err := x509.ParsePKCS1PublicKey(text); err == nil {
+		return errors.New(derKey)
+	}
+	if _, err := x509.ParseCertificate(text); err == nil {
+		return errors.New("it is a certificate in DER; make PEM of it: openssl x509 -inform DER -in cert.der -out cert.pem")
+	}
+	return errors.New(`there is no PEM block in it; a public key starts with "-----BEGIN PUBLIC KEY-----"`)
+}
+
+const (
+	sshConvert = "ssh-keygen -e -m PKCS8 -f key.pub > public.pem"
+	derKey     = "it is DER; make PEM of it: openssl pkey -pubin -inform DER -in public.der -out public.pem"
+)
+
+// fitKeys says of a key that is whole, so that its kind or curve is what
+// crypto/x509 did not like, which there are.
+func fitKeys(der []byte) string {
+	var whole struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &whole); err != nil {
+		return ""
+	}
+	return "; the keys that can verify tokens are RSA, EC on P-256, P-384 or P-521, and Ed25519"
 }
 
 // begun counts the lines that begin a PEM block, or were meant to.
@@ -60,7 +105,7 @@ func parseBlock(block *pem.Block) (crypto.PublicKey, error) {
 	case "PUBLIC KEY":
 		k, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("the PEM block PUBLIC KEY does not hold a PKIX public key: %w", err)
+			return nil, fmt.Errorf("the PEM block PUBLIC KEY does not hold a PKIX public key: %w%s", err, fitKeys(block.Bytes))
 		}
 		return k, nil
 	case "RSA PUBLIC KEY":

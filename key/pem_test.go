@@ -122,8 +122,14 @@ func TestPEMThatIsRefused(t *testing.T) {
 		{"a secret", string(secretBytes()[0]), noBlock},
 		{"JSON", `{"keys":[]}`, noBlock},
 		{"base64 without its lines", strings.Split(p256, "\n")[1], noBlock},
-		{"DER", string(must(x509.MarshalPKIXPublicKey(ecPrivate.Public()))), noBlock},
-		{"an ssh key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ alice@example.com", noBlock},
+		{"DER", string(must(x509.MarshalPKIXPublicKey(ecPrivate.Public()))), "it is DER; make PEM of it: openssl pkey -pubin"},
+		{"DER, PKCS #1", string(x509.MarshalPKCS1PublicKey(&rsaPrivate.PublicKey)), "it is DER; make PEM of it: openssl pkey -pubin"},
+		{"DER of a private key", string(pkcs8), noBlock},
+		{"DER of a certificate", derOf(t, certificate(t, ecPrivate, 2100)), "it is a certificate in DER; make PEM of it: openssl x509"},
+		{"an SSH key, Ed25519", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ alice@example.com", "it is an SSH public key; make PEM of it: (echo MCowBQYDK2VwAyEA | base64 -d"},
+		{"an SSH key, RSA", "ssh-rsa AAAAB3NzaC1yc2E alice@example.com\n", "it is an SSH public key; make PEM of it: ssh-keygen -e -m PKCS8"},
+		{"an SSH key, EC", "ecdsa-sha2-nistp256 AAAAE2VjZHNh alice@example.com", "ssh-keygen -e -m PKCS8"},
+		{"an SSH key of RFC 4716", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3NzaC1yc2E\n---- END SSH2 PUBLIC KEY ----\n", "ssh-keygen -i -f"},
 
 		{"a private key, PKCS #8", pemBlock("PRIVATE KEY", pkcs8), private},
 		{"a private key, PKCS #1", pemBlock("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPrivate)), private},
@@ -161,6 +167,7 @@ func TestPEMThatIsRefused(t *testing.T) {
 		{"RSA with exponent 1", publicPEM(t, rsaOf(2048, 1)), "exponent"},
 		{"P-224", publicPEM(t, p224.Public()), "on curve P-224"},
 		{"a certificate of P-224", certificate(t, p224, 2100), "on curve P-224"},
+		{"secp256k1", secp256k1, "the keys that can verify tokens are RSA, EC on P-256, P-384 or P-521, and Ed25519"},
 		{"X25519", publicPEM(t, x25519.PublicKey()), "cannot verify tokens"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -172,6 +179,22 @@ func TestPEMThatIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// secp256k1 is a public key on a curve that Go's library does not have.
+const secp256k1 = `-----BEGIN PUBLIC KEY-----
+MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEk7urnajKkd7lDPddDlqWf+SYNn7qxsv6
+2QzpD89ECMddpOBydAZqlMGf1NkZQUU3hlra5yw9hlvX9e2Ep+CBpA==
+-----END PUBLIC KEY-----
+`
+
+func derOf(t *testing.T, text string) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatal("no PEM")
+	}
+	return string(block.Bytes)
 }
 
 // FuzzParsePEM checks that whatever is accepted is a list of fit keys, each

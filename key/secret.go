@@ -51,6 +51,8 @@ func NewSecret(secret []byte, o Options, forAlgorithms Algorithms) (*Secret, err
 		return nil, fmt.Errorf("the secret has fewer than %d different bytes, so it can be guessed; make one with: openssl rand -hex %d", minDistinct, need)
 	case isSample(secret):
 		return nil, fmt.Errorf("the secret is a published sample that everybody knows; make your own with: openssl rand -hex %d", need)
+	case repeated(secret) || sequence(secret):
+		return nil, fmt.Errorf("the secret repeats a short text or counts up or down, so it can be guessed; make one with: openssl rand -hex %d", need)
 	}
 	b.fingerprint = sha256.Sum256(append([]byte("secret\x00"), secret...))
 	own := bytes.Clone(secret)
@@ -186,6 +188,7 @@ var sampleDigests = func() map[[sha256.Size]byte]bool {
 	m := make(map[[sha256.Size]byte]bool, 2*len(samples))
 	for _, s := range samples {
 		m[sha256.Sum256([]byte(s))] = true
+		m[sha256.Sum256(bare([]byte(s)))] = true
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			if raw, err := enc.DecodeString(strings.TrimRight(s, "=")); err == nil {
 				m[sha256.Sum256(raw)] = true
@@ -195,6 +198,35 @@ var sampleDigests = func() map[[sha256.Size]byte]bool {
 	return m
 }()
 
+// isSample compares without case and what surrounds a secret in a file, which
+// is how samples are copied.
 func isSample(secret []byte) bool {
-	return sampleDigests[sha256.Sum256(secret)] || sampleDigests[sha256.Sum256(bytes.TrimSpace(secret))]
+	return sampleDigests[sha256.Sum256(secret)] || sampleDigests[sha256.Sum256(bare(secret))]
+}
+
+func bare(secret []byte) []byte {
+	return bytes.ToLower(bytes.Trim(secret, " \t\r\n\"'`.,;"))
+}
+
+// repeated tells whether a secret is a shorter one said at least twice.
+func repeated(secret []byte) bool {
+	for period := 1; period <= len(secret)/2; period++ {
+		if bytes.Equal(secret[period:], secret[:len(secret)-period]) {
+			return true
+		}
+	}
+	return false
+}
+
+// sequence tells whether three quarters of a secret's bytes are the one before
+// them, the next or the last: "aaaab", "abcdef". Of random bytes, and of random
+// text in hexadecimal, less than a fifth are.
+func sequence(secret []byte) bool {
+	n := 0
+	for i := 1; i < len(secret); i++ {
+		if d := int(secret[i]) - int(secret[i-1]); d >= -1 && d <= 1 {
+			n++
+		}
+	}
+	return 4*n >= 3*len(secret)
 }

@@ -2,7 +2,10 @@ package key
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -57,10 +60,15 @@ func TestThreat17_SecretsThatAreRefused(t *testing.T) {
 		{"7 different bytes", strings.Repeat("abcdefg", 10), 0, 0, "fewer than 8 different bytes"},
 		{"a word repeated", strings.Repeat("hunter", 11), 0, 0, "fewer than 8 different bytes"},
 		{"a word and zeros", "hunter" + strings.Repeat("\x00", 58), 0, 0, "fewer than 8 different bytes"},
-		{"8 different bytes", strings.Repeat("abcdefgh", 10), 0, 0, ""},
+		{"8 different bytes", "ahcbgdfe" + "hbfagced" + "gdaecfbh" + "fchgadeb", 0, 0, ""},
+		{"8 different bytes repeated", strings.Repeat("ahcbgdfe", 10), 0, 0, "repeats a short text"},
+		{"a password repeated, cut off", (strings.Repeat("password1", 5))[:40], 0, 0, "repeats a short text"},
+		{"half of it twice", plain[:32] + plain[:32], 0, 0, "repeats a short text"},
+		{"the alphabet and again", "abcdefghijklmnopqrstuvwxyzabcdef", 0, 0, "counts up or down"},
 		{"any bytes, NUL and 0xff among them", "\x00\xff\xfe\x01" + plain[:28], 0, 0, ""},
-		{"spaces for the length", "hunter2" + strings.Repeat(" ", 57), 0, 0, ""},
-		{"a kilobyte", strings.Repeat(plain, 16), 0, 0, ""},
+		{"spaces for the length", "hunter2" + strings.Repeat(" ", 57), 0, 0, "counts up or down"},
+		{"zeros for the length", strings.Repeat("0", 32) + "abcdefg", 0, 0, "counts up or down"},
+		{"a kilobyte", long(1 << 10), 0, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -79,6 +87,32 @@ func TestThreat17_SecretsThatAreRefused(t *testing.T) {
 				t.Errorf("the error shows the secret: %v", err)
 			}
 		})
+	}
+}
+
+// long is n bytes without a pattern.
+func long(n int) string {
+	b := make([]byte, n)
+	for i, sum := 0, sha256.Sum256([]byte("long")); i < n; i += copy(b[i:], sum[:]) {
+		sum = sha256.Sum256(append(sum[:], byte(i)))
+	}
+	return string(b)
+}
+
+// TestThreat17_RandomSecretsAreNotRefused: no rule against patterns may refuse
+// what its own error tells to make.
+func TestThreat17_RandomSecretsAreNotRefused(t *testing.T) {
+	t.Parallel()
+	for n := range 2000 {
+		b := make([]byte, 32)
+		if _, err := rand.Read(b); err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{string(b), hex.EncodeToString(b), base64.StdEncoding.EncodeToString(b)} {
+			if _, err := NewSecret([]byte(secret), Options{}, 0); err != nil {
+				t.Fatalf("random secret %d: %v", n, err)
+			}
+		}
 	}
 }
 
@@ -106,8 +140,11 @@ func TestThreat17_PublishedSamples(t *testing.T) {
 			for _, form := range []string{s, s + "\n", s + "\r\n", " " + s + "\t", "\n\n" + s} {
 				published(t, []byte(form))
 			}
-			if err := func() error { _, err := NewSecret([]byte(s+"."), Options{}, 0); return err }(); err != nil {
-				t.Errorf("with a full stop it is another secret, but: %v", err)
+			for _, form := range []string{s + ".", `"` + s + `"`, "'" + s + "'", strings.ToUpper(s[:1]) + s[1:]} {
+				published(t, []byte(form))
+			}
+			if err := func() error { _, err := NewSecret([]byte(s+"-and-more-of-our-own"), Options{}, 0); return err }(); err != nil {
+				t.Errorf("with more behind it is another secret, but: %v", err)
 			}
 			for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
 				if raw, err := encoding.DecodeString(s); err == nil && len(raw) >= 32 {

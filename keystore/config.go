@@ -107,7 +107,7 @@ func (c RemoteConfig) source() (source, error) {
 		return s, errors.New("the issuer has a query, so its metadata cannot be found; name the discovery URL or the key set URL")
 	}
 	if u.Scheme == "http" && !c.InsecureHTTP && !loopback(u.Hostname()) {
-		return s, fmt.Errorf("the %s is http, where anybody on the way can put in keys of their own; write https://%s%s, or insecure_http if the network in between is yours alone", what, u.Host, u.EscapedPath())
+		return s, fmt.Errorf("the %s is http, where anybody on the way can put in keys of their own; write https://%s%s, or insecure_http in an issuer block if the network in between is yours alone", what, u.Host, u.EscapedPath())
 	}
 	s.start = u
 	return s, nil

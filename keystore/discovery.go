@@ -79,7 +79,7 @@ func parseMetadata(body []byte, issuer string) (*url.URL, error) {
 	if len(body) > MaxDocumentBytes {
 		return nil, errTooLarge
 	}
-	v, err := claims.ParseObject(body)
+	v, err := claims.ParseLarge(body, maxDocumentValues)
 	if err != nil {
 		return nil, errors.New("the metadata is not a strict JSON object (RFC 8259, no duplicate names)")
 	}

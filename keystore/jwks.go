@@ -13,6 +13,9 @@ import (
 const (
 	MaxDocumentBytes = 1 << 20
 	MaxKeys          = 100
+	// maxDocumentValues is how many JSON values a document may have: 100
+	// keys with a chain of certificates each have a tenth.
+	maxDocumentValues = 20_000
 )
 
 // JWKSOptions say where a key set document comes from.
@@ -40,7 +43,7 @@ func ParseJWKS(data []byte, opts JWKSOptions) (*Set, error) {
 	if len(data) > MaxDocumentBytes {
 		return nil, fmt.Errorf("the key set is larger than %d bytes", MaxDocumentBytes)
 	}
-	document, err := claims.ParseObject(data)
+	document, err := claims.ParseLarge(data, maxDocumentValues)
 	if err != nil {
 		return nil, errors.New("the key set is not a strict JSON object (RFC 8259, no duplicate names)")
 	}

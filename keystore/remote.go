@@ -34,28 +34,29 @@ type Remote struct {
 	current atomic.Pointer[held]
 	started atomic.Bool
 
-	mu        sync.Mutex
-	observe   func(Event)
-	events    []Event // not yet heard of, in order
-	observing bool    // somebody is calling observe
-	flight    *flight // in progress, or nil
-	fetches   uint64  // begun so far; the number of the latest
-	succeeded uint64  // fetches, of all
-	failed    uint64  // the others
-	failures  int     // in a row
-	lastErr   error   // of the latest flight, nil if it succeeded
-	lastErrAt time.Time
-	keysURL   *url.URL  // of the latest good answer
-	next      time.Time // when the next fetch is due; none before, if failing and empty
-	notBefore time.Time // the source asked for a pause until then (Retry-After)
-	expired   bool      // KeysExpired was observed
-	stopTimer func() bool
-	timers    uint64 // set so far; the number of the latest
-	closed    bool
-	waiters   int
-	bucket    bucket
-	misses    misses
-	cancel    func() // ends the flight; set while there is one
+	mu         sync.Mutex
+	observe    func(Event)
+	events     []Event // not yet heard of, in order
+	observing  bool    // somebody is calling observe
+	flight     *flight // in progress, or nil
+	fetches    uint64  // begun so far; the number of the latest
+	succeeded  uint64  // fetches, of all
+	failed     uint64  // the others
+	failures   int     // in a row
+	lastErr    error   // of the latest flight, nil if it succeeded
+	lastErrAt  time.Time
+	keysURL    *url.URL  // of the latest good answer
+	discovered time.Time // when the metadata was last asked for it
+	next       time.Time // when the next fetch is due; none before, if failing and empty
+	notBefore  time.Time // the source asked for a pause until then (Retry-After)
+	expired    bool      // KeysExpired was observed
+	stopTimer  func() bool
+	timers     uint64 // set so far; the number of the latest
+	closed     bool
+	waiters    int
+	bucket     bucket
+	misses     misses
+	cancel     func() // ends the flight; set while there is one
 }
 
 // held is a set in hand. It is immutable.
@@ -74,8 +75,10 @@ type flight struct {
 	number uint64
 	begun  time.Time
 	base   *held // in hand when it began, or nil
-	done   chan struct{}
-	err    error
+	// discover tells that it asks the metadata where the key set is.
+	discover bool
+	done     chan struct{}
+	err      error
 }
 
 // NewRemote makes a Remote. It neither touches the network nor starts a
@@ -166,9 +169,12 @@ func (r *Remote) begin(discover bool) *flight {
 	if f.base != nil {
 		want.have = f.base.etag
 	}
-	if !discover && r.lastErr == nil {
+	// Not for ever, though: a stranger's unknown kid puts the scheduled
+	// fetch off, and must not keep a key set in use that has moved.
+	if !discover && r.lastErr == nil && now.Sub(r.discovered) < r.client.RefreshInterval {
 		want.keysURL = r.keysURL
 	}
+	f.discover = want.keysURL == nil
 	// The fetch is nobody's own: its context is not a request's.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.cancel = func() { cancel(errClosed) }
@@ -236,6 +242,9 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	recovered := r.failures > 0
 	r.succeeded++
 	r.failures, r.lastErr, r.keysURL = 0, nil, a.keysURL
+	if f.discover {
+		r.discovered = f.begun
+	}
 	r.notBefore, r.expired = time.Time{}, false
 	r.schedule(now, f.begun.Add(refreshAfter(h.lifetime, r.client.RefreshInterval)))
 

@@ -986,3 +986,33 @@ type stopped struct{ now time.Time }
 func (s *stopped) Now() time.Time { return s.now }
 
 func (*stopped) AfterFunc(time.Duration, func()) func() bool { return func() bool { return true } }
+
+// A stranger's unknown kid fetches from where the key set was, and puts the
+// scheduled fetch off. That must not keep a key set in use that has moved.
+func TestUnknownKidsDoNotPutDiscoveryOffForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, keysAt := &host{}, "https://idp.example/old"
+		h.set(func(r *http.Request) (*http.Response, error) {
+			switch {
+			case strings.Contains(r.URL.Path, "well-known"):
+				return response(200, []byte(`{"issuer":"https://idp.example","jwks_uri":"`+keysAt+`"}`)), nil
+			case r.URL.Path == "/new":
+				return response(200, ec("new")), nil
+			default:
+				return response(200, ec("old")), nil
+			}
+		})
+		r := remote(t, h, func(c *RemoteConfig) { c.JWKSURL, c.Issuer = "", "https://idp.example" })
+		expect(t, "at first", get(r, "old"), "ok")
+		keysAt = "https://idp.example/new"
+		for n := range 4 {
+			_ = get(r, fmt.Sprintf("stranger-%d", n))
+			time.Sleep(50 * time.Minute)
+		}
+		expect(t, "the new key", get(r, "new"), "ok")
+		if got := get(r, "old"); got == "ok" {
+			t.Error("the key of the old place still verifies")
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package validator
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,22 @@ func TestThreat08_ALongTokenIsRefusedThoughItsIssuerSignedIt(t *testing.T) {
 	}
 	check(t, v, padded(11<<10), "")
 	check(t, v, padded(13<<10), MalformedToken)
+}
+
+func TestThreat08_ATokenOfManyValuesIsRefused(t *testing.T) {
+	t.Parallel()
+	v := newValidator(t, basePolicy())
+	many := func(n int) string { return strings.TrimSuffix(strings.Repeat("0,", n), ",") }
+	body := func(n int) string { return strings.Replace(goodClaims, "{", `{"a":[`+many(n)+`],`, 1) }
+	check(t, v, es256(t, goodHeader, body(1900)), "")
+	check(t, v, es256(t, goodHeader, body(2000)), MalformedToken)
+	check(t, v, es256(t, strings.Replace(goodHeader, "{", `{"a":[`+many(2000)+`],`, 1), goodClaims), MalformedToken)
+	// What is refused costs no more than the buffer that all share.
+	hostile := b64(goodHeader) + "." + b64(`{"a":[`+many(5000)+`]}`) + ".AAAA"
+	check(t, v, hostile, MalformedToken)
+	if n := testing.AllocsPerRun(100, func() { _, _ = v.Validate(context.Background(), hostile) }); n > 12 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 const alphabetText = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

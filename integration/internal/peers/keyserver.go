@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 )
 
 // The paths that a KeyServer answers.
@@ -23,8 +25,21 @@ type Answer struct {
 	Status int // 200 if zero
 	Header map[string]string
 	Body   string
-	Hang   bool // no answer until the client goes away
+	// Delay is how long the server thinks first.
+	Delay time.Duration
+	// Hang gives no answer until the client goes away.
+	Hang bool
+	// Reset breaks the connection off (TCP RST) in the place of an answer.
+	Reset bool
+	// Drip sends the body a byte at a time, and slowly.
+	Drip bool
+	// More is how many bytes of white space follow the body; Endless if there
+	// is no end to them. Their number is in no header.
+	More int64
 }
+
+// Endless is an Answer's More without end.
+const Endless = -1
 
 // KeyServer is an issuer that publishes metadata and keys over TLS, and fails in
 // whatever way it is told to.
@@ -41,6 +56,8 @@ type KeyServer struct {
 	keySet  string
 	answers map[string]Answer
 	hits    map[string]int
+	bearers map[string][]string
+	written int64
 	dials   int
 	server  *http.Server
 }
@@ -55,6 +72,7 @@ func NewKeyServer(t testing.TB, ca *CA, keys ...any) *KeyServer {
 		keySet:  JWKS(t, keys...),
 		answers: map[string]Answer{},
 		hits:    map[string]int{},
+		bearers: map[string][]string{},
 	}
 	port := FreePort(t)
 	s.addr = fmt.Sprintf("127.0.0.1:%d", port)
@@ -89,6 +107,21 @@ func (s *KeyServer) Hits(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hits[path]
+}
+
+// Authorizations are the Authorization headers that came with the requests for
+// a path, empty where there was none.
+func (s *KeyServer) Authorizations(path string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.bearers[path]...)
+}
+
+// Written is how many bytes of long bodies (More) clients took.
+func (s *KeyServer) Written() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written
 }
 
 // Dials counts the connections opened, whatever became of them.
@@ -139,6 +172,7 @@ func (s *KeyServer) Up() {
 func (s *KeyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.hits[r.URL.Path]++
+	s.bearers[r.URL.Path] = append(s.bearers[r.URL.Path], r.Header.Get("Authorization"))
 	answer, replaced := s.answers[r.URL.Path]
 	keySet := s.keySet
 	s.mu.Unlock()
@@ -153,18 +187,85 @@ func (s *KeyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answer.Status = http.StatusNotFound
 		}
 	}
+	select {
+	case <-time.After(answer.Delay):
+	case <-r.Context().Done():
+		return
+	}
 	if answer.Hang {
 		<-r.Context().Done()
+		return
+	}
+	if answer.Reset {
+		reset(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	for name, value := range answer.Header {
 		w.Header().Set(name, value)
 	}
+	// As any server does with a validator that still holds (RFC 9110 §13.1.2).
+	if etag := w.Header().Get("ETag"); etag != "" && r.Header.Get("If-None-Match") == etag && answer.Status == 0 {
+		answer.Status, answer.Body = http.StatusNotModified, ""
+	}
 	if answer.Status != 0 {
 		w.WriteHeader(answer.Status)
 	}
-	_, _ = io.WriteString(w, answer.Body)
+	if answer.Drip {
+		drip(w, r, answer.Body)
+		return
+	}
+	if _, err := io.WriteString(w, answer.Body); err == nil && answer.More != 0 {
+		s.pad(w, answer.More)
+	}
+}
+
+// reset ends the connection so that the client sees a reset and no end of file.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // HTTP/2 resets the stream then
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if plain, ok := conn.(*net.TCPConn); ok {
+		_ = plain.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+func drip(w http.ResponseWriter, r *http.Request, body string) {
+	for i := range len(body) {
+		if _, err := io.WriteString(w, body[i:i+1]); err != nil {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// pad writes white space, which no JSON parser minds, until the client has had
+// enough.
+func (s *KeyServer) pad(w io.Writer, more int64) {
+	block := bytes.Repeat([]byte{' '}, 32<<10)
+	for more != 0 {
+		if more > 0 {
+			block = block[:min(int64(len(block)), more)]
+			more -= int64(len(block))
+		}
+		n, err := w.Write(block)
+		s.mu.Lock()
+		s.written += int64(n)
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (s *KeyServer) metadata() string {

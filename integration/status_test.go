@@ -1,0 +1,124 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// issuerStatus is what a test reads of one source in GET /jwt/status.
+type issuerStatus struct {
+	ID      string   `json:"id"`
+	Issuers []string `json:"issuers"`
+	Kind    string   `json:"kind"`
+	State   string   `json:"state"`
+	Keys    []struct {
+		KID string `json:"kid"`
+	} `json:"keys"`
+	Problems  []json.RawMessage `json:"problems"`
+	LastError string            `json:"last_error"`
+	Failures  int               `json:"failures"`
+	Fetches   int               `json:"fetches"`
+	Succeeded int               `json:"succeeded"`
+	Failed    int               `json:"failed"`
+	Restored  bool              `json:"restored"`
+}
+
+// status is GET /jwt/status.
+func (c *caddy) status(t *testing.T) []issuerStatus {
+	t.Helper()
+	text, err := c.adminGet("/jwt/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page struct {
+		Issuers []issuerStatus `json:"issuers"`
+	}
+	if err := json.Unmarshal([]byte(text), &page); err != nil {
+		t.Fatalf("GET /jwt/status: %v\n%s", err, text)
+	}
+	return page.Issuers
+}
+
+// statusOf is the state of the one source that holds an issuer's keys.
+func (c *caddy) statusOf(t *testing.T, issuer string) issuerStatus {
+	t.Helper()
+	all := c.status(t)
+	var found []issuerStatus
+	for _, s := range all {
+		if slices.Contains(s.Issuers, issuer) {
+			found = append(found, s)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d sources of %s in the status; want 1: %+v", len(found), issuer, all)
+	}
+	return found[0]
+}
+
+// refresh has an issuer's keys fetched now, and returns the answer.
+func (c *caddy) refresh(t *testing.T, issuer string) answer {
+	t.Helper()
+	a, err := c.adminDo(http.MethodPost, "/jwt/issuers/"+c.statusOf(t, issuer).ID+"/refresh", 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// refreshed is refresh where it has to succeed.
+func (c *caddy) refreshed(t *testing.T, issuer string) {
+	t.Helper()
+	if a := c.refresh(t, issuer); a.status != http.StatusOK {
+		t.Fatalf("refreshing the keys of %s: status %d: %s", issuer, a.status, a.body)
+	}
+}
+
+// metrics are the plugin's samples at Caddy's /metrics, by name and labels as
+// they are written there.
+func (c *caddy) metrics(t *testing.T) map[string]float64 {
+	t.Helper()
+	text, err := c.adminGet("/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := map[string]float64{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
+		if !ok || !strings.HasPrefix(name, "caddy_jwt_") {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			t.Fatalf("a metric that is no number: %s", line)
+		}
+		samples[name+"}"] = v
+	}
+	return samples
+}
+
+// fetchMetric is the number of an issuer's fetches with a result.
+func (c *caddy) fetchMetric(t *testing.T, issuer, result string) float64 {
+	t.Helper()
+	prefix := "caddy_jwt_key_fetches_total{"
+	for name, value := range c.metrics(t) {
+		if strings.HasPrefix(name, prefix) && strings.Contains(name, fmt.Sprintf("issuer=%q", issuer)) &&
+			strings.Contains(name, fmt.Sprintf("result=%q", result)) {
+			return value
+		}
+	}
+	t.Fatalf("no %s for issuer %s and result %s", prefix, issuer, result)
+	return 0
+}
+
+// about keeps the plugin's lines about one issuer, above DEBUG.
+func (l *logBook) about(mark int, issuer string) []entry {
+	return above(l.since(mark), func(e entry) bool {
+		return ours(e) && slices.Contains(strings.Fields(e.Issuer), issuer)
+	})
+}

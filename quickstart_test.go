@@ -1,0 +1,160 @@
+package caddyjwt
+
+import (
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// quickstartFails runs a quickstart that must fail, in a process whose folder,
+// variables and folder for temporary files are the test's.
+func quickstartFails(t *testing.T, dir string, port int, want ...string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	t.Setenv("TMP", temporary)
+	t.Setenv("HTTPS_PORT", "")
+	t.Setenv("UPSTREAM_PORT", "")
+	err := quickstart(dir, port, io.Discard)
+	if err == nil {
+		t.Fatal("it has started")
+	}
+	for _, text := range want {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("got: %v\nwant in it: %s", err, text)
+		}
+	}
+	if left := folder(t, temporary); len(left) > 0 {
+		t.Errorf("it left %s", left)
+	}
+}
+
+func folder(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestQuickstartChoosesPortsFirst: a port that can't be had leaves no file.
+func TestQuickstartChoosesPortsFirst(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, c := range map[string]struct {
+		port int
+		want string
+	}{
+		"taken":        {taken.Addr().(*net.TCPAddr).Port, "name another with --port, or none"},
+		"plain http's": {80, "port 80 is Caddy's for plain http"},
+		"too large":    {65536, "there is no port 65536"},
+		"negative":     {-1, "there is no port -1"},
+	} {
+		for _, dir := range []string{"", filepath.Join(t.TempDir(), "new")} {
+			t.Run(name, func(t *testing.T) {
+				quickstartFails(t, dir, c.port, c.want)
+				if _, err := os.Stat(dir); dir != "" && err == nil {
+					t.Error("it has made the folder")
+				}
+			})
+		}
+	}
+}
+
+func TestQuickstartPortsDiffer(t *testing.T) {
+	t.Setenv("HTTPS_PORT", "")
+	t.Setenv("UPSTREAM_PORT", "")
+	l, err := net.Listen("tcp", "127.0.0.1:8481")
+	if err != nil {
+		t.Skip("the upstream's usual port is taken:", err)
+	}
+	l.Close()
+	site, err := choosePorts(8481)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv("HTTPS_PORT") != strconv.Itoa(site) || os.Getenv("UPSTREAM_PORT") == strconv.Itoa(site) {
+		t.Errorf("the site has %d, the upstream %s", site, os.Getenv("UPSTREAM_PORT"))
+	}
+}
+
+// TestQuickstartOverwritesNothing: all files in the way are named at once, and
+// none is written before.
+func TestQuickstartOverwritesNothing(t *testing.T) {
+	const theirs = "theirs"
+	for name, there := range map[string][]string{
+		"a file":           {"jwks.json"},
+		"several":          {"signing-key.pem", "valid.header", "Caddyfile"},
+		"a certificate":    {"ca.crt"},
+		"one and that too": {"expired.header", "ca.crt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, file := range there {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(theirs), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			quickstartFails(t, dir, 0, dir+" has "+strings.Join(there, ", ")+" already", "name another folder with --dir, or remove them")
+			if left, want := folder(t, dir), slices.Sorted(slices.Values(there)); !slices.Equal(left, want) {
+				t.Errorf("there is %s", left)
+			}
+			for _, file := range there {
+				if !sameFile(filepath.Join(dir, file), []byte(theirs)) {
+					t.Errorf("%s is overwritten", file)
+				}
+			}
+		})
+	}
+}
+
+// TestQuickstartKnowsItsOwn: the example's Caddyfile, and the certificate of an
+// authority that goes on.
+func TestQuickstartKnowsItsOwn(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, content := range map[string][]byte{"Caddyfile": quickstartCaddyfile, "ca.crt": []byte("ca"), caddyCA: []byte("ca")} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := quickstartFiles("."); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestQuickstartQuotesForTheShell(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{
+		"/tmp/caddy-jwt-quickstart-123", "/home/me/my folder", "/a/it's", "/a/$HOME/`id`;\"x\"*?[~]", "/a/\\n\n", "/ä",
+	} {
+		quoted := shellQuote(dir)
+		if plain := quoted == dir; plain != strings.HasPrefix(dir, "/tmp/") {
+			t.Errorf("%s becomes %s", dir, quoted)
+		}
+		sh, err := exec.LookPath("sh")
+		if err != nil {
+			continue
+		}
+		if out, err := exec.Command(sh, "-c", "printf %s "+quoted).Output(); err != nil || string(out) != dir {
+			t.Errorf("the shell takes %s for %q (%v)", quoted, out, err)
+		}
+	}
+}

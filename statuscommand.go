@@ -1,0 +1,132 @@
+package caddyjwt
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
+		Short: "Shows the issuers of the running server and the state of their keys",
+		Long: `
+Asks the running server, through its admin endpoint, for its issuers: where
+their keys come from, which are in hand and how old they are, when they are
+fetched again, and the last error. The exit code is 1 if the keys of one can't
+be had or refreshed.
+
+The endpoint is found by --address or --config, else it is Caddy's default.
+`,
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.Flags().Bool("json", false, "Print what the admin endpoint answers")
+	cmd.Flags().String("address", "", "The address of the admin endpoint, if it is another than the default")
+	cmd.Flags().StringP("config", "c", "", "The config file to take the address from")
+	cmd.Flags().StringP("adapter", "a", "", "The config adapter to apply to that file")
+	misuseExits(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return misuse(cmd, fmt.Errorf("status takes no argument %q", args[0]))
+		}
+		return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+			return status(fl, cmd.OutOrStdout())
+		})(cmd, args)
+	}
+	return cmd
+}
+
+// errUnwell ends the command with 1; what is wrong was printed.
+var errUnwell = errors.New("the keys of an issuer can't be had or refreshed")
+
+func status(fl caddycmd.Flags, out io.Writer) (int, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	if err != nil {
+		return exitMisuse, fmt.Errorf("finding the admin endpoint: %w", err)
+	}
+	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the server at %s: %w", address, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	var page statusPage
+	if err := json.Unmarshal(body, &page); err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, err)
+	}
+	if fl.Bool("json") {
+		_, err = out.Write(body)
+	} else {
+		err = page.print(out)
+	}
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	for _, s := range page.Issuers {
+		if s.LastError != "" {
+			return caddy.ExitCodeFailedStartup, errUnwell
+		}
+	}
+	return caddy.ExitCodeSuccess, nil
+}
+
+// print writes the page for people.
+func (p statusPage) print(out io.Writer) error {
+	if len(p.Issuers) == 0 {
+		_, err := fmt.Fprintln(out, "No site has a jwt handler.")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ISSUER\tID\tSTATE\tKEYS\tAGE\tNEXT REFRESH")
+	for _, s := range p.Issuers {
+		state := s.State
+		if s.Restored {
+			state += ", restored"
+		}
+		age, next := "-", "-"
+		if s.Kind != "config" && !s.FetchedAt.IsZero() {
+			age = (time.Duration(s.AgeSeconds) * time.Second).String()
+		}
+		if !s.NextRefresh.IsZero() {
+			next = "in " + max(0, time.Until(s.NextRefresh)).Round(time.Second).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", strings.Join(s.Issuers, " "), s.ID, state, len(s.Keys), age, next)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, s := range p.Issuers {
+		for _, k := range s.Keys {
+			name := "without kid"
+			if k.ID != "" {
+				name = fmt.Sprintf("kid %q", k.ID)
+			}
+			if _, err := fmt.Fprintf(out, "  %s: %s %s %s\n", s.ID, name, k.Family, k.Algorithm); err != nil {
+				return err
+			}
+		}
+		for _, problem := range s.Problems {
+			if _, err := fmt.Fprintf(out, "  %s: not used: %s\n", s.ID, problem); err != nil {
+				return err
+			}
+		}
+		if s.LastError != "" {
+			if _, err := fmt.Fprintf(out, "  %s: last error: %s\n", s.ID, s.LastError); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
