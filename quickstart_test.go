@@ -22,7 +22,7 @@ func quickstartFails(t *testing.T, dir string, port int, want ...string) {
 	t.Setenv("TMP", temporary)
 	t.Setenv("HTTPS_PORT", "")
 	t.Setenv("UPSTREAM_PORT", "")
-	err := quickstart(dir, port, io.Discard)
+	err := quickstart(dir, port, brokenPipe{})
 	if err == nil {
 		t.Fatal("it has started")
 	}
@@ -74,6 +74,17 @@ func TestQuickstartChoosesPortsFirst(t *testing.T) {
 			})
 		}
 	}
+}
+
+// brokenPipe is a terminal that is gone.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestQuickstartLeavesNoKeyBehind: a temporary folder goes however late the
+// error comes.
+func TestQuickstartLeavesNoKeyBehind(t *testing.T) {
+	quickstartFails(t, "", 0, io.ErrClosedPipe.Error())
 }
 
 func TestQuickstartPortsDiffer(t *testing.T) {

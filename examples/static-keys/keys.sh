@@ -11,12 +11,18 @@ b64() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
 
 case "${1-} ${2-}" in
 "make ")
+	for file in private.pem public.pem secret.txt; do
+		if [ -e "$file" ]; then
+			echo "$file is there already and is not overwritten; remove private.pem, public.pem and secret.txt for new keys" >&2
+			exit 1
+		fi
+	done
 	umask 077
 	openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out private.pem 2>/dev/null
 	openssl pkey -in private.pem -pubout -out public.pem
 	openssl rand -hex 32 >secret.txt
 	echo 'Made private.pem, public.pem and secret.txt. Start Caddy with:'
-	echo '  JWT_SECRET=$(cat secret.txt) caddy run'
+	echo '  JWT_SECRET=$(cat secret.txt) ./caddy run'
 	;;
 "token rs256")
 	iss=https://signer.example.com/

@@ -1,0 +1,205 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// A restart in the middle of an outage of the issuer is not noticed: the last
+// good keys are in Caddy's storage, and the first request is answered from them.
+func TestRestartDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newStand(t, oneIssuer, options{}, k.RS256, k.ES256.With(map[string]any{"use": "enc"}))
+	good := k.RS256.Token(t, s.claims(nil), nil)
+	s.accepts(t, site, good)
+	if status := s.statusOf(t, s.issuer.URL); status.State != "fresh" || status.Restored {
+		t.Errorf("state %q, restored %t; want fresh, false", status.State, status.Restored)
+	}
+	s.restart(s.issuer.Down)
+
+	start := time.Now()
+	s.accepts(t, site, good)
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("the first request took %s", took)
+	}
+	s.accepts(t, site, k.RS256.Token(t, s.claims(map[string]any{"sub": "somebody new"}), nil))
+	t.Run("the status says so", func(t *testing.T) {
+		s.eventually("the source is stale", 5*time.Second, func() bool {
+			return s.statusOf(t, s.issuer.URL).State == "stale"
+		}, func() string { return s.statusOf(t, s.issuer.URL).State })
+		status := s.statusOf(t, s.issuer.URL)
+		if !status.Restored || status.LastError == "" || len(status.Keys) != 1 || status.Keys[0].KID != k.RS256.KID {
+			t.Errorf("restored %t, last error %q, keys %v; want true, one, %s alone", status.Restored, status.LastError, status.Keys, k.RS256.KID)
+		}
+	})
+	t.Run("what the keys do not verify is still refused", func(t *testing.T) {
+		s.refuses(t, site, k.Stranger.Token(t, s.claims(nil), nil), "bad_signature")
+		a := s.get(t, site, k.EdDSA.Token(t, s.claims(nil), nil))
+		s.refused(t, a, http.StatusServiceUnavailable, "keys_unavailable")
+	})
+	t.Run("a second restart is no different", func(t *testing.T) {
+		s.restart(nil)
+		s.accepts(t, site, good)
+	})
+	t.Run("the first good answer takes their place", func(t *testing.T) {
+		s.issuer.Publish(k.EdDSA)
+		s.issuer.Up()
+		s.refreshed(t, s.issuer.URL)
+		if status := s.statusOf(t, s.issuer.URL); status.State != "fresh" || status.Restored || status.LastError != "" {
+			t.Errorf("state %q, restored %t, last error %q; want fresh, false, none", status.State, status.Restored, status.LastError)
+		}
+		s.accepts(t, site, k.EdDSA.Token(t, s.claims(nil), nil))
+		s.refuses(t, site, good, "unknown_key")
+	})
+	t.Run("in the storage too", func(t *testing.T) {
+		s.eventually("the new keys are in the storage", 5*time.Second, func() bool {
+			return strings.Contains(s.storedKeys(t)[0].text, `"`+k.EdDSA.KID+`"`)
+		}, func() string { return s.storedKeys(t)[0].text })
+		s.restart(s.issuer.Down)
+		s.accepts(t, site, k.EdDSA.Token(t, s.claims(nil), nil))
+		a := s.get(t, site, good)
+		s.refused(t, a, http.StatusServiceUnavailable, "keys_unavailable")
+	})
+}
+
+// storedSet is one object of the storage.
+type storedSet struct{ path, text string }
+
+func (c *caddy) storedKeys(t *testing.T) []storedSet {
+	t.Helper()
+	paths, err := filepath.Glob(c.dataFile("jwt", "keys", "*.json"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no key set in the storage: %v", err)
+	}
+	var sets []storedSet
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sets = append(sets, storedSet{path, string(text)})
+	}
+	return sets
+}
+
+// What is in the storage is looked at before it is used. One issuer for each way
+// in which it may be wrong, all restarted at once.
+func TestStoredKeysThatAreNotUsed(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	ca := peers.NewCA(t)
+	change := func(members map[string]any) func(string) string {
+		return func(text string) string {
+			var stored map[string]any
+			if err := json.Unmarshal([]byte(text), &stored); err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range members {
+				stored[name] = value
+			}
+			changed, err := json.Marshal(stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(changed)
+		}
+	}
+	at := func(d time.Duration) map[string]any {
+		return map[string]any{"fetched_at": time.Now().Add(d).Format(time.RFC3339Nano)}
+	}
+	table := []struct {
+		name string
+		edit func(string) string
+		used bool
+	}{
+		{"untouched", func(text string) string { return text }, true},
+		{"an hour old", change(at(-time.Hour)), true},
+		{"older than max_stale", change(at(-25 * time.Hour)), false},
+		{"from the future", change(at(time.Hour)), false},
+		{"without a time", change(map[string]any{"fetched_at": nil}), false},
+		{"of other settings", change(map[string]any{"source": "0123456789abcdef"}), false},
+		{"cut off", func(text string) string { return text[:len(text)/2] }, false},
+		{"empty", func(string) string { return "" }, false},
+		{"no JSON", func(string) string { return "\x00\x01\x02" }, false},
+		{"without keys", change(map[string]any{"keys": map[string]any{"keys": []any{}}}), false},
+		{"null", func(string) string { return "null" }, false},
+		{"with a secret", change(map[string]any{"keys": map[string]any{"keys": []any{k.HS256.Named("rs256").JWK()}}}), false},
+	}
+	env := map[string]string{}
+	sites := "https://api.example.test {\n\tjwt {\n"
+	var issuers []*peers.KeyServer
+	for n := range table {
+		issuer := peers.NewKeyServer(t, ca, k.RS256)
+		issuers = append(issuers, issuer)
+		env[fmt.Sprintf("ISSUER_%d", n)] = issuer.URL
+		sites += fmt.Sprintf("\t\tissuer {$ISSUER_%d} {\n\t\t\tca {$OUR_CA}\n\t\t}\n", n)
+	}
+	sites += "\t\taudience https://api.example.test\n\t}\n\timport upstream\n\timport reasons\n}\n"
+	env["OUR_CA"] = ca.File
+	s := newStand(t, sites, options{env: env})
+	stored := make([]storedSet, len(table))
+	for n := range table {
+		s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuers[n].URL, audience, nil), nil))
+	}
+	// Which object is whose is said by no name in it: each source is asked for
+	// the identity by being the only one whose set changes.
+	for n := range table {
+		marker := peers.NewKey(t, "ES256", fmt.Sprintf("marker-%d", n))
+		issuers[n].Publish(k.RS256, marker)
+		s.refreshed(t, issuers[n].URL)
+		s.eventually("the set is stored", 5*time.Second, func() bool {
+			for _, set := range s.storedKeys(t) {
+				if strings.Contains(set.text, `"`+marker.KID+`"`) {
+					stored[n] = set
+					return true
+				}
+			}
+			return false
+		}, func() string { return marker.KID })
+	}
+	mark := s.logs.mark()
+	s.restart(func() {
+		for n, c := range table {
+			issuers[n].Down()
+			if err := os.WriteFile(stored[n].path, []byte(c.edit(stored[n].text)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for n, c := range table {
+		t.Run(c.name, func(t *testing.T) {
+			issuer := issuers[n]
+			a := s.get(t, site, k.RS256.Token(t, peers.Claims(issuer.URL, audience, nil), nil))
+			if c.used {
+				if a.status != http.StatusOK {
+					t.Errorf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
+				}
+			} else {
+				s.upstream.Take()
+				s.refused(t, a, http.StatusServiceUnavailable, "keys_unavailable")
+			}
+			if status := s.statusOf(t, issuer.URL); status.Restored != c.used {
+				t.Errorf("restored is %t; want %t", status.Restored, c.used)
+			}
+			s.upstream.Take()
+			issuer.Up()
+			s.refreshed(t, issuer.URL)
+			s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuer.URL, audience, nil), nil))
+		})
+	}
+	t.Run("the log says which can't be read back", func(t *testing.T) {
+		lines := above(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "read back from storage") })
+		if len(lines) < 5 {
+			t.Errorf("%d lines; want one for each broken object", len(lines))
+		}
+	})
+}
