@@ -9,7 +9,42 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	logcapture "go.uber.org/zap/zaptest/observer"
 )
+
+// TestLoadWarnsOfLogs: what to write into the filter stands there by name.
+func TestLoadWarnsOfLogs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		source TokenSource
+		want   []string // what each line has in it
+	}{
+		"Authorization":     {TokenSource{From: fromHeader, Name: "authorization"}, nil},
+		"a cookie":          {TokenSource{From: fromCookie, Name: "session"}, nil},
+		"a query parameter": {TokenSource{From: fromQuery, Name: "access_token"}, []string{"format filter { request>uri query { delete access_token } }, as docs/security.md#logs shows"}},
+		"another header":    {TokenSource{From: fromHeader, Name: "x-token"}, []string{"format filter { request>headers>X-Token delete }, as docs/security.md#logs shows"}},
+		"a header with _":   {TokenSource{From: fromHeader, Name: "x_token"}, []string{"request>headers>X_token delete", "expected_underscore_headers"}},
+	} {
+		read, err := newCredentials([]*TokenSource{&c.source}, nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		core, logs := logcapture.New(zapcore.DebugLevel)
+		read.warn(zap.New(core))
+		lines := logs.AllUntimed()
+		if len(lines) != len(c.want) {
+			t.Errorf("%s: %d lines; want %d", name, len(lines), len(c.want))
+			continue
+		}
+		for n, line := range lines {
+			if line.Level != zapcore.WarnLevel || !strings.Contains(line.Message, c.want[n]) {
+				t.Errorf("%s: %s %s\nwant in it: %s", name, line.Level, line.Message, c.want[n])
+			}
+		}
+	}
+}
 
 func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
 	t.Parallel()

@@ -153,6 +153,9 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 			return err
 		}
 		if u, err := url.Parse(p.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			if isName(p.Issuer) {
+				return errors.New("it is no https URL, so its metadata can't be found, and no issuer of this name is declared in the global option jwt; name where its keys are: jwks_url, jwks_file, public_key or secret")
+			}
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}

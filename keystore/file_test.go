@@ -1,0 +1,273 @@
+package keystore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// stillClock is a clock that a test sets; its timers never run, as tests call
+// check themselves.
+type stillClock struct{ now time.Time }
+
+func (c *stillClock) Now() time.Time                              { return c.now }
+func (c *stillClock) AfterFunc(time.Duration, func()) func() bool { return func() bool { return true } }
+
+// fileStand is a File over a key set file.
+type fileStand struct {
+	*File
+	path  string
+	clock *stillClock
+}
+
+func readJWKS(contents [][]byte) (*Set, error) {
+	return ParseJWKS(contents[0], JWKSOptions{Local: true})
+}
+
+func newFileStand(t *testing.T) *fileStand {
+	t.Helper()
+	s := &fileStand{path: filepath.Join(t.TempDir(), "jwks.json"), clock: &stillClock{now: time.Now()}}
+	s.write(t, ec("a"))
+	f, err := NewFile(FileConfig{Paths: []string{s.path}, Read: readJWKS, Clock: s.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	s.File = f
+	return s
+}
+
+func (s *fileStand) write(t *testing.T, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(s.path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// look is a look at the files once they have been left alone, and what it tells.
+func (s *fileStand) look() EventKind {
+	s.clock.now = s.clock.now.Add(time.Second)
+	if e, _ := s.check(); e != nil {
+		return e.Kind
+	}
+	return 0
+}
+
+func (s *fileStand) has(kid string) bool {
+	_, err := s.Keys(context.Background(), kid)
+	if err != nil && !errors.Is(err, key.ErrUnknown) {
+		panic(err)
+	}
+	return err == nil
+}
+
+func (s *fileStand) expect(t *testing.T, what string, kind EventKind, kids ...string) {
+	t.Helper()
+	if got := s.look(); got != kind {
+		t.Errorf("%s: event %q, want %q", what, got, kind)
+	}
+	if len(s.Set().Keys()) != len(kids) {
+		t.Errorf("%s: %d keys, want %d", what, len(s.Set().Keys()), len(kids))
+	}
+	for _, kid := range kids {
+		if !s.has(kid) {
+			t.Errorf("%s: the key %s is not there", what, kid)
+		}
+	}
+}
+
+func TestAChangedFileIsTakenOver(t *testing.T) {
+	t.Parallel()
+	s := newFileStand(t)
+	s.expect(t, "nothing has changed", 0, "a")
+	s.write(t, ec("b"))
+	s.expect(t, "written in place", KeysChanged, "b")
+	s.expect(t, "and then nothing", 0, "b")
+
+	other := s.path + ".new"
+	if err := os.WriteFile(other, ec("c", "d"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, s.path); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(t, "replaced", KeysChanged, "c", "d")
+	s.write(t, append(ec("c", "d"), '\n'))
+	s.expect(t, "changed without another key", 0, "c", "d")
+}
+
+// A volume of Kubernetes: jwks.json -> ..data/jwks.json, ..data -> ..1, and the
+// link ..data is replaced.
+func TestASwappedLinkIsAChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for version, kid := range map[string]string{"..1": "a", "..2": "b"} {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, version, "jwks.json"), ec(kid), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(version string) {
+		t.Helper()
+		if err := os.Symlink(version, filepath.Join(dir, "..tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("..1")
+	s := &fileStand{path: filepath.Join(dir, "jwks.json"), clock: &stillClock{now: time.Now()}}
+	if err := os.Symlink(filepath.Join("..data", "jwks.json"), s.path); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFile(FileConfig{Paths: []string{s.path}, Read: readJWKS, Clock: s.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.File = f
+	s.expect(t, "before", 0, "a")
+	link("..2")
+	s.expect(t, "after", KeysChanged, "b")
+}
+
+func TestABrokenFileKeepsTheLastGoodKeys(t *testing.T) {
+	t.Parallel()
+	for what, breaks := range map[string]func(t *testing.T, s *fileStand){
+		"cut off":     func(t *testing.T, s *fileStand) { s.write(t, ec("a", "b")[:60]) },
+		"empty":       func(t *testing.T, s *fileStand) { s.write(t, nil) },
+		"no keys":     func(t *testing.T, s *fileStand) { s.write(t, []byte(`{"keys":[]}`)) },
+		"HTML":        func(t *testing.T, s *fileStand) { s.write(t, []byte("<html>")) },
+		"too large":   func(t *testing.T, s *fileStand) { s.write(t, []byte(strings.Repeat(" ", MaxDocumentBytes+1))) },
+		"a secret":    func(t *testing.T, s *fileStand) { s.write(t, jwks(octJWK("s"))) },
+		"gone":        func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)) },
+		"a directory": func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newFileStand(t)
+			breaks(t, s)
+			s.expect(t, "broken", SourceFailing, "a")
+			for range 3 {
+				s.expect(t, "still broken: said once", 0, "a")
+			}
+			if status := s.Status(); status.State != "stale" || status.LastError == "" || status.LastErrorAt.IsZero() || status.Failures != 1 {
+				t.Errorf("status %+v", status)
+			}
+			must(0, os.RemoveAll(s.path))
+			s.write(t, ec("b"))
+			s.expect(t, "mended, with another key", KeysChanged, "b")
+			if status := s.Status(); status.State != "fresh" || status.LastError != "" {
+				t.Errorf("status %+v", status)
+			}
+		})
+	}
+	t.Run("mended with the same keys", func(t *testing.T) {
+		s := newFileStand(t)
+		s.write(t, []byte("{"))
+		s.expect(t, "broken", SourceFailing, "a")
+		s.write(t, ec("a"))
+		s.expect(t, "mended", SourceRecovered, "a")
+	})
+	t.Run("another fault is said again", func(t *testing.T) {
+		s := newFileStand(t)
+		s.write(t, []byte("{"))
+		s.expect(t, "broken", SourceFailing, "a")
+		s.write(t, []byte(`{"keys":[]}`))
+		s.expect(t, "in another way", SourceFailing, "a")
+	})
+}
+
+func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	s := newFileStand(t)
+	now := time.Now()
+	s.write(t, ec("a", "b")) // whole, but perhaps not all of it
+	if err := os.Chtimes(s.path, now, now); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.now = now.Add(settleTime - time.Millisecond)
+	if e, _ := s.check(); e != nil || s.has("b") {
+		t.Error("it was read at once")
+	}
+	s.clock.now = now.Add(settleTime)
+	if e, _ := s.check(); e == nil || e.Kind != KeysChanged || !s.has("b") {
+		t.Error("it was not read when it was left alone")
+	}
+	t.Run("a time in the future is no reason to wait for it", func(t *testing.T) {
+		future := now.Add(time.Hour)
+		s.write(t, ec("c"))
+		if err := os.Chtimes(s.path, future, future); err != nil {
+			t.Fatal(err)
+		}
+		s.expect(t, "from the future", KeysChanged, "c")
+	})
+	t.Run("a write that keeps time and size mends a broken one", func(t *testing.T) {
+		good := ec("d")
+		bad := append([]byte{'['}, good[1:]...)
+		s.write(t, bad)
+		if err := os.Chtimes(s.path, now, now); err != nil {
+			t.Fatal(err)
+		}
+		s.expect(t, "broken", SourceFailing, "c")
+		s.write(t, good)
+		if err := os.Chtimes(s.path, now, now); err != nil {
+			t.Fatal(err)
+		}
+		s.expect(t, "mended", KeysChanged, "d")
+	})
+}
+
+func TestAFileThatCantBeReadAtFirstIsAnError(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	if _, err := NewFile(FileConfig{Paths: []string{path}, Read: readJWKS}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewFile(FileConfig{Paths: []string{path}, Read: readJWKS}); err == nil {
+		t.Error("a broken file: no error")
+	}
+}
+
+func TestFilesAreLookedAtByThemselves(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(path, ec("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFile(FileConfig{Paths: []string{path}, Read: readJWKS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan Event, 1)
+	f.Observe(func(e Event) { heard <- e })
+	f.Start()
+	f.Start()
+	if err := os.WriteFile(path, ec("b"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case e := <-heard:
+		if e.Kind != KeysChanged || len(e.Added) != 1 || len(e.Removed) != 1 {
+			t.Errorf("%+v", e)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the change was not seen")
+	}
+	f.Close()
+	f.Close()
+	if keys, err := f.Keys(context.Background(), "b"); err != nil || len(keys) != 1 {
+		t.Errorf("after Close: %v %v", keys, err)
+	}
+}
