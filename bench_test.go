@@ -266,3 +266,33 @@ type discard struct {
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// BenchmarkIssuerChoice is a token whose issuer is one of 1 and of 1,000. The
+// token is refused in the cheapest check behind the choice, so that what is
+// measured is not the signature.
+func BenchmarkIssuerChoice(b *testing.B) {
+	public, err := key.NewPublic(signer().Public(), key.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	set := keystore.NewStatic(keystore.NewSet([]key.Key{public}))
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			policies := make([]validator.Policy, n)
+			for i := range policies {
+				policies[i] = validator.Policy{Issuer: fmt.Sprintf("https://issuer-%d.example/", i), AnyAudience: true, Keys: set}
+			}
+			v, err := validator.New(policies, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			token := signed(b, map[string]any{"iss": fmt.Sprintf("https://issuer-%d.example/", n/2), "exp": 1000})
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Validate(context.Background(), token); err != validator.Expired {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
