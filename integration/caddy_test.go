@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,7 +219,7 @@ func (c *caddy) adminDo(method, path string, within time.Duration) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := adminClient.Do(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -229,24 +231,37 @@ func (c *caddy) adminDo(method, path string, within time.Duration) (answer, erro
 	return answer{status: res.StatusCode, header: res.Header, body: string(body)}, nil
 }
 
+// adminClient keeps no connection: a reload replaces the admin endpoint too, and
+// a POST over a connection that ends just then is not sent again by itself.
+var adminClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // reload replaces the sites of the running server.
 func (c *caddy) reload(sites string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		fmt.Sprintf("http://127.0.0.1:%d/load", c.admin), strings.NewReader(c.caddyfile(sites)))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "text/caddyfile")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
+	config := c.caddyfile(sites)
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+			fmt.Sprintf("http://127.0.0.1:%d/load", c.admin), strings.NewReader(config))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "text/caddyfile")
+		res, err := adminClient.Do(req)
+		if err != nil {
+			// The endpoint of the config before may have been the one to take
+			// the connection, and ended with it.
+			if ctx.Err() == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)) {
+				time.Sleep(5 * time.Millisecond)
+				continue
+			}
+			return err
+		}
 		text, _ := io.ReadAll(res.Body)
-		return fmt.Errorf("%s: %s", res.Status, text)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", res.Status, text)
+		}
+		return nil
 	}
-	return nil
 }

@@ -457,7 +457,7 @@ https://api.example.test {
 		s, good := start(t)
 		hits := s.issuer.Hits(peers.KeySetPath)
 		for _, more := range []string{
-			"ca {$CA}\nrefresh_interval 2h\nuser_claim ..",
+			"ca {$CA}\nmax_lifetime 2h\nallow_no_expiry",
 			"ca /no/such/file",
 			"ca {$CA}\nrefresh_interval 2h\n}\nissuer https://x.example.test {\njwks_file /no/such/file",
 		} {
