@@ -566,3 +566,21 @@ func TestAdminEndpoint(t *testing.T) {
 		}
 	})
 }
+
+// It counts allocations, and so is not parallel.
+func TestAKeyThatIsThereCostsNoAllocation(t *testing.T) {
+	issuer := newIssuerServer(t)
+	a, _ := config(t, nil)
+	r := mustRemote(t, a, "i", issuer.settings())
+	if !hasKey(r, "a") {
+		t.Fatal("no key")
+	}
+	ctx := context.Background()
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, err := r.Keys(ctx, "a"); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
