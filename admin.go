@@ -93,13 +93,17 @@ type issuerStatus struct {
 func (a *App) status(now time.Time) statusPage {
 	page := statusPage{Issuers: []issuerStatus{}}
 	for _, used := range a.list() {
-		s := issuerStatus{ID: used.id, Issuers: used.issuers, Kind: used.kind, Status: used.source.Status()}
-		if !s.FetchedAt.IsZero() && s.Kind != "config" {
-			s.AgeSeconds = now.Sub(s.FetchedAt).Round(time.Millisecond).Seconds()
-		}
-		page.Issuers = append(page.Issuers, s)
+		page.Issuers = append(page.Issuers, used.status(now))
 	}
 	return page
+}
+
+func (s usedSource) status(now time.Time) issuerStatus {
+	status := issuerStatus{ID: s.id, Issuers: s.issuers, Kind: s.kind, Status: s.source.Status()}
+	if !status.FetchedAt.IsZero() && s.kind != "config" {
+		status.AgeSeconds = now.Sub(status.FetchedAt).Round(time.Millisecond).Seconds()
+	}
+	return status
 }
 
 func adminStatus(w http.ResponseWriter, r *http.Request) error {
@@ -129,21 +133,18 @@ func adminRefresh(w http.ResponseWriter, r *http.Request) error {
 	if a == nil {
 		return errNotRunning
 	}
-	found, err := a.refresh(r.Context(), id)
+	source, ok := a.find(id)
+	if !ok {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is no issuer with this id; GET /jwt/status lists them")}
+	}
+	err := source.refresh(r.Context())
 	switch {
-	case !found:
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("there is no issuer with this id; GET /jwt/status lists them")}
 	case errors.Is(err, errNotRemote):
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err}
 	case err != nil:
 		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: fmt.Errorf("the keys can't be fetched: %w", err)}
 	}
-	for _, s := range a.status(time.Now()).Issuers {
-		if s.ID == id {
-			return writeJSON(w, s)
-		}
-	}
-	return errNotRunning
+	return writeJSON(w, source.status(time.Now()))
 }
 
 var errNotRunning = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no config with a jwt handler is running")}

@@ -38,6 +38,7 @@ type App struct {
 	mu      sync.Mutex
 	sources map[string]*usedSource // by id
 	started bool
+	cleaned bool
 }
 
 // usedSource is a key source of this config.
@@ -118,14 +119,18 @@ func (a *App) Stop() error {
 func (a *App) Cleanup() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.cleaned {
+		return nil
+	}
+	// The list stays for an operator who asked just before.
+	a.cleaned = true
 	var errs []error
-	for id, s := range a.sources {
+	for _, s := range a.sources {
 		if r, ok := s.source.(*remoteSource); ok {
 			errs = append(errs, r.release(a))
 		} else {
 			s.source.Close()
 		}
-		delete(a.sources, id)
 	}
 	return errors.Join(errs...)
 }
@@ -195,19 +200,30 @@ func (a *App) list() []usedSource {
 	return list
 }
 
-// refresh fetches the keys of a remote source now.
-func (a *App) refresh(ctx context.Context, id string) (found bool, err error) {
+// ended tells whether the config is gone.
+func (a *App) ended() bool {
 	a.mu.Lock()
-	used, ok := a.sources[id]
-	a.mu.Unlock()
-	if !ok {
-		return false, nil
+	defer a.mu.Unlock()
+	return a.cleaned
+}
+
+// find returns the source with an id.
+func (a *App) find(id string) (usedSource, bool) {
+	for _, s := range a.list() {
+		if s.id == id {
+			return s, true
+		}
 	}
-	r, ok := used.source.(*remoteSource)
+	return usedSource{}, false
+}
+
+// refresh fetches the keys of a remote source now.
+func (s usedSource) refresh(ctx context.Context) error {
+	r, ok := s.source.(*remoteSource)
 	if !ok {
-		return true, errNotRemote
+		return errNotRemote
 	}
-	return true, r.Refresh(ctx)
+	return r.Refresh(ctx)
 }
 
 var errNotRemote = errors.New("its keys come from this machine and are not fetched; a changed file is taken over by itself")

@@ -38,6 +38,9 @@ func (keyMetrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
+	if m.app.ended() {
+		return
+	}
 	for _, used := range m.app.list() {
 		if used.kind == "config" {
 			continue

@@ -83,6 +83,7 @@ type remoteSource struct {
 
 	restored  atomic.Bool // or tried to
 	restoring sync.Mutex
+	stored    atomic.Bool // the keys came from storage
 
 	mu     sync.Mutex
 	owners []binding // of the configs that use it, the newest last
@@ -112,6 +113,7 @@ func acquireRemote(s sourceSettings, b binding) (*remoteSource, error) {
 		if donor != nil {
 			if set, fetchedAt, ok := donor.Snapshot(); ok && remote.Seed(set, fetchedAt) {
 				r.restored.Store(true)
+				r.stored.Store(donor.Status().Restored)
 			}
 		}
 		return r, nil
@@ -200,6 +202,14 @@ func (r *remoteSource) Keys(ctx context.Context, kid string) ([]key.Key, error) 
 	return r.Remote.Keys(ctx, kid)
 }
 
+// Status is the source's state. Keys that came from a source with other timing
+// were fetched by this process and are not restored ones.
+func (r *remoteSource) Status() keystore.Status {
+	s := r.Remote.Status()
+	s.Restored = s.Restored && r.stored.Load()
+	return s
+}
+
 // restore reads the last good keys from storage, once. The storage has a bound
 // on its time; a request waits for no longer.
 func (r *remoteSource) restore() {
@@ -213,7 +223,7 @@ func (r *remoteSource) restore() {
 		return // no config uses it any more
 	}
 	if set, fetchedAt, ok := b.store.load(r.identity); ok {
-		r.Seed(set, fetchedAt)
+		r.stored.Store(r.Seed(set, fetchedAt))
 	}
 	r.restored.Store(true)
 }

@@ -44,7 +44,7 @@ func TestFloodOfUnknownKids(t *testing.T) {
 	if raceEnabled {
 		// The detector makes each request some ten times as dear, in time and in
 		// memory: a full flood would measure only that two processors are busy.
-		flood, beside, floor, growth = 100, 50, 100*time.Millisecond, 200.0
+		flood, beside, floor, growth = 250, 100, 100*time.Millisecond, 200.0
 	}
 	// One signature for all: nobody looks at it, and making one costs the test
 	// more than Caddy needs to refuse it.

@@ -27,6 +27,8 @@ type oidcProvider struct {
 	ClientSecret string `json:"client_secret"`
 
 	client *http.Client
+	stdin  io.Writer
+	lines  chan string // of its standard output, those that the script writes
 }
 
 // startOIDCProvider runs one that issues JWT access tokens for the audiences,
@@ -62,22 +64,47 @@ func startOIDCProvider(t *testing.T, ca *peers.CA, audiences map[string]string) 
 		_ = process.Wait()
 	})
 
-	ready := make(chan string, 1)
+	provider := &oidcProvider{client: trusting(t, ca), stdin: stdin, lines: make(chan string, 10)}
 	go func() {
-		line, _ := bufio.NewReader(stdout).ReadString('\n')
-		ready <- line
-		_, _ = io.Copy(io.Discard, stdout)
-	}()
-	provider := &oidcProvider{client: trusting(t, ca)}
-	select {
-	case line := <-ready:
-		if err := json.Unmarshal([]byte(line), provider); err != nil {
-			t.Fatalf("the OpenID provider did not start: %v\n%s", err, complaints.String())
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			// The library writes notices of its own.
+			if line := scanner.Text(); line == "rotated" || strings.HasPrefix(line, "{") {
+				provider.lines <- line
+			}
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the OpenID provider is not ready after 30 s\n%s", complaints.String())
+		close(provider.lines)
+	}()
+	if err := json.Unmarshal([]byte(provider.says(t)), provider); err != nil {
+		t.Fatalf("the OpenID provider did not start: %v\n%s", err, complaints.String())
 	}
 	return provider
+}
+
+// says waits for the provider's next line; it is empty if the provider has ended.
+func (p *oidcProvider) says(t *testing.T) string {
+	t.Helper()
+	select {
+	case line := <-p.lines:
+		return line
+	case <-time.After(30 * time.Second):
+		t.Fatal("the OpenID provider says nothing for 30 s")
+		return ""
+	}
+}
+
+// rotate has new keys sign from now on, and the old ones dropped or kept.
+func (p *oidcProvider) rotate(t *testing.T, keep bool) {
+	t.Helper()
+	command := "rotate\n"
+	if keep {
+		command = "rotate keep\n"
+	}
+	if _, err := io.WriteString(p.stdin, command); err != nil {
+		t.Fatalf("rotating the provider's keys: %v", err)
+	}
+	if line := p.says(t); line != "rotated" {
+		t.Fatalf("the provider says %q; want that it has rotated its keys", line)
+	}
 }
 
 // token asks for an access token as a machine client does (RFC 6749 §4.4, with

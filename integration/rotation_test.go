@@ -183,3 +183,54 @@ func TestRotationWithClientsThatLagBehind(t *testing.T) {
 		t.Errorf("%d fetches for %d rotations; want one each", fetches, rotations)
 	}
 }
+
+// A provider that is not ours changes its keys: the first token of the new key
+// passes, and one of the old key as long as it is published.
+func TestRotationOfAnOpenIDProvider(t *testing.T) {
+	t.Parallel()
+	const es = "https://es.example.test"
+	ca := peers.NewCA(t)
+	provider := startOIDCProvider(t, ca, map[string]string{audience: "RS256", es: "ES256"})
+	c := startCaddy(t, snippets+`
+https://api.example.test {
+	jwt {
+		issuer {$ISSUER}
+		audience https://api.example.test https://es.example.test
+	}
+	respond "in"
+	import reasons
+}
+`, options{env: map[string]string{"ISSUER": provider.Issuer, "SSL_CERT_FILE": ca.File}})
+	client := c.client(http2)
+	passes := func(t *testing.T, token string) {
+		t.Helper()
+		a := c.send(t, client, http.MethodGet, site, "/", bearer(token))
+		if a.status != http.StatusOK {
+			t.Fatalf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
+		}
+	}
+	first := provider.token(t, audience, "read")
+	passes(t, first)
+	for _, keep := range []bool{true, false} {
+		for _, aud := range []string{audience, es} {
+			t.Run(fmt.Sprintf("to a new key for %s, the old one kept: %t", aud, keep), func(t *testing.T) {
+				old := provider.token(t, aud, "read")
+				passes(t, old)
+				before := c.statusOf(t, provider.Issuer).Fetches
+				provider.rotate(t, keep)
+				passes(t, provider.token(t, aud, "read"))
+				if n := c.statusOf(t, provider.Issuer).Fetches - before; n != 1 {
+					t.Errorf("%d fetches; want 1", n)
+				}
+				if keep {
+					passes(t, old)
+					return
+				}
+				a := c.send(t, client, http.MethodGet, site, "/", bearer(old))
+				if a.status != http.StatusUnauthorized || a.header.Get("X-Reason") != "unknown_key" {
+					t.Errorf("status %d, reason %q for the old key; want 401, unknown_key", a.status, a.header.Get("X-Reason"))
+				}
+			})
+		}
+	}
+}

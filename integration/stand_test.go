@@ -84,6 +84,14 @@ func (s *stand) claims(changes map[string]any) map[string]any {
 	return peers.Claims(s.issuer.URL, audience, changes)
 }
 
+// reload replaces the sites. What the test sends next meets the new ones: a
+// connection of before may still be served by the old config for a moment.
+func (s *stand) reload(sites string) error {
+	err := s.caddy.reload(sites)
+	s.http.CloseIdleConnections()
+	return err
+}
+
 // get sends a request with a bearer token.
 func (s *stand) get(t *testing.T, host, token string) answer {
 	t.Helper()

@@ -1016,3 +1016,27 @@ func TestUnknownKidsDoNotPutDiscoveryOffForEver(t *testing.T) {
 		}
 	})
 }
+
+// Clients that lag behind a rotation send the key that went with it. They use
+// up none of the fetches that the next rotation needs.
+func TestRotationsWithClientsThatLagBehindCostOneFetchEach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: answers(200, ec("k0"))}
+		r := remote(t, h, nil)
+		expect(t, "at first", get(r, "k0"), "ok")
+		before := r.Status().Fetches
+		for n := range bucketSize {
+			h.set(answers(200, ec(fmt.Sprintf("k%d", n+1))))
+			expect(t, "the new key", get(r, fmt.Sprintf("k%d", n+1)), "ok")
+			for range 10 {
+				if got := get(r, fmt.Sprintf("k%d", n)); got == "ok" {
+					t.Fatalf("the key k%d still verifies", n)
+				}
+			}
+		}
+		if got := r.Status().Fetches - before; got != bucketSize {
+			t.Errorf("%d fetches for %d rotations", got, bucketSize)
+		}
+	})
+}

@@ -1,10 +1,13 @@
 // An OpenID provider on a loopback port, with keys and a client made at start:
 //   node oidc-provider.mjs <port> <cert.pem> <key.pem> '{"<audience>": "<alg>", ...}'
 // It prints one line of JSON when it serves, and ends when stdin does, so that
-// it can't outlive the test that started it.
+// it can't outlive the test that started it. A line on stdin changes its keys and
+// is answered with one on stdout: `rotate` has new ones sign and drops the old,
+// `rotate keep` publishes the old ones behind them.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { createInterface } from 'node:readline';
 import { exportJWK, generateKeyPair } from 'jose';
 import { Provider } from 'oidc-provider';
 
@@ -25,10 +28,14 @@ const client = {
   response_types: [],
 };
 
-const provider = new Provider(issuer, {
+const newKeys = () => Promise.all(['RS256', 'ES256'].map(signingKey));
+const cookieKey = randomBytes(32).toString('base64url');
+
+// Each set of keys is a provider of its own: the first key that fits signs.
+const handlerWith = (keys) => new Provider(issuer, {
   clients: [client],
-  cookies: { keys: [randomBytes(32).toString('base64url')] },
-  jwks: { keys: [await signingKey('RS256'), await signingKey('ES256')] },
+  cookies: { keys: [cookieKey] },
+  jwks: { keys: structuredClone(keys) },
   scopes: ['read', 'write'],
   features: {
     clientCredentials: { enabled: true },
@@ -45,12 +52,20 @@ const provider = new Provider(issuer, {
       }),
     },
   },
-});
+}).callback();
 
-createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, provider.callback())
+let keys = await newKeys();
+let handle = handlerWith(keys);
+
+createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (req, res) => handle(req, res))
   .listen(Number(port), '127.0.0.1', () => {
     const { client_id, client_secret } = client;
     console.log(JSON.stringify({ issuer, client_id, client_secret }));
   });
 
-process.stdin.on('end', () => process.exit(0)).resume();
+for await (const line of createInterface({ input: process.stdin })) {
+  keys = [...await newKeys(), ...(line === 'rotate keep' ? keys : [])];
+  handle = handlerWith(keys);
+  console.log('rotated');
+}
+process.exit(0);
