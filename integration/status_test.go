@@ -116,9 +116,23 @@ func (c *caddy) fetchMetric(t *testing.T, issuer, result string) float64 {
 	return 0
 }
 
-// about keeps the plugin's lines about one issuer, above DEBUG.
-func (l *logBook) about(mark int, issuer string) []entry {
-	return above(l.since(mark), func(e entry) bool {
-		return ours(e) && slices.Contains(strings.Fields(e.Issuer), issuer)
-	})
+// about keeps the plugin's lines about one issuer, above DEBUG. A line comes
+// just after what it tells of has taken effect, so it waits for the log to be
+// quiet, and for at least least lines.
+func (l *logBook) about(mark int, issuer string, least ...int) []entry {
+	lines := func() []entry {
+		return above(l.since(mark), func(e entry) bool {
+			return ours(e) && slices.Contains(strings.Fields(e.Issuer), issuer)
+		})
+	}
+	found := lines()
+	for range 50 {
+		time.Sleep(100 * time.Millisecond)
+		now := lines()
+		if len(now) == len(found) && (len(least) == 0 || len(now) >= least[0]) {
+			return now
+		}
+		found = now
+	}
+	return found
 }
