@@ -307,9 +307,11 @@ func TestNotModified(t *testing.T) {
 	s.issuer.Answer(peers.KeySetPath, &peers.Answer{
 		Body: peers.JWKS(t, k.RS256), Header: map[string]string{"ETag": `"one"`},
 	})
+	start := s.logs.mark()
 	s.refreshed(t, s.issuer.URL)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
+	s.logs.about(start, s.issuer.URL, 1) // the line that the keys have changed
 	mark := s.logs.mark()
 	// The same validator, and a body that would be refused: it must not be read.
 	s.issuer.Answer(peers.KeySetPath, &peers.Answer{Body: "broken", Header: map[string]string{"ETag": `"one"`}})

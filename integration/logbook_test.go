@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // logBook holds all that a Caddy writes.
@@ -30,8 +31,21 @@ func (l *logBook) String() string {
 	return l.text.String()
 }
 
-// mark is a place to read on from.
+// mark is a place to read on from, once what came before has been written.
 func (l *logBook) mark() int {
+	at := l.length()
+	for range 20 {
+		time.Sleep(50 * time.Millisecond)
+		now := l.length()
+		if now == at {
+			break
+		}
+		at = now
+	}
+	return at
+}
+
+func (l *logBook) length() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Len()
