@@ -128,7 +128,7 @@ func FuzzCaddyfile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "import") {
-			t.Skip("it reads files of this machine")
+			return // it reads files of this machine
 		}
 		config, _, err := adapt("example.com {\n\tjwt " + text + "\n}\n")
 		if err != nil {
