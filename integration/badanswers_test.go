@@ -103,6 +103,9 @@ func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
 			t.Fatalf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
 		}
 	}
+	for _, issuer := range issuers {
+		s.said(t, 0, issuer.URL, "are loaded")
+	}
 	before := s.residentMiB(t)
 
 	t.Run("group", func(t *testing.T) {
@@ -280,6 +283,7 @@ func TestThreat35_OddAnswersAreUsed(t *testing.T) {
 			t.Parallel()
 			s := newStand(t, oneIssuer, options{}, old)
 			s.accepts(t, site, old.Token(t, s.claims(nil), nil))
+			s.said(t, 0, s.issuer.URL, "are loaded")
 			answer := c.answer(t, s)
 			s.issuer.Answer(peers.KeySetPath, &answer)
 			mark := s.logs.mark()

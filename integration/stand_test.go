@@ -1,11 +1,13 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
@@ -85,10 +87,22 @@ func (s *stand) claims(changes map[string]any) map[string]any {
 }
 
 // reload replaces the sites. What the test sends next meets the new ones: a
-// connection of before may still be served by the old config for a moment.
+// connection of before may still be served by the old config for a moment, and the
+// listener of before may drop one more that it took last, so new ones are tried.
 func (s *stand) reload(sites string) error {
 	err := s.caddy.reload(sites)
 	s.http.CloseIdleConnections()
+	var last error
+	s.eventually("Caddy serves after the reload", 10*time.Second, func() bool {
+		hosts, err := s.hosts()
+		last = err
+		for _, host := range hosts {
+			if e := s.exchange(s.http, host, "none"); e.err != nil {
+				last = e.err
+			}
+		}
+		return last == nil
+	}, func() string { return fmt.Sprint(last) })
 	return err
 }
 

@@ -136,3 +136,14 @@ func (l *logBook) about(mark int, issuer string, least ...int) []entry {
 	}
 	return found
 }
+
+// said waits until the log tells something about an issuer, so that a mark set
+// after it is behind that line.
+func (c *caddy) said(t *testing.T, mark int, issuer, message string) {
+	t.Helper()
+	c.eventually("the log says: "+message, 5*time.Second, func() bool {
+		return slices.ContainsFunc(c.logs.since(mark), func(e entry) bool {
+			return strings.Contains(e.Msg, message) && slices.Contains(strings.Fields(e.Issuer), issuer)
+		})
+	}, func() string { return fmt.Sprint(c.logs.about(mark, issuer)) })
+}
