@@ -144,7 +144,9 @@ func (a *App) remote(iss string, s sourceSettings) (*remoteSource, error) {
 		used.add(iss)
 		return used.source.(*remoteSource), nil
 	}
-	r, err := acquireRemote(s, binding{owner: a, observe: func(e keystore.Event) { a.observe(id, e) }, store: a.store})
+	store := a.store
+	store.logger = a.logger.With(zap.String("issuer", iss), zap.String("id", id))
+	r, err := acquireRemote(s, binding{owner: a, observe: func(e keystore.Event) { a.observe(id, e) }, store: store})
 	if err != nil {
 		return nil, err
 	}
