@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -276,67 +275,4 @@ func (s *TokenSource) readHeader(value string, f *found) {
 		return
 	}
 	f.add(token, false)
-}
-
-func cutScheme(value, scheme string) (token string, ok bool) {
-	n := len(scheme)
-	if len(value) < n || !strings.EqualFold(value[:n], scheme) {
-		return "", false
-	}
-	rest := value[n:]
-	if rest != "" && rest[0] != ' ' {
-		return "", false
-	}
-	return strings.Trim(rest, " "), true
-}
-
-// cookieIs returns the value of a cookie-pair (RFC 6265 section 4.2.1) if it
-// has that name. Quotes around the value are not part of it.
-func cookieIs(pair, name string) (string, bool) {
-	n, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
-	if !ok || strings.TrimRight(n, " \t") != name {
-		return "", false
-	}
-	value = strings.TrimLeft(value, " \t")
-	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
-		value = value[1 : len(value)-1]
-	}
-	return value, true
-}
-
-// pair is one name=value of a query, with the separator in front of it.
-type pair struct {
-	separator string // "", "&" or ";"
-	text      string
-}
-
-// queryPairs divides a query at & and also at ; which Go no longer reads as a
-// separator but some upstreams do: what they would find must be found here.
-func queryPairs(query string) func(func(pair) bool) {
-	return func(yield func(pair) bool) {
-		separator := ""
-		for query != "" || separator != "" {
-			text, rest, next := query, "", ""
-			if i := strings.IndexAny(query, "&;"); i >= 0 {
-				text, next, rest = query[:i], query[i:i+1], query[i+1:]
-			}
-			if !yield(pair{separator, text}) {
-				return
-			}
-			query, separator = rest, next
-		}
-	}
-}
-
-// is returns the pair's value if its decoded name is that name. A value that
-// can't be decoded is returned as it stands: it is no valid token.
-func (p pair) is(name string) (string, bool) {
-	rawName, rawValue, _ := strings.Cut(p.text, "=")
-	if decoded, err := url.QueryUnescape(rawName); err != nil || decoded != name {
-		return "", false
-	}
-	if decoded, err := url.QueryUnescape(rawValue); err == nil {
-		return decoded, true
-	}
-	return rawValue, true
 }
