@@ -145,7 +145,16 @@ func (s *KeyServer) Down() {
 // Up makes the host reachable at the same address again.
 func (s *KeyServer) Up() {
 	s.t.Helper()
-	listener, err := net.Listen("tcp", s.addr)
+	// A child that another test is just starting holds a copy of the socket
+	// that found the port free, or of the one before, until it runs.
+	var listener net.Listener
+	var err error
+	for range 100 {
+		if listener, err = net.Listen("tcp", s.addr); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	if err != nil {
 		s.t.Fatalf("starting the key server: %v", err)
 	}
