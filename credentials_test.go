@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -369,3 +370,21 @@ func TestPrintingTheStateShowsNoCredential(t *testing.T) {
 }
 
 func sprint(v any) string { return fmt.Sprintf("%v %+v %#v %s", v, v, v, v) }
+
+// A handler in front (tracing) may pass on a copy of the request, so that the
+// placeholder reads a copy that can't be changed from here.
+func TestThreat48_TheOriginalURIIsCleanBehindAHandlerThatCopiesTheRequest(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, everywhere)
+	good := signed(t, nil)
+	copies := middleware(func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+		return next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{})))
+	})
+	res := serve(t, request(good, "", "?a=1&access_token=%G", ""), nil, copies, s.Handler)
+	if res.next == nil {
+		t.Fatal(res.reason())
+	}
+	if got := res.placeholder("{http.request.orig_uri}"); strings.Contains(got, good) || !strings.HasSuffix(got, "/p?a=1") {
+		t.Errorf("{http.request.orig_uri} is %q", got)
+	}
+}
