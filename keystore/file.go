@@ -54,14 +54,29 @@ type fileSet struct {
 }
 
 // fileState is what changes when a file does. os.SameFile tells of another
-// file under the same name, the time and size of a write in place.
+// file under the same name, the times and size of a write in place. Whoever
+// writes can put the time of the last write back (cp -p, rsync -t), but not that
+// of the last change.
 type fileState struct {
 	info os.FileInfo
 }
 
 func (s fileState) same(other fileState) bool {
+	return s.unwritten(other) && changeTime(s.info).Equal(changeTime(other.info))
+}
+
+// unwritten is same for a file that may have got another name or mode.
+func (s fileState) unwritten(other fileState) bool {
 	return s.info != nil && other.info != nil && os.SameFile(s.info, other.info) &&
 		s.info.ModTime().Equal(other.info.ModTime()) && s.info.Size() == other.info.Size()
+}
+
+// lastChange is when a file was changed last, by whichever of its times.
+func lastChange(info os.FileInfo) time.Time {
+	if at := changeTime(info); at.After(info.ModTime()) {
+		return at
+	}
+	return info.ModTime()
 }
 
 // FileConfig is the config of a File.

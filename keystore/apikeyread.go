@@ -1,0 +1,181 @@
+package keystore
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// maxAPIKeyFile bounds a key file: some ten million keys.
+const maxAPIKeyFile = 4 << 30
+
+// LineError is a fault in a key file.
+type LineError struct {
+	// Path is the file.
+	Path string
+	// Line counts from 1.
+	Line int
+	// Err says what is wrong. It shows no hash.
+	Err error
+}
+
+// Error names file and line.
+func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %v", e.Path, e.Line, e.Err) }
+
+// Unwrap returns what is wrong.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// Errors of a key file as a whole.
+var (
+	errKeyFileEmpty = errors.New("it is empty, as if its content were lost; put that back, or remove the file and begin a new one with `caddy jwt api-key new --append FILE` (one that is to have no keys has one empty line)")
+	errNoNewline    = errors.New("the last line does not end with a newline, as if it were cut off; end it")
+	errLineTooLong  = fmt.Errorf("the line is longer than %d KiB", maxAPIKeyLine>>10)
+)
+
+// usualAPIKeyLine is about the length of a line. A first one that is shorter says
+// nothing of the others.
+const usualAPIKeyLine = 200
+
+// The most room that is made for the size of a file alone: a sparse one can claim
+// any. Beyond it room grows with what is read, to 16 times as much at once.
+const (
+	maxKeysHint = 1 << 16
+	maxTextHint = 8 << 20
+)
+
+// ReadAPIKeys reads a key file: JSON Lines, one record a line, blank lines
+// passed over. path is for errors, and size, if it is known, a hint. It reads as
+// it goes: a file is never in memory as a whole.
+func ReadAPIKeys(in io.Reader, path string, size int64) (*APIKeys, error) {
+	var b *apiKeyBuilder
+	var read int64
+	err := eachAPIKeyLine(in, path, func(line []byte, place int) error {
+		r, err := ParseAPIKeyRecord(line)
+		if err != nil {
+			return err
+		}
+		// Once a record is read, and not before: a large file of something
+		// else may have a first line of one character.
+		if b == nil {
+			keys := size / int64(max(len(line), usualAPIKeyLine))
+			b = newAPIKeyBuilder(int(min(keys, maxKeysHint)), int(min(size/8, maxTextHint)))
+		}
+		read += int64(len(line)) + 1
+		if n := len(b.keys.entries); n == maxKeysHint/4 || n == 4*maxKeysHint {
+			b.reserve(min(int(float64(size)/float64(read)*float64(n)), 16*n))
+		}
+		return b.add(&r, place)
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case b == nil:
+		b = newAPIKeyBuilder(0, 0)
+	}
+	return b.set(), nil
+}
+
+// eachAPIKeyLine visits the lines of a key file that are not blank. The bytes of
+// a line are good until the function returns.
+func eachAPIKeyLine(in io.Reader, path string, visit func(line []byte, place int) error) error {
+	reader := bufio.NewReaderSize(in, maxAPIKeyLine)
+	for place := 1; ; place++ {
+		line, err := reader.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			if place == 1 {
+				return fmt.Errorf("%s: %w", path, errKeyFileEmpty)
+			}
+			return nil
+		case errors.Is(err, io.EOF):
+			return &LineError{path, place, errNoNewline}
+		case errors.Is(err, bufio.ErrBufferFull):
+			return &LineError{path, place, errLineTooLong}
+		case err != nil:
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if err := visit(line, place); err != nil {
+			return &LineError{path, place, err}
+		}
+	}
+}
+
+// errChanging tells of a file that was written while it was read.
+var errChanging = errors.New("it is being written")
+
+// openedFile is a key file that is open.
+type openedFile interface {
+	io.ReadCloser
+	Stat() (os.FileInfo, error)
+}
+
+var errNotRegular = errors.New("it is no ordinary file; name one")
+
+// openKeyFile opens a key file for reading. It never waits, as the opening of a
+// pipe does by itself.
+func openKeyFile(path string) (openedFile, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openNoWait, 0)
+	if err == nil {
+		return f, nil
+	}
+	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, fmt.Errorf("%s: %w", path, errNotRegular) // a socket, which can't be opened
+	}
+	return nil, err
+}
+
+// checkOpenFile returns the state of a file that was just opened, and why it can't
+// be a key file. It asks the open file and not the name, which may lead to another
+// one by now.
+func checkOpenFile(f openedFile, path string) (os.FileInfo, error) {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return info, fmt.Errorf("%s: it is a folder; name the key file in it", path)
+	case !info.Mode().IsRegular():
+		return info, fmt.Errorf("%s: %w", path, errNotRegular)
+	case info.Size() > maxAPIKeyFile:
+		return info, fmt.Errorf("%s: it is larger than 4 GiB", path)
+	}
+	return info, nil
+}
+
+// loadAPIKeys reads a key file, and its state as it was when it was opened: nil
+// where it is not to blame for the error, and may be read the next time. A good
+// one is held (see holdFile) until closed.
+func loadAPIKeys(path string, open func(string) (openedFile, error)) (keys *APIKeys, before os.FileInfo, held io.Closer, err error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if keys, before, err = readOpenAPIKeys(f, path); err != nil {
+		return nil, before, nil, errors.Join(err, f.Close())
+	}
+	return keys, before, holdFile(f), nil
+}
+
+func readOpenAPIKeys(f openedFile, path string) (keys *APIKeys, before os.FileInfo, err error) {
+	if before, err = checkOpenFile(f, path); err != nil {
+		return nil, before, err
+	}
+	keys, err = ReadAPIKeys(io.LimitReader(f, maxAPIKeyFile), path, before.Size())
+	if _, inLine := errors.AsType[*LineError](err); err != nil && !inLine && !errors.Is(err, errKeyFileEmpty) {
+		return nil, nil, err // the disk's fault, or the network's
+	}
+	after, statErr := f.Stat()
+	switch {
+	case statErr != nil:
+		return nil, nil, statErr
+	case !(fileState{before}).unwritten(fileState{after}):
+		return nil, before, fmt.Errorf("%s: %w", path, errChanging)
+	}
+	return keys, before, err
+}
