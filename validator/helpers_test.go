@@ -141,6 +141,13 @@ func es256(t testing.TB, header, claims string) string {
 func check(t testing.TB, v *Validator, token string, want Reason) *Token {
 	t.Helper()
 	got, err := v.Validate(context.Background(), token)
+	// With a cache the verdict is the same, at the first time and at the second.
+	cached := v.Cached(newMemory())
+	for time := range 2 {
+		if _, cachedErr := cached.Validate(context.Background(), token); cachedErr != err {
+			t.Fatalf("with a cache, time %d: %v; without: %v", time+1, cachedErr, err)
+		}
+	}
 	switch {
 	case want == "" && err != nil:
 		t.Fatalf("refused with %v, must be accepted", err)

@@ -2,6 +2,7 @@ package validator
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -20,6 +21,7 @@ type Validator struct {
 	issuers map[string]issuerPolicies
 	any     *issuerPolicies // instead of issuers
 	now     func() time.Time
+	cache   Cache // nil for none
 }
 
 // New makes a Validator. now is the clock, time.Now if nil. The error tells of
@@ -55,65 +57,90 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 	return v, nil
 }
 
+// Cached returns the same Validator with a cache of verified tokens, which
+// several may share.
+func (v *Validator) Cached(cache Cache) *Validator {
+	with := *v
+	with.cache = cache
+	return &with
+}
+
 // Validate checks a token, the cheapest check first. The error is always a
 // Reason. ctx bounds the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
-	parts, err := split(token)
+	if v.cache == nil || len(token) > MaxLength {
+		c, err := parse(token)
+		if err != nil {
+			return nil, err
+		}
+		_, verified, err := v.judge(ctx, &c.Verified, c, token)
+		return verified, err
+	}
+	digest := sha256.Sum256(stringBytes(token))
+	if known, ok := v.cache.Get(digest); ok {
+		by, verified, err := v.judge(ctx, known, nil, token)
+		if by != known.by && by != nobody {
+			again := *known
+			again.by = by
+			v.cache.Put(digest, &again)
+		}
+		return verified, err
+	}
+	c, err := parse(token)
 	if err != nil {
 		return nil, err
 	}
-	head, err := parseHeader(parts.header)
-	if err != nil {
-		return nil, err
+	by, verified, err := v.judge(ctx, &c.Verified, c, token)
+	// The signature's verdict alone is remembered, and only a good one: a
+	// stranger can't fill the cache with what nobody has signed.
+	if by != nobody {
+		t := c.Verified // without what it was parsed from
+		t.by, t.size = by, c.footprint(token)
+		v.cache.Put(digest, &t)
 	}
-	body, err := claims.ParseObject(parts.claims)
-	if err != nil {
-		return nil, MalformedToken
-	}
-	when, err := parseTimes(body)
-	if err != nil {
-		return nil, err
-	}
+	return verified, err
+}
+
+// judge applies a policy to a parsed token. c is nil for one whose signature was
+// verified before. by is the key that verifies it, nobody where that was not
+// found out.
+func (v *Validator) judge(ctx context.Context, t *Verified, c *parsed, token string) (by fingerprint, verified *Token, err error) {
 	// The claims are still a stranger's word. The iss among them is a hint
 	// that picks the policy, and with it the keys; it picks nothing else.
-	issuer, hasIssuer, err := issuerOf(body)
+	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
-		return nil, err
+		return nobody, nil, err
 	}
-	p, err := v.policy(issuer, hasIssuer, head.alg)
-	if err != nil {
-		return nil, err
+	if err := p.checkTimes(t.when, v.now()); err != nil {
+		return nobody, nil, err
 	}
-	if err := p.checkTimes(when, v.now()); err != nil {
-		return nil, err
-	}
-	if err := p.verify(ctx, head, parts); err != nil {
-		return nil, err
+	if by, err = p.verify(ctx, t, c, token); err != nil {
+		return nobody, nil, err
 	}
 	// From here on the claims are the issuer's word.
-	if err := p.checkAudience(body); err != nil {
-		return nil, err
+	if err := p.checkAudience(t.body); err != nil {
+		return by, nil, err
 	}
-	if err := p.checkType(head.typ); err != nil {
-		return nil, err
+	if err := p.checkType(t.head.typ); err != nil {
+		return by, nil, err
 	}
 	// RFC 7800: a token bound to its holder's key is worth nothing to a
 	// thief only as long as nobody takes it without the proof.
-	if _, bound := body.Member("cnf"); bound && !p.AllowBound {
-		return nil, UnsupportedToken
+	if _, bound := t.body.Member("cnf"); bound && !p.AllowBound {
+		return by, nil, UnsupportedToken
 	}
-	user, err := p.user(body)
+	user, err := p.user(t.body)
 	if err != nil {
-		return nil, err
+		return by, nil, err
 	}
-	return &Token{
-		claims:  body,
-		issuer:  issuer,
+	return by, &Token{
+		claims:  t.body,
+		issuer:  t.issuer,
 		user:    user,
-		scopes:  p.scopes(body),
-		kid:     head.kid,
-		alg:     head.alg,
-		expires: when.expires,
+		scopes:  p.scopes(t.body),
+		kid:     t.head.kid,
+		alg:     t.head.alg,
+		expires: t.when.expires,
 	}, nil
 }
 
@@ -151,37 +178,50 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 	return p, nil
 }
 
-// verify finds the keys that may have signed and checks the signature.
-func (p *policy) verify(ctx context.Context, head header, parts compact) error {
-	keys, err := p.Keys.Keys(ctx, head.kid)
+// verify finds the keys that may have signed and checks the signature, unless the
+// key that did is among them still: whether a key verifies these bytes never
+// changes, which keys may is looked up each time.
+func (p *policy) verify(ctx context.Context, t *Verified, c *parsed, token string) (fingerprint, error) {
+	keys, err := p.Keys.Keys(ctx, t.head.kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
-		return UnknownKey
+		return nobody, UnknownKey
 	case err != nil:
-		return KeysUnavailable
+		return nobody, KeysUnavailable
 	}
 	var (
 		candidates [MaxCandidates]key.Key
 		n          int
 	)
 	for _, k := range keys {
-		if !k.Fits(head.alg, p.Algorithms) {
+		if !k.Fits(t.head.alg, p.Algorithms) {
 			continue
 		}
 		if n == MaxCandidates {
-			return UnknownKey
+			return nobody, UnknownKey
 		}
 		candidates[n] = k
 		n++
 	}
 	if n == 0 {
 		// The issuer has keys for this kid, but not for this algorithm.
-		return AlgorithmNotAllowed
+		return nobody, AlgorithmNotAllowed
 	}
-	for _, k := range candidates[:n] {
-		if k.Verify(head.alg, parts.signed, parts.signature) == nil {
-			return nil
+	if c == nil {
+		for _, k := range candidates[:n] {
+			if k.Fingerprint() == t.by {
+				return t.by, nil
+			}
+		}
+		// Verified by a key that is none of these: from the beginning.
+		if c, err = parse(token); err != nil {
+			return nobody, err
 		}
 	}
-	return BadSignature
+	for _, k := range candidates[:n] {
+		if k.Verify(t.head.alg, c.parts.signed, c.parts.signature) == nil {
+			return k.Fingerprint(), nil
+		}
+	}
+	return nobody, BadSignature
 }
