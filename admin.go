@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +77,14 @@ func (adminAPI) Routes() []caddy.AdminRoute {
 // statusPage is the answer of GET /jwt/status.
 type statusPage struct {
 	Issuers []issuerStatus `json:"issuers"`
+	APIKeys []apiKeyStatus `json:"api_keys"`
+}
+
+// apiKeyStatus is the state of one file of API keys.
+type apiKeyStatus struct {
+	// Names are the names that the app gives to the file.
+	Names []string `json:"names,omitempty"`
+	keystore.APIKeyStatus
 }
 
 // issuerStatus is the state of one source of keys.
@@ -91,11 +101,25 @@ type issuerStatus struct {
 }
 
 func (a *App) status(now time.Time) statusPage {
-	page := statusPage{Issuers: []issuerStatus{}}
+	page := statusPage{Issuers: []issuerStatus{}, APIKeys: []apiKeyStatus{}}
 	for _, used := range a.list() {
 		page.Issuers = append(page.Issuers, used.status(now))
 	}
+	for _, f := range a.keyFileList() {
+		page.APIKeys = append(page.APIKeys, apiKeyStatus{a.namesOf(f.path), f.Status()})
+	}
 	return page
+}
+
+// namesOf are the names of the stores in a file.
+func (a *App) namesOf(path string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(a.APIKeys)) {
+		if full, err := filepath.Abs(a.APIKeys[name].File); err == nil && full == path {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (s usedSource) status(now time.Time) issuerStatus {

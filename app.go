@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -22,23 +23,37 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App holds what the `jwt` handlers of all sites share: issuers that have a
-// name, and the key sets of all issuers, one for each distinct source however
-// many sites use it. It is there without being configured.
+// App holds what the `jwt` handlers of all sites share: issuers and stores of
+// API keys that have a name, and the keys of all of them, one set for each
+// distinct source however many sites use it. It is there without being
+// configured.
 type App struct {
 	// Issuers that sites refer to by name. A name consists of letters,
 	// digits, `_` and `-`. Default: none.
 	Issuer map[string]*Issuer `json:"issuer,omitempty"`
+
+	// Stores of API keys that sites refer to by name. Default: none.
+	APIKeys map[string]*APIKeyStore `json:"api_keys,omitempty"`
+
+	// How much memory verified tokens may take, so that a token that is sent
+	// again need not be verified again: a size such as `64MiB`, or `off`.
+	// Default: 64MiB.
+	Cache string `json:"cache,omitempty"`
 
 	ctx    caddy.Context
 	logger *zap.Logger
 	events *caddyevents.App
 	store  keyStore
 
-	mu      sync.Mutex
-	sources map[string]*usedSource // by id
-	started bool
-	cleaned bool
+	cache     uint64       // 0 for none
+	reporting atomic.Int64 // handlers in report mode
+
+	mu       sync.Mutex
+	sources  map[string]*usedSource    // by id
+	keyFiles map[string]*pooledKeyFile // by path
+	takes    []func()                  // take over what was read of key files anew
+	started  bool
+	cleaned  bool
 }
 
 // usedSource is a key source of this config.
@@ -61,6 +76,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	a.store = keyStore{storage: ctx.Storage(), logger: a.logger}
+	// Cache plugins sort themselves in front of jwt, where they would give one
+	// user's answer to everybody.
+	if _, err := caddy.GetModule("http.handlers.cache"); err == nil {
+		a.logger.Warn("a cache plugin is built in; where it is used it must stand behind jwt, in a route block, with the user in its key: docs/guides/caching.md says how")
+	}
 	events, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("jwt: loading the events app: %w", err)
@@ -70,13 +90,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := registry.Register(keyMetrics{a}); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
+		if err := theRequestMetrics.register(registry); err != nil {
+			return fmt.Errorf("jwt: registering metrics: %w", err)
+		}
 	}
 	return a.check(resolve)
 }
 
 // check checks the named issuers. Their keys are looked at where a site uses
 // them.
-func (a *App) check(resolve resolver) error {
+func (a *App) check(resolve resolver) (err error) {
+	if a.cache, err = cacheSize(a.Cache); err != nil {
+		return fmt.Errorf("jwt: %w", err)
+	}
 	for name, i := range a.Issuer {
 		if !isName(name) {
 			return fmt.Errorf("jwt: %q is no name of an issuer; use letters, digits, _ and -", name)
@@ -91,15 +117,34 @@ func (a *App) check(resolve resolver) error {
 			return fmt.Errorf("jwt: issuer %s: %w", name, err)
 		}
 	}
+	for name, store := range a.APIKeys {
+		if !isName(name) {
+			return fmt.Errorf("jwt: %q is no name of a store of API keys; use letters, digits, _ and -", name)
+		}
+		if store == nil || store.File == "" {
+			return fmt.Errorf("jwt: api_keys %s has no place for its keys; write file /etc/caddy/keys.jsonl", name)
+		}
+		if err := checkPath(store.File); err != nil {
+			return fmt.Errorf("jwt: api_keys %s: %w", name, err)
+		}
+	}
 	return nil
 }
 
 // Start begins to fetch keys and to look for changes of files.
 func (a *App) Start() error {
+	theTokenCache.resize(a.cache)
 	a.mu.Lock()
 	a.started = true
 	for _, s := range a.sources {
 		s.source.Start()
+	}
+	for _, take := range a.takes {
+		take()
+	}
+	a.takes = nil
+	for _, f := range a.keyFiles {
+		f.Start()
 	}
 	a.mu.Unlock()
 	running.add(a)
@@ -124,6 +169,7 @@ func (a *App) Cleanup() error {
 	}
 	// The list stays for an operator who asked just before.
 	a.cleaned = true
+	a.takes = nil
 	var errs []error
 	for _, s := range a.sources {
 		if r, ok := s.source.(*remoteSource); ok {
@@ -131,6 +177,9 @@ func (a *App) Cleanup() error {
 		} else {
 			s.source.Close()
 		}
+	}
+	for _, f := range a.keyFiles {
+		errs = append(errs, f.release(a))
 	}
 	return errors.Join(errs...)
 }

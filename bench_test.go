@@ -7,8 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,8 +36,9 @@ import (
 // branch predictor or cache line to know them.
 const benchTokens = 256
 
-// BenchmarkTokenNeverSeen is a token whose signature has to be verified, beside
-// golang-jwt's parser with keyfunc on the same tokens and key.
+// BenchmarkTokenNeverSeen is a token whose signature has to be verified and which
+// the cache then remembers, beside golang-jwt's parser with keyfunc on the same
+// tokens and key.
 func BenchmarkTokenNeverSeen(b *testing.B) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -68,7 +72,7 @@ func BenchmarkTokenNeverSeen(b *testing.B) {
 		alg := c.method.Alg()
 		tokens := benchSign(b, c.method, c.private)
 		b.Run(alg+"/caddy-jwt", func(b *testing.B) {
-			v := benchValidator(b, alg, c.public)
+			v := benchValidator(b, alg, c.public).Cached(&forgetful{tokenCache: newTokenCache(defaultCache)})
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
@@ -93,6 +97,24 @@ func BenchmarkTokenNeverSeen(b *testing.B) {
 		})
 	}
 }
+
+// forgetful is a cache to which every token is new.
+type forgetful struct {
+	*tokenCache
+	n uint64
+}
+
+func (f *forgetful) fresh(d [sha256.Size]byte) [sha256.Size]byte {
+	binary.LittleEndian.PutUint64(d[:], f.n)
+	return d
+}
+
+func (f *forgetful) Get(d [sha256.Size]byte) (*validator.Verified, bool) {
+	f.n++
+	return f.tokenCache.Get(f.fresh(d))
+}
+
+func (f *forgetful) Put(d [sha256.Size]byte, t *validator.Verified) { f.tokenCache.Put(f.fresh(d), t) }
 
 const (
 	benchIssuer   = "https://issuer.example/"
@@ -170,11 +192,7 @@ func BenchmarkHandler(b *testing.B) {
 	s := newSite(b, "claim roles")
 	s.logger = zap.NewNop()
 	good := signed(b, nil)
-	b.Run("nothing", func(b *testing.B) {
-		benchServe(b, middleware(func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-			return next.ServeHTTP(w, r)
-		}), []string{good}, http.StatusOK)
-	})
+	b.Run("nothing", func(b *testing.B) { benchServe(b, nothing(), []string{good}, http.StatusOK) })
 	for _, c := range []struct {
 		name, token string
 		status      int
@@ -214,7 +232,7 @@ func benchUnknownKID(b *testing.B) {
 		b.Fatal(err)
 	}
 	h.logger, h.app = zap.NewNop(), testApp(b)
-	if err := h.provision(); err != nil {
+	if err := h.provision(compileOnly()); err != nil {
 		b.Fatal(err)
 	}
 	claims := b64JSON(b, map[string]any{"iss": "https://issuer.example/", "aud": "https://api.example", "sub": "x", "exp": time.Now().Add(time.Hour).Unix()})
@@ -232,19 +250,28 @@ func benchUnknownKID(b *testing.B) {
 	}
 }
 
+// benchServe sends requests with these tokens, one after the other.
 func benchServe(b *testing.B, h caddyhttp.MiddlewareHandler, tokens []string, status int) {
+	i := -1
+	benchServeEach(b, h, func() http.Header {
+		i++
+		return http.Header{"Authorization": {"Bearer " + tokens[i%len(tokens)]}, "Accept": {"*/*"}}
+	}, status)
+}
+
+// benchServeEach sends requests with headers that are made for each.
+func benchServeEach(b *testing.B, h caddyhttp.MiddlewareHandler, header func() http.Header, status int) {
 	server := new(caddyhttp.Server)
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})
-	template := bearer("")
+	template := request("", "", "", "")
 	w := &discard{header: http.Header{}}
 	b.ReportAllocs()
-	i := 0
 	for b.Loop() {
 		r := *template
-		r.Header = http.Header{"Authorization": {"Bearer " + tokens[i%len(tokens)]}, "Accept": {"*/*"}}
+		r.Header = header()
 		clear(w.header)
 		w.status = 0
 		if err := h.ServeHTTP(w, caddyhttp.PrepareRequest(&r, caddy.NewReplacer(), w, server), next); err != nil {
@@ -253,8 +280,39 @@ func benchServe(b *testing.B, h caddyhttp.MiddlewareHandler, tokens []string, st
 		if w.status != status {
 			b.Fatalf("status %d, want %d", w.status, status)
 		}
-		i++
 	}
+}
+
+// BenchmarkAuthorization is the whole handler with rules and forwarded headers, for
+// an API key and for a token that is in the cache, with an expression of two terms
+// besides. "nothing" is to be taken off them.
+func BenchmarkAuthorization(b *testing.B) {
+	const options = "require scope orders:read\nrequire claim %s\nforward user X-User\nforward scopes X-Scopes\nforward %s X-Plan\n"
+	text, hash := newAPIKey()
+	token := signed(b, map[string]any{"scope": "orders:read orders:write", "role": "admin", "plan": "gold", "age": 18})
+	apiKey := "api_key partner " + hash + " {\nscopes orders:read orders:write\nmeta plan gold\n}\n" + fmt.Sprintf(options, "meta.plan gold", "meta.plan")
+	forToken := fmt.Sprintf(options, "role admin", "plan")
+	run := func(name string, s *site, h http.Header) {
+		s.logger = zap.NewNop()
+		if s.validator != nil {
+			s.validator = s.validator.Cached(newTokenCache(defaultCache))
+		}
+		b.Run(name+"/nothing", func(b *testing.B) { benchServeHeader(b, nothing(), h) })
+		b.Run(name, func(b *testing.B) { benchServeHeader(b, s.Handler, h) })
+	}
+	run("api_key", makeSite(b, apiKey), http.Header{"X-Api-Key": {text}})
+	run("api_key+expression", makeSite(b, apiKey+requiring(`claims.meta.plan == "gold" && "orders:read" in scopes`)), http.Header{"X-Api-Key": {text}})
+	run("token", newSite(b, forToken), http.Header{"Authorization": {"Bearer " + token}})
+	run("token+expression", newSite(b, forToken+requiring(`claims.age > 17 && "orders:read" in scopes`)), http.Header{"Authorization": {"Bearer " + token}})
+}
+
+// benchServeHeader sends requests with these headers, which must pass.
+func benchServeHeader(b *testing.B, h caddyhttp.MiddlewareHandler, header http.Header) {
+	benchServeEach(b, h, func() http.Header {
+		all := http.Header{"Accept": {"*/*"}}
+		maps.Copy(all, header)
+		return all
+	}, http.StatusOK)
 }
 
 // discard is a ResponseWriter that keeps the status alone.

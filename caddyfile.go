@@ -1,27 +1,58 @@
 package caddyjwt
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("jwt", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		declared, err := declaredIssuers(h)
-		if err != nil {
-			return nil, err
-		}
-		handler := &Handler{declared: declared}
-		return handler, handler.UnmarshalCaddyfile(h.Dispenser)
-	})
+	httpcaddyfile.RegisterDirective("jwt", adaptDirective)
 	// In front of basic_auth, and of plugins that sort themselves before it
 	// (rate limiters), which then see the identity; behind rewrites, so that
 	// a matcher means what the handlers behind will see.
 	httpcaddyfile.RegisterDirectiveOrder("jwt", httpcaddyfile.After, "try_files")
+}
+
+// adaptDirective makes a route of the directive. With a matcher and headers that
+// are cleared it makes two: a request that the matcher does not match goes to the
+// same upstream, and must not bring such a header there.
+func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	declared, err := declaredApp(h)
+	if err != nil {
+		return nil, err
+	}
+	handler := &Handler{declared: declared.Issuer, stores: declared.APIKeys}
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	routes := h.NewRoute(matcher, handler)
+	if clears := handler.clears(); len(matcher) > 0 && len(clears) > 0 && !handler.onlyClears() {
+		routes = append(h.NewRoute(nil, &Handler{Clear: clears}), routes...)
+	}
+	return routes, nil
+}
+
+// clears are the headers that the handler removes from requests.
+func (h *Handler) clears() []string {
+	var names []string
+	for _, f := range h.Forward {
+		names = append(names, f.Header)
+	}
+	if h.ForwardPayload != "" {
+		names = append(names, h.ForwardPayload)
+	}
+	return append(names, h.Clear...)
 }
 
 // UnmarshalCaddyfile reads the directive:
@@ -32,23 +63,45 @@ func init() {
 //	    }
 //	    audience <aud>...
 //
+//	    api_key <id> <sha256:HEX | {env.NAME} | {file.PATH}> {
+//	        ...                              (see unmarshalAPIKey)
+//	    }
+//	    api_keys <path | name>
+//	    api_key_user_prefix <text>
+//
 //	    token_from header <name> [<scheme>]
 //	    token_from query <name>
 //	    token_from cookie <name>
+//	    api_key_from header <name> [<scheme>]
+//	    api_key_from query <name>
+//	    api_key_from cookie <name>
+//	    api_key_from basic
 //	    trusted_origins <origin>...
 //
+//	    require scope <scope>...
+//	    require any_scope <scope>...
+//	    require claim <path> <value>...
+//	    require expression <CEL>
+//
 //	    claim <path> [<name>]
+//	    forward <what> <header> [json]
+//	    forward_payload <header>
+//	    clear <header>...
 //	    keep_credentials
 //
+//	    optional
+//	    allow_preflight
 //	    realm <text>
 //	    error_format json | aws | none
+//	    mode enforce | report
 //	}
 //
-// issuer, token_from and claim may be repeated; anything else said twice is an
-// error. Without a token_from, tokens are read from Authorization: Bearer.
+// issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward and
+// clear may be repeated; anything else said twice is an error. Without a token_from, tokens are read from
+// Authorization: Bearer, and without an api_key_from, API keys from X-API-Key.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // jwt
-	at := places{origins: *d}
+	at := places{directive: *d, options: map[string]caddyfile.Dispenser{}}
 	if args := d.RemainingArgs(); len(args) > 0 {
 		for _, arg := range args {
 			if strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, "@") {
@@ -63,20 +116,17 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		h.Issuer = append(h.Issuer, i)
 		at.issuers = append(at.issuers, *d)
 	}
-	directive := *d
 	seen := once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch d.Val() {
-		case "issuer":
+		at.options[d.Val()] = *d
+		if d.Val() == "issuer" {
 			at.issuers = append(at.issuers, *d)
-		case "trusted_origins":
-			at.origins = *d
 		}
 		if err := h.unmarshalOption(d, seen); err != nil {
 			return err
 		}
 	}
-	at.issuers = append(at.issuers, directive) // where one is missing
+	at.issuers = append(at.issuers, at.directive) // where one is missing
 	return h.checkCaddyfile(&at)
 }
 
@@ -90,8 +140,9 @@ func (h *Handler) issuer(arg string) *Issuer {
 
 // places are the lines of what can be judged only at the end of the block.
 type places struct {
-	issuers []caddyfile.Dispenser
-	origins caddyfile.Dispenser
+	directive caddyfile.Dispenser
+	issuers   []caddyfile.Dispenser
+	options   map[string]caddyfile.Dispenser // the last of each name
 }
 
 // checkCaddyfile finds what can be found without the machine that the config
@@ -99,12 +150,42 @@ type places struct {
 // all again, for configs in JSON.
 func (h *Handler) checkCaddyfile(at *places) error {
 	if good, err := h.policies(unresolved); err != nil {
+		if _, ok := errors.AsType[*optionError](err); ok {
+			return at.of(err).Errf("%v", err)
+		}
 		return at.issuers[len(good)].Errf("%v", err)
 	}
-	if _, err := newCredentials(h.TokenFrom, h.TrustedOrigins, h.KeepCredentials); err != nil {
-		return at.origins.Errf("%v", err)
+	if err := h.checkAPIKeyOptions(); err != nil {
+		return at.of(err).Errf("%v", err)
+	}
+	read, err := newCredentials(h.credentialSettings())
+	if err != nil {
+		return at.of(err).Errf("%v", err)
+	}
+	if _, err := newForwarding(h.Forward, h.ForwardPayload, h.Clear, read.sources); err != nil {
+		return at.of(err).Errf("%v", err)
+	}
+	if err := h.checkMode(); err != nil {
+		return at.of(err).Errf("%v", err)
+	}
+	required, err := checkRequirements(h.Require)
+	if err == nil {
+		err = required.checkOptional(h.Optional)
+	}
+	if err != nil {
+		return at.of(err).Errf("%v", err)
 	}
 	return nil
+}
+
+// of finds the line of the option that an error is about.
+func (at *places) of(err error) *caddyfile.Dispenser {
+	if e, ok := errors.AsType[*optionError](err); ok {
+		if line, ok := at.options[e.option]; ok {
+			return &line
+		}
+	}
+	return &at.directive
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
@@ -113,14 +194,34 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		return h.unmarshalIssuer(d)
 	case "audience":
 		return seen.list(d, &h.Audience, "audience https://api.example.com")
+	case "api_key":
+		return h.unmarshalAPIKey(d)
+	case "api_keys":
+		return h.unmarshalAPIKeys(d)
+	case "api_key_user_prefix":
+		return seen.text(d, &h.APIKeyUserPrefix, "api_key_user_prefix key:")
 	case "token_from":
 		return h.unmarshalTokenFrom(d)
+	case "api_key_from":
+		return h.unmarshalAPIKeyFrom(d)
 	case "trusted_origins":
 		return seen.list(d, &h.TrustedOrigins, "trusted_origins https://app.example.com")
+	case "require":
+		return h.unmarshalRequire(d)
 	case "claim":
 		return h.unmarshalClaim(d)
+	case "forward":
+		return h.unmarshalForward(d)
+	case "forward_payload":
+		return seen.text(d, &h.ForwardPayload, "forward_payload X-JWT-Payload")
+	case "clear":
+		return h.unmarshalClear(d)
 	case "keep_credentials":
 		return seen.flag(d, &h.KeepCredentials)
+	case "optional":
+		return seen.flag(d, &h.Optional)
+	case "allow_preflight":
+		return seen.flag(d, &h.AllowPreflight)
 	case "realm":
 		if err := seen.text(d, &h.Realm, "realm api"); err != nil {
 			return err
@@ -131,6 +232,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 			return err
 		}
 		return h.checkResponder(d)
+	case "mode":
+		return seen.text(d, &h.Mode, "mode report")
 	default:
 		if slices.Contains(issuerOptions, option) {
 			return d.Errf("%s is an option of an issuer; write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, option)
@@ -147,11 +250,13 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 
 // handlerOptions are the options of the directive itself.
 var handlerOptions = []string{
-	"issuer", "audience", "token_from", "trusted_origins", "claim", "keep_credentials", "realm", "error_format",
+	"issuer", "audience", "api_key", "api_keys", "api_key_user_prefix", "token_from", "api_key_from", "trusted_origins",
+	"require", "claim", "forward", "forward_payload", "clear", "keep_credentials", "optional", "allow_preflight", "realm",
+	"error_format", "mode",
 }
 
 func (h *Handler) checkResponder(d *caddyfile.Dispenser) error {
-	if _, err := newResponder(h.Realm, h.ErrorFormat); err != nil {
+	if _, err := newResponder(h.Realm, h.ErrorFormat, kinds{}, ""); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil
@@ -165,12 +270,12 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	if err := noBlock(d, "token_from"); err != nil {
 		return err
 	}
-	s := &TokenSource{From: args[0], Name: args[1]}
+	s := &CredentialSource{From: args[0], Name: args[1]}
 	if len(args) == 3 {
 		s.Scheme = args[2]
 	}
 	h.TokenFrom = append(h.TokenFrom, s)
-	if _, err := newCredentials(h.TokenFrom, nil, false); err != nil {
+	if _, err := newCredentials(credentialSettings{kinds: kinds{tokens: true}, tokenFrom: h.TokenFrom}); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

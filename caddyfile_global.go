@@ -28,19 +28,32 @@ func init() {
 //	    issuer <name> <iss> {
 //	        ...                              (see unmarshalIssuer)
 //	    }
+//	    api_keys <name> {
+//	        file <path>
+//	    }
+//	    cache <size> | off
 //	}
 //
-// issuer may be repeated.
+// issuer and api_keys may be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // jwt
 	if d.NextArg() {
 		return d.Err("the global option jwt has a block and nothing else; the directive jwt <issuer> <audience> belongs into a site")
 	}
+	seen := once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "issuer" {
-			return d.Errf("the global option jwt has no option %q; there is issuer <name> <iss>", d.Val())
+		var err error
+		switch d.Val() {
+		case "issuer":
+			err = a.unmarshalIssuer(d)
+		case "api_keys":
+			err = a.unmarshalAPIKeys(d)
+		case "cache":
+			err = a.unmarshalCache(d, seen)
+		default:
+			err = d.Errf("the global option jwt has no option %q; there are issuer <name> <iss>, api_keys <name> and cache <size>", d.Val())
 		}
-		if err := a.unmarshalIssuer(d); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -67,22 +80,28 @@ func (a *App) unmarshalIssuer(d *caddyfile.Dispenser) error {
 	return i.unmarshalBlock(d)
 }
 
-// declaredIssuers are the issuers of the global option, which is read before
-// any site.
-func declaredIssuers(h httpcaddyfile.Helper) (map[string]*Issuer, error) {
+func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen once) error {
+	if err := seen.text(d, &a.Cache, "cache 64MiB, or cache off"); err != nil {
+		return err
+	}
+	if _, err := cacheSize(a.Cache); err != nil {
+		return d.Errf("%v", err)
+	}
+	return nil
+}
+
+// declaredApp is what the global option declares. It is read before any site.
+func declaredApp(h httpcaddyfile.Helper) (*App, error) {
+	app := new(App)
 	option := h.Option("jwt")
 	if option == nil {
-		return nil, nil
+		return app, nil
 	}
 	value, ok := option.(httpcaddyfile.App)
 	if !ok {
 		return nil, errors.New("the global option jwt was read by another plugin; two plugins of this name can't be built in together")
 	}
-	app := new(App)
-	if err := json.Unmarshal(value.Value, app); err != nil {
-		return nil, err
-	}
-	return app.Issuer, nil
+	return app, json.Unmarshal(value.Value, app)
 }
 
 var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -23,9 +23,16 @@ import (
 var configTypes = []reflect.Type{
 	reflect.TypeFor[caddyjwt.Handler](),
 	reflect.TypeFor[caddyjwt.Issuer](),
-	reflect.TypeFor[caddyjwt.TokenSource](),
+	reflect.TypeFor[caddyjwt.CredentialSource](),
 	reflect.TypeFor[caddyjwt.ClaimName](),
 	reflect.TypeFor[caddyjwt.Secret](),
+	reflect.TypeFor[caddyjwt.APIKey](),
+	reflect.TypeFor[caddyjwt.APIKeySource](),
+	reflect.TypeFor[caddyjwt.APIKeyStore](),
+	reflect.TypeFor[caddyjwt.Requirement](),
+	reflect.TypeFor[caddyjwt.ClaimRequirement](),
+	reflect.TypeFor[caddyjwt.Forward](),
+	reflect.TypeFor[caddyjwt.App](),
 }
 
 // TestConfigFieldsAreDocumented: Caddy's module documentation is made of these
@@ -78,10 +85,14 @@ func TestConfigFieldsAreDocumented(t *testing.T) {
 // TestJSONMirrorsCaddyfile: whoever knows one of the two knows the other.
 func TestJSONMirrorsCaddyfile(t *testing.T) {
 	t.Parallel()
-	for _, typ := range configTypes[:2] {
+	for typ, arguments := range map[reflect.Type][]string{
+		reflect.TypeFor[caddyjwt.Handler](): nil,
+		reflect.TypeFor[caddyjwt.Issuer]():  {"iss", "name"}, // one argument for both
+		reflect.TypeFor[caddyjwt.APIKey]():  {"id", "hash"},
+	} {
 		var names []string
 		for field := range typ.Fields() {
-			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); field.IsExported() && name != "iss" && name != "name" { // one argument for both
+			if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); field.IsExported() && !slices.Contains(arguments, name) {
 				names = append(names, name)
 			}
 		}
@@ -102,6 +113,7 @@ func TestGrammarIsWrittenDown(t *testing.T) {
 	for typ, where := range map[string]struct{ comment, list string }{
 		"Handler": {"UnmarshalCaddyfile", "handlerOptions"},
 		"Issuer":  {"unmarshalIssuer", "issuerOptions"},
+		"APIKey":  {"unmarshalAPIKey", "apiKeyOptions"},
 	} {
 		options := switchOptions(t, typ)
 		if got := commentOptions(t, where.comment); !slices.Equal(got, options) {
@@ -138,8 +150,13 @@ func FuzzCaddyfile(f *testing.F) {
 			return
 		}
 		for _, h := range readBack(t, config) {
-			if len(h.Issuer) == 0 {
-				t.Error("it is accepted without an issuer")
+			if len(h.Issuer)+len(h.APIKey)+len(h.APIKeys)+len(h.Clear) == 0 {
+				t.Error("it is accepted without an issuer, without an API key and without a header to clear")
+			}
+			for _, k := range h.APIKey {
+				if !strings.HasPrefix(strings.ToLower(k.Hash), "sha256:") && !strings.HasPrefix(k.Hash, "{env.") && !strings.HasPrefix(k.Hash, "{file.") {
+					t.Errorf("a plain key is accepted: %s", k.Hash)
+				}
 			}
 			for _, i := range h.Issuer {
 				if len(i.Audience)+len(h.Audience) == 0 {

@@ -19,16 +19,16 @@ import (
 func TestLoadWarnsOfLogs(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		source TokenSource
+		source CredentialSource
 		want   []string // what each line has in it
 	}{
-		"Authorization":     {TokenSource{From: fromHeader, Name: "authorization"}, nil},
-		"a cookie":          {TokenSource{From: fromCookie, Name: "session"}, nil},
-		"a query parameter": {TokenSource{From: fromQuery, Name: "access_token"}, []string{"format filter { request>uri query { delete access_token } }, as docs/security.md#logs shows"}},
-		"another header":    {TokenSource{From: fromHeader, Name: "x-token"}, []string{"format filter { request>headers>X-Token delete }, as docs/security.md#logs shows"}},
-		"a header with _":   {TokenSource{From: fromHeader, Name: "x_token"}, []string{"request>headers>X_token delete", "expected_underscore_headers"}},
+		"Authorization":     {CredentialSource{From: fromHeader, Name: "authorization"}, nil},
+		"a cookie":          {CredentialSource{From: fromCookie, Name: "session"}, nil},
+		"a query parameter": {CredentialSource{From: fromQuery, Name: "access_token"}, []string{"format filter { request>uri query { delete access_token } }, as docs/security.md#logs shows"}},
+		"another header":    {CredentialSource{From: fromHeader, Name: "x-token"}, []string{"format filter { request>headers>X-Token delete }, as docs/security.md#logs shows"}},
+		"a header with _":   {CredentialSource{From: fromHeader, Name: "x_token"}, []string{"request>headers>X_token delete", "expected_underscore_headers"}},
 	} {
-		read, err := newCredentials([]*TokenSource{&c.source}, nil, false)
+		read, err := newCredentials(credentialSettings{kinds: kinds{tokens: true}, tokenFrom: []*CredentialSource{&c.source}})
 		if err != nil {
 			t.Fatal(err)
 		}

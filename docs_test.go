@@ -142,6 +142,18 @@ func TestDocs_CaddyfilesAdapt(t *testing.T) {
 	}
 }
 
+// TestDocs_RateLimitIsTheExamples: a block with another plugin's directive can't be
+// adapted here. It must be a part of the example's file.
+func TestDocs_RateLimitIsTheExamples(t *testing.T) {
+	t.Parallel()
+	example := docRead(t, "examples/aws-api-gateway/ratelimit.Caddyfile")
+	for _, b := range docBlocksOf(t, "caddyfile ratelimit", 1) {
+		if !strings.Contains(example, b.text) {
+			t.Errorf("%s: it is no part of the example", b.place)
+		}
+	}
+}
+
 func TestDocs_JSONConfigsLoad(t *testing.T) {
 	t.Parallel()
 	configs := 0
@@ -194,7 +206,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 			t.Errorf("%s: %v", place, err)
 			return
 		}
-		h := &Handler{declared: declared.Apps.JWT.Issuer}
+		h := &Handler{declared: declared.Apps.JWT.Issuer, stores: declared.Apps.JWT.APIKeys}
 		if err := caddy.StrictUnmarshalJSON(raw, h); err != nil {
 			t.Errorf("%s: %v", place, err)
 			return
@@ -202,8 +214,48 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		if _, err := h.policies(unresolved); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
+		if _, err := h.writtenKeys(digestShape); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+		if _, err := h.keyFiles(); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+		if err := h.checkAPIKeyOptions(); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+		read, err := newCredentials(h.credentialSettings())
+		if err != nil {
+			t.Errorf("%s: %v", place, err)
+			return
+		}
+		if _, err := newForwarding(h.Forward, h.ForwardPayload, h.Clear, read.sources); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+		if err := h.checkMode(); err != nil {
+			t.Errorf("%s: %v", place, err)
+		}
+		docRules(t, place, h)
 	})
 	return handlers
+}
+
+// docRules checks the requirements of a handler as loading them does.
+func docRules(t *testing.T, place string, h *Handler) {
+	t.Helper()
+	all, err := checkRequirements(h.Require)
+	if err == nil {
+		err = all.checkOptional(h.Optional)
+	}
+	if err != nil {
+		t.Errorf("%s: %v", place, err)
+	}
+	for _, r := range h.Require {
+		if r != nil && r.Expression != "" {
+			if err := checkExpression(r.Expression); err != nil {
+				t.Errorf("%s: %v", place, err)
+			}
+		}
+	}
 }
 
 func docWalk(tree any, visit func(map[string]any)) {
@@ -340,6 +392,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 	}{
 		{"Options of jwt", "Handler", docFields(Handler{})},
 		{"Options of issuer", "Issuer", docFields(Issuer{})},
+		{"Options of api_key", "APIKey", docFields(APIKey{})},
 	} {
 		options := docOptions(t, part.receiver)
 		for _, option := range options {
@@ -358,10 +411,10 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 				t.Errorf("%s: %q has a section for %s, which the code does not read", docReference, part.title, section)
 			}
 		}
-		// In JSON each field is named as its option; iss and name are the
-		// argument.
+		// In JSON each field is named as its option, but for those that are
+		// arguments.
 		for _, field := range part.fields {
-			if field != "iss" && field != "name" && !slices.Contains(options, field) {
+			if !slices.Contains([]string{"iss", "name", "id", "hash"}, field) && !slices.Contains(options, field) {
 				t.Errorf("the field %s is no option of the Caddyfile", field)
 			}
 		}
@@ -382,7 +435,10 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 			}
 		})
 	}
-	for _, v := range []any{Handler{}, Issuer{}, Secret{}, TokenSource{}, ClaimName{}} {
+	for _, v := range []any{
+		App{}, Handler{}, Issuer{}, Secret{}, CredentialSource{}, ClaimName{}, APIKey{}, APIKeySource{}, APIKeyStore{},
+		Requirement{}, ClaimRequirement{}, Forward{},
+	} {
 		for _, field := range docFields(v) {
 			if !seen[field] {
 				t.Errorf("%s: no JSON example has %s of %T", docReference, field, v)
@@ -495,8 +551,7 @@ func TestDocs_EveryPlaceholderHasARow(t *testing.T) {
 			for _, e := range c.List {
 				if name, ok := docText(e); ok {
 					names++
-					// key_id is empty for all tokens: there is nothing to tell.
-					if name != "key_id" && !strings.Contains(text, "| `{http.jwt."+name+"}` |") {
+					if !strings.Contains(text, "| `{http.jwt."+name+"}` |") {
 						t.Errorf("%s: {http.jwt.%s} has no row", docReference, name)
 					}
 				}
@@ -506,6 +561,107 @@ func TestDocs_EveryPlaceholderHasARow(t *testing.T) {
 	})
 	if names == 0 {
 		t.Error("the provider of placeholders has no cases")
+	}
+}
+
+// docMetrics are the names of the metrics that the code declares: the first
+// argument of NewDesc, and Name in the options of the others.
+func docMetrics(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, file := range []string{"metrics.go", "requestmetrics.go"} {
+		found := 0
+		add := func(e ast.Expr) {
+			if name, ok := docText(e); ok && strings.HasPrefix(name, "caddy_jwt_") {
+				names = append(names, name)
+				found++
+			}
+		}
+		ast.Inspect(docParse(t, file), func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "NewDesc" {
+					add(n.Args[0])
+				}
+			case *ast.KeyValueExpr:
+				if docTypeName(n.Key) == "Name" {
+					add(n.Value)
+				}
+			}
+			return true
+		})
+		if found == 0 {
+			t.Fatalf("%s declares no metrics", file)
+		}
+	}
+	return names
+}
+
+func TestDocs_EveryMetricHasARow(t *testing.T) {
+	t.Parallel()
+	text := docSections(t)["Metrics"][""]
+	names := docMetrics(t)
+	for _, name := range names {
+		if strings.Count(text, "\n| `"+name+"` | ") != 1 {
+			t.Errorf("%s: there should be one row of %s", docReference, name)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(caddy_jwt_[a-z_]+)` ").FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(names, m[1]) {
+			t.Errorf("%s: it has a row for %s, which is no metric", docReference, m[1])
+		}
+	}
+	for _, file := range docTaught(t) {
+		for _, name := range regexp.MustCompile(`\bcaddy_jwt_[a-z_]*[a-z]`).FindAllString(docRead(t, file), -1) {
+			if !slices.Contains(names, name) {
+				t.Errorf("%s: it names %s, which is no metric", file, name)
+			}
+		}
+	}
+}
+
+// TestDocs_DashboardAsksForMetricsThatExist: a panel with a misspelled metric, or
+// a label's value that nothing has, stays empty and looks as if all were well.
+func TestDocs_DashboardAsksForMetricsThatExist(t *testing.T) {
+	t.Parallel()
+	var dashboard struct {
+		Panels []struct {
+			Title   string `json:"title"`
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := json.Unmarshal([]byte(docRead(t, "docs/monitoring/grafana.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	if len(dashboard.Panels) == 0 {
+		t.Fatal("the dashboard has no panels")
+	}
+	names := docMetrics(t)
+	results := []string{resultAllowed, resultAnonymous, resultRefused, resultReported}
+	metric, result := regexp.MustCompile(`caddy_[a-z_]+`), regexp.MustCompile(`result="([^"]*)"`)
+	for _, p := range dashboard.Panels {
+		if len(p.Targets) == 0 {
+			t.Errorf("the panel %q asks for nothing", p.Title)
+		}
+		for _, target := range p.Targets {
+			asked := metric.FindAllString(target.Expr, -1)
+			if len(asked) == 0 {
+				t.Errorf("the panel %q asks for no metric: %s", p.Title, target.Expr)
+			}
+			for _, name := range asked {
+				// Of a histogram Prometheus has the series of its buckets.
+				if !slices.Contains(names, strings.TrimSuffix(name, "_bucket")) {
+					t.Errorf("the panel %q asks for %s, which is no metric", p.Title, name)
+				}
+			}
+			for _, m := range result.FindAllStringSubmatch(target.Expr, -1) {
+				if !slices.Contains(results, m[1]) {
+					t.Errorf("the panel %q asks for the result %s, which no request has", p.Title, m[1])
+				}
+			}
+		}
 	}
 }
 
@@ -567,7 +723,8 @@ func docAnchors(t *testing.T, name string) map[string]bool {
 func TestDocs_AreThere(t *testing.T) {
 	t.Parallel()
 	for name, mark := range map[string]string{
-		docReference: "## Grammar", "docs/design.md": "# Design", "docs/security.md": "# Security",
+		"docs/monitoring/README.md": "grafana.json",
+		docReference:                "## Grammar", "docs/design.md": "# Design", "docs/security.md": "# Security",
 		"CONTRIBUTING.md": "make test", "SECURITY.md": "vulnerability", "CHANGELOG.md": "## [Unreleased]",
 		"LICENSE": "Apache License", "Makefile": "FUZZTIME",
 	} {

@@ -30,7 +30,7 @@ func (c *credentials) lookalike(r *http.Request) bool {
 
 // cookieLookalike looks for the cookie's name where lenient readers (Python's
 // http.cookies) find one: behind a space or comma, or percent-encoded.
-func (s *TokenSource) cookieLookalike(lines []string) bool {
+func (s *source) cookieLookalike(lines []string) bool {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			if _, ok := cookieIs(pair, s.Name); ok && !strings.ContainsAny(strings.Trim(pair, " \t"), " \t,") {

@@ -26,11 +26,30 @@ var (
 		"Time until an issuer's keys are fetched again.", sourceLabels, nil)
 	failuresDesc = prometheus.NewDesc("caddy_jwt_key_source_failures",
 		"Failures of an issuer's key source in a row; 0 where it is well.", sourceLabels, nil)
+
+	reportDesc = prometheus.NewDesc("caddy_jwt_report_mode_handlers",
+		"Handlers in report mode, which refuse nothing.", nil, nil)
+
+	lookupsDesc = prometheus.NewDesc("caddy_jwt_cache_lookups_total",
+		"Tokens looked up in the cache of verified tokens, by result (hit, miss).", []string{"result"}, nil)
+	cacheBytesDesc = prometheus.NewDesc("caddy_jwt_cache_bytes",
+		"Memory that the cache of verified tokens takes, about.", nil, nil)
+	cacheTokensDesc = prometheus.NewDesc("caddy_jwt_cache_tokens",
+		"Tokens in the cache of verified tokens, about.", nil, nil)
+
+	apiKeysDesc = prometheus.NewDesc("caddy_jwt_api_keys",
+		"API keys of a file that are in hand.", fileLabels, nil)
+	apiKeyFailuresDesc = prometheus.NewDesc("caddy_jwt_api_key_file_failures",
+		"Faults of a file of API keys since it was read last; 0 where it is well.", fileLabels, nil)
+	apiKeyAgeDesc = prometheus.NewDesc("caddy_jwt_api_key_file_age_seconds",
+		"Time since a file of API keys was read.", fileLabels, nil)
 )
+
+var fileLabels = []string{"file"}
 
 // Describe implements prometheus.Collector.
 func (keyMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{fetchesDesc, keysDesc, ageDesc, nextDesc, failuresDesc} {
+	for _, d := range []*prometheus.Desc{fetchesDesc, keysDesc, ageDesc, nextDesc, failuresDesc, reportDesc, lookupsDesc, cacheBytesDesc, cacheTokensDesc, apiKeysDesc, apiKeyFailuresDesc, apiKeyAgeDesc} {
 		ch <- d
 	}
 }
@@ -40,6 +59,20 @@ func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	if m.app.ended() {
 		return
+	}
+	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.app.reporting.Load()))
+	for result, n := range map[string]uint64{"hit": theTokenCache.hits.Load(), "miss": theTokenCache.misses.Load()} {
+		ch <- prometheus.MustNewConstMetric(lookupsDesc, prometheus.CounterValue, float64(n), result)
+	}
+	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(theTokenCache.WeightedSize()))
+	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(theTokenCache.EstimatedSize()))
+	for _, f := range m.app.keyFileList() {
+		s := f.Status()
+		for d, v := range map[*prometheus.Desc]float64{
+			apiKeysDesc: float64(s.Keys), apiKeyFailuresDesc: float64(s.Failures), apiKeyAgeDesc: now.Sub(s.LoadedAt).Seconds(),
+		} {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strings.ToValidUTF8(f.path, "?"))
+		}
 	}
 	for _, used := range m.app.list() {
 		if used.kind == "config" {

@@ -1,6 +1,6 @@
 // Package caddyjwt is a Caddy v2 plugin that authenticates every request
-// inside the web server with JSON Web Tokens (RFC 7519), and hands the
-// verified identity to the handlers behind it as placeholders.
+// inside the web server with JSON Web Tokens (RFC 7519) and API keys, and hands
+// the verified identity to the handlers behind it as placeholders.
 package caddyjwt
 
 import (
@@ -19,18 +19,19 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler authenticates each request with a JSON Web Token and refuses those
-// without a valid one, before any handler behind it sees them. The verified
-// identity is there as placeholders: `{http.auth.user.id}`,
+// Handler authenticates each request with a JSON Web Token or an API key and
+// refuses those without a valid one, before any handler behind it sees them. The
+// verified identity is there as placeholders: `{http.auth.user.id}`,
 // `{http.auth.user.<name>}`, `{http.jwt.claims.<path>}`, `{http.jwt.scopes}`,
-// `{http.jwt.issuer}`, `{http.jwt.kid}`, `{http.jwt.expires_at}` and
-// `{http.jwt.auth_method}`. The token itself is not passed on.
+// `{http.jwt.issuer}`, `{http.jwt.kid}`, `{http.jwt.key_id}`,
+// `{http.jwt.expires_at}` and `{http.jwt.auth_method}`. The credential itself is
+// not passed on.
 //
 // A refusal has a status, a `WWW-Authenticate` challenge and a body as RFC
 // 6750 says; `handle_errors` runs where an error route matches the request.
 type Handler struct {
 	// Who may issue tokens. Each entry ties an issuer to its own keys,
-	// algorithms and audience. At least one.
+	// algorithms and audience. Default: none, so that there must be API keys.
 	Issuer []*Issuer `json:"issuer,omitempty"`
 
 	// The audience of the issuers that have none of their own: a token must
@@ -38,21 +39,63 @@ type Handler struct {
 	// so that each issuer needs its own.
 	Audience []string `json:"audience,omitempty"`
 
+	// API keys that are written here, by their hash. Default: none.
+	APIKey []*APIKey `json:"api_key,omitempty"`
+
+	// Stores of API keys. Default: none.
+	APIKeys []*APIKeySource `json:"api_keys,omitempty"`
+
+	// Put before the consumer of an API key to make the user's id, to keep
+	// consumers and the users of issuers apart. Default: nothing.
+	APIKeyUserPrefix string `json:"api_key_user_prefix,omitempty"`
+
 	// Where tokens are read from. Naming one replaces the default. Default:
 	// the header Authorization with the scheme Bearer.
-	TokenFrom []*TokenSource `json:"token_from,omitempty"`
+	TokenFrom []*CredentialSource `json:"token_from,omitempty"`
+
+	// Where API keys are read from. Naming one replaces the default. Default:
+	// the header X-API-Key.
+	APIKeyFrom []*CredentialSource `json:"api_key_from,omitempty"`
 
 	// Origins (such as `https://app.example.com`) whose pages may make
-	// requests with a token in a cookie, besides the site's own. Default:
+	// requests with a credential in a cookie, besides the site's own. Default:
 	// none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
+
+	// What an authenticated request must have besides: all of it. Default:
+	// nothing.
+	Require []*Requirement `json:"require,omitempty"`
 
 	// Claims that get a placeholder `{http.auth.user.<name>}`. Default: none.
 	Claim []*ClaimName `json:"claim,omitempty"`
 
+	// What is passed on in headers. These headers of the client are removed
+	// from every request, whatever becomes of it. Default: nothing.
+	Forward []*Forward `json:"forward,omitempty"`
+
+	// The header in which all claims are passed on, as base64url of JSON.
+	// Default: none.
+	ForwardPayload string `json:"forward_payload,omitempty"`
+
+	// Headers of the client that are removed from every request. A handler that
+	// has this alone authenticates nobody. Default: none.
+	Clear []string `json:"clear,omitempty"`
+
 	// Passes the credential on to the handlers behind. Default: false, it is
 	// removed from the header, cookie or query that it came in.
 	KeepCredentials bool `json:"keep_credentials,omitempty"`
+
+	// Lets requests without a credential go on as anonymous. One with a bad
+	// credential is refused all the same. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
+	// Lets CORS preflights (OPTIONS with Origin and
+	// Access-Control-Request-Method) go on as anonymous. Default: false.
+	AllowPreflight bool `json:"allow_preflight,omitempty"`
+
+	// `enforce`, or `report` to refuse nothing: what would have been refused
+	// goes on as anonymous, and is logged and counted. Default: enforce.
+	Mode string `json:"mode,omitempty"`
 
 	// The realm of the challenge (RFC 9110 section 11.5). Default: restricted.
 	Realm string `json:"realm,omitempty"`
@@ -62,12 +105,19 @@ type Handler struct {
 	ErrorFormat string `json:"error_format,omitempty"`
 
 	logger      *zap.Logger
-	validator   *validator.Validator
+	validator   *validator.Validator // nil where no issuer is configured
+	apiKeys     *apiKeys             // nil where no API key is
 	credentials *credentials
 	responder   *responder
+	rules       *rules
+	forwarding  *forwarding
+	metrics     *requestMetrics
+	reportLog   *zap.Logger
 	claims      []ClaimName
 	app         *App
-	declared    map[string]*Issuer // the app's, by name
+	declared    map[string]*Issuer      // the app's, by name
+	stores      map[string]*APIKeyStore // likewise
+	written     uniqueKeys              // while a Caddyfile is read
 }
 
 // CaddyModule returns the module's information.
@@ -87,26 +137,44 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*App)
-	h.declared = h.app.Issuer
-	if err := h.provision(); err != nil {
+	h.declared, h.stores = h.app.Issuer, h.app.APIKeys
+	if err := h.provision(ctx); err != nil {
 		return siteError(ctx, err)
 	}
 	return nil
 }
 
-func (h *Handler) provision() (err error) {
+func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.validator, err = h.provisionIssuers(); err != nil {
 		return err
 	}
-	if h.credentials, err = newCredentials(h.TokenFrom, h.TrustedOrigins, h.KeepCredentials); err != nil {
+	if h.apiKeys, err = h.provisionAPIKeys(); err != nil {
+		return err
+	}
+	if h.credentials, err = newCredentials(h.credentialSettings()); err != nil {
 		return err
 	}
 	h.credentials.warn(h.logger)
 	if h.claims, err = checkClaimNames(h.Claim); err != nil {
 		return err
 	}
-	if h.responder, err = newResponder(h.Realm, h.ErrorFormat); err != nil {
+	if h.rules, err = h.provisionRules(ctx); err != nil {
 		return err
+	}
+	if h.forwarding, err = h.newForwarding(); err != nil {
+		return err
+	}
+	if err := h.checkMode(); err != nil {
+		return err
+	}
+	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.kinds(), h.rules.requiredScopes()); err != nil {
+		return err
+	}
+	h.metrics = theRequestMetrics
+	if h.reports() {
+		h.reportLog = newReportLogger(h.logger)
+		h.app.reporting.Add(1)
+		h.logger.Warn("mode report: nothing is refused here; requests that would have been go on as anonymous")
 	}
 	return nil
 }
@@ -114,7 +182,7 @@ func (h *Handler) provision() (err error) {
 // Validate tells of a handler that Provision did not make ready, so that none
 // ever serves half made.
 func (h *Handler) Validate() error {
-	if h.validator == nil || h.credentials == nil || h.responder == nil {
+	if h.validator == nil && h.apiKeys == nil && !h.onlyClears() || h.credentials == nil || h.responder == nil || h.rules == nil || h.forwarding == nil {
 		return fmt.Errorf("the jwt handler was not provisioned")
 	}
 	return nil
@@ -124,15 +192,23 @@ func (h *Handler) Validate() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
 	st.enter(h.claims)
-	token, reason := h.credentials.take(r, st)
-	if reason != "" {
+	h.forwarding.clear(r, st)
+	if h.onlyClears() {
+		return next.ServeHTTP(w, r)
+	}
+	id, headers, reason := h.decide(r, st)
+	switch {
+	case reason == "" && id != nil:
+		st.publish(r, id, h.forwarding.names, headers)
+		h.metrics.allowed(id.method())
+	case reason == "":
+		st.pass(r)
+		h.metrics.anonymous()
+	case h.reports():
+		h.report(r, st, reason)
+	default:
 		return h.refuse(w, r, st, reason)
 	}
-	verified, err := h.validator.Validate(r.Context(), token)
-	if err != nil {
-		return h.refuse(w, r, st, reasonOf(err))
-	}
-	st.publish(r, &identity{token: verified, claims: h.claims})
 	return next.ServeHTTP(w, r)
 }
 

@@ -49,7 +49,15 @@ func (h *Handler) merged(i *Issuer) (*Issuer, error) {
 // an error come those of the issuers before the one that is wrong.
 func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
-		return nil, errors.New("no issuer is named, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com" + unset)
+		switch {
+		case h.onlyClears():
+			return nil, nil
+		case !h.hasAPIKeys():
+			return nil, errors.New("no issuer is named and no API key, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + unset)
+		case len(h.Audience) > 0:
+			return nil, inOption("audience", "it is for tokens, and no issuer of any is named; name one, such as issuer https://auth.example.com/, or remove it")
+		}
+		return nil, nil
 	}
 	var policies []validator.Policy
 	for _, i := range h.Issuer {
@@ -84,10 +92,11 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 	return policies, nil
 }
 
-// provisionIssuers makes the validator of all issuers and their keys.
+// provisionIssuers makes the validator of all issuers and their keys, or none
+// where there are API keys alone.
 func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	policies, err := h.policies(resolve)
-	if err != nil {
+	if err != nil || len(policies) == 0 {
 		return nil, err
 	}
 	for n, i := range h.Issuer {
@@ -98,5 +107,9 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 			return nil, i.named(err)
 		}
 	}
-	return validator.New(policies, nil)
+	v, err := validator.New(policies, nil)
+	if err == nil && h.app.cache > 0 {
+		v = v.Cached(theTokenCache)
+	}
+	return v, err
 }

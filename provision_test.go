@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -398,10 +399,15 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
+// provisioning keeps tests apart while Caddy writes to its variables.
+var provisioning sync.Mutex
+
 // testContext is the context of a config without apps. Cancelling it cleans up
 // what was loaded in it.
 func testContext(t *testing.T) (caddy.Context, context.CancelFunc) {
 	t.Helper()
+	provisioning.Lock()
+	defer provisioning.Unlock()
 	ctx, err := caddy.ProvisionContext(&caddy.Config{
 		Admin:      &caddy.AdminConfig{Disabled: true},
 		Logging:    &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "PANIC"}}}},

@@ -28,7 +28,7 @@ func (c *credentials) remove(r *http.Request, st *state) {
 	for i := range c.sources {
 		s := &c.sources[i]
 		switch s.From {
-		case fromHeader:
+		case fromHeader, fromBasic:
 			s.removeHeader(r, st)
 		case fromCookie:
 			s.removeCookie(r, st)
@@ -38,13 +38,17 @@ func (c *credentials) remove(r *http.Request, st *state) {
 	}
 }
 
-func (s *TokenSource) removeHeader(r *http.Request, st *state) {
-	values := r.Header[s.Name]
+func (s *source) removeHeader(r *http.Request, st *state) {
+	name, scheme := s.Name, s.Scheme
+	if s.From == fromBasic {
+		name, scheme = "Authorization", "Basic"
+	}
+	values := r.Header[name]
 	ours := func(v string) bool {
-		if s.Scheme == "" {
+		if scheme == "" {
 			return true
 		}
-		_, ok := cutScheme(v, s.Scheme)
+		_, ok := cutScheme(v, scheme)
 		return ok
 	}
 	if !slices.ContainsFunc(values, ours) {
@@ -54,19 +58,19 @@ func (s *TokenSource) removeHeader(r *http.Request, st *state) {
 	kept := make([]string, 0, len(values)-1)
 	for _, v := range values {
 		if ours(v) {
-			st.removed = append(st.removed, removed{fromHeader, s.Name, v})
+			st.removed = append(st.removed, removed{s.From, s.Name, v})
 		} else {
 			kept = append(kept, v)
 		}
 	}
 	if len(kept) == 0 {
-		delete(r.Header, s.Name)
+		delete(r.Header, name)
 	} else {
-		r.Header[s.Name] = kept
+		r.Header[name] = kept
 	}
 }
 
-func (s *TokenSource) removeCookie(r *http.Request, st *state) {
+func (s *source) removeCookie(r *http.Request, st *state) {
 	lines := r.Header["Cookie"]
 	var kept []string
 	hit := false
@@ -103,7 +107,7 @@ func (s *TokenSource) removeCookie(r *http.Request, st *state) {
 // removeQuery cleans every place where Caddy keeps the query: the URL, the
 // request line, and the copies of both that error routes, FastCGI and
 // {http.request.orig_uri} are made of.
-func (s *TokenSource) removeQuery(r *http.Request, st *state) {
+func (s *source) removeQuery(r *http.Request, st *state) {
 	query, hit := s.cleanQuery(r.URL.RawQuery, st)
 	if !hit {
 		return
@@ -131,7 +135,7 @@ func (s *TokenSource) removeQuery(r *http.Request, st *state) {
 	}
 }
 
-func (s *TokenSource) cleanURI(uri string) string {
+func (s *source) cleanURI(uri string) string {
 	path, query, ok := strings.Cut(uri, "?")
 	if !ok {
 		return uri
@@ -144,7 +148,7 @@ func (s *TokenSource) cleanURI(uri string) string {
 
 // cleanQuery removes the pairs with the source's name, and remembers them in
 // st if there is one.
-func (s *TokenSource) cleanQuery(query string, st *state) (string, bool) {
+func (s *source) cleanQuery(query string, st *state) (string, bool) {
 	var out strings.Builder
 	hit, any := false, false
 	for p := range queryPairs(query) {

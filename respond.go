@@ -21,15 +21,28 @@ type Reason string
 // The reasons that lie in the request; those that lie in a token are the
 // validator's.
 const (
-	// MissingCredentials: there is no token in any place that is read.
+	// MissingCredentials: there is no credential in any place that is read.
 	MissingCredentials Reason = "missing_credentials"
-	// MultipleCredentials: there are two different tokens, or a repeated
-	// Authorization header.
+	// MultipleCredentials: there are two different tokens, two different API
+	// keys, or a repeated Authorization header.
 	MultipleCredentials Reason = "multiple_credentials"
 	// MalformedRequest: there is a scheme or parameter with nothing behind it.
 	MalformedRequest Reason = "malformed_request"
-	// CrossOrigin: the token came in a cookie, sent by another site's page.
+	// CrossOrigin: the credential came in a cookie or as Basic, sent by another
+	// site's page.
 	CrossOrigin Reason = "cross_origin"
+	// UnknownAPIKey: there is no such key.
+	UnknownAPIKey Reason = "unknown_api_key"
+	// APIKeyExpired: the key was good once.
+	APIKeyExpired Reason = "api_key_expired"
+	// APIKeyDisabled: the key is not enabled.
+	APIKeyDisabled Reason = "api_key_disabled"
+	// InsufficientScope: the credential lacks a required scope.
+	InsufficientScope Reason = "insufficient_scope"
+	// Forbidden: a claim or an expression is not as required.
+	Forbidden Reason = "forbidden"
+	// UnforwardableClaim: a claim can't be passed on as it is.
+	UnforwardableClaim Reason = "unforwardable_claim"
 )
 
 // reasonOf takes the reason out of the validator's error. One that has none is
@@ -54,13 +67,23 @@ type answer struct {
 const (
 	invalidRequest = "invalid_request"
 	invalidToken   = "invalid_token"
+	lacksScope     = "insufficient_scope"
 )
 
 var answers = map[Reason]answer{
 	MissingCredentials:  {http.StatusUnauthorized, "", "a token is required"},
 	MultipleCredentials: {http.StatusBadRequest, invalidRequest, "the request has more than one credential"},
 	MalformedRequest:    {http.StatusBadRequest, invalidRequest, "the request has an empty credential"},
-	CrossOrigin:         {http.StatusForbidden, "", "the token came in a cookie with a request from another site"},
+	CrossOrigin:         {http.StatusForbidden, "", "the credential came with a request from another site"},
+
+	// One answer for all three: nobody outside learns which keys there are.
+	UnknownAPIKey:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	APIKeyExpired:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	APIKeyDisabled: {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+
+	InsufficientScope:  {http.StatusForbidden, lacksScope, "the credential lacks a required scope"},
+	Forbidden:          {http.StatusForbidden, lacksScope, "the credential does not allow this request"},
+	UnforwardableClaim: {http.StatusForbidden, "", "a claim can not be passed on"},
 
 	token(validator.MalformedToken):      {http.StatusUnauthorized, invalidToken, "the token is malformed"},
 	token(validator.UnsupportedToken):    {http.StatusUnauthorized, invalidToken, "the token is of a kind that is not supported"},
@@ -104,7 +127,8 @@ type prepared struct {
 	body      []byte
 }
 
-func newResponder(realm, format string) (*responder, error) {
+// scopes are what the challenge of a request without them names.
+func newResponder(realm, format string, accepted kinds, scopes string) (*responder, error) {
 	if realm == "" {
 		realm = "restricted"
 	}
@@ -122,19 +146,62 @@ func newResponder(realm, format string) (*responder, error) {
 	}
 	r := &responder{prepared: make(map[Reason]*prepared, len(answers))}
 	for reason, a := range answers {
+		if reason == MissingCredentials {
+			a.text = accepted.required()
+		}
+		if format == formatAWS {
+			a = a.asAWS(reason, accepted)
+		}
 		p := &prepared{answer: a, err: errors.New(a.text), body: body(format, reason, a)}
 		if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
-			p.challenge = challenge(realm, a)
+			p.challenge = challenge(accepted.scheme(), realm, a)
+			if reason == InsufficientScope && scopes != "" {
+				p.challenge += `, scope="` + scopes + `"`
+			}
 		}
 		r.prepared[reason] = p
 	}
 	return r, nil
 }
 
+// asAWS is the answer with the status that AWS API Gateway has for it: 403 for a
+// missing or bad API key.
+func (a answer) asAWS(reason Reason, accepted kinds) answer {
+	switch reason {
+	case UnknownAPIKey, APIKeyExpired, APIKeyDisabled:
+		a.status = http.StatusForbidden
+	case MissingCredentials, MalformedRequest:
+		if !accepted.tokens {
+			a.status = http.StatusForbidden
+		}
+	}
+	return a
+}
+
+// required says what a request without a credential lacks.
+func (k kinds) required() string {
+	switch {
+	case k.tokens && k.apiKeys:
+		return "a token or an API key is required"
+	case k.apiKeys:
+		return "an API key is required"
+	}
+	return "a token is required"
+}
+
+// scheme is the authentication scheme of the challenge. ApiKey is none of the
+// registered ones, which know no API keys.
+func (k kinds) scheme() string {
+	if k.tokens {
+		return "Bearer"
+	}
+	return "ApiKey"
+}
+
 // challenge is the WWW-Authenticate of RFC 6750 section 3. A request without a
 // credential gets no error, as the section says.
-func challenge(realm string, a answer) string {
-	c := `Bearer realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
+func challenge(scheme, realm string, a answer) string {
+	c := scheme + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
 	if a.code != "" {
 		c += `, error="` + a.code + `", error_description="` + a.text + `"`
 	}
@@ -172,6 +239,7 @@ func body(format string, reason Reason, a answer) []byte {
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reason Reason) error {
 	p := h.responder.prepared[reason]
 	st.withdraw(r, reason, &p.answer)
+	h.metrics.refused(reason)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(zap.String("reason", string(reason)), zap.Int("status", p.status))
 	}

@@ -18,12 +18,15 @@ import (
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
-		Short: "Shows the issuers of the running server and the state of their keys",
+		Short: "Shows the issuers and files of API keys of the running server, and their state",
 		Long: `
 Asks the running server, through its admin endpoint, for its issuers: where
 their keys come from, which are in hand and how old they are, when they are
-fetched again, and the last error. The exit code is 1 if the keys of one can't
-be had or refreshed.
+fetched again, and the last error. Behind them it shows the files of API keys:
+how many keys are in hand, when they were read, and the last error.
+
+The exit code is 1 if the keys of an issuer can't be had or refreshed, or a file
+of API keys can't be used.
 
 The endpoint is found by --address or --config, else it is Caddy's default.
 `,
@@ -46,12 +49,12 @@ The endpoint is found by --address or --config, else it is Caddy's default.
 }
 
 // errUnwell ends the command with 1; what is wrong was printed.
-var errUnwell = errors.New("the keys of an issuer can't be had or refreshed")
+var errUnwell = errors.New("the keys of an issuer can't be had or refreshed, or a file of API keys can't be used")
 
 func status(fl caddycmd.Flags, out io.Writer) (int, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), nil, fl.String("config"), fl.String("adapter"))
+	address, err := adminEndpoint(fl.String("address"), fl.String("config"), fl.String("adapter"))
 	if err != nil {
-		return exitMisuse, fmt.Errorf("finding the admin endpoint: %w", err)
+		return exitMisuse, err
 	}
 	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
 	if err != nil {
@@ -79,14 +82,22 @@ func status(fl caddycmd.Flags, out io.Writer) (int, error) {
 			return caddy.ExitCodeFailedStartup, errUnwell
 		}
 	}
+	for _, s := range page.APIKeys {
+		if s.LastError != "" {
+			return caddy.ExitCodeFailedStartup, errUnwell
+		}
+	}
 	return caddy.ExitCodeSuccess, nil
 }
 
 // print writes the page for people.
 func (p statusPage) print(out io.Writer) error {
-	if len(p.Issuers) == 0 {
-		_, err := fmt.Fprintln(out, "No site has a jwt handler.")
+	switch {
+	case len(p.Issuers) == 0 && len(p.APIKeys) == 0:
+		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
 		return err
+	case len(p.Issuers) == 0:
+		return p.printAPIKeys(out)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ISSUER\tID\tSTATE\tKEYS\tAGE\tNEXT REFRESH")
@@ -124,6 +135,29 @@ func (p statusPage) print(out io.Writer) error {
 		}
 		if s.LastError != "" {
 			if _, err := fmt.Fprintf(out, "  %s: last error: %s\n", s.ID, s.LastError); err != nil {
+				return err
+			}
+		}
+	}
+	return p.printAPIKeys(out)
+}
+
+// printAPIKeys writes the files of API keys.
+func (p statusPage) printAPIKeys(out io.Writer) error {
+	if len(p.APIKeys) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "API KEYS\tSTATE\tKEYS\tREAD")
+	for _, s := range p.APIKeys {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.File, s.State, s.Keys, s.LoadedAt.Local().Format(time.DateTime))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, s := range p.APIKeys {
+		if s.LastError != "" {
+			if _, err := fmt.Fprintf(out, "  last error: %s\n", s.LastError); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,130 @@
+package caddyjwt
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+// keyFilePool are the key files in use, by their full path. They outlive configs:
+// a reload that names a file again finds its keys, read already.
+var keyFilePool = caddy.NewUsagePool()
+
+// pooledKeyFile is a key file in the pool. It keeps nothing of one config; where
+// its changes are told is bound to it while a config lasts.
+type pooledKeyFile struct {
+	*keystore.APIKeyFile
+	path string
+
+	mu     sync.Mutex
+	owners []*App // the configs that use it, the newest last
+}
+
+// keyFile returns the key file with this path, and reads it if it is new or has
+// changed. What was read anew serves from Start on: until then the config before
+// is in force, and stays so if this one fails.
+func (a *App) keyFile(path string) (*keystore.APIKeyFile, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f := a.keyFiles[path]; f != nil {
+		return f.APIKeyFile, nil
+	}
+	v, loaded, err := keyFilePool.LoadOrNew(path, func() (caddy.Destructor, error) {
+		file, err := keystore.NewAPIKeyFile(keystore.APIKeyFileConfig{Path: path})
+		if err != nil {
+			return nil, err
+		}
+		f := &pooledKeyFile{APIKeyFile: file, path: path}
+		file.Observe(f.tell)
+		return f, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := v.(*pooledKeyFile)
+	take := func() {}
+	if loaded {
+		if take, err = f.Reread(); err != nil {
+			if _, e := keyFilePool.Delete(path); e != nil {
+				return nil, e
+			}
+			return nil, err
+		}
+	}
+	f.mu.Lock()
+	f.owners = append(f.owners, a)
+	f.mu.Unlock()
+	if a.keyFiles == nil {
+		a.keyFiles = map[string]*pooledKeyFile{}
+	}
+	a.keyFiles[path] = f
+	if a.started {
+		take()
+		f.Start()
+	} else {
+		a.takes = append(a.takes, take)
+	}
+	return f.APIKeyFile, nil
+}
+
+// release gives the file back.
+func (f *pooledKeyFile) release(a *App) error {
+	f.mu.Lock()
+	f.owners = slices.DeleteFunc(f.owners, func(b *App) bool { return a == b })
+	f.mu.Unlock()
+	_, err := keyFilePool.Delete(f.path)
+	return err
+}
+
+// Destruct ends the looking for changes when no config uses the file any more.
+func (f *pooledKeyFile) Destruct() error {
+	f.Close()
+	return nil
+}
+
+// tell writes a line for a change, through the config that is in force.
+func (f *pooledKeyFile) tell(e keystore.Event) {
+	f.mu.Lock()
+	var a *App
+	if len(f.owners) > 0 {
+		a = f.owners[len(f.owners)-1]
+	}
+	f.mu.Unlock()
+	if a != nil {
+		logKeyFile(a.logger, e)
+	}
+}
+
+// logKeyFile writes a line for a change of a key file's state.
+func logKeyFile(logger *zap.Logger, e keystore.Event) {
+	fields := []zap.Field{zap.String("file", e.Source), zap.Int("keys", e.Keys)}
+	switch e.Kind {
+	case keystore.KeysChanged:
+		logger.Info("the API keys of a file have changed", fields...)
+	case keystore.SourceRecovered:
+		logger.Info("the API keys of a file can be read again", fields...)
+	case keystore.SourceFailing:
+		logger.Error("a file of API keys can't be used as it is; the keys of before serve on", append(fields, zap.Error(e.Err))...)
+	}
+}
+
+// keyFileList returns the key files in a stable order.
+func (a *App) keyFileList() []*pooledKeyFile {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]*pooledKeyFile, 0, len(a.keyFiles))
+	for _, path := range slices.Sorted(maps.Keys(a.keyFiles)) {
+		list = append(list, a.keyFiles[path])
+	}
+	return list
+}

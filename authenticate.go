@@ -1,0 +1,78 @@
+package caddyjwt
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// kinds are the kinds of credential that a site accepts.
+type kinds struct{ tokens, apiKeys bool }
+
+func (h *Handler) kinds() kinds { return kinds{tokens: len(h.Issuer) > 0, apiKeys: h.hasAPIKeys()} }
+
+func (h *Handler) credentialSettings() credentialSettings {
+	return credentialSettings{
+		kinds: h.kinds(), tokenFrom: h.TokenFrom, apiKeyFrom: h.APIKeyFrom,
+		trustedOrigins: h.TrustedOrigins, keep: h.KeepCredentials, inPlace: h.reports(),
+	}
+}
+
+// decide says who sent a request and with which headers it goes on, or why it must
+// not. Without an identity and a reason it goes on as anonymous.
+func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, Reason) {
+	if h.AllowPreflight && isPreflight(r) {
+		h.credentials.discard(r, st)
+		return nil, nil, ""
+	}
+	presented, reason := h.credentials.take(r, st)
+	if reason == MissingCredentials && h.Optional {
+		return nil, nil, h.rules.checkAnonymous(r, st)
+	}
+	if reason != "" {
+		return nil, nil, reason
+	}
+	id, reason := h.authenticate(r.Context(), presented)
+	if reason != "" {
+		return nil, nil, reason
+	}
+	if reason := h.rules.check(r, st, id); reason != "" {
+		return nil, nil, reason
+	}
+	headers, err := h.forwarding.headers(id)
+	if err != nil {
+		return nil, nil, UnforwardableClaim
+	}
+	return id, headers, ""
+}
+
+// isPreflight tells a CORS preflight (Fetch, section 4.8), which a browser sends
+// without credentials.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// authenticate says who sent a request, by its credentials, or why that can't be
+// said. A request with a token and an API key needs both to be good; it comes from
+// the user of the token. The key goes first: it is never unavailable, so that a
+// definite refusal comes before one that a later try may not meet.
+func (h *Handler) authenticate(ctx context.Context, presented found) (*identity, Reason) {
+	id := &identity{claims: h.claims}
+	if presented.apiKey.any {
+		key, reason := h.apiKeys.find(presented.apiKey.text)
+		if reason != "" {
+			return nil, reason
+		}
+		id.key, id.hasKey, id.prefix = key, true, h.apiKeys.prefix
+	}
+	if presented.token.any {
+		began := time.Now()
+		token, err := h.validator.Validate(ctx, presented.token.text)
+		h.metrics.verified(time.Since(began))
+		if err != nil {
+			return nil, reasonOf(err)
+		}
+		id.token = token
+	}
+	return id, ""
+}

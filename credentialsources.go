@@ -1,0 +1,197 @@
+package caddyjwt
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// CredentialSource is a place in a request where a token or an API key may
+// stand.
+type CredentialSource struct {
+	// The kind of place: `header`, `query` or `cookie`, and for API keys
+	// `basic`, which is the password of HTTP Basic authentication, or its user
+	// name where the password is empty.
+	From string `json:"from"`
+	// The name of the header, query parameter or cookie. Default: none, as
+	// `basic` has no name.
+	Name string `json:"name,omitempty"`
+	// For a header: the scheme before the credential, in any case. Default:
+	// Bearer for the header Authorization, none for every other.
+	Scheme string `json:"scheme,omitempty"`
+}
+
+const (
+	fromHeader = "header"
+	fromQuery  = "query"
+	fromCookie = "cookie"
+	fromBasic  = "basic"
+)
+
+// The places that are read where none is named.
+var (
+	defaultTokenSource  = CredentialSource{From: fromHeader, Name: "Authorization", Scheme: "Bearer"}
+	defaultAPIKeySource = CredentialSource{From: fromHeader, Name: http.CanonicalHeaderKey("X-API-Key")}
+)
+
+// credentialSettings are what decides where credentials are read. A kind that
+// nothing could vouch for is neither read nor removed.
+type credentialSettings struct {
+	kinds
+	tokenFrom, apiKeyFrom []*CredentialSource
+	trustedOrigins        []string
+	keep                  bool
+	inPlace               bool // nothing is removed, as nothing is refused
+}
+
+func newCredentials(settings credentialSettings) (*credentials, error) {
+	c := &credentials{keep: settings.keep, inPlace: settings.inPlace, origins: http.NewCrossOriginProtection()}
+	if err := c.add("token_from", settings.tokens, settings.tokenFrom, defaultTokenSource); err != nil {
+		return nil, err
+	}
+	if err := c.add("api_key_from", settings.apiKeys, settings.apiKeyFrom, defaultAPIKeySource); err != nil {
+		return nil, err
+	}
+	for _, o := range settings.trustedOrigins {
+		if strings.Contains(o, "*") {
+			return nil, inOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
+		}
+		if err := c.origins.AddTrustedOrigin(o); err != nil {
+			return nil, inOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
+		}
+	}
+	if len(settings.trustedOrigins) > 0 && !c.has(fromCookie) && !c.has(fromBasic) {
+		option := "token_from"
+		if !settings.tokens {
+			option = "api_key_from"
+		}
+		return nil, inOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
+	}
+	return c, nil
+}
+
+// add adds the sources of one kind of credential.
+func (c *credentials) add(option string, wanted bool, configured []*CredentialSource, usual CredentialSource) error {
+	if !wanted {
+		if len(configured) == 0 {
+			return nil
+		}
+		if option == "token_from" {
+			return inOption(option, "there is no issuer whose tokens could be read; name one, such as issuer https://auth.example.com/, or remove it")
+		}
+		return inOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
+	}
+	if len(configured) == 0 {
+		configured = []*CredentialSource{&usual}
+	}
+	isToken := option == "token_from"
+	for _, s := range configured {
+		if s == nil {
+			return inOption(option, "an entry is null; write a source such as header %s", usual.Name)
+		}
+		this := *s
+		if err := this.check(isToken); err != nil {
+			return inOption(option, "%w", err)
+		}
+		if err := c.addSource(this, isToken); err != nil {
+			return inOption(option, "%w", err)
+		}
+	}
+	return nil
+}
+
+// addSource adds a place, or lets one hold both kinds.
+func (c *credentials) addSource(s CredentialSource, isToken bool) error {
+	for i := range c.sources {
+		other := &c.sources[i]
+		if other.same(s) {
+			if isToken && other.tokens || !isToken && other.apiKeys {
+				return fmt.Errorf("%s is there twice; remove one", strings.TrimSpace(s.From+" "+s.Name))
+			}
+			other.tokens, other.apiKeys = true, true
+			return nil
+		}
+		if s.From == fromHeader && other.From == fromHeader && s.Name == other.Name && (s.Scheme == "") != (other.Scheme == "") {
+			return fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)
+		}
+	}
+	c.sources = append(c.sources, source{s, isToken, !isToken})
+	return nil
+}
+
+// same tells whether two sources are one place. Schemes are the same in any case
+// (RFC 9110 section 11.1).
+func (s *CredentialSource) same(other CredentialSource) bool {
+	return s.From == other.From && s.Name == other.Name && strings.EqualFold(s.Scheme, other.Scheme)
+}
+
+func (s *CredentialSource) check(isToken bool) error {
+	switch s.From {
+	case fromHeader:
+		return s.checkHeader()
+	case fromQuery, fromCookie:
+		if s.Name == "" || s.From == fromCookie && !httpguts.ValidHeaderFieldName(s.Name) {
+			return fmt.Errorf("%s is no name of a %s; write one such as access_token", strconv.Quote(s.Name), map[string]string{fromQuery: "query parameter", fromCookie: "cookie"}[s.From])
+		}
+		if s.Scheme != "" {
+			return fmt.Errorf("a scheme is for headers; write %s %s", s.From, s.Name)
+		}
+		return nil
+	case fromBasic:
+		if isToken {
+			return errors.New("basic is for API keys; write api_key_from basic, or header Authorization Bearer for tokens")
+		}
+		if s.Name != "" || s.Scheme != "" {
+			return errors.New("basic has no name and no scheme; write basic alone")
+		}
+		return nil
+	default:
+		if isToken {
+			return fmt.Errorf("%s is no place for a token; write header, query or cookie", strconv.Quote(s.From))
+		}
+		return fmt.Errorf("%s is no place for an API key; write header, query, cookie or basic", strconv.Quote(s.From))
+	}
+}
+
+func (s *CredentialSource) checkHeader() error {
+	if !httpguts.ValidHeaderFieldName(s.Name) {
+		return fmt.Errorf("%s is no header name; write header Authorization Bearer", strconv.Quote(s.Name))
+	}
+	s.Name = http.CanonicalHeaderKey(s.Name)
+	switch s.Name {
+	case "Cookie":
+		return errors.New("the header Cookie holds many values; write cookie <name>")
+	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer":
+		return fmt.Errorf("the header %s belongs to HTTP itself; use another one", s.Name)
+	case "Authorization":
+		if s.Scheme == "" {
+			s.Scheme = "Bearer"
+		}
+		if strings.EqualFold(s.Scheme, "Basic") {
+			return errors.New("the scheme Basic holds a user name and a password; write api_key_from basic")
+		}
+	}
+	if s.Scheme != "" && !httpguts.ValidHeaderFieldName(s.Scheme) {
+		return fmt.Errorf("%s is no authentication scheme; write one word such as Bearer", strconv.Quote(s.Scheme))
+	}
+	return nil
+}
+
+// optionError is what is wrong with an option of the handler that can only be
+// judged together with others.
+type optionError struct {
+	option string
+	err    error
+}
+
+func inOption(option, format string, values ...any) error {
+	return &optionError{option, fmt.Errorf(format, values...)}
+}
+
+func (e *optionError) Error() string { return e.option + ": " + e.err.Error() }
+
+func (e *optionError) Unwrap() error { return e.err }

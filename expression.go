@@ -1,0 +1,230 @@
+package caddyjwt
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// expression is a rule in the Common Expression Language, compiled once.
+type expression struct {
+	program cel.Program
+}
+
+// An expression whose cost could be above freeCost, as it goes through lists or
+// long texts of a token, is counted while it runs and ends at maxCost. Counting
+// costs more than a simple expression itself, which is not counted.
+const (
+	freeCost = 20_000
+	maxCost  = 200_000
+)
+
+// newExpression compiles an expression. The error names the place in it.
+func newExpression(ctx caddy.Context, text string) (*expression, error) {
+	env, checked, err := compileExpression(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	cost, err := env.EstimateCost(checked, tokenSizes{})
+	if err != nil || cost.Max > freeCost {
+		options = append(options, cel.CostLimit(maxCost))
+	}
+	program, err := env.Program(checked, options...)
+	if err != nil {
+		return nil, fmt.Errorf("the expression can't be used: %w", err)
+	}
+	return &expression{program}, learnCELRequest(ctx)
+}
+
+// checkExpression compiles an expression without making it ready.
+func checkExpression(text string) error {
+	_, _, err := compileExpression(compileOnly(), text)
+	return err
+}
+
+func compileExpression(ctx caddy.Context, text string) (*cel.Env, *cel.Ast, error) {
+	env, err := expressionEnv(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("setting up expressions: %w", err)
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, nil, errors.New("the expression is empty; write require expression `claims.age > 17`")
+	}
+	expanded, place := expandPlaceholders(text)
+	checked, issues := env.Compile(expanded)
+	if errs := issues.Errors(); len(errs) > 0 {
+		at := errs[0].Location
+		return nil, nil, fmt.Errorf("the expression is wrong at line %d, column %d: %s; there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders", at.Line(), place(at.Line(), at.Column())+1, errs[0].Message)
+	}
+	if checked.OutputType() != cel.BoolType {
+		return nil, nil, fmt.Errorf("the expression is of the type %s and must be a bool; compare it with something, as in claims.admin == true or claims.age > 17", checked.OutputType())
+	}
+	return env, checked, nil
+}
+
+// expressionEnv has our variables, and what Caddy's own expressions have.
+func expressionEnv(ctx caddy.Context) (*cel.Env, error) {
+	// path_regexp and header_regexp ask for the name of their matcher.
+	ctx = ctx.WithValue(caddyhttp.MatcherNameCtxKey, "")
+	request := cel.ObjectType("http.Request")
+	options := []cel.EnvOption{
+		cel.Variable("claims", cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable("scopes", cel.ListType(cel.StringType)),
+		cel.Variable("issuer", cel.StringType),
+		cel.Variable("auth_method", cel.StringType),
+		cel.Variable(caddyhttp.CELRequestVarName, request),
+		cel.Function(caddyhttp.CELPlaceholderFuncName, cel.SingletonBinaryBinding(celPlaceholder), cel.Overload(
+			caddyhttp.CELPlaceholderFuncName+"_httpRequest_string", []*cel.Type{request, cel.StringType}, cel.AnyType)),
+		ext.Strings(), ext.Bindings(), ext.Lists(), ext.Math(),
+	}
+	var compile []cel.EnvOption
+	var program []cel.ProgramOption
+	for _, info := range caddy.GetModules("http.matchers") {
+		producer, ok := info.New().(caddyhttp.CELLibraryProducer)
+		if !ok {
+			continue
+		}
+		library, err := producer.CELLibrary(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", info.ID, err)
+		}
+		compile = append(compile, library.CompileOptions()...)
+		program = append(program, library.ProgramOptions()...)
+	}
+	return cel.NewEnv(append(options, cel.Lib(caddyhttp.NewMatcherCELLibrary(compile, program)))...)
+}
+
+// placeholderInExpression is a placeholder as Caddy's own expressions have it.
+var placeholderInExpression = regexp.MustCompile(`\\?\{([a-zA-Z][\w.-]+)\}`)
+
+// expandPlaceholders makes function calls of placeholders, as Caddy does; one
+// behind a backslash stays. place leads a column of the result back.
+func expandPlaceholders(text string) (expanded string, place func(line, column int) int) {
+	type growth struct{ line, column, by int }
+	var grown []growth
+	var out strings.Builder
+	last := 0
+	for _, m := range placeholderInExpression.FindAllStringSubmatchIndex(text, -1) {
+		out.WriteString(text[last:m[0]])
+		before := out.String()
+		at := growth{line: 1 + strings.Count(before, "\n"), column: len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))}
+		replaced := text[m[0]+1 : m[1]]
+		if text[m[0]] != '\\' {
+			replaced = caddyhttp.CELPlaceholderFuncName + "(" + caddyhttp.CELRequestVarName + `, "` + text[m[2]:m[3]] + `")`
+		}
+		out.WriteString(replaced)
+		at.by = len(replaced) - (m[1] - m[0])
+		grown = append(grown, at)
+		last = m[1]
+	}
+	out.WriteString(text[last:])
+	return out.String(), func(line, column int) int {
+		for i := len(grown) - 1; i >= 0; i-- {
+			if g := grown[i]; g.line == line && column > g.column {
+				column = max(g.column, column-g.by)
+			}
+		}
+		return column
+	}
+}
+
+// celPlaceholder reads a placeholder.
+func celPlaceholder(request, name ref.Val) ref.Val {
+	native, err := request.ConvertToNative(nil)
+	r, ok := native.(*http.Request)
+	text, isText := name.(types.String)
+	if err != nil || !ok || !isText {
+		return types.NewErr("a placeholder is read of a request, by its name")
+	}
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return types.NewErr("the request has no placeholders")
+	}
+	value, known := identityPlaceholder(repl, string(text))
+	if !known {
+		value, _ = repl.Get(string(text))
+	}
+	return types.DefaultTypeAdapter.NativeToValue(value)
+}
+
+// identityPlaceholder reads a placeholder of the identity that is judged, which a
+// handler in front (basic_auth) may have set to another's.
+func identityPlaceholder(repl *caddy.Replacer, name string) (any, bool) {
+	if !strings.HasPrefix(name, "http.auth.user.") && !strings.HasPrefix(name, "http.jwt.") {
+		return nil, false
+	}
+	v, _ := repl.Get(stateKey)
+	st, ok := v.(*state)
+	if !ok {
+		return nil, false
+	}
+	return st.placeholder(name)
+}
+
+// holds evaluates the expression for an identity; nil is an anonymous one. What
+// can't be evaluated does not hold.
+func (e *expression) holds(r *http.Request, id *identity) bool {
+	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
+	return err == nil && out == types.True
+}
+
+// evaluation gives an expression its variables, each when it is asked for.
+type evaluation struct {
+	request *http.Request
+	id      *identity
+}
+
+// ResolveName implements interpreter.Activation.
+func (e *evaluation) ResolveName(name string) (any, bool) {
+	switch name {
+	case "claims":
+		return e.claims(), true
+	case "scopes":
+		var scopes []string
+		if e.id != nil {
+			scopes = e.id.scopes()
+		}
+		return types.NewStringList(types.DefaultTypeAdapter, scopes), true
+	case "issuer":
+		if e.id == nil {
+			return types.String(""), true
+		}
+		return types.String(e.id.issuer()), true
+	case "auth_method":
+		if e.id == nil {
+			return types.String(methodAnonymous), true
+		}
+		return types.String(e.id.method()), true
+	case caddyhttp.CELRequestVarName:
+		return celRequest(e.request), true
+	}
+	return nil, false
+}
+
+// Parent implements interpreter.Activation.
+func (*evaluation) Parent() interpreter.Activation { return nil }
+
+// tokenSizes says how large what an expression reads may be: as large as a token.
+type tokenSizes struct{}
+
+// EstimateSize implements checker.CostEstimator.
+func (tokenSizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
+	return &checker.SizeEstimate{Min: 0, Max: 2000}
+}
+
+// EstimateCallCost implements checker.CostEstimator.
+func (tokenSizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
+}

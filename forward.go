@@ -1,0 +1,237 @@
+package caddyjwt
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+)
+
+// Forward passes something of the identity on in a header.
+type Forward struct {
+	// A claim's path, or `user`, `issuer`, `scopes`, `key_id` or `auth_method`,
+	// as the placeholders of these names have them.
+	What string `json:"what"`
+	// The name of the header. Whatever a client sends under it is removed.
+	Header string `json:"header"`
+	// Writes the value as JSON. Default: false, as a placeholder has it.
+	JSON bool `json:"json,omitempty"`
+}
+
+// forwarding is what a handler passes on, and what it clears.
+type forwarding struct {
+	values  []Forward
+	payload string   // the header of the claims as a whole, empty for none
+	names   []string // of all headers that are cleared, folded
+	// trailers are the names that are cleared in trailers: names, and those of
+	// the headers in which credentials stand.
+	trailers []string
+}
+
+// The names of what is no claim.
+var forwardNames = []string{"user", "issuer", "scopes", "key_id", "auth_method"}
+
+// newForwarding checks what is forwarded and cleared. sources are the places of
+// credentials, whose headers can be neither.
+func newForwarding(values []*Forward, payload string, clears []string, sources []source) (*forwarding, error) {
+	f := &forwarding{}
+	add := func(option, header string) (string, error) {
+		name := http.CanonicalHeaderKey(header)
+		if err := checkForwardName(header); err != nil {
+			return "", inOption(option, "%w", err)
+		}
+		for i := range sources {
+			if foldHeader(sources[i].header()) == foldHeader(name) {
+				return "", inOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
+			}
+		}
+		if option != "clear" && reservedHeader(name) {
+			return "", inOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
+		}
+		folded := foldHeader(name)
+		if slices.Contains(f.names, folded) {
+			return "", inOption(option, "the header %s is there twice; remove one", name)
+		}
+		f.names = append(f.names, folded)
+		return name, nil
+	}
+	for _, v := range values {
+		if v == nil {
+			return nil, inOption("forward", "an entry is null; write an object with what and header")
+		}
+		if !slices.Contains(forwardNames, v.What) {
+			if err := claims.CheckPath(v.What); err != nil {
+				return nil, inOption("forward", "%w", err)
+			}
+		}
+		name, err := add("forward", v.Header)
+		if err != nil {
+			return nil, err
+		}
+		f.values = append(f.values, Forward{v.What, name, v.JSON})
+	}
+	if payload != "" {
+		name, err := add("forward_payload", payload)
+		if err != nil {
+			return nil, err
+		}
+		f.payload = name
+	}
+	for _, c := range clears {
+		if _, err := add("clear", c); err != nil {
+			return nil, err
+		}
+	}
+	f.trailers = slices.Clone(f.names)
+	for i := range sources {
+		if name := sources[i].header(); name != "" {
+			f.trailers = append(f.trailers, foldHeader(name))
+		}
+	}
+	return f, nil
+}
+
+func checkForwardName(header string) error {
+	switch {
+	case !httpguts.ValidHeaderFieldName(header):
+		return fmt.Errorf("%s is no header name; write one such as X-User", strconv.Quote(header))
+	case strings.ContainsAny(header, "_."):
+		return fmt.Errorf("%s: Caddy drops headers with _ or . in their name, and upstreams take them for -; write %s, which clears those spellings too", strconv.Quote(header), strings.NewReplacer("_", "-", ".", "-").Replace(header))
+	}
+	switch name := http.CanonicalHeaderKey(header); name {
+	case "Host", "Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Keep-Alive", "Expect":
+		return fmt.Errorf("the header %s belongs to HTTP itself; use another one, such as X-User", name)
+	}
+	return nil
+}
+
+// reservedHeader tells of headers that Caddy or the upstream go by, and that must
+// not hold what a token says.
+func reservedHeader(name string) bool {
+	switch name {
+	case "Authorization", "Cookie", "Set-Cookie", "Forwarded", "Via", "Origin", "Referer", "Range", "Date",
+		"Accept", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override":
+		return true
+	// Names that upstreams behind an authenticating proxy read the user from.
+	case "X-Forwarded-User", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Preferred-Username":
+		return false
+	}
+	for _, prefix := range []string{"Content-", "Proxy-", "X-Forwarded-", "Sec-", "Accept-", "If-", "Access-Control-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// header is the header that a source of credentials reads, empty for others.
+func (s *source) header() string {
+	switch s.From {
+	case fromHeader:
+		return s.Name
+	case fromBasic:
+		return "Authorization"
+	case fromCookie:
+		return "Cookie"
+	}
+	return ""
+}
+
+// sentHeader is a header that was made of an identity.
+type sentHeader struct {
+	name  string
+	value []string
+}
+
+// errUnforwardable tells of a value that a header can't carry as it is.
+var errUnforwardable = errors.New("a value can't be forwarded")
+
+// headers are the headers of an identity. What is not there is not sent.
+func (f *forwarding) headers(id *identity) ([]sentHeader, error) {
+	if len(f.values) == 0 && f.payload == "" {
+		return nil, nil
+	}
+	sent := make([]sentHeader, 0, len(f.values)+1)
+	texts := make([]string, 0, cap(sent))
+	add := func(name, value string) {
+		texts = append(texts, value)
+		sent = append(sent, sentHeader{name, texts[len(texts)-1 : len(texts) : len(texts)]})
+	}
+	for i := range f.values {
+		value, there, err := f.values[i].of(id)
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			add(f.values[i].Header, value)
+		}
+	}
+	if f.payload != "" {
+		add(f.payload, base64.RawURLEncoding.EncodeToString(id.all().AppendJSON(nil)))
+	}
+	return sent, nil
+}
+
+// of is the value for an identity; there is none for a claim that is absent, null
+// or an empty list.
+func (f *Forward) of(id *identity) (value string, there bool, err error) {
+	var v claims.Value
+	switch f.What {
+	case "user":
+		v = claims.TextValue(id.user())
+	case "issuer":
+		v = claims.TextValue(id.issuer())
+	case "key_id":
+		v = claims.TextValue(id.keyID())
+	case "auth_method":
+		v = claims.TextValue(id.method())
+	case "scopes":
+		if scopes := id.scopes(); !f.JSON {
+			v = claims.TextValue(strings.Join(scopes, " "))
+		} else {
+			v = claims.TextList(scopes)
+		}
+	default:
+		v, _ = id.all().Lookup(f.What)
+	}
+	switch {
+	case v.Kind() == claims.Null:
+		return "", false, nil
+	case f.JSON:
+		return string(v.AppendJSON(nil)), true, nil
+	case v.Kind() == claims.Array && !listable(v):
+		return "", false, errUnforwardable
+	}
+	if value = v.Render(); !sendable(value) {
+		return "", false, errUnforwardable
+	}
+	return value, value != "", nil
+}
+
+// listable tells whether a list joined with commas can be divided again.
+func listable(v claims.Value) bool {
+	for i := range v.Len() {
+		if element := v.At(i).Render(); strings.Contains(element, ",") || !sendable(element) {
+			return false
+		}
+	}
+	return true
+}
+
+// sendable tells whether a value reaches the upstream as it is: control characters
+// would end the header or be refused, and spaces at the ends are cut off.
+func sendable(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return value == "" || value[0] != ' ' && value[len(value)-1] != ' '
+}

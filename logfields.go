@@ -1,0 +1,37 @@
+package caddyjwt
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logFields adds to the access log's line how the request was authenticated, or
+// why it was not. Caddy itself adds user_id, of {http.auth.user.id}. Where the
+// server has no access log nothing is done.
+func logFields(r *http.Request, id *identity, reason Reason) {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.Logs == nil {
+		return
+	}
+	extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok {
+		return
+	}
+	method := methodAnonymous
+	// Written over the issuer of a handler further out, whose identity is gone.
+	issuer := zap.Field{Key: "jwt_issuer", Type: zapcore.SkipType}
+	if id != nil {
+		method = id.method()
+		if text := id.issuer(); text != "" {
+			issuer = zap.String("jwt_issuer", text)
+		}
+	}
+	extra.Set(issuer)
+	extra.Set(zap.String("jwt_auth_method", method))
+	if reason != "" {
+		extra.Set(zap.String("jwt_reason", string(reason)))
+	}
+}

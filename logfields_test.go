@@ -1,0 +1,203 @@
+package caddyjwt
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	logcapture "go.uber.org/zap/zaptest/observer"
+)
+
+// accessLog is what handlers have added to the access log's line of a request.
+func accessLog(t testing.TB, r *http.Request, server *caddyhttp.Server, handlers ...caddyhttp.MiddlewareHandler) map[string]any {
+	t.Helper()
+	var seen *http.Request
+	watch := middleware(func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+		seen = r
+		return next.ServeHTTP(w, r)
+	})
+	serve(t, r, server, append([]caddyhttp.MiddlewareHandler{watch}, handlers...)...)
+	core, logs := logcapture.New(zapcore.DebugLevel)
+	extra := seen.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	zap.New(core).Info("handled request", extraFields(extra)...)
+	return logs.All()[0].ContextMap()
+}
+
+// extraFields reads what Caddy keeps to itself.
+func extraFields(extra *caddyhttp.ExtraLogFields) []zap.Field {
+	list := reflect.ValueOf(extra).Elem().FieldByName("fields")
+	return *(*[]zap.Field)(list.Addr().UnsafePointer())
+}
+
+func TestAccessLogFields(t *testing.T) {
+	t.Parallel()
+	logging := &caddyhttp.Server{Logs: new(caddyhttp.ServerLogConfig)}
+	key, ask := keySite(t, "", "")
+	good := func() *http.Request { return bearer(signed(t, nil)) }
+	none := func() *http.Request { return httptest.NewRequest("GET", "/", nil) }
+	byToken := map[string]any{"jwt_issuer": "https://issuer.example/", "jwt_auth_method": "jwt"}
+	nobody := func(reason string) map[string]any {
+		if reason == "" {
+			return map[string]any{"jwt_auth_method": "anonymous"}
+		}
+		return map[string]any{"jwt_auth_method": "anonymous", "jwt_reason": reason}
+	}
+	for name, c := range map[string]struct {
+		request  *http.Request
+		want     map[string]any
+		handlers []caddyhttp.MiddlewareHandler
+	}{
+		"a token":                     {good(), byToken, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"an API key":                  {ask(), map[string]any{"jwt_auth_method": "api_key"}, []caddyhttp.MiddlewareHandler{key.Handler}},
+		"anonymous":                   {none(), nobody(""), []caddyhttp.MiddlewareHandler{newSite(t, "optional").Handler}},
+		"no credential":               {none(), nobody("missing_credentials"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"a bad token":                 {bearer("x"), nobody("malformed_token"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"a rule":                      {good(), nobody("insufficient_scope"), []caddyhttp.MiddlewareHandler{newSite(t, "require scope a").Handler}},
+		"a rule in report mode":       {good(), nobody("insufficient_scope"), []caddyhttp.MiddlewareHandler{newSite(t, "require scope a\nmode report").Handler}},
+		"report behind another":       {good(), map[string]any{"jwt_issuer": "https://issuer.example/", "jwt_auth_method": "jwt", "jwt_reason": "forbidden"}, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, newSite(t, "require claim a b\nmode report").Handler}},
+		"optional behind another":     {good(), byToken, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, otherSite(t, "optional").Handler}},
+		"a refusal behind another":    {good(), nobody("missing_credentials"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, otherSite(t, "").Handler}},
+		"an API key behind a token":   {bearerOf(ask(), signed(t, nil)), map[string]any{"jwt_auth_method": "api_key"}, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, key.Handler}},
+		"clear alone says nothing":    {good(), map[string]any{}, []caddyhttp.MiddlewareHandler{makeSite(t, "clear X-User").Handler}},
+		"a matcher that did not fire": {good(), map[string]any{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := accessLog(t, c.request, logging, c.handlers...); fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+			if got := accessLog(t, c.request.Clone(t.Context()), nil, c.handlers...); len(got) != 0 {
+				t.Errorf("without an access log: %v", got)
+			}
+		})
+	}
+}
+
+func TestRequestsAreCountedByResult(t *testing.T) {
+	t.Parallel()
+	good := signed(t, nil)
+	preflight := request("", "", "", "", "Origin: https://a.example", "Access-Control-Request-Method: PUT")
+	preflight.Method = "OPTIONS"
+	refused := func(reason string) string { return "requests_total method=none reason=" + reason + " result=refused" }
+	const allowed, anonymous = "requests_total method=jwt reason= result=allowed", "requests_total method=none reason= result=anonymous"
+	for name, c := range map[string]struct {
+		options string
+		request *http.Request
+		want    string
+		seconds bool
+	}{
+		"a token":             {"", bearer(good), allowed, true},
+		"anonymous":           {"optional", request("", "", "", ""), anonymous, false},
+		"a preflight":         {"allow_preflight", preflight, anonymous, false},
+		"no credential":       {"", request("", "", "", ""), refused("missing_credentials"), false},
+		"a bad token":         {"", bearer("x"), refused("malformed_token"), true},
+		"an expired one":      {"", bearer(signed(t, map[string]any{"exp": 1})), refused("expired"), true},
+		"a scope":             {"require scope a", bearer(good), refused("insufficient_scope"), true},
+		"a claim":             {"require claim a b", bearer(good), refused("forbidden"), true},
+		"an expression":       {requiring("false"), bearer(good), refused("forbidden"), true},
+		"an unmet expression": {"optional\n" + requiring("false"), request("", "", "", ""), refused("missing_credentials"), false},
+		"a header":            {"forward c X-C", bearer(signed(t, map[string]any{"c": "\n"})), refused("unforwardable_claim"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, c.options)
+			since := counted(t, s)
+			for range 3 {
+				serve(t, c.request.Clone(t.Context()), nil, s.Handler)
+			}
+			want := map[string]float64{c.want: 3}
+			if c.seconds {
+				want["verification_seconds"] = 3
+			}
+			if got := since(); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+			lines := s.logs.All()
+			if wantLines := map[bool]int{true: 3}[c.want != allowed && c.want != anonymous]; len(lines) != wantLines {
+				t.Errorf("%d lines, want %d", len(lines), wantLines)
+			}
+			for _, l := range lines {
+				if l.Level != zapcore.DebugLevel || l.Message != "request refused" || len(l.Context) != 2 {
+					t.Errorf("%v", l)
+				}
+			}
+		})
+	}
+	t.Run("an API key", func(t *testing.T) {
+		s, ask := keySite(t, "", "")
+		since := counted(t, s)
+		serve(t, ask(), nil, s.Handler)
+		serve(t, request("test_x_y", "", "", "", "X-API-Key: %G"), nil, s.Handler)
+		if got := since(); len(got) != 2 || got["requests_total method=api_key reason= result=allowed"] != 1 || got[refused("unknown_api_key")] != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone: all label values are there
+// from the start, and no request makes another.
+func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "optional\nforward c X-C\nrequire expression `!has(claims.role) || claims.role == \"a\"`")
+	counted(t, s)
+	series := func() (list []string) {
+		registry := prometheus.NewPedanticRegistry()
+		if err := s.metrics.register(registry); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.metrics.register(registry); err != nil {
+			t.Errorf("a second time: %v", err)
+		}
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetHelp() == "" {
+				t.Errorf("%s has no help", f.GetName())
+			}
+			for _, m := range f.Metric {
+				name := f.GetName()
+				for _, l := range m.Label {
+					known := map[string][]string{
+						"result": {"allowed", "anonymous", "refused", "would_refuse"}, "method": {"jwt", "api_key", "none"}, "reason": {""},
+					}[l.GetName()]
+					_, isReason := answers[Reason(l.GetValue())]
+					if !slices.Contains(known, l.GetValue()) && !(l.GetName() == "reason" && isReason) {
+						t.Errorf("%s has the label %s=%q", f.GetName(), l.GetName(), l.GetValue())
+					}
+					name += "|" + l.GetValue()
+				}
+				list = append(list, name)
+			}
+		}
+		return list
+	}
+	before := series()
+	if want := 1 + 2 + 1 + 2*len(answers); len(before) != want {
+		t.Errorf("%d series, want %d", len(before), want)
+	}
+	for n := range 50 {
+		stranger := fmt.Sprint("stranger", n)
+		for _, r := range []*http.Request{
+			bearer(signed(t, map[string]any{"sub": stranger, "role": stranger})), bearer(signed(t, map[string]any{"iss": stranger})), bearer(stranger),
+			bearer(signed(t, map[string]any{"c": stranger + "\n"})), request(stranger, "", "", "", "X-API-Key: %G"), httptest.NewRequest(fmt.Sprint("M", n), "/", nil),
+		} {
+			serve(t, r, nil, s.Handler)
+		}
+	}
+	if after := series(); !slices.Equal(before, after) {
+		t.Errorf("%v, before %v", after, before)
+	}
+	closed := prometheus.NewRegistry()
+	closed.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caddy_jwt_requests_total", Help: "another"}, []string{"other"}))
+	if err := s.metrics.register(closed); err == nil || errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+		t.Errorf("another's metric of this name: %v", err)
+	}
+}

@@ -1,0 +1,239 @@
+package caddyjwt
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync/atomic"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/parser"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+func init() {
+	caddy.RegisterModule(new(MatchClaim))
+	caddy.RegisterModule(new(MatchScope))
+}
+
+// MatchClaim matches requests by the claims of the identity that a `jwt` handler
+// in front has verified: by path, with the values of which the claim must be one,
+// or as an array hold one. All paths must match. A request that is anonymous, or
+// has come past no `jwt` handler, never matches.
+//
+// It is for the handlers behind `jwt`: `handle`, `route`, `respond`,
+// `request_header`, `reverse_proxy`, and `rewrite`, `redir` and `header` inside a
+// `handle` or `route` behind it.
+type MatchClaim map[string][]string
+
+// MatchScope matches requests whose identity, as a `jwt` handler in front has
+// verified it, has all of these scopes. See MatchClaim for where it works.
+type MatchScope []string
+
+// CaddyModule returns the module's information.
+func (*MatchClaim) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.matchers.jwt_claim", New: func() caddy.Module { return new(MatchClaim) }}
+}
+
+// CaddyModule returns the module's information.
+func (*MatchScope) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.matchers.jwt_scope", New: func() caddy.Module { return new(MatchScope) }}
+}
+
+// Validate checks the matcher.
+func (m *MatchClaim) Validate() error {
+	if len(*m) == 0 {
+		return fmt.Errorf("jwt_claim: it names no claim, so that it would match any request; write jwt_claim roles admin")
+	}
+	for _, path := range slices.Sorted(maps.Keys(*m)) {
+		if err := (&ClaimRequirement{path, (*m)[path]}).check(); err != nil {
+			return fmt.Errorf("jwt_%w", err)
+		}
+	}
+	return nil
+}
+
+// Validate checks the matcher.
+func (m *MatchScope) Validate() error {
+	if len(*m) == 0 {
+		return fmt.Errorf("jwt_scope: it names no scope, so that it would match any request; write jwt_scope orders:read")
+	}
+	if err := keystore.CheckScopes(*m); err != nil {
+		return fmt.Errorf("jwt_scope: %w", err)
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile reads the matcher:
+//
+//	jwt_claim <path> <value>...
+//
+// It may be repeated in a named matcher; then all must match.
+func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if *m == nil {
+		*m = MatchClaim{}
+	}
+	for d.Next() {
+		args := d.RemainingArgs()
+		if len(args) < 2 {
+			return d.Err("jwt_claim needs a path and a value; write jwt_claim roles admin")
+		}
+		if _, twice := (*m)[args[0]]; twice {
+			return d.Errf("jwt_claim %s is there twice; put all its values into one line, of which one must match", args[0])
+		}
+		(*m)[args[0]] = args[1:]
+		if err := m.Validate(); err != nil {
+			return d.Errf("%v", err)
+		}
+		if err := noBlock(d, "jwt_claim"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile reads the matcher:
+//
+//	jwt_scope <scope>...
+//
+// All of them must be there.
+func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	for d.Next() {
+		*m = append(*m, d.RemainingArgs()...)
+		if err := m.Validate(); err != nil {
+			return d.Errf("%v", err)
+		}
+		if err := noBlock(d, "jwt_scope"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MatchWithError implements caddyhttp.RequestMatcherWithError.
+func (m *MatchClaim) MatchWithError(r *http.Request) (bool, error) {
+	id := verified(r, "jwt_claim")
+	if id == nil || len(*m) == 0 {
+		return false, nil
+	}
+	for path, values := range *m {
+		if v, _ := id.all().Lookup(path); !claimIs(v, values) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// MatchWithError implements caddyhttp.RequestMatcherWithError.
+func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
+	id := verified(r, "jwt_scope")
+	if id == nil || len(*m) == 0 {
+		return false, nil
+	}
+	have := id.scopes()
+	for _, s := range *m {
+		if !slices.Contains(have, s) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// verified is the identity of a request, nil for none. Where no jwt handler has
+// seen the request the matcher is in the wrong place, and the log says so, once.
+func verified(r *http.Request, matcher string) *identity {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return nil
+	}
+	v, _ := repl.Get(stateKey)
+	st, ok := v.(*state)
+	if !ok {
+		if misplaced.CompareAndSwap(false, true) {
+			caddy.Log().Named("http.matchers."+matcher).Warn("a matcher for identities is asked where no jwt handler has run, and never matches there; it works behind jwt only: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route behind jwt",
+				zap.String("matcher", matcher))
+		}
+		return nil
+	}
+	return st.identity
+}
+
+// misplaced tells that the log has had its line.
+var misplaced atomic.Bool
+
+// The names of the matchers in expressions: jwt_claim("roles", "admin") and
+// jwt_scope("orders:read").
+const (
+	celClaimFunction = "jwt_claim"
+	celScopeFunction = "jwt_scope"
+)
+
+// CELLibrary implements caddyhttp.CELLibraryProducer.
+func (*MatchClaim) CELLibrary(caddy.Context) (cel.Library, error) {
+	return celMatcher(celClaimFunction, 2, func(args []string) caddyhttp.RequestMatcherWithError {
+		return &MatchClaim{args[0]: args[1:]}
+	}), nil
+}
+
+// CELLibrary implements caddyhttp.CELLibraryProducer.
+func (*MatchScope) CELLibrary(caddy.Context) (cel.Library, error) {
+	return celMatcher(celScopeFunction, 1, func(args []string) caddyhttp.RequestMatcherWithError {
+		m := MatchScope(args)
+		return &m
+	}), nil
+}
+
+// celMatcher makes a function of a matcher that takes at least so many texts.
+func celMatcher(name string, least int, matcher func(args []string) caddyhttp.RequestMatcherWithError) cel.Library {
+	function := name + "_of_request"
+	macro := parser.NewGlobalVarArgMacro(name, func(eh parser.ExprHelper, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
+		if len(args) < least {
+			return nil, eh.NewError(eh.NewList().ID(), fmt.Sprintf("%s takes %d texts at least", name, least))
+		}
+		return eh.NewCall(function, eh.NewIdent(caddyhttp.CELRequestVarName), eh.NewList(args...)), nil
+	})
+	binding := func(request, list ref.Val) ref.Val {
+		native, err := request.ConvertToNative(nil)
+		r, ok := native.(*http.Request)
+		args, listErr := list.ConvertToNative(reflect.TypeFor[[]string]())
+		texts, isList := args.([]string)
+		if err != nil || listErr != nil || !ok || !isList || len(texts) < least {
+			return types.NewErr("%s takes texts", name)
+		}
+		if learn, ok := r.Context().Value(celProbe{}).(*reflect.Type); ok {
+			*learn = reflect.TypeOf(request)
+		}
+		matches, err := matcher(texts).MatchWithError(r)
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		return types.Bool(matches)
+	}
+	return caddyhttp.NewMatcherCELLibrary([]cel.EnvOption{
+		cel.Macros(macro),
+		cel.Function(function, cel.Overload(function, []*cel.Type{cel.ObjectType("http.Request"), cel.ListType(cel.StringType)}, cel.BoolType),
+			cel.SingletonBinaryBinding(binding)),
+	}, nil)
+}
+
+var (
+	_ caddy.Validator                   = (*MatchClaim)(nil)
+	_ caddy.Validator                   = (*MatchScope)(nil)
+	_ caddyfile.Unmarshaler             = (*MatchClaim)(nil)
+	_ caddyfile.Unmarshaler             = (*MatchScope)(nil)
+	_ caddyhttp.RequestMatcherWithError = (*MatchClaim)(nil)
+	_ caddyhttp.RequestMatcherWithError = (*MatchScope)(nil)
+	_ caddyhttp.CELLibraryProducer      = (*MatchClaim)(nil)
+	_ caddyhttp.CELLibraryProducer      = (*MatchScope)(nil)
+)

@@ -1,0 +1,74 @@
+package caddyjwt
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// The values of mode.
+const (
+	modeEnforce = "enforce"
+	modeReport  = "report"
+)
+
+func (h *Handler) reports() bool { return h.Mode == modeReport }
+
+// onlyClears tells of a handler that authenticates nobody: it has `clear` alone.
+func (h *Handler) onlyClears() bool {
+	return len(h.Clear) > 0 && len(h.Issuer) == 0 && !h.hasAPIKeys()
+}
+
+// checkMode checks the options that decide what becomes of a request.
+func (h *Handler) checkMode() error {
+	switch h.Mode {
+	case "", modeEnforce, modeReport:
+	default:
+		return inOption("mode", "%q is no mode; write enforce or report", h.Mode)
+	}
+	if !h.onlyClears() {
+		return nil
+	}
+	for _, o := range []struct {
+		option string
+		given  bool
+	}{
+		{"require", len(h.Require) > 0}, {"claim", len(h.Claim) > 0}, {"forward", len(h.Forward) > 0}, {"forward_payload", h.ForwardPayload != ""},
+		{"audience", len(h.Audience) > 0}, {"realm", h.Realm != ""}, {"error_format", h.ErrorFormat != ""},
+		{"keep_credentials", h.KeepCredentials}, {"optional", h.Optional}, {"allow_preflight", h.AllowPreflight}, {"mode", h.Mode != ""},
+	} {
+		if o.given {
+			return inOption(o.option, "%w", errAuthenticatesNobody)
+		}
+	}
+	return nil
+}
+
+var errAuthenticatesNobody = errors.New("this jwt has neither an issuer nor API keys, so that it authenticates nobody and may only clear headers; name an issuer, or remove the option")
+
+func (h *Handler) newForwarding() (*forwarding, error) {
+	return newForwarding(h.Forward, h.ForwardPayload, h.Clear, h.credentials.sources)
+}
+
+// report lets a request go on that would have been refused, and tells of it.
+func (h *Handler) report(r *http.Request, st *state, reason Reason) {
+	p := h.responder.prepared[reason]
+	st.passed(r, reason, &p.answer)
+	h.metrics.reported(reason)
+	logFields(r, st.identity, reason)
+	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
+		c.Write(zap.String("reason", string(reason)), zap.Int("status", p.status))
+	}
+}
+
+// newReportLogger bounds the lines of report mode, of which a client can cause as
+// many as it likes: the first hundred of a second, then every hundredth. The
+// metric counts them all.
+func newReportLogger(logger *zap.Logger) *zap.Logger {
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
+	}))
+}

@@ -1,0 +1,231 @@
+package caddyjwt
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// state is what the jwt handlers of one request share.
+type state struct {
+	identity *identity   // nil for nobody
+	names    []ClaimName // of all handlers that the request has come to
+	refused  Reason
+	answer   *answer // of the refusal
+	removed  []removed
+	sent     []sentHeader // the headers of the identity
+}
+
+// Format keeps what the state holds out of anything that prints a value.
+func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) }
+
+// stateKey is the name under which the request's replacer knows the state. No
+// placeholder can spell it, as a brace ends a placeholder's name.
+const stateKey = "}jwt"
+
+// requestState returns the request's state and makes it at the first call. It
+// hangs on the replacer, of which a request has one from its beginning to the
+// end of its error routes, whatever handlers make of the request; a value of
+// the context would cost a copy of the request and be lost to error routes.
+func requestState(r *http.Request) *state {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return new(state)
+	}
+	if v, ok := repl.Get(stateKey); ok {
+		if st, ok := v.(*state); ok {
+			return st
+		}
+	}
+	st := new(state)
+	repl.Map(st.placeholder)
+	return st
+}
+
+// enter tells the state which names a handler gives to claims.
+func (st *state) enter(names []ClaimName) {
+	switch {
+	case len(st.names) == 0:
+		st.names = names
+	case len(names) > 0:
+		st.names = append(slices.Clip(st.names), names...)
+	}
+}
+
+// publish makes an identity that of the request, with its headers. Of the headers
+// that a handler further out has made those of these names go, and all of them
+// where it has found another user: nobody may be told of two users at once.
+func (st *state) publish(r *http.Request, id *identity, names []string, headers []sentHeader) {
+	if len(st.sent) > 0 {
+		var kept []sentHeader
+		another := st.identity == nil || !st.identity.sameUser(id)
+		for _, h := range st.sent {
+			if another || cleared(h.name, names) {
+				delete(r.Header, h.name)
+			} else {
+				kept = append(kept, h)
+			}
+		}
+		st.sent = kept
+	}
+	for _, h := range headers {
+		r.Header[h.name] = h.value
+	}
+	st.sent = append(st.sent, headers...)
+	st.identity, st.refused, st.answer = id, "", nil
+	st.insist(r)
+	logFields(r, id, "")
+}
+
+// pass lets the request go on without an identity of this handler's. That of a
+// handler further out stays.
+func (st *state) pass(r *http.Request) {
+	st.insist(r)
+	if st.identity == nil {
+		logFields(r, nil, "")
+	}
+}
+
+// passed is pass for a request that would have been refused.
+func (st *state) passed(r *http.Request, reason Reason, a *answer) {
+	st.refused, st.answer = reason, a
+	st.pass(r)
+}
+
+// hasSent tells whether a header is one of the identity's, untouched.
+func (st *state) hasSent(name string, value []string) bool {
+	for _, h := range st.sent {
+		if h.name == name && len(value) == 1 && &value[0] == &h.value[0] {
+			return true
+		}
+	}
+	return false
+}
+
+// withdraw leaves the request without an identity, for a refusal.
+func (st *state) withdraw(r *http.Request, reason Reason, a *answer) {
+	for _, h := range st.sent {
+		delete(r.Header, h.name)
+	}
+	st.sent = nil
+	st.identity, st.refused, st.answer = nil, reason, a
+	st.insist(r)
+	logFields(r, nil, reason)
+}
+
+// insist makes our placeholders win. The replacer asks others first: where one
+// of them (basic_auth in front of us) has set a name that is ours, it would
+// give another user's identity for this one's.
+func (st *state) insist(r *http.Request) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	insist := func(name string, value any) {
+		if got, _ := repl.Get(name); got != value {
+			repl.Set(name, value)
+		}
+	}
+	id, _ := st.user("id")
+	insist("http.auth.user.id", id)
+	for i := range st.names {
+		value, _ := st.user(st.names[i].Name)
+		insist(st.names[i].placeholder, value)
+	}
+}
+
+// placeholder provides all placeholders of this plugin. Where nobody is
+// authenticated they are known and empty: an unknown one would be written out
+// by name into headers.
+func (st *state) placeholder(name string) (any, bool) {
+	if rest, ok := strings.CutPrefix(name, "http.auth.user."); ok {
+		return st.user(rest)
+	}
+	rest, ok := strings.CutPrefix(name, "http.jwt.")
+	if !ok {
+		return st, name == stateKey
+	}
+	switch rest {
+	case "auth_method":
+		if st.identity == nil {
+			return methodAnonymous, true
+		}
+		return st.identity.method(), true
+	case "error", "error_description", "reason":
+		return st.refusal(rest), true
+	}
+	id := st.identity
+	if path, ok := strings.CutPrefix(rest, "claims."); ok {
+		if id == nil {
+			return "", true
+		}
+		return id.claim(path), true
+	}
+	switch rest {
+	case "claims", "issuer", "kid", "scopes", "expires_at", "key_id":
+	default:
+		return nil, false
+	}
+	if id == nil {
+		return "", true
+	}
+	switch rest {
+	case "claims":
+		return string(id.all().AppendJSON(nil)), true
+	case "issuer":
+		return id.issuer(), true
+	case "kid":
+		return id.kid(), true
+	case "scopes":
+		return strings.Join(id.scopes(), " "), true
+	case "expires_at":
+		if id.expires().IsZero() {
+			return "", true
+		}
+		return id.expires().UTC().Format(time.RFC3339), true
+	default: // key_id
+		return id.keyID(), true
+	}
+}
+
+// user provides {http.auth.user.<name>}. A name that only a handler further
+// out gives is known and empty: the identity in force is not the one that it
+// was given for.
+func (st *state) user(name string) (any, bool) {
+	if name == "id" {
+		if st.identity == nil {
+			return "", true
+		}
+		return st.identity.user(), true
+	}
+	if st.identity != nil {
+		for i := range st.identity.claims {
+			if st.identity.claims[i].Name == name {
+				return st.identity.claim(st.identity.claims[i].Path), true
+			}
+		}
+	}
+	for i := range st.names {
+		if st.names[i].Name == name {
+			return "", true
+		}
+	}
+	return nil, false
+}
+
+func (st *state) refusal(name string) string {
+	switch {
+	case st.answer == nil:
+		return ""
+	case name == "error":
+		return st.answer.code
+	case name == "error_description":
+		return st.answer.text
+	default:
+		return string(st.refused)
+	}
+}

@@ -1,0 +1,83 @@
+package caddyjwt
+
+import (
+	"crypto/sha256"
+	"math"
+	"strings"
+	"sync/atomic"
+
+	"github.com/dustin/go-humanize"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/validator"
+)
+
+// defaultCache is how much memory verified tokens may take where a config does
+// not say: some thirty thousand of them.
+const defaultCache = 64 << 20
+
+// The bounds of the setting: below the least a cache would be of no use.
+const (
+	minCache = 1 << 20
+	maxCache = 64 << 30
+	cacheOff = "off"
+)
+
+// cacheSize reads the setting; 0 is for no cache.
+func cacheSize(setting string) (uint64, error) {
+	switch setting {
+	case "":
+		return defaultCache, nil
+	case cacheOff:
+		return 0, nil
+	}
+	size, err := humanize.ParseBytes(setting)
+	if err != nil || size < minCache || size > maxCache || strings.ContainsAny(setting, " \t") {
+		return 0, inOption("cache", "%q is no size of a cache; write one from 1MiB to 64GiB, such as 64MiB, or off", setting)
+	}
+	return size, nil
+}
+
+// tokenCache holds verified tokens for all sites. It outlives configs: what it
+// holds depends on none. What is used least goes when it is full, so that a flood
+// of tokens that come once does not push out those in use.
+type tokenCache struct {
+	*otter.Cache[[sha256.Size]byte, *validator.Verified]
+	hits, misses atomic.Uint64
+}
+
+// theTokenCache is the one of this process, made with the first config that has
+// a cache.
+var theTokenCache = newTokenCache(defaultCache)
+
+func newTokenCache(size uint64) *tokenCache {
+	return &tokenCache{Cache: otter.Must(&otter.Options[[sha256.Size]byte, *validator.Verified]{
+		MaximumWeight: size,
+		Weigher: func(_ [sha256.Size]byte, t *validator.Verified) uint32 {
+			return uint32(min(t.Size(), math.MaxUint32))
+		},
+	})}
+}
+
+// Get implements validator.Cache.
+func (c *tokenCache) Get(digest [sha256.Size]byte) (*validator.Verified, bool) {
+	t, ok := c.GetIfPresent(digest)
+	if ok {
+		c.hits.Add(1)
+	} else {
+		c.misses.Add(1)
+	}
+	return t, ok
+}
+
+// Put implements validator.Cache.
+func (c *tokenCache) Put(digest [sha256.Size]byte, t *validator.Verified) { c.Set(digest, t) }
+
+// resize sets the bound; 0 empties the cache.
+func (c *tokenCache) resize(size uint64) {
+	if size == 0 {
+		c.InvalidateAll()
+		return
+	}
+	c.SetMaximum(size)
+}
