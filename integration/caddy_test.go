@@ -30,9 +30,14 @@ type options struct {
 	// own log lines show, all but Authorization and cookies: they are not looked
 	// for in the log then.
 	shownByCaddy bool
+	// trusted tells that Caddy takes the issuer's authority for one of the
+	// machine's, so that a site needs no ca.
+	trusted bool
 	// level of the default log; DEBUG if empty, so that every test also looks
 	// for credentials in the most talkative log.
 	level string
+	// format of the default log; json if empty.
+	format string
 }
 
 // caddy is a running server.
@@ -99,6 +104,10 @@ func (c *caddy) caddyfile(sites string) string {
 	if level == "" {
 		level = "DEBUG"
 	}
+	format := c.opts.format
+	if format == "" {
+		format = "json"
+	}
 	return fmt.Sprintf(`{
 	admin 127.0.0.1:%d
 	https_port %d
@@ -111,13 +120,13 @@ func (c *caddy) caddyfile(sites string) string {
 	grace_period 1s
 	log default {
 		output stderr
-		format json
+		format %s
 		level %s
 	}
 	%s
 }
 %s
-`, c.admin, c.port, c.plain, level, c.opts.global, sites)
+`, c.admin, c.port, c.plain, format, level, c.opts.global, sites)
 }
 
 // dataFile is a path in Caddy's storage.

@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,13 +97,25 @@ func caddyCommandIn(t *testing.T, dir string, env map[string]string, args ...str
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
+	var text bytes.Buffer
+	code, err := runCaddy(ctx, dir, environment(t.TempDir(), env), &text, &text, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code, text.String()
+}
+
+// runCaddy runs a command of the binary to its end, with its two streams apart. The
+// error is of one that did not run; it may be called from any goroutine.
+func runCaddy(ctx context.Context, dir string, env []string, stdout, stderr io.Writer, args ...string) (int, error) {
 	command := exec.CommandContext(ctx, caddyBinary, args...)
 	command.Dir = dir
-	command.Env = environment(t.TempDir(), env)
+	command.Env = env
+	command.Stdout, command.Stderr = stdout, stderr
 	command.SysProcAttr = childAttributes()
-	text, err := command.CombinedOutput()
+	err := command.Run()
 	if command.ProcessState == nil {
-		t.Fatalf("running caddy %v: %v", args, err)
+		return 0, fmt.Errorf("running caddy %v: %w", args, err)
 	}
-	return command.ProcessState.ExitCode(), string(text)
+	return command.ProcessState.ExitCode(), nil
 }

@@ -117,6 +117,8 @@ type change func(*http.Request)
 
 func bearer(token string) change { return header("Authorization", "Bearer "+token) }
 
+func apiKey(text string) change { return header("X-API-Key", text) }
+
 func header(name, value string) change {
 	return func(r *http.Request) { r.Header.Add(name, value) }
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,9 +26,56 @@ type example struct {
 	prepare func(t *testing.T, dir string) map[string]string
 	// tokens that its site accepts.
 	tokens func(t *testing.T, dir string, env map[string]string) []string
+	// without is the status of a request without a credential; 401 if zero.
+	without int
+	// requests are others that its README tells of.
+	requests func(t *testing.T, dir string) []exampleRequest
+	// filtered tells that its log shows credentials but for its own filter, so
+	// that they are looked for in it wherever they were sent.
+	filtered bool
+}
+
+// exampleRequest is a request to an example, and what it answers.
+type exampleRequest struct {
+	name, method, path string
+	header, value      string
+	status             int
+	body               string // a part of it
 }
 
 var examples = map[string]example{
+	"aws-api-gateway": {
+		prepare: func(t *testing.T, dir string) map[string]string {
+			awsKeys(t, dir)
+			return nil
+		},
+		without:  http.StatusForbidden,
+		filtered: true,
+		requests: func(t *testing.T, dir string) []exampleRequest {
+			const forbidden, unauthorized = `{"message":"Forbidden"}`, `{"message":"Unauthorized"}`
+			key := func(name string) string { return script(t, dir, "./aws.sh", "key", name) }
+			partner, shop, former := key("partner"), key("shop"), key("former")
+			token := "Bearer " + script(t, dir, "./aws.sh", "token")
+			return []exampleRequest{
+				{"no key", "GET", "/orders", "", "", 403, forbidden},
+				{"a key", "GET", "/orders", "x-api-key", partner, 200, "X-Usage-Plans: c7y23b glvrsr\nX-Api-Key: \n"},
+				{"a disabled key", "GET", "/orders", "x-api-key", former, 403, forbidden},
+				{"a key that was cut", "GET", "/orders", "x-api-key", partner[:32], 403, forbidden},
+				{"a key in the plan", "GET", "/premium/", "x-api-key", partner, 200, "X-User-Id: "},
+				{"a key that is not in the plan", "GET", "/premium/", "x-api-key", shop, 403, forbidden},
+				{"the same without the slash", "GET", "/premium", "x-api-key", shop, 403, forbidden},
+				{"no key, for the plan", "GET", "/premium/", "", "", 403, forbidden},
+				{"reading without a key", "GET", "/catalog/", "", "", 200, "GET /catalog/\nX-User-Id: \nX-Key-Id: \nX-Usage-Plans: \nX-Api-Key: \n"},
+				{"writing without a key", "POST", "/catalog/", "", "", 403, forbidden},
+				{"writing with one", "POST", "/catalog/", "x-api-key", shop, 200, "POST /catalog/\n"},
+				{"no token", "GET", "/account/", "", "", 401, unauthorized},
+				{"a key for a token", "GET", "/account/", "x-api-key", partner, 401, unauthorized},
+				{"a key for a token, without the slash", "GET", "/account", "x-api-key", partner, 401, unauthorized},
+				{"a token", "GET", "/account/", "Authorization", token, 200, "X-User-Id: alice\n"},
+				{"a token that was cut", "GET", "/account/", "Authorization", token[:len(token)-8], 401, unauthorized},
+			}
+		},
+	},
 	"oidc": {
 		prepare: func(t *testing.T, _ string) map[string]string {
 			issuer := peers.NewKeyServer(t, peers.NewCA(t), keys(t).RS256)
@@ -69,6 +117,15 @@ var examples = map[string]example{
 			return []string{script(t, dir, "./keys.sh", "token", "rs256"), script(t, dir, "./keys.sh", "token", "hs256")}
 		},
 	},
+}
+
+// awsKeys makes the keys of the example aws-api-gateway as its README tells.
+func awsKeys(t *testing.T, dir string) {
+	t.Helper()
+	script(t, dir, "./aws.sh", "make")
+	if code, output := caddyCommandIn(t, dir, nil, "jwt", "api-key", "import", "keys.csv", "--append", "keys.jsonl", "--no-wait"); code != 0 {
+		t.Fatalf("caddy jwt api-key import: exit code %d\n%s", code, output)
+	}
 }
 
 // Every example is checked without a network and runs as it stands.
@@ -134,36 +191,60 @@ func (e example) run(t *testing.T, dir string) {
 		// The certificate is of an authority that the example has just made.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}
-	get := func(token string) (int, error) {
-		r, err := http.NewRequest(http.MethodGet, "https://localhost:"+port+"/", nil)
+	send := func(q exampleRequest) (int, string, error) {
+		r, err := http.NewRequest(q.method, "https://localhost:"+port+q.path, nil)
 		if err != nil {
-			return 0, err
+			return 0, "", err
 		}
-		if token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
-			c.logs.forbid(token)
+		if q.header != "" {
+			r.Header.Set(q.header, q.value)
+		}
+		if q.value != "" && (q.header == "Authorization" || e.filtered) {
+			c.logs.forbid(strings.TrimPrefix(q.value, "Bearer "))
 		}
 		res, err := client.Do(r)
 		if err != nil {
-			return 0, err
+			return 0, "", err
 		}
 		defer res.Body.Close()
-		return res.StatusCode, nil
+		body, err := io.ReadAll(res.Body)
+		return res.StatusCode, string(body), err
+	}
+	get := func(token string) (int, error) {
+		q := exampleRequest{method: http.MethodGet, path: "/"}
+		if token != "" {
+			q.header, q.value = "Authorization", "Bearer "+token
+		}
+		status, _, err := send(q)
+		return status, err
 	}
 	var last error
 	c.eventually("the example serves", 15*time.Second, func() bool {
 		_, last = get("")
 		return last == nil
 	}, func() string { return last.Error() })
-	if status, err := get(""); status != http.StatusUnauthorized {
-		t.Errorf("without a token: status %d, %v; want 401", status, err)
+	without := e.without
+	if without == 0 {
+		without = http.StatusUnauthorized
 	}
-	for _, token := range e.tokens(t, dir, env) {
-		if status, err := get(token); status != http.StatusOK {
-			t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
+	if status, err := get(""); status != without {
+		t.Errorf("without a credential: status %d, %v; want %d", status, err, without)
+	}
+	if e.tokens != nil {
+		for _, token := range e.tokens(t, dir, env) {
+			if status, err := get(token); status != http.StatusOK {
+				t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
+			}
+			if status, err := get(token[:len(token)-8]); status != http.StatusUnauthorized {
+				t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
+			}
 		}
-		if status, err := get(token[:len(token)-8]); status != http.StatusUnauthorized {
-			t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
+	}
+	if e.requests != nil {
+		for _, q := range e.requests(t, dir) {
+			if status, body, err := send(q); err != nil || status != q.status || !strings.Contains(body, q.body) {
+				t.Errorf("%s: status %d, %v, %q; want %d and %q", q.name, status, err, body, q.status, q.body)
+			}
 		}
 	}
 }

@@ -22,13 +22,19 @@ type exchange struct {
 // exchange sends one request without the checks and the log keeping of send,
 // which cost more than the request. It may be called from any goroutine.
 func (c *caddy) exchange(client *http.Client, host, token string) exchange {
+	return c.exchangeWith(client, host, "/", bearer(token))
+}
+
+func (c *caddy) exchangeWith(client *http.Client, host, path string, changes ...change) exchange {
 	e := exchange{begun: time.Now()}
-	r, err := http.NewRequest(http.MethodGet, c.url(host, "/"), nil)
+	r, err := http.NewRequest(http.MethodGet, c.url(host, path), nil)
 	if err != nil {
 		e.err = err
 		return e
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	for _, change := range changes {
+		change(r)
+	}
 	res, err := client.Do(r)
 	if err == nil {
 		e.status, e.reason = res.StatusCode, res.Header.Get("X-Reason")

@@ -5,9 +5,13 @@ package integration
 import (
 	"context"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -55,10 +59,35 @@ func buildCaddy(output string) error {
 	if raceEnabled {
 		args = append(args, "-race")
 	}
-	build := exec.CommandContext(ctx, "go", append(args, "./cmd/caddy")...)
-	build.Dir = ".." // the plugin's module, not this one
+	build := exec.CommandContext(ctx, "go", append(args, "./internal/caddy")...)
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building Caddy: %w\n%s", err, text)
 	}
 	return nil
+}
+
+// The binary under test is the one that people get, the rate limiter and the cache.
+func TestTheBinaryIsThatOfUsers(t *testing.T) {
+	t.Parallel()
+	parts := func(path ...string) (list []string) {
+		t.Helper()
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(path...), nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range file.Imports {
+			name, err := strconv.Unquote(part.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, name)
+		}
+		slices.Sort(list)
+		return list
+	}
+	want := append(parts("..", "cmd", "caddy", "main.go"), "github.com/caddyserver/cache-handler", "github.com/mholt/caddy-ratelimit")
+	slices.Sort(want)
+	if got := parts("internal", "caddy", "main.go"); !slices.Equal(got, want) {
+		t.Errorf("it is built of %q; want %q", got, want)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +19,9 @@ const (
 	nodeModules part = iota
 	pyJWT
 	curl
+	rateLimiter
+	cachePlugin
+	chromium
 )
 
 // need skips a test whose peer is not installed, with the way to install it. On
@@ -30,6 +35,18 @@ func need(t *testing.T, what part) {
 			reason = "node is not installed: install Node.js 20 or later"
 		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) {
 			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
+		}
+	case rateLimiter:
+		if !hasModule("http.handlers.rate_limit") {
+			reason = "the binary in CADDY_BIN has no rate_limit: build it with github.com/mholt/caddy-ratelimit@v0.1.0 too"
+		}
+	case cachePlugin:
+		if !hasModule("http.handlers.cache") {
+			reason = "the binary in CADDY_BIN has no cache: build it with github.com/caddyserver/cache-handler@v0.16.0 too"
+		}
+	case chromium:
+		if _, err := exec.LookPath("chromium"); err != nil {
+			reason = "chromium is not installed: install Debian's package chromium"
 		}
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {
@@ -63,6 +80,20 @@ var python = sync.OnceValue(func() string {
 		}
 	}
 	return ""
+})
+
+// hasModule tells whether the binary under test has a module, as the one that is
+// built here has all that tests need.
+func hasModule(id string) bool { return slices.Contains(modules(), id) }
+
+var modules = sync.OnceValue(func() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	list, err := exec.CommandContext(ctx, caddyBinary, "list-modules").Output()
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(list))
 })
 
 func exists(path string) bool {

@@ -72,6 +72,9 @@ func newStand(t *testing.T, sites string, opts options, keys ...any) *stand {
 		"CA":       s.issuer.CA.File,
 		"UPSTREAM": s.upstream.Addr,
 	}
+	if opts.trusted {
+		env["SSL_CERT_FILE"] = s.issuer.CA.File
+	}
 	for name, value := range opts.env {
 		env[name] = value
 	}

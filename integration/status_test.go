@@ -61,6 +61,37 @@ func (c *caddy) statusOf(t *testing.T, issuer string) issuerStatus {
 	return found[0]
 }
 
+// keyFileStatus is what a test reads of one file of API keys in GET /jwt/status.
+type keyFileStatus struct {
+	Names     []string  `json:"names"`
+	File      string    `json:"file"`
+	State     string    `json:"state"`
+	Keys      int       `json:"keys"`
+	LoadedAt  time.Time `json:"loaded_at"`
+	LastError string    `json:"last_error"`
+	Failures  int       `json:"failures"`
+}
+
+// keyFiles are the files of API keys in GET /jwt/status, by path.
+func (c *caddy) keyFiles(t *testing.T) map[string]keyFileStatus {
+	t.Helper()
+	text, err := c.adminGet("/jwt/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page struct {
+		APIKeys []keyFileStatus `json:"api_keys"`
+	}
+	if err := json.Unmarshal([]byte(text), &page); err != nil {
+		t.Fatalf("GET /jwt/status: %v\n%s", err, text)
+	}
+	files := map[string]keyFileStatus{}
+	for _, f := range page.APIKeys {
+		files[f.File] = f
+	}
+	return files
+}
+
 // refresh has an issuer's keys fetched now, and returns the answer.
 func (c *caddy) refresh(t *testing.T, issuer string) answer {
 	t.Helper()

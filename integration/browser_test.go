@@ -1,0 +1,209 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// page is what the browser opens: it tries what its origin may do, has a page of
+// each other origin do the same in a frame, and reports all that they met.
+const page = `<!DOCTYPE html>
+<script>
+const tokens = %s
+const call = async (name, options) => {
+	try {
+		const answer = await fetch("https://api.example.com/orders", options)
+		return {status: answer.status, body: await answer.text(), challenge: answer.headers.get("WWW-Authenticate") || ""}
+	} catch (e) {
+		return {failed: e.name}
+	}
+}
+const socket = () => new Promise(done => {
+	const s = new WebSocket("wss://app.example.com/ws")
+	s.onopen = () => { done("open"); s.close() }
+	s.onclose = e => done("closed " + e.code)
+})
+const json = {"Content-Type": "application/json"}
+const attempts = async () => ({
+	get: await call("get", {headers: {Authorization: "Bearer " + tokens.good}}),
+	put: await call("put", {method: "PUT", headers: {Authorization: "Bearer " + tokens.good, ...json}, body: "{}"}),
+	expired: await call("expired", {headers: {Authorization: "Bearer " + tokens.expired}}),
+	none: await call("none", {}),
+	socket: await socket(),
+})
+const framed = origin => new Promise(done => {
+	addEventListener("message", e => { if (e.origin === origin) done(e.data) })
+	const frame = document.createElement("iframe")
+	frame.src = origin + "/"
+	document.documentElement.append(frame)
+})
+const main = async () => {
+	if (top !== window) {
+		parent.postMessage(await attempts(), "*")
+		return
+	}
+	const refused = await socket()
+	document.cookie = "session=" + tokens.session + "; Secure; SameSite=Lax"
+	const met = {
+		"without a cookie": {socket: refused},
+		"https://app.example.com": await attempts(),
+		"https://admin.example.com": await framed("https://admin.example.com"),
+		"https://evil.example.com": await framed("https://evil.example.com"),
+	}
+	await fetch("https://report.example.com/", {method: "POST", mode: "no-cors", body: JSON.stringify(met)})
+}
+main()
+</script>
+`
+
+// met is what a page met with each of its attempts.
+type met struct {
+	Get, Put, Expired, None struct {
+		Status                  int
+		Body, Challenge, Failed string
+	}
+	Socket string
+}
+
+// A browser's pages call the API of docs/guides/spa-cors.md, which is on another
+// origin, and open the WebSocket of docs/guides/websockets.md.
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	need(t, chromium)
+	k := keys(t)
+	reports := make(chan string, 1)
+	reporter := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		select {
+		case reports <- string(text):
+		default:
+		}
+	}))
+	t.Cleanup(reporter.Close)
+	root := t.TempDir()
+	s := newStand(t, guideBlock(t, "spa-cors.md", 0, "api.example.com", "api.example.com")+
+		strings.Replace(guideBlock(t, "websockets.md", 0, "app.example.com", "app.example.com"), "/srv/app", "{$ROOT}", 1)+`
+https://admin.example.com, https://evil.example.com {
+	root {$ROOT}
+	file_server
+}
+https://report.example.com {
+	reverse_proxy {$REPORTER}
+}
+`, options{trusted: true, env: map[string]string{"ROOT": root, "REPORTER": strings.TrimPrefix(reporter.URL, "http://")}}, k.RS256)
+
+	tokens, err := json.Marshal(map[string]string{
+		"good":    k.RS256.Token(t, s.claims(map[string]any{"aud": guideAudience}), nil),
+		"expired": k.RS256.Token(t, s.claims(map[string]any{"aud": guideAudience, "exp": 1_000_000_000}), nil),
+		"session": k.RS256.Token(t, s.claims(map[string]any{"aud": "https://app.example.com"}), nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "index.html"), fmt.Appendf(nil, page, tokens), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]met{}
+	if err := json.Unmarshal([]byte(s.browse(t, "https://app.example.com/", reports)), &all); err != nil {
+		t.Fatal(err)
+	}
+
+	app := all["https://app.example.com"]
+	if app.Get.Status != http.StatusOK || app.Put.Status != http.StatusOK || !strings.Contains(app.Put.Body, `"Method":"PUT"`) {
+		t.Errorf("with a token the page of the app met %+v and %+v", app.Get, app.Put)
+	}
+	if app.Expired.Status != http.StatusUnauthorized || !strings.Contains(app.Expired.Body, "the token has expired") || !strings.Contains(app.Expired.Challenge, `error="invalid_token"`) {
+		t.Errorf("with an expired token it met %+v", app.Expired)
+	}
+	if app.None.Status != http.StatusUnauthorized || app.None.Challenge == "" {
+		t.Errorf("without a token it met %+v", app.None)
+	}
+	for _, origin := range []string{"https://admin.example.com", "https://evil.example.com"} {
+		if m := all[origin]; m.Get.Failed == "" || m.Put.Failed == "" || m.Expired.Failed == "" || m.None.Failed == "" {
+			t.Errorf("the page of %s could read an answer: %+v", origin, m)
+		}
+	}
+	for who, want := range map[string]string{
+		"without a cookie": "closed 1006", "https://app.example.com": "open",
+		"https://admin.example.com": "open", "https://evil.example.com": "closed 1006",
+	} {
+		if got := all[who].Socket; got != want {
+			t.Errorf("the WebSocket of %s: %q; want %q", who, got, want)
+		}
+	}
+	// Refused by the origin, with the cookie, and not for want of it.
+	for reason, want := range map[string]float64{"cross_origin": 1, "missing_credentials": 1 + 3} {
+		if n := s.metrics(t)[fmt.Sprintf(`caddy_jwt_requests_total{method="none",reason=%q,result="refused"}`, reason)]; n != want {
+			t.Errorf("%v requests were refused for %s; want %v", n, reason, want)
+		}
+	}
+	if s.metrics(t)[`caddy_jwt_requests_total{method="none",reason="",result="anonymous"}`] == 0 {
+		t.Error("there was no preflight")
+	}
+	sockets := 0
+	for _, seen := range s.upstream.Take() {
+		if seen.Method == http.MethodOptions {
+			t.Error("a preflight reached the upstream")
+		}
+		if seen.Header.Get("Upgrade") != "" {
+			sockets++
+			if seen.Header.Get("X-User") != "user-1" || seen.Header.Get("Cookie") != "" {
+				t.Errorf("the upstream of the WebSocket was told %v", seen.Header)
+			}
+		}
+	}
+	if sockets != 2 {
+		t.Errorf("%d WebSockets reached the upstream; want 2", sockets)
+	}
+}
+
+// browse opens a page in Chromium, which finds this Caddy behind every name of
+// example.com and nothing else, until there is a report.
+func (c *caddy) browse(t *testing.T, address string, reports <-chan string) string {
+	t.Helper()
+	var log logBook
+	browser := exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+		"--ignore-certificate-errors", "--user-data-dir="+filepath.Join(c.dir, "chromium"),
+		fmt.Sprintf("--host-resolver-rules=MAP *.example.com 127.0.0.1:%d, MAP * ~NOTFOUND", c.port), address)
+	browser.Env = environment(c.dir, nil)
+	browser.Stdout, browser.Stderr = &log, &log
+	browser.SysProcAttr = childAttributes()
+	browser.WaitDelay = 5 * time.Second
+	if err := browser.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = browser.Wait()
+		close(ended)
+	}()
+	defer func() {
+		_ = browser.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			_ = browser.Process.Kill()
+			<-ended
+		}
+	}()
+	select {
+	case report := <-reports:
+		return report
+	case <-ended:
+		t.Fatalf("Chromium ended: %s", &log)
+	case <-time.After(60 * time.Second):
+		t.Fatalf("no report within 60 s: %s", &log)
+	}
+	return ""
+}
