@@ -152,7 +152,7 @@ func celPlaceholder(request, name ref.Val) ref.Val {
 	if !ok {
 		return types.NewErr("the request has no placeholders")
 	}
-	value, known := identityPlaceholder(repl, string(text))
+	value, known := identityPlaceholder(r, string(text))
 	if !known {
 		value, _ = repl.Get(string(text))
 	}
@@ -161,13 +161,12 @@ func celPlaceholder(request, name ref.Val) ref.Val {
 
 // identityPlaceholder reads a placeholder of the identity that is judged, which a
 // handler in front (basic_auth) may have set to another's.
-func identityPlaceholder(repl *caddy.Replacer, name string) (any, bool) {
+func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	if !strings.HasPrefix(name, "http.auth.user.") && !strings.HasPrefix(name, "http.jwt.") {
 		return nil, false
 	}
-	v, _ := repl.Get(stateKey)
-	st, ok := v.(*state)
-	if !ok {
+	st := stateOf(r)
+	if st == nil {
 		return nil, false
 	}
 	return st.placeholder(name)

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -81,10 +82,15 @@ func makeSite(t testing.TB, options string) *site {
 	return &site{h, logs}
 }
 
-// testApp is an app without a config, a storage or events.
+// testApp is an app without a config, a storage or events. It has a cache of
+// verified tokens, unless TEST_CACHE=off is in the environment: all tests must pass
+// the same.
 func testApp(t testing.TB) *App {
 	t.Helper()
 	a := &App{logger: zap.NewNop()}
+	if os.Getenv("TEST_CACHE") != "off" {
+		a.cache = defaultCache
+	}
 	t.Cleanup(func() {
 		if err := a.Cleanup(); err != nil {
 			t.Error(err)

@@ -153,13 +153,8 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 // verified is the identity of a request, nil for none. Where no jwt handler has
 // seen the request the matcher is in the wrong place, and the log says so, once.
 func verified(r *http.Request, matcher string) *identity {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return nil
-	}
-	v, _ := repl.Get(stateKey)
-	st, ok := v.(*state)
-	if !ok {
+	st := stateOf(r)
+	if st == nil {
 		if misplaced.CompareAndSwap(false, true) {
 			caddy.Log().Named("http.matchers."+matcher).Warn("a matcher for identities is asked where no jwt handler has run, and never matches there; it works behind jwt only: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route behind jwt",
 				zap.String("matcher", matcher))

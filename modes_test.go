@@ -18,6 +18,9 @@ import (
 // counted since the last time.
 func counted(t testing.TB, s *site) (since func() map[string]float64) {
 	t.Helper()
+	if s.validator != nil {
+		s.validator = s.validator.Cached(nil) // so that each token is verified anew
+	}
 	s.metrics = newRequestMetrics()
 	registry := prometheus.NewPedanticRegistry()
 	if err := s.metrics.register(registry); err != nil {

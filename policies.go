@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -108,8 +109,11 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		}
 	}
 	v, err := validator.New(policies, nil)
-	if err == nil && h.app.cache > 0 {
+	if err != nil {
+		return nil, err
+	}
+	if h.app.cache > 0 {
 		v = v.Cached(theTokenCache)
 	}
-	return v, err
+	return v.Observed(func(took time.Duration) { h.metrics.verified(took) }), nil
 }

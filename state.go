@@ -8,41 +8,54 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // state is what the jwt handlers of one request share.
 type state struct {
-	identity *identity   // nil for nobody
-	names    []ClaimName // of all handlers that the request has come to
+	repl     *caddy.Replacer // of the request
+	identity *identity       // nil for nobody
+	names    []ClaimName     // of all handlers that the request has come to
 	refused  Reason
 	answer   *answer // of the refusal
 	removed  []removed
 	sent     []sentHeader // the headers of the identity
+
+	first [1]removed // room for the usual one
 }
 
 // Format keeps what the state holds out of anything that prints a value.
 func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) }
 
-// stateKey is the name under which the request's replacer knows the state. No
-// placeholder can spell it, as a brace ends a placeholder's name.
+// stateKey is the name of the state among the request's variables. No placeholder
+// can spell it, as a brace ends a placeholder's name.
 const stateKey = "}jwt"
 
 // requestState returns the request's state and makes it at the first call. It
-// hangs on the replacer, of which a request has one from its beginning to the
-// end of its error routes, whatever handlers make of the request; a value of
-// the context would cost a copy of the request and be lost to error routes.
+// stands among Caddy's variables of the request, of which there is one map from its
+// beginning to the end of its error routes, whatever handlers make of the request;
+// a value of the context would cost a copy of the request and be lost to error
+// routes.
 func requestState(r *http.Request) *state {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return new(state)
-	}
-	if v, ok := repl.Get(stateKey); ok {
-		if st, ok := v.(*state); ok {
-			return st
-		}
+	if st := stateOf(r); st != nil {
+		return st
 	}
 	st := new(state)
-	repl.Map(st.placeholder)
+	st.removed = st.first[:0]
+	st.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		vars[stateKey] = st
+	}
+	if st.repl != nil {
+		st.repl.Map(st.placeholder)
+	}
+	return st
+}
+
+// stateOf returns the request's state, nil if no jwt handler has seen it.
+func stateOf(r *http.Request) *state {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	st, _ := vars[stateKey].(*state)
 	return st
 }
 
@@ -77,14 +90,14 @@ func (st *state) publish(r *http.Request, id *identity, names []string, headers 
 	}
 	st.sent = append(st.sent, headers...)
 	st.identity, st.refused, st.answer = id, "", nil
-	st.insist(r)
+	st.insist()
 	logFields(r, id, "")
 }
 
 // pass lets the request go on without an identity of this handler's. That of a
 // handler further out stays.
 func (st *state) pass(r *http.Request) {
-	st.insist(r)
+	st.insist()
 	if st.identity == nil {
 		logFields(r, nil, "")
 	}
@@ -113,21 +126,20 @@ func (st *state) withdraw(r *http.Request, reason Reason, a *answer) {
 	}
 	st.sent = nil
 	st.identity, st.refused, st.answer = nil, reason, a
-	st.insist(r)
+	st.insist()
 	logFields(r, nil, reason)
 }
 
 // insist makes our placeholders win. The replacer asks others first: where one
 // of them (basic_auth in front of us) has set a name that is ours, it would
 // give another user's identity for this one's.
-func (st *state) insist(r *http.Request) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
+func (st *state) insist() {
+	if st.repl == nil {
 		return
 	}
 	insist := func(name string, value any) {
-		if got, _ := repl.Get(name); got != value {
-			repl.Set(name, value)
+		if got, _ := st.repl.Get(name); got != value {
+			st.repl.Set(name, value)
 		}
 	}
 	id, _ := st.user("id")
@@ -147,7 +159,7 @@ func (st *state) placeholder(name string) (any, bool) {
 	}
 	rest, ok := strings.CutPrefix(name, "http.jwt.")
 	if !ok {
-		return st, name == stateKey
+		return nil, false
 	}
 	switch rest {
 	case "auth_method":

@@ -79,4 +79,21 @@ func TestSitesShareTheCacheAndNotTheVerdict(t *testing.T) {
 	}
 }
 
+// The time of a token that is in the cache would hide what verifying takes.
+func TestTokensInTheCacheAreNotTimed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	since := counted(t, s)
+	s.validator = s.validator.Cached(newTokenCache(defaultCache))
+	token := signed(t, nil)
+	for n, want := range []float64{1, 0, 0} {
+		if res := serve(t, bearer(token), nil, s.Handler); res.next == nil {
+			t.Fatal(res.reason())
+		}
+		if got := since()["verification_seconds"]; got != want {
+			t.Errorf("request %d: %v were timed, want %v", n+1, got, want)
+		}
+	}
+}
+
 var _ validator.Cache = (*tokenCache)(nil)

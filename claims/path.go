@@ -43,6 +43,10 @@ func PathName(path string) string {
 // "https://x.example/roles" is found as it is written and one name never has
 // two meanings.
 func (v Value) Lookup(path string) (Value, bool) {
+	// Most paths are a name, and a name as long as the path is the longest.
+	if found, ok := v.Member(path); ok && path != "" {
+		return found, true
+	}
 	for path != "" {
 		var (
 			next  Value

@@ -2,6 +2,7 @@ package validator
 
 import (
 	"crypto/sha256"
+	"sync/atomic"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
@@ -32,35 +33,48 @@ type Verified struct {
 	hasIssuer bool
 	by        fingerprint
 	size      int
+
+	// scopes are those of the usual claims, read when they are asked for first.
+	scopes atomic.Pointer[[]string]
 }
 
 // Size is about how many bytes it takes in memory.
 func (t *Verified) Size() int { return t.size }
 
-// parsed is a token that was taken apart and not verified yet.
-type parsed struct {
-	Verified
-	parts compact
+// usualScopes are the scopes of the claims that a policy reads by default. They
+// are part of the parsed claims: nothing of a policy is in them.
+func (t *Verified) usualScopes() []string {
+	if list := t.scopes.Load(); list != nil {
+		return *list
+	}
+	list := readScopes(t.body, defaultScopeClaims)
+	t.scopes.Store(&list)
+	return list
+}
+
+// verifiedBy is the token with the key that verified it.
+func (t *Verified) verifiedBy(by fingerprint, size int) *Verified {
+	return &Verified{head: t.head, body: t.body, when: t.when, issuer: t.issuer, hasIssuer: t.hasIssuer, by: by, size: size}
 }
 
 // parse takes a token apart.
-func parse(token string) (*parsed, error) {
+func parse(token string) (*Verified, compact, error) {
 	parts, err := split(token)
 	if err != nil {
-		return nil, err
+		return nil, parts, err
 	}
-	t := &parsed{parts: parts}
+	t := new(Verified)
 	if t.head, err = parseHeader(parts.header); err != nil {
-		return nil, err
+		return nil, parts, err
 	}
 	if t.body, err = claims.ParseObject(parts.claims); err != nil {
-		return nil, MalformedToken
+		return nil, parts, MalformedToken
 	}
 	if t.when, err = parseTimes(t.body); err != nil {
-		return nil, err
+		return nil, parts, err
 	}
 	t.issuer, t.hasIssuer, err = issuerOf(t.body)
-	return t, err
+	return t, parts, err
 }
 
 // The memory that a token takes besides its text: the entry with its place in the
@@ -70,7 +84,7 @@ const (
 	valueBytes = 72
 )
 
-func (t *parsed) footprint(token string) int {
+func footprint(t *Verified, token string) int {
 	return entryBytes + len(token) + valueBytes*values(t.body)
 }
 

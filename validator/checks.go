@@ -79,17 +79,18 @@ func equalType(typ, folded string) bool {
 		strings.EqualFold(typ[len(prefix):], folded)
 }
 
-// scopes reads the granted scopes: a text divided by spaces (RFC 6749 section
+// readScopes reads the granted scopes: a text divided by spaces (RFC 6749 section
 // 3.3, RFC 9068 section 2.2.3) or an array of texts. What is neither grants
-// nothing, and so does an element that is no scope-token.
-func (p *policy) scopes(c claims.Value) []string {
-	v, ok := first(c, p.ScopeClaims)
+// nothing, and so does an element that is no scope-token. It never returns nil.
+func readScopes(c claims.Value, paths []string) []string {
+	none := []string{}
+	v, ok := first(c, paths)
 	if !ok {
-		return nil
+		return none
 	}
 	if text, ok := v.Text(); ok {
 		if text == "" {
-			return nil
+			return none
 		}
 		list := make([]string, 0, strings.Count(text, " ")+1)
 		for s := range strings.SplitSeq(text, " ") {
@@ -100,7 +101,7 @@ func (p *policy) scopes(c claims.Value) []string {
 		return list
 	}
 	if v.Kind() != claims.Array {
-		return nil
+		return none
 	}
 	list := make([]string, 0, v.Len())
 	for i := range v.Len() {

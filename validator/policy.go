@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,8 @@ type Policy struct {
 // policy is a Policy made ready for requests.
 type policy struct {
 	Policy
-	types []string // folded; nil for the default
+	types       []string // folded; nil for the default
+	usualScopes bool     // whether ScopeClaims are the default
 }
 
 var (
@@ -117,7 +119,7 @@ func (p Policy) prepare() (*policy, error) {
 			}
 		}
 	}
-	q := &policy{Policy: p}
+	q := &policy{Policy: p, usualScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims)}
 	for _, t := range p.Types {
 		if t == "" {
 			return nil, errors.New("a typ can't be empty")

@@ -10,33 +10,34 @@ import (
 // Token is a verified token. One can only be had from Validate, so that
 // whoever holds one holds the claims of an issuer that is trusted.
 type Token struct {
-	claims  claims.Value
-	issuer  string
-	user    string
-	scopes  []string
-	kid     string
-	alg     key.Algorithm
-	expires time.Time
+	of     *Verified
+	user   string
+	scopes []string // nil for those of the usual claims
 }
 
 // Claims are the token's claims.
-func (t *Token) Claims() claims.Value { return t.claims }
+func (t *Token) Claims() claims.Value { return t.of.body }
 
 // Issuer is the token's "iss"; empty for a token without one, which only an
 // AnyIssuer policy accepts.
-func (t *Token) Issuer() string { return t.issuer }
+func (t *Token) Issuer() string { return t.of.issuer }
 
 // User is the user's name, prefix included. It is never empty.
 func (t *Token) User() string { return t.user }
 
 // Scopes are the granted scopes. The slice must not be changed.
-func (t *Token) Scopes() []string { return t.scopes }
+func (t *Token) Scopes() []string {
+	if t.scopes != nil {
+		return t.scopes
+	}
+	return t.of.usualScopes()
+}
 
 // KeyID is the "kid" of the token's header, or "".
-func (t *Token) KeyID() string { return t.kid }
+func (t *Token) KeyID() string { return t.of.head.kid }
 
 // Algorithm is the algorithm that the signature was verified with.
-func (t *Token) Algorithm() key.Algorithm { return t.alg }
+func (t *Token) Algorithm() key.Algorithm { return t.of.head.alg }
 
 // Expires is the time in "exp", or the zero Time.
-func (t *Token) Expires() time.Time { return t.expires }
+func (t *Token) Expires() time.Time { return t.of.when.expires }

@@ -21,7 +21,8 @@ type Validator struct {
 	issuers map[string]issuerPolicies
 	any     *issuerPolicies // instead of issuers
 	now     func() time.Time
-	cache   Cache // nil for none
+	cache   Cache               // nil for none
+	observe func(time.Duration) // nil for nobody
 }
 
 // New makes a Validator. now is the clock, time.Now if nil. The error tells of
@@ -65,56 +66,67 @@ func (v *Validator) Cached(cache Cache) *Validator {
 	return &with
 }
 
+// Observed returns the same Validator, which tells observe of each token that is
+// not in the cache how long it took, good or bad, waiting for keys included.
+func (v *Validator) Observed(observe func(time.Duration)) *Validator {
+	with := *v
+	with.observe = observe
+	return &with
+}
+
 // Validate checks a token, the cheapest check first. The error is always a
 // Reason. ctx bounds the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
 	if v.cache == nil || len(token) > MaxLength {
-		c, err := parse(token)
-		if err != nil {
-			return nil, err
-		}
-		_, verified, err := v.judge(ctx, &c.Verified, c, token)
-		return verified, err
+		return v.validate(ctx, token, nil)
 	}
 	digest := sha256.Sum256(stringBytes(token))
-	if known, ok := v.cache.Get(digest); ok {
-		by, verified, err := v.judge(ctx, known, nil, token)
-		if by != known.by && by != nobody {
-			again := *known
-			again.by = by
-			v.cache.Put(digest, &again)
-		}
-		return verified, err
+	known, ok := v.cache.Get(digest)
+	if !ok {
+		return v.validate(ctx, token, &digest)
 	}
-	c, err := parse(token)
-	if err != nil {
-		return nil, err
-	}
-	by, verified, err := v.judge(ctx, &c.Verified, c, token)
-	// The signature's verdict alone is remembered, and only a good one: a
-	// stranger can't fill the cache with what nobody has signed.
-	if by != nobody {
-		t := c.Verified // without what it was parsed from
-		t.by, t.size = by, c.footprint(token)
-		v.cache.Put(digest, &t)
+	by, verified, err := v.judge(ctx, known, nil, token, v.now())
+	if by != known.by && by != nobody {
+		v.cache.Put(digest, known.verifiedBy(by, known.size))
 	}
 	return verified, err
 }
 
-// judge applies a policy to a parsed token. c is nil for one whose signature was
-// verified before. by is the key that verifies it, nobody where that was not
+// validate checks a token that is not in the cache, and puts it there if digest is
+// given.
+func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte) (*Token, error) {
+	now := v.now()
+	if v.observe != nil {
+		defer func() { v.observe(v.now().Sub(now)) }()
+	}
+	t, parts, err := parse(token)
+	if err != nil {
+		return nil, err
+	}
+	by, verified, err := v.judge(ctx, t, &parts, token, now)
+	// The signature's verdict alone is remembered, and only a good one: a
+	// stranger can't fill the cache with what nobody has signed.
+	if by != nobody && digest != nil {
+		t.by, t.size = by, footprint(t, token)
+		v.cache.Put(*digest, t)
+	}
+	return verified, err
+}
+
+// judge applies a policy to a parsed token. parts are nil for one whose signature
+// was verified before. by is the key that verifies it, nobody where that was not
 // found out.
-func (v *Validator) judge(ctx context.Context, t *Verified, c *parsed, token string) (by fingerprint, verified *Token, err error) {
+func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, token string, now time.Time) (by fingerprint, verified *Token, err error) {
 	// The claims are still a stranger's word. The iss among them is a hint
 	// that picks the policy, and with it the keys; it picks nothing else.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
 		return nobody, nil, err
 	}
-	if err := p.checkTimes(t.when, v.now()); err != nil {
+	if err := p.checkTimes(t.when, now); err != nil {
 		return nobody, nil, err
 	}
-	if by, err = p.verify(ctx, t, c, token); err != nil {
+	if by, err = p.verify(ctx, t, parts, token); err != nil {
 		return nobody, nil, err
 	}
 	// From here on the claims are the issuer's word.
@@ -133,15 +145,11 @@ func (v *Validator) judge(ctx context.Context, t *Verified, c *parsed, token str
 	if err != nil {
 		return by, nil, err
 	}
-	return by, &Token{
-		claims:  t.body,
-		issuer:  t.issuer,
-		user:    user,
-		scopes:  p.scopes(t.body),
-		kid:     t.head.kid,
-		alg:     t.head.alg,
-		expires: t.when.expires,
-	}, nil
+	verified = &Token{of: t, user: user}
+	if !p.usualScopes {
+		verified.scopes = readScopes(t.body, p.ScopeClaims)
+	}
+	return by, verified, nil
 }
 
 func issuerOf(body claims.Value) (issuer string, present bool, err error) {
@@ -181,7 +189,7 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 // verify finds the keys that may have signed and checks the signature, unless the
 // key that did is among them still: whether a key verifies these bytes never
 // changes, which keys may is looked up each time.
-func (p *policy) verify(ctx context.Context, t *Verified, c *parsed, token string) (fingerprint, error) {
+func (p *policy) verify(ctx context.Context, t *Verified, parts *compact, token string) (fingerprint, error) {
 	keys, err := p.Keys.Keys(ctx, t.head.kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
@@ -207,19 +215,21 @@ func (p *policy) verify(ctx context.Context, t *Verified, c *parsed, token strin
 		// The issuer has keys for this kid, but not for this algorithm.
 		return nobody, AlgorithmNotAllowed
 	}
-	if c == nil {
+	if parts == nil {
 		for _, k := range candidates[:n] {
 			if k.Fingerprint() == t.by {
 				return t.by, nil
 			}
 		}
 		// Verified by a key that is none of these: from the beginning.
-		if c, err = parse(token); err != nil {
+		again, err := split(token)
+		if err != nil {
 			return nobody, err
 		}
+		parts = &again
 	}
 	for _, k := range candidates[:n] {
-		if k.Verify(t.head.alg, c.parts.signed, c.parts.signature) == nil {
+		if k.Verify(t.head.alg, parts.signed, parts.signature) == nil {
 			return k.Fingerprint(), nil
 		}
 	}
