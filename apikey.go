@@ -3,7 +3,9 @@ package caddyjwt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -267,11 +269,27 @@ func (h *Handler) provisionAPIKeys() (*apiKeys, error) {
 	for _, path := range paths {
 		file, err := h.app.keyFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("api_keys: %w", located(err))
+			return nil, fmt.Errorf("api_keys: %w", keyFileError(path, err))
 		}
 		keys.files = append(keys.files, file)
 	}
 	return keys, nil
+}
+
+// keyFileError says what to do about a key file that is not there, or not for Caddy
+// to read.
+func keyFileError(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; give it to the user that Caddy runs as, such as chown caddy: %s", err, path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	err = fmt.Errorf("%w; make it with caddy jwt api-key new --append %s", err, path)
+	if dir, unknown := os.Getwd(); unknown == nil && !filepath.IsAbs(path) {
+		err = fmt.Errorf("%w (%s is relative to %s, where Caddy runs; write a full path)", err, path, dir)
+	}
+	return err
 }
 
 // find finds the key with this text. Whatever the text is, it takes one digest

@@ -216,6 +216,7 @@ func changesKey(cmd *cobra.Command, action string, change func(*keystore.KeyFile
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
+		which = strings.TrimSpace(which) // as it may be where it was copied from
 		var record keystore.APIKeyRecord
 		changed, err := changeKeyFile(*file, false, func(f *keystore.KeyFile) error {
 			var ok bool

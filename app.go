@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -52,6 +53,7 @@ type App struct {
 	sources  map[string]*usedSource    // by id
 	keyFiles map[string]*pooledKeyFile // by path
 	takes    []func()                  // take over what was read of key files anew
+	guards   map[*caddyhttp.Server]*errorGuard
 	started  bool
 	cleaned  bool
 }

@@ -20,6 +20,7 @@ func (h *Handler) credentialSettings() credentialSettings {
 // decide says who sent a request and with which headers it goes on, or why it must
 // not. Without an identity and a reason it goes on as anonymous.
 func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, Reason) {
+	st.unmet = ""
 	if h.AllowPreflight && isPreflight(r) {
 		h.credentials.discard(r, st)
 		return nil, nil, ""

@@ -48,15 +48,20 @@ func cleared(name string, folded []string) bool {
 // Names of headers that hold credentials are taken out of trailers too. Headers
 // that a jwt handler further out has made of its identity stay.
 func (f *forwarding) clear(r *http.Request, st *state) {
-	if len(f.names) > 0 {
-		for name, value := range r.Header {
-			if cleared(name, f.names) && !st.hasSent(name, value) {
-				delete(r.Header, name)
-			}
-		}
-		clearConnection(r.Header, f.names)
-	}
+	clearHeaders(r, st, f.names)
 	guardTrailers(r, f.trailers)
+}
+
+func clearHeaders(r *http.Request, st *state, folded []string) {
+	if len(folded) == 0 {
+		return
+	}
+	for name, value := range r.Header {
+		if cleared(name, folded) && !st.hasSent(name, value) {
+			delete(r.Header, name)
+		}
+	}
+	clearConnection(r.Header, folded)
 }
 
 func clearNames(h http.Header, folded []string) {

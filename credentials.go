@@ -213,6 +213,7 @@ func (s *source) readHeader(value string, f *found) {
 	if s.Scheme != "" {
 		var ok bool
 		if token, ok = cutScheme(value, s.Scheme); !ok {
+			f.malformed = f.malformed || nearScheme(value, s.Scheme)
 			return
 		}
 	}
@@ -229,6 +230,7 @@ func (s *source) readHeader(value string, f *found) {
 func (s *source) readBasic(value string, f *found) {
 	text, ok := cutScheme(value, "Basic")
 	if !ok {
+		f.malformed = f.malformed || nearScheme(value, "Basic")
 		return
 	}
 	decoded, err := base64.StdEncoding.DecodeString(text)

@@ -53,11 +53,11 @@ func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
 	good := signed(t, nil)
 	for header, reason := range map[string]string{
 		"Bearer " + good: "", "bearer " + good: "", "BEARER " + good: "", "bEaReR   " + good: "", "Bearer " + good + "  ": "",
-		"Bearer" + good: "missing_credentials", "Bearer\t" + good: "missing_credentials", "Basic " + good: "missing_credentials",
+		"Bearer" + good: "missing_credentials", "Bearer\t" + good: "malformed_request", "Basic " + good: "missing_credentials",
 		"Token " + good: "missing_credentials", good: "missing_credentials", "Bearerx " + good: "missing_credentials",
 		"Bearer": "malformed_request", "Bearer ": "malformed_request", "bearer   ": "malformed_request",
 		"Bearer Bearer " + good: "malformed_token", "Bearer " + good + " " + good: "unsupported_token", "Bearer \"" + good + "\"": "malformed_token",
-		"Bearer, " + good: "missing_credentials", "Bearer " + good + ", Bearer " + good: "unsupported_token", "": "missing_credentials",
+		"Bearer, " + good: "malformed_request", "Bearer " + good + ", Bearer " + good: "unsupported_token", "": "missing_credentials",
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header["Authorization"] = []string{header}

@@ -20,6 +20,7 @@ import (
 // expression is a rule in the Common Expression Language, compiled once.
 type expression struct {
 	program cel.Program
+	text    string // as a config has it
 }
 
 // An expression whose cost could be above freeCost, as it goes through lists or
@@ -45,7 +46,7 @@ func newExpression(ctx caddy.Context, text string) (*expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the expression can't be used: %w", err)
 	}
-	return &expression{program}, learnCELRequest(ctx)
+	return &expression{program, "require expression " + text}, learnCELRequest(ctx)
 }
 
 // checkExpression compiles an expression without making it ready.

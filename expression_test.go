@@ -174,7 +174,7 @@ func TestAnExpressionThatEndsBadlyRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &expression{program}
+		return &expression{program: program}
 	}
 	for name, e := range map[string]*expression{
 		"a panic":          broken("panics", func(...ref.Val) ref.Val { panic("boom") }),

@@ -21,12 +21,12 @@ import (
 // claims are the claims as an expression reads them, empty for anonymous.
 func (e *evaluation) claims() ref.Val {
 	if e.id == nil {
-		return emptyClaims
+		return &celObject{v: noClaims}
 	}
 	return &celObject{v: e.id.all()}
 }
 
-var emptyClaims = &celObject{v: claims.ObjectValue()}
+var noClaims = claims.ObjectValue()
 
 // celObject is a JSON object as an expression reads it. Reading a member, which
 // is what expressions do, makes that member only; all else is left to CEL's own

@@ -71,6 +71,9 @@ func newForwarding(values []*Forward, payload string, clears []string, sources [
 				return nil, inOption("forward", "%w", err)
 			}
 		}
+		if slices.Contains(forwardNames, strings.ToLower(v.Header)) {
+			return nil, inOption("forward", "%s stands where the header belongs, behind what is passed on; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
+		}
 		name, err := add("forward", v.Header)
 		if err != nil {
 			return nil, err

@@ -35,3 +35,12 @@ func logFields(r *http.Request, id *identity, reason Reason) {
 		extra.Set(zap.String("jwt_reason", string(reason)))
 	}
 }
+
+// whyFields tell in a line of the plugin's log why a request is refused.
+func (st *state) whyFields(reason Reason, status int) []zap.Field {
+	fields := []zap.Field{zap.String("reason", string(reason)), zap.Int("status", status)}
+	if st.unmet != "" {
+		fields = append(fields, zap.String("requirement", st.unmet))
+	}
+	return fields
+}

@@ -60,7 +60,7 @@ func (h *Handler) report(r *http.Request, st *state, reason Reason) {
 	h.metrics.reported(reason)
 	logFields(r, st.identity, reason)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
-		c.Write(zap.String("reason", string(reason)), zap.Int("status", p.status))
+		c.Write(st.whyFields(reason, p.status)...)
 	}
 }
 

@@ -6,6 +6,7 @@ package caddyjwt
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -111,6 +112,7 @@ type Handler struct {
 	responder   *responder
 	rules       *rules
 	forwarding  *forwarding
+	guard       *errorGuard
 	metrics     *requestMetrics
 	reportLog   *zap.Logger
 	claims      []ClaimName
@@ -167,9 +169,13 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if err := h.checkMode(); err != nil {
 		return err
 	}
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	h.guard = h.app.errorGuard(server)
+	h.guard.add(h.forwarding, h.credentials)
 	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.kinds(), h.rules.requiredScopes()); err != nil {
 		return err
 	}
+	h.warn(h.logger, time.Now())
 	h.metrics = theRequestMetrics
 	if h.reports() {
 		h.reportLog = newReportLogger(h.logger)
@@ -193,6 +199,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	st := requestState(r)
 	st.enter(h.claims)
 	h.forwarding.clear(r, st)
+	err := h.serve(w, r, st, next)
+	if err != nil {
+		h.guard.clean(r, st)
+	}
+	return err
+}
+
+// serve lets a request go on, or refuses it.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next caddyhttp.Handler) error {
 	if h.onlyClears() {
 		return next.ServeHTTP(w, r)
 	}

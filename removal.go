@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // removed is a credential that was taken out of the request. A jwt handler
@@ -26,15 +27,18 @@ func (removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed cred
 // stays as it is, byte for byte.
 func (c *credentials) remove(r *http.Request, st *state) {
 	for i := range c.sources {
-		s := &c.sources[i]
-		switch s.From {
-		case fromHeader, fromBasic:
-			s.removeHeader(r, st)
-		case fromCookie:
-			s.removeCookie(r, st)
-		case fromQuery:
-			s.removeQuery(r, st)
-		}
+		c.sources[i].remove(r, st)
+	}
+}
+
+func (s *source) remove(r *http.Request, st *state) {
+	switch s.From {
+	case fromHeader, fromBasic:
+		s.removeHeader(r, st)
+	case fromCookie:
+		s.removeCookie(r, st)
+	case fromQuery:
+		s.removeQuery(r, st)
 	}
 }
 
@@ -49,7 +53,7 @@ func (s *source) removeHeader(r *http.Request, st *state) {
 			return true
 		}
 		_, ok := cutScheme(v, scheme)
-		return ok
+		return ok || nearScheme(v, scheme)
 	}
 	if !slices.ContainsFunc(values, ours) {
 		return
@@ -108,55 +112,85 @@ func (s *source) removeCookie(r *http.Request, st *state) {
 // request line, and the copies of both that error routes, FastCGI and
 // {http.request.orig_uri} are made of.
 func (s *source) removeQuery(r *http.Request, st *state) {
-	query, hit := s.cleanQuery(r.URL.RawQuery, st)
-	if !hit {
-		return
+	if query, hit := s.cleanQuery(r.URL.RawQuery, st); hit {
+		r.URL.RawQuery = query
+		r.URL.ForceQuery = false
+		r.RequestURI = s.cleanURI(r.RequestURI, st)
 	}
-	r.URL.RawQuery = query
-	r.URL.ForceQuery = false
-	r.RequestURI = s.cleanURI(r.RequestURI)
-
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
 		return
 	}
+	// The original may have it under another name, or where a rewrite has dropped
+	// it from the request.
+	hit := false
 	if original.URL != nil {
-		original.URL.RawQuery, _ = s.cleanQuery(original.URL.RawQuery, nil)
-		original.URL.ForceQuery = false
+		if query, in := s.cleanOriginal(original.URL.RawQuery, st); in {
+			original.URL.RawQuery, original.URL.ForceQuery, hit = query, false, true
+		}
 	}
-	original.RequestURI = s.cleanURI(original.RequestURI)
+	if uri := s.cleanURI(original.RequestURI, st); uri != original.RequestURI {
+		original.RequestURI, hit = uri, true
+	}
+	if !hit {
+		return
+	}
 	// In place: the server's error routes start from the request that it
 	// gave to the first handler.
 	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
 	// The placeholder reads the copy through the request that the server
 	// made it for, which a handler in front of us may have replaced.
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.request.orig_uri", original.RequestURI)
+	if st.repl != nil {
+		st.repl.Set("http.request.orig_uri", original.RequestURI)
 	}
 }
 
-func (s *source) cleanURI(uri string) string {
+func (s *source) cleanURI(uri string, st *state) string {
 	path, query, ok := strings.Cut(uri, "?")
 	if !ok {
 		return uri
 	}
-	if query, _ = s.cleanQuery(query, nil); query == "" {
+	query, hit := s.cleanOriginal(query, st)
+	switch {
+	case !hit:
+		return uri
+	case query == "":
 		return path
 	}
 	return path + "?" + query
 }
 
-// cleanQuery removes the pairs with the source's name, and remembers them in
-// st if there is one.
+// cleanQuery removes the pairs with the source's name, and remembers them.
 func (s *source) cleanQuery(query string, st *state) (string, bool) {
+	return removePairs(query, func(p pair) bool {
+		value, ok := p.is(s.Name)
+		if ok {
+			st.removed = append(st.removed, removed{fromQuery, s.Name, value})
+		}
+		return ok
+	})
+}
+
+// cleanOriginal removes the pairs with the source's name, and those whose value is
+// a credential that was removed: a rewrite may have given it the name.
+func (s *source) cleanOriginal(query string, st *state) (string, bool) {
+	return removePairs(query, func(p pair) bool {
+		if _, ok := p.is(s.Name); ok {
+			return true
+		}
+		value := p.value()
+		return len(value) >= keystore.MinAPIKeyLength && slices.ContainsFunc(st.removed, func(old removed) bool {
+			return old.from == fromQuery && old.name == s.Name && old.value == value
+		})
+	})
+}
+
+func removePairs(query string, remove func(pair) bool) (string, bool) {
 	var out strings.Builder
 	hit, any := false, false
 	for p := range queryPairs(query) {
-		if value, ok := p.is(s.Name); ok {
+		if remove(p) {
 			hit = true
-			if st != nil {
-				st.removed = append(st.removed, removed{fromQuery, s.Name, value})
-			}
 			continue
 		}
 		if any {

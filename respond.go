@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -241,7 +240,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reas
 	st.withdraw(r, reason, &p.answer)
 	h.metrics.refused(reason)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(zap.String("reason", string(reason)), zap.Int("status", p.status))
+		c.Write(st.whyFields(reason, p.status)...)
 	}
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")

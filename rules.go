@@ -45,6 +45,10 @@ type rules struct {
 	anyScopes   [][]string // one of each
 	claims      []ClaimRequirement
 	expressions []*expression
+
+	// The requirements in a config's words.
+	scopesText                string
+	anyScopesText, claimsText []string
 }
 
 // checkRequirements checks the requirements but for their expressions.
@@ -57,6 +61,13 @@ func checkRequirements(configured []*Requirement) (*rules, error) {
 		if err := all.add(r); err != nil {
 			return nil, inOption("require", "%w", err)
 		}
+	}
+	all.scopesText = "require scope " + strings.Join(all.scopes, " ")
+	for _, group := range all.anyScopes {
+		all.anyScopesText = append(all.anyScopesText, "require any_scope "+strings.Join(group, " "))
+	}
+	for _, c := range all.claims {
+		all.claimsText = append(all.claimsText, "require claim "+c.Path)
 	}
 	return &all, nil
 }
@@ -149,11 +160,13 @@ func (all *rules) check(r *http.Request, st *state, id *identity) Reason {
 		have := id.scopes()
 		for _, s := range all.scopes {
 			if !slices.Contains(have, s) {
+				st.unmet = all.scopesText
 				return InsufficientScope
 			}
 		}
-		for _, group := range all.anyScopes {
+		for i, group := range all.anyScopes {
 			if !holdsOne(have, group) {
+				st.unmet = all.anyScopesText[i]
 				return InsufficientScope
 			}
 		}
@@ -161,6 +174,7 @@ func (all *rules) check(r *http.Request, st *state, id *identity) Reason {
 	for i := range all.claims {
 		v, _ := id.all().Lookup(all.claims[i].Path)
 		if !claimIs(v, all.claims[i].Values) {
+			st.unmet = all.claimsText[i]
 			return Forbidden
 		}
 	}
@@ -192,6 +206,7 @@ func (all *rules) expressionsHold(r *http.Request, st *state, id *identity) bool
 	defer func() { st.identity = outer }()
 	for _, e := range all.expressions {
 		if !e.holds(r, id) {
+			st.unmet = e.text
 			return false
 		}
 	}

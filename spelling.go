@@ -3,6 +3,8 @@ package caddyjwt
 import (
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // cutScheme returns what stands behind a scheme, which may be nothing.
@@ -16,6 +18,17 @@ func cutScheme(value, scheme string) (token string, ok bool) {
 		return "", false
 	}
 	return strings.Trim(rest, " "), true
+}
+
+// nearScheme tells of a value that begins with the scheme and not as HTTP has it:
+// behind the word there is another character than a space. Who divides it at any
+// white space, as many upstreams do, reads a credential there.
+func nearScheme(value, scheme string) bool {
+	n, trimmed := len(scheme), strings.TrimLeft(value, " \t,")
+	if len(trimmed) <= n || !strings.EqualFold(trimmed[:n], scheme) || httpguts.ValidHeaderFieldName(trimmed[n:n+1]) {
+		return false
+	}
+	return trimmed != value || value[n] != ' '
 }
 
 // cookieIs returns the value of a cookie-pair (RFC 6265 section 4.2.1) if it
@@ -59,12 +72,18 @@ func queryPairs(query string) func(func(pair) bool) {
 // is returns the pair's value if its decoded name is that name. A value that
 // can't be decoded is returned as it stands: it is no valid token.
 func (p pair) is(name string) (string, bool) {
-	rawName, rawValue, _ := strings.Cut(p.text, "=")
+	rawName, _, _ := strings.Cut(p.text, "=")
 	if decoded, err := url.QueryUnescape(rawName); err != nil || decoded != name {
 		return "", false
 	}
-	if decoded, err := url.QueryUnescape(rawValue); err == nil {
-		return decoded, true
+	return p.value(), true
+}
+
+// value is the pair's decoded value, or as it stands.
+func (p pair) value() string {
+	_, raw, _ := strings.Cut(p.text, "=")
+	if decoded, err := url.QueryUnescape(raw); err == nil {
+		return decoded
 	}
-	return rawValue, true
+	return raw
 }

@@ -17,6 +17,7 @@ type state struct {
 	identity *identity       // nil for nobody
 	names    []ClaimName     // of all handlers that the request has come to
 	refused  Reason
+	unmet    string  // the requirement that was not met, in the config's words
 	answer   *answer // of the refusal
 	removed  []removed
 	sent     []sentHeader // the headers of the identity
@@ -88,7 +89,11 @@ func (st *state) publish(r *http.Request, id *identity, names []string, headers 
 	for _, h := range headers {
 		r.Header[h.name] = h.value
 	}
-	st.sent = append(st.sent, headers...)
+	if len(st.sent) == 0 {
+		st.sent = headers
+	} else {
+		st.sent = append(st.sent, headers...)
+	}
 	st.identity, st.refused, st.answer = id, "", nil
 	st.insist()
 	logFields(r, id, "")

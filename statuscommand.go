@@ -57,6 +57,9 @@ func status(fl caddycmd.Flags, out io.Writer) (int, error) {
 		return exitMisuse, err
 	}
 	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
+	if err != nil && !listens(address) {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("no server answers at %s (is its admin endpoint elsewhere? name it with --address or --config; with admin off there is none): %w", address, err)
+	}
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the server at %s: %w", address, err)
 	}

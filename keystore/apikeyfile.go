@@ -54,6 +54,7 @@ type APIKeyFile struct {
 	unsureUntil time.Time
 	differs     time.Time // when the file was first seen to be another, zero if it is not
 	cutSince    time.Time // when the file was first seen to be cut off, zero if it is not
+	cutTo       int       // how many keys it had then
 	readings    int       // begun
 	takenOver   int       // the latest reading that was taken over
 	err         error     // of that reading
@@ -240,8 +241,10 @@ func (f *APIKeyFile) lost(r *reading, err error) int {
 	case err != nil || !os.SameFile(r.of.info, before.of.info) || !before.keys.beginsWith(r.keys):
 		f.cutSince = time.Time{}
 		return 0
-	case f.cutSince.IsZero() || !r.of.same(f.looked):
-		f.cutSince = r.begun
+	case f.cutSince.IsZero() || f.cutTo != r.keys.Len():
+		// What is left is a beginning of what was there, so that its length says
+		// all of it. That it is written again, as it is, begins nothing anew.
+		f.cutSince, f.cutTo = r.begun, r.keys.Len()
 	case r.begun.Sub(f.cutSince) >= cutOffPatience:
 		f.cutSince = time.Time{}
 		return 0

@@ -774,3 +774,19 @@ func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 	s.expect(t, "long", recovered, "a")
 	s.expect(t, "and then nothing", "", "a")
 }
+
+// A job that writes the file again, as it is, must not keep a removed key alive.
+func TestThreat32_AKeyFileThatHasLostItsEndAndIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	s := newAPIKeyStand(t)
+	s.write(t, keyLines("a", "b"))
+	s.expect(t, "cut off", failing, "abc")
+	for range 4 {
+		s.clock.now = s.clock.now.Add(time.Minute)
+		s.write(t, keyLines("a", "b"))
+		s.expect(t, "written again", "", "abc")
+	}
+	s.clock.now = s.clock.now.Add(time.Minute)
+	s.write(t, keyLines("a", "b"))
+	s.expect(t, "long", recovered, "ab")
+}

@@ -131,6 +131,9 @@ func awsHeader(header []string) (columns map[string]int, width int, err error) {
 		name = strings.TrimSpace(name)
 		names = append(names, strconv.Quote(cut(name, 40)))
 		folded := strings.ToLower(name)
+		if meant := nearColumn(folded); meant != "" {
+			return nil, 0, fmt.Errorf("there is no column %s: is %s meant? Write that, or take the column out, as it would be passed over", Quote(name), meant)
+		}
 		for _, known := range awsColumns {
 			if known != folded {
 				continue
@@ -158,6 +161,26 @@ func awsHeader(header []string) (columns map[string]int, width int, err error) {
 		return nil, 0, fmt.Errorf("%w; this one has %s", err, strings.Join(names, ", "))
 	}
 	return columns, len(header), nil
+}
+
+// nearColumn finds the optional column that a misspelled one may be meant to be. To
+// pass it over would enable a key that is not, or lose its plans.
+func nearColumn(folded string) string {
+	letters := strings.Map(func(c rune) rune {
+		if c < 'a' || c > 'z' {
+			return -1
+		}
+		return c
+	}, folded)
+	switch {
+	case slices.Contains(awsColumns, folded):
+		return ""
+	case strings.HasPrefix(letters, "enabl"), strings.HasPrefix(letters, "isenabl"), strings.HasPrefix(letters, "disabl"), strings.HasPrefix(letters, "isdisabl"):
+		return "Enabled"
+	case strings.HasPrefix(letters, "usageplan"), strings.HasPrefix(letters, "plan"):
+		return "UsagePlanIds"
+	}
+	return ""
 }
 
 // looksLikeKeys tells whether a header may be a row, whose key must not be shown.
@@ -209,29 +232,30 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 	if swapped(name, key) {
 		return errors.New("Name and Key seem to be swapped: the Name looks like a key, and the Key does not; change the header or the row")
 	}
+	if key == "" {
+		return errors.New("Key is empty") // and the Name may be the key
+	}
 	err := checkRecordText(name, maxAPIKeyName, "")
 	row.Name = shownName(name, err)
 	if err != nil {
 		return fmt.Errorf("Name: %w", err)
 	}
 	switch {
-	case key == "":
-		return errors.New("Key is empty")
 	case len(key) > 128:
 		return fmt.Errorf("Key has %d characters; AWS API Gateway's have 20 to 128", len(key))
 	}
 	if err := CheckAPIKey(key); err != nil {
 		return fmt.Errorf("Key: %w", err)
 	}
-	if name == key {
-		row.Name = ""
-		return errors.New("Name is the key itself, which must not be kept; give the row a name")
-	}
 	row.weak = WeakAPIKey(key)
 	row.Record = APIKeyRecord{Name: name, Description: strings.Clone(field("description")), Hash: DigestOf(key)}
 	row.hasDescription = row.Record.Description != ""
 	if err := checkRecordText(row.Record.Description, maxAPIKeyDescription, lineBreaks); err != nil {
 		return fmt.Errorf("Description: %w", err)
+	}
+	if strings.Contains(row.Record.Description, key) || strings.Contains(name, key) {
+		row.Name = ""
+		return errors.New("Name or Description holds the key itself, which must not be kept; write another text")
 	}
 	switch enabled := field("enabled"); {
 	case enabled == "": // AWS counts it as true
@@ -240,7 +264,7 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 	case strings.EqualFold(enabled, "false"):
 		row.hasEnabled, row.Record.Disabled = true, true
 	default:
-		return errors.New("Enabled is neither true nor false")
+		return errors.New("Enabled is neither true nor false; write TRUE or FALSE")
 	}
 	_, row.hasPlans = columns["usageplanids"]
 	for plan := range strings.SplitSeq(strings.Trim(field("usageplanids"), `'"`), ",") {
@@ -248,15 +272,41 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 			row.Record.Scopes = append(row.Record.Scopes, strings.Clone(plan))
 		}
 	}
-	if err := CheckScopes(row.Record.Scopes); err != nil {
-		return fmt.Errorf("UsagePlanIds: %w", err)
+	if len(row.Record.Scopes) > maxAPIKeyScopes {
+		return fmt.Errorf("UsagePlanIds: there are %d plans; %d are the most", len(row.Record.Scopes), maxAPIKeyScopes)
+	}
+	if CheckScopes(row.Record.Scopes) != nil {
+		// Not shown: it may be what belongs into another column.
+		return errors.New(`UsagePlanIds: a plan's id is one word of visible ASCII without " and \, such as abc123; divide them with commas`)
 	}
 	return nil
 }
 
 // swapped tells whether a row has the key where the name belongs.
 func swapped(name, key string) bool {
-	return CheckAPIKey(name) == nil && !WeakAPIKey(name) && key != "" && (len(key) < MinAPIKeyLength || strings.Contains(key, " "))
+	if CheckAPIKey(name) != nil || WeakAPIKey(name) || key == "" {
+		return false
+	}
+	return len(key) < MinAPIKeyLength || strings.Contains(key, " ") || looksRandom(name) && !looksRandom(key)
+}
+
+// looksRandom tells a text as services make keys of from one that somebody has
+// thought of: it has small letters, capitals and digits, and is not divided.
+func looksRandom(text string) bool {
+	var small, capital, digit bool
+	for _, c := range []byte(text) {
+		switch {
+		case c >= 'a' && c <= 'z':
+			small = true
+		case c >= 'A' && c <= 'Z':
+			capital = true
+		case c >= '0' && c <= '9':
+			digit = true
+		case c == '-' || c == '.' || c == ' ':
+			return false
+		}
+	}
+	return small && capital && digit
 }
 
 // shownName is a name for a list of what was imported, cut if it was refused.

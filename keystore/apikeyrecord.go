@@ -285,6 +285,9 @@ func CheckScopes(scopes []string) error {
 		return fmt.Errorf("there are %d scopes; %d are the most", len(scopes), maxAPIKeyScopes)
 	}
 	for _, s := range scopes {
+		if looksLikeAPIKey(s) {
+			return errors.New("a scope looks like an API key, which must not be kept; write a word such as orders:read")
+		}
 		if !scopeToken(s) {
 			return fmt.Errorf(`%s is no scope; write one word of visible ASCII without " and \, such as orders:read`, Quote(s))
 		}

@@ -33,7 +33,10 @@ case "${1-} ${2-}" in
 	echo '  ./caddy jwt api-key import keys.csv --append keys.jsonl'
 	;;
 "key "?*)
-	grep "^$2," keys.csv | cut -d, -f2
+	grep "^$2," keys.csv | cut -d, -f2 | grep . || {
+		echo "keys.csv has no key with the name $2" >&2
+		exit 1
+	}
 	;;
 "token ")
 	head=$(printf '{"alg":"RS256","typ":"JWT"}' | b64)

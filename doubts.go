@@ -1,0 +1,71 @@
+package caddyjwt
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+// warn tells, once at load, of what is possible and seldom meant.
+func (h *Handler) warn(logger *zap.Logger, now time.Time) {
+	for _, r := range h.Require {
+		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {
+			if strings.Contains(scope, ",") {
+				logger.Warn("a required scope holds a comma; scopes are divided by spaces, as in require any_scope orders:read orders:write",
+					zap.String("scope", scope))
+			}
+		}
+		if r.Claim != nil {
+			warnPath(logger, "require claim", r.Claim.Path)
+		}
+	}
+	for _, f := range h.Forward {
+		warnPath(logger, "forward", f.What)
+	}
+	for _, c := range h.Claim {
+		warnPath(logger, "claim", c.Path)
+	}
+	for _, k := range h.APIKey {
+		if expires, err := keystore.ParseTime(k.Expires); err == nil && !now.Before(expires) {
+			logger.Warn("an API key of the config has expired already, and is refused", zap.String("id", k.ID))
+		}
+	}
+}
+
+func warnPath(logger *zap.Logger, option, path string) {
+	if better := plainPath(path); better != path {
+		logger.Warn("a claim path looks like one of another language; steps are divided by dots, and arrays stepped into by a number: "+option+" "+better,
+			zap.String("path", path))
+	}
+}
+
+// plainPath writes a path of JSONPath, of JSON Pointer or of jq as ours are
+// written; any other stays. A claim may have such a name, so that it is no error.
+func plainPath(path string) string {
+	if strings.Contains(path, "://") {
+		return path
+	}
+	plain := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(path, "$"), "."), ".")
+	if rest, ok := strings.CutPrefix(plain, "/"); ok {
+		plain = strings.ReplaceAll(rest, "/", ".")
+	}
+	for {
+		before, rest, open := strings.Cut(plain, "[")
+		inside, behind, closed := strings.Cut(rest, "]")
+		if !open || !closed {
+			break
+		}
+		if unquoted, err := strconv.Unquote(strings.ReplaceAll(inside, "'", `"`)); err == nil {
+			inside = unquoted
+		}
+		plain = strings.TrimPrefix(before+"."+inside+behind, ".")
+	}
+	if plain == "" {
+		return path
+	}
+	return plain
+}

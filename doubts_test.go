@@ -1,0 +1,79 @@
+package caddyjwt
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	logcapture "go.uber.org/zap/zaptest/observer"
+)
+
+func TestPathsOfOtherLanguages(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"$.realm_access.roles": "realm_access.roles", `realm_access["roles"]`: "realm_access.roles", "realm_access['roles'][0]": "realm_access.roles.0",
+		"/realm_access/roles": "realm_access.roles", "roles.": "roles", ".roles": "roles", "$": "$", "[": "[", "roles[0": "roles[0", ".": ".",
+		"sub": "sub", "realm_access.roles": "realm_access.roles", "https://x.example/roles": "https://x.example/roles", "cognito:groups": "cognito:groups",
+	} {
+		if got := plainPath(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestWarningsOfWhatIsSeldomMeant(t *testing.T) {
+	t.Parallel()
+	_, hash := newAPIKey()
+	for options, want := range map[string][]string{
+		"require scope a b": nil, "require claim roles admin\nforward user X-User": nil,
+		"require any_scope a,b":         {"any_scope orders:read orders:write"},
+		"require claim $.a.roles admin": {"require claim a.roles"},
+		"forward /a/b X-B":              {"forward a.b"},
+		"claim a[0] first":              {"claim a.0"},
+		"api_key k " + hash + " {\nexpires 2020-01-01T00:00:00Z\n}": {"has expired already"},
+		"api_key k " + hash + " {\nexpires 2999-01-01T00:00:00Z\n}": nil,
+	} {
+		s := newSite(t, options)
+		core, logs := logcapture.New(zapcore.DebugLevel)
+		s.warn(zap.New(core), time.Now())
+		lines := logs.AllUntimed()
+		if len(lines) != len(want) {
+			t.Errorf("%s: %d lines, want %d", options, len(lines), len(want))
+			continue
+		}
+		for n, line := range lines {
+			if line.Level != zapcore.WarnLevel || !strings.Contains(line.Message, want[n]) {
+				t.Errorf("%s: %s %s\nwant in it: %s", options, line.Level, line.Message, want[n])
+			}
+		}
+	}
+}
+
+// An operator who looks for why a request was refused is told which requirement it
+// did not meet, in the words of the config and with no claim.
+func TestRefusalsNameTheRequirement(t *testing.T) {
+	t.Parallel()
+	token := signed(t, map[string]any{"scope": "a", "role": "guest", "age": 17})
+	for options, want := range map[string]string{
+		"require scope a\nrequire scope b":                                  "require scope a b",
+		"require any_scope c d\nrequire claim role guest":                   "require any_scope c d",
+		"require claim role guest\nrequire claim team.name x":               "require claim team.name",
+		requiring("claims.age == 17") + "\n" + requiring("claims.age > 17"): "require expression claims.age > 17",
+	} {
+		for _, mode := range []string{"", "\nmode report"} {
+			s := newSite(t, options+mode)
+			serve(t, bearer(token), nil, s.Handler)
+			lines := s.logs.TakeAll()
+			if len(lines) != 1 || lines[0].ContextMap()["requirement"] != want {
+				t.Errorf("%s: %v, want %s", options+mode, lines, want)
+			}
+		}
+	}
+	s := newSite(t, "require scope b")
+	serve(t, bearer("garbage"), nil, s.Handler)
+	if lines := s.logs.TakeAll(); len(lines) != 1 || lines[0].ContextMap()["requirement"] != nil {
+		t.Errorf("%v, want no requirement", lines)
+	}
+}

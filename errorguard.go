@@ -1,0 +1,101 @@
+package caddyjwt
+
+import (
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// errorGuard is what the jwt handlers of one server take away, all together. A
+// request that ends in an error comes to error routes past the handlers that it
+// has not come to: what these would have taken away must be gone as well, as error
+// routes may lead to the same upstream.
+type errorGuard struct {
+	names    []string // of headers, folded
+	trailers []string // likewise
+	sources  []source // of credentials
+}
+
+// errorGuard is the one of a server. Handlers of one config share it; it is whole
+// before the first request comes.
+func (a *App) errorGuard(server *caddyhttp.Server) *errorGuard {
+	if server == nil {
+		return new(errorGuard)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.guards == nil {
+		a.guards = map[*caddyhttp.Server]*errorGuard{}
+	}
+	g := a.guards[server]
+	if g == nil {
+		g = new(errorGuard)
+		a.guards[server] = g
+	}
+	return g
+}
+
+// add adds what a handler takes away.
+func (g *errorGuard) add(f *forwarding, c *credentials) {
+	g.names = merged(g.names, f.names)
+	g.trailers = merged(g.trailers, f.trailers)
+	if c.keep || c.inPlace {
+		return
+	}
+	for _, s := range c.sources {
+		if !slices.ContainsFunc(g.sources, func(o source) bool { return o.same(s.CredentialSource) }) {
+			g.sources = append(g.sources, s)
+		}
+	}
+}
+
+func merged(list, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// clean prepares a request for error routes. The headers of an identity in force
+// stay.
+func (g *errorGuard) clean(r *http.Request, st *state) {
+	clearHeaders(r, st, g.names)
+	for i := range g.sources {
+		g.sources[i].remove(r, st)
+	}
+	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
+		return
+	}
+	if st.isServers(r) {
+		guardTrailers(r, g.trailers)
+		return
+	}
+	// A handler in front (tracing) has made a copy of the request, and error
+	// routes get the one that it was made of, whose body nobody guards. So the
+	// body ends here: with it come the trailers, into the map that both share.
+	if _, err := io.CopyN(io.Discard, r.Body, maxDrained); err == nil {
+		_ = r.Body.Close() // whoever reads on gets an error
+	}
+	clearNames(r.Trailer, g.trailers)
+}
+
+// maxDrained is how much of a body is read to come to its trailers.
+const maxDrained = 1 << 20
+
+// isServers tells whether a request is the one that the server made, and no copy:
+// its placeholders read that one.
+func (st *state) isServers(r *http.Request) bool {
+	if st.repl == nil {
+		return false
+	}
+	const mark = "}jwt"
+	method := r.Method
+	r.Method = mark
+	defer func() { r.Method = method }()
+	seen, _ := st.repl.Get("http.request.method")
+	return seen == mark
+}

@@ -1,0 +1,174 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// guardedSites are sites in which a request comes to an error route past a jwt
+// handler that would have taken something away. {$DOWN} is a port where nobody
+// listens.
+const guardedSites = `
+(error_route) {
+	handle_errors {
+		reverse_proxy {$UPSTREAM}
+	}
+}
+https://two.example.test {
+	jwt {
+		api_keys {$KEYS}
+		forward user X-Client
+	}
+	jwt {
+		import issuer
+		forward user X-User
+		forward email X-Email
+	}
+	reverse_proxy {$UPSTREAM}
+	import error_route
+}
+https://matchers.example.test {
+	jwt /a/* {
+		import issuer
+		forward user X-User
+	}
+	jwt /b/* {
+		import issuer
+		forward email X-Email
+	}
+	reverse_proxy {$UPSTREAM}
+	import error_route
+}
+https://between.example.test {
+	route {
+		jwt {
+			api_keys {$KEYS}
+			forward user X-Client
+		}
+		error 500
+		jwt {
+			import issuer
+			forward user X-User
+			forward email X-Email
+		}
+	}
+	import error_route
+}
+https://traced.example.test {
+	tracing
+	jwt /refused/* {
+		import issuer
+		forward user X-User
+		forward email X-Email
+	}
+	jwt {
+		import issuer
+		optional
+		forward user X-User
+		forward email X-Email
+	}
+	reverse_proxy {$DOWN}
+	import error_route
+}
+`
+
+// What a jwt handler takes away is gone from a request that comes to an error route
+// without having come to it.
+func TestThreat21_ErrorRoutesPastAHandler(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	held := peers.NewAPIKey(t, "partner", nil)
+	down := fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)) // nobody listens
+	s, _ := newKeyStand(t, guardedSites, options{env: map[string]string{"DOWN": down}}, held)
+	good := k.RS256.Token(t, s.claims(nil), nil)
+	bad := k.Stranger.Token(t, s.claims(nil), nil)
+	withKey := header("X-API-Key", held.Text)
+	client := s.client(http1) // HTTP/2 lets through declared trailers alone
+	for name, c := range map[string]struct {
+		host, path string
+		changes    []change
+		user       string // that the upstream is told
+	}{
+		"refused by the first of two":           {"two.example.test", "/", []change{bearer(good)}, ""},
+		"refused by the second of two":          {"two.example.test", "/", []change{bearer(bad), withKey}, ""},
+		"refused by one of two with matchers":   {"matchers.example.test", "/a/x", []change{bearer(bad)}, ""},
+		"refused by the other":                  {"matchers.example.test", "/b/x", []change{bearer(bad)}, ""},
+		"an error between two":                  {"between.example.test", "/", []change{bearer(good), withKey}, ""},
+		"refused behind a handler that copies":  {"traced.example.test", "/refused/x", nil, ""},
+		"an error behind a handler that copies": {"traced.example.test", "/x", []change{bearer(good)}, "user-1"},
+		"anonymous, and an error":               {"traced.example.test", "/x", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, trailers := range []bool{false, true} {
+				changes := append([]change{
+					header("X-User", forged), header("X-Email", forged), as("x_eMAIL", forged),
+				}, c.changes...)
+				method := http.MethodGet
+				if trailers {
+					method = http.MethodPost
+					changes = append(changes, body(strings.Repeat("x", 4000)), func(r *http.Request) {
+						r.ContentLength = -1
+						r.Trailer = http.Header{"X-User": {forged}, "X-Email": {forged}, "X-Checksum": {"123"}}
+					})
+				}
+				s.upstream.Take()
+				a := s.send(t, client, method, c.host, c.path, changes...)
+				seen := s.upstream.Take()
+				if len(seen) != 1 {
+					t.Fatalf("status %d, and the upstream was asked %d times; want the error route's once", a.status, len(seen))
+				}
+				for _, from := range []http.Header{seen[0].Header, seen[0].Trailer} {
+					for header, values := range from {
+						for _, v := range values {
+							if v == forged || v == good || v == bad || strings.Contains(v, "Bearer") || v == held.Text {
+								t.Errorf("the upstream was sent %s: %s", header, v)
+							}
+						}
+					}
+				}
+				if got := seen[0].Header.Get("X-User"); got != c.user {
+					t.Errorf("the upstream was told that the user is %q; want %q", got, c.user)
+				}
+			}
+		})
+	}
+	nothingForged(t, s.upstream)
+}
+
+// A parameter that a rewrite has renamed, or dropped, is a credential in the
+// original URI too.
+func TestThreat48_ARenamedParameterIsGoneFromTheOriginal(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newStand(t, `
+https://api.example.test {
+	uri query token>access_token
+	jwt {
+		issuer {$ISSUER} {
+			ca {$CA}
+			audience https://api.example.test
+		}
+		token_from query access_token
+		require scope nobody:has
+	}
+	handle_errors {
+		reverse_proxy {$UPSTREAM} {
+			header_up X-Original {http.request.orig_uri}
+		}
+	}
+}
+`, options{shownByCaddy: true}, k.RS256)
+	good := k.RS256.Token(t, s.claims(nil), nil)
+	a := s.send(t, s.http, http.MethodGet, site, "/x?a=1&token="+good+"&b=2")
+	seen := a.upstream(t)
+	if seen.URI != "/x?a=1&b=2" || seen.Header.Get("X-Original") != "/x?a=1&b=2" {
+		t.Errorf("the upstream was sent %s, original %s", strings.ReplaceAll(seen.URI, good, "TOKEN"), strings.ReplaceAll(seen.Header.Get("X-Original"), good, "TOKEN"))
+	}
+	if strings.Contains(s.upstream.Wire(), good) {
+		t.Error("the upstream was sent the token")
+	}
+}
