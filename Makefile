@@ -1,28 +1,37 @@
 # What to type. `make` alone lists it.
 
 FUZZTIME  ?= 10s
-BENCH     ?= .
-BENCHTIME ?= 1s
+BENCH     ?=
+BENCHTIME ?= 300ms
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench fuzz build
+.PHONY: help test lint bench performance fuzz build
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 test: ## all tests with the race detector, those against a real Caddy too
 	go test -race ./...
+	cd bench && go test -race ./...
 	cd integration && go test -race ./...
 
-lint: ## formatting, go vet and staticcheck, in both modules
+lint: ## formatting, go vet and staticcheck, in all modules
 	@unformatted=$$(gofmt -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	cd integration && go vet ./...
-	staticcheck=$$(cd integration && go tool -n staticcheck) && "$$staticcheck" ./... && cd integration && "$$staticcheck" ./...
+	cd bench && go vet ./...
+	staticcheck=$$(cd integration && go tool -n staticcheck) && "$$staticcheck" ./... && (cd integration && "$$staticcheck" ./...) && cd bench && "$$staticcheck" ./...
 
-bench: ## all benchmarks; BENCH chooses some, BENCHTIME says how long
+bench: ## what requests cost: whole servers and single steps; BENCH chooses some Go benchmarks
+ifeq ($(BENCH),)
+	cd bench && go run . -benchtime $(BENCHTIME)
+else
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+endif
+
+performance: ## the same, and docs/performance.md with its plots written anew (half an hour)
+	cd bench && go run . -docs
 
 # Go's fuzzer sometimes reports its own time limit as a failure, "context
 # deadline exceeded" without a failing input (golang/go#75804): that run is

@@ -243,7 +243,6 @@ func (h *Handler) checkAPIKeyOptions() error {
 type apiKeys struct {
 	written *keystore.APIKeys // in the config; nil for none
 	files   []*keystore.APIKeyFile
-	prefix  string // of users
 	now     func() time.Time
 }
 
@@ -252,7 +251,7 @@ func (h *Handler) provisionAPIKeys() (*apiKeys, error) {
 	if err := h.checkAPIKeyOptions(); err != nil || !h.hasAPIKeys() {
 		return nil, err
 	}
-	keys := &apiKeys{prefix: h.APIKeyUserPrefix, now: time.Now}
+	keys := &apiKeys{now: time.Now}
 	records, err := h.writtenKeys(digestOf)
 	if err != nil {
 		return nil, err

@@ -47,6 +47,7 @@ type App struct {
 	store  keyStore
 
 	cache     uint64       // 0 for none
+	unsweep   func()       // ends the sweeping of the cache
 	reporting atomic.Int64 // handlers in report mode
 
 	mu       sync.Mutex
@@ -136,6 +137,7 @@ func (a *App) check(resolve resolver) (err error) {
 // Start begins to fetch keys and to look for changes of files.
 func (a *App) Start() error {
 	theTokenCache.resize(a.cache)
+	a.unsweep = theTokenCache.sweeper()
 	a.mu.Lock()
 	a.started = true
 	for _, s := range a.sources {
@@ -157,6 +159,10 @@ func (a *App) Start() error {
 // uses go on; the others end with Cleanup.
 func (a *App) Stop() error {
 	running.remove(a)
+	if a.unsweep != nil {
+		a.unsweep()
+		a.unsweep = nil
+	}
 	return nil
 }
 

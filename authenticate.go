@@ -32,14 +32,14 @@ func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, R
 	if reason != "" {
 		return nil, nil, reason
 	}
-	id, reason := h.authenticate(r.Context(), presented)
+	id, reason := h.authenticate(r.Context(), st, presented)
 	if reason != "" {
 		return nil, nil, reason
 	}
 	if reason := h.rules.check(r, st, id); reason != "" {
 		return nil, nil, reason
 	}
-	headers, err := h.forwarding.headers(id)
+	headers, err := h.forwarding.headers(id, st)
 	if err != nil {
 		return nil, nil, UnforwardableClaim
 	}
@@ -56,21 +56,21 @@ func isPreflight(r *http.Request) bool {
 // said. A request with a token and an API key needs both to be good; it comes from
 // the user of the token. The key goes first: it is never unavailable, so that a
 // definite refusal comes before one that a later try may not meet.
-func (h *Handler) authenticate(ctx context.Context, presented found) (*identity, Reason) {
-	id := &identity{claims: h.claims}
+func (h *Handler) authenticate(ctx context.Context, st *state, presented found) (*identity, Reason) {
+	id := st.newIdentity()
+	id.handler = h
 	if presented.apiKey.any {
 		key, reason := h.apiKeys.find(presented.apiKey.text)
 		if reason != "" {
 			return nil, reason
 		}
-		id.key, id.hasKey, id.prefix = key, true, h.apiKeys.prefix
+		id.key, id.hasKey = key, true
 	}
 	if presented.token.any {
-		token, err := h.validator.Validate(ctx, presented.token.text)
-		if err != nil {
+		if err := h.validator.ValidateInto(ctx, presented.token.text, &id.room); err != nil {
 			return nil, reasonOf(err)
 		}
-		id.token = token
+		id.token = &id.room
 	}
 	return id, ""
 }

@@ -226,14 +226,14 @@ func TestExpressionsEnd(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, requiring(expression))
-			out, _, err := s.rules.expressions[0].program.Eval(&evaluation{request: bearer(""), id: &identity{record: all, recordMade: true}})
+			out, _, err := s.rules.expressions[0].program.Eval(&evaluation{request: bearer(""), id: &identity{record: &all}})
 			if ends && (err != nil || out != types.True) {
 				t.Errorf("%v, %v", out, err)
 			}
 			if !ends && (err == nil || !strings.Contains(err.Error(), "actual cost limit exceeded")) {
 				t.Errorf("it was not given up: %v", err)
 			}
-			if holds := s.rules.expressions[0].holds(bearer(""), &identity{record: all, recordMade: true}); holds != ends {
+			if holds := s.rules.expressions[0].holds(bearer(""), &identity{record: &all}); holds != ends {
 				t.Errorf("it holds: %v", holds)
 			}
 		})

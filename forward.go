@@ -27,7 +27,7 @@ type Forward struct {
 
 // forwarding is what a handler passes on, and what it clears.
 type forwarding struct {
-	values  []Forward
+	values  []forwarded
 	payload string   // the header of the claims as a whole, empty for none
 	names   []string // of all headers that are cleared, folded
 	// trailers are the names that are cleared in trailers: names, and those of
@@ -35,8 +35,23 @@ type forwarding struct {
 	trailers []string
 }
 
-// The names of what is no claim.
+// forwarded is something that is passed on, with the place of what it is among the
+// names of what is no claim.
+type forwarded struct {
+	Forward
+	name int // -1 for a claim
+}
+
+// The names of what is no claim, and their places.
 var forwardNames = []string{"user", "issuer", "scopes", "key_id", "auth_method"}
+
+const (
+	forwardUser = iota
+	forwardIssuer
+	forwardScopes
+	forwardKeyID
+	forwardMethod
+)
 
 // newForwarding checks what is forwarded and cleared. sources are the places of
 // credentials, whose headers can be neither.
@@ -78,7 +93,7 @@ func newForwarding(values []*Forward, payload string, clears []string, sources [
 		if err != nil {
 			return nil, err
 		}
-		f.values = append(f.values, Forward{v.What, name, v.JSON})
+		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
 	}
 	if payload != "" {
 		name, err := add("forward_payload", payload)
@@ -157,12 +172,15 @@ type sentHeader struct {
 var errUnforwardable = errors.New("a value can't be forwarded")
 
 // headers are the headers of an identity. What is not there is not sent.
-func (f *forwarding) headers(id *identity) ([]sentHeader, error) {
+func (f *forwarding) headers(id *identity, st *state) ([]sentHeader, error) {
 	if len(f.values) == 0 && f.payload == "" {
 		return nil, nil
 	}
-	sent := make([]sentHeader, 0, len(f.values)+1)
-	texts := make([]string, 0, cap(sent))
+	n := len(f.values)
+	if f.payload != "" {
+		n++
+	}
+	sent, texts := st.room(n)
 	add := func(name, value string) {
 		texts = append(texts, value)
 		sent = append(sent, sentHeader{name, texts[len(texts)-1 : len(texts) : len(texts)]})
@@ -184,18 +202,18 @@ func (f *forwarding) headers(id *identity) ([]sentHeader, error) {
 
 // of is the value for an identity; there is none for a claim that is absent, null
 // or an empty list.
-func (f *Forward) of(id *identity) (value string, there bool, err error) {
+func (f *forwarded) of(id *identity) (value string, there bool, err error) {
 	var v claims.Value
-	switch f.What {
-	case "user":
+	switch f.name {
+	case forwardUser:
 		v = claims.TextValue(id.user())
-	case "issuer":
+	case forwardIssuer:
 		v = claims.TextValue(id.issuer())
-	case "key_id":
+	case forwardKeyID:
 		v = claims.TextValue(id.keyID())
-	case "auth_method":
+	case forwardMethod:
 		v = claims.TextValue(id.method())
-	case "scopes":
+	case forwardScopes:
 		if scopes := id.scopes(); !f.JSON {
 			v = claims.TextValue(strings.Join(scopes, " "))
 		} else {
@@ -203,6 +221,12 @@ func (f *Forward) of(id *identity) (value string, there bool, err error) {
 		}
 	default:
 		v, _ = id.all().Lookup(f.What)
+	}
+	if text, ok := v.Text(); ok && !f.JSON {
+		if !sendable(text) {
+			return "", false, errUnforwardable
+		}
+		return text, text != "", nil
 	}
 	switch {
 	case v.Kind() == claims.Null:

@@ -11,15 +11,13 @@ import (
 // identity is who a request comes from, as a handler has verified it: by a token,
 // an API key, or both, where the token says who it is.
 type identity struct {
-	token  *validator.Token // nil for an API key alone
-	key    keystore.APIKey
-	hasKey bool
-	prefix string // of the users of API keys
-	claims []ClaimName
+	handler *Handler
+	token   *validator.Token // nil for an API key alone
+	key     keystore.APIKey
+	hasKey  bool
 
-	// What is made at the first use. One goroutine serves a request.
-	record     claims.Value
-	recordMade bool
+	room   validator.Token
+	record *claims.Value // made at the first use, by the one goroutine of a request
 }
 
 // The values of {http.jwt.auth_method}.
@@ -38,7 +36,7 @@ func (id *identity) method() string {
 
 func (id *identity) user() string {
 	if id.token == nil {
-		return id.prefix + id.key.Consumer()
+		return id.handler.APIKeyUserPrefix + id.key.Consumer()
 	}
 	return id.token.User()
 }
@@ -48,10 +46,11 @@ func (id *identity) all() claims.Value {
 	if id.token != nil {
 		return id.token.Claims()
 	}
-	if !id.recordMade {
-		id.record, id.recordMade = id.key.Claims(), true
+	if id.record == nil {
+		made := id.key.Claims()
+		id.record = &made
 	}
-	return id.record
+	return *id.record
 }
 
 func (id *identity) claim(path string) string {

@@ -11,7 +11,10 @@ import (
 // logFields adds to the access log's line how the request was authenticated, or
 // why it was not. Caddy itself adds user_id, of {http.auth.user.id}. Where the
 // server has no access log nothing is done.
-func logFields(r *http.Request, id *identity, reason Reason) {
+func (st *state) logFields(r *http.Request, id *identity, reason Reason) {
+	if !st.logs {
+		return
+	}
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Logs == nil {
 		return

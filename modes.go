@@ -58,7 +58,7 @@ func (h *Handler) report(r *http.Request, st *state, reason Reason) {
 	p := h.responder.prepared[reason]
 	st.passed(r, reason, &p.answer)
 	h.metrics.reported(reason)
-	logFields(r, st.identity, reason)
+	st.logFields(r, st.identity, reason)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(st.whyFields(reason, p.status)...)
 	}

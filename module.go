@@ -113,6 +113,8 @@ type Handler struct {
 	rules       *rules
 	forwarding  *forwarding
 	guard       *errorGuard
+	logs        bool // whether the server may have an access log
+	namesake    *namesake
 	metrics     *requestMetrics
 	reportLog   *zap.Logger
 	claims      []ClaimName
@@ -170,6 +172,8 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	h.logs = server == nil || server.Logs != nil
+	h.namesake = &namesake{server: server}
 	h.guard = h.app.errorGuard(server)
 	h.guard.add(h.forwarding, h.credentials)
 	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.kinds(), h.rules.requiredScopes()); err != nil {
@@ -197,7 +201,7 @@ func (h *Handler) Validate() error {
 // ServeHTTP authenticates the request, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
-	st.enter(h.claims)
+	st.enter(h)
 	h.forwarding.clear(r, st)
 	err := h.serve(w, r, st, next)
 	if err != nil {
@@ -215,7 +219,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	switch {
 	case reason == "" && id != nil:
 		st.publish(r, id, h.forwarding.names, headers)
-		h.metrics.allowed(id.method())
+		h.metrics.allowed(id)
 	case reason == "":
 		st.pass(r)
 		h.metrics.anonymous()

@@ -14,7 +14,8 @@ type requestMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  prometheus.Histogram
 
-	byMethod map[string]prometheus.Counter
+	byToken  prometheus.Counter
+	byAPIKey prometheus.Counter
 	noBody   prometheus.Counter
 	byReason map[Reason]prometheus.Counter
 	wouldBy  map[Reason]prometheus.Counter
@@ -41,11 +42,10 @@ func newRequestMetrics() *requestMetrics {
 			Help:    "Time that it takes to verify a token that is not in the cache, good or bad, waiting for keys included.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}),
-		byMethod: map[string]prometheus.Counter{}, byReason: map[Reason]prometheus.Counter{}, wouldBy: map[Reason]prometheus.Counter{},
+		byReason: map[Reason]prometheus.Counter{}, wouldBy: map[Reason]prometheus.Counter{},
 	}
-	for _, method := range []string{methodJWT, methodAPIKey} {
-		m.byMethod[method] = m.requests.WithLabelValues(resultAllowed, method, "")
-	}
+	m.byToken = m.requests.WithLabelValues(resultAllowed, methodJWT, "")
+	m.byAPIKey = m.requests.WithLabelValues(resultAllowed, methodAPIKey, "")
 	m.noBody = m.requests.WithLabelValues(resultAnonymous, "none", "")
 	for reason := range answers {
 		m.byReason[reason] = m.requests.WithLabelValues(resultRefused, "none", string(reason))
@@ -69,7 +69,13 @@ func (m *requestMetrics) register(registry *prometheus.Registry) error {
 // verified notes how long a token took that was not in the cache, good or bad.
 func (m *requestMetrics) verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
-func (m *requestMetrics) allowed(method string) { m.byMethod[method].Inc() }
+func (m *requestMetrics) allowed(id *identity) {
+	if id.token != nil {
+		m.byToken.Inc()
+	} else {
+		m.byAPIKey.Inc()
+	}
+}
 
 func (m *requestMetrics) anonymous() { m.noBody.Inc() }
 

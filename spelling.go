@@ -10,7 +10,7 @@ import (
 // cutScheme returns what stands behind a scheme, which may be nothing.
 func cutScheme(value, scheme string) (token string, ok bool) {
 	n := len(scheme)
-	if len(value) < n || !strings.EqualFold(value[:n], scheme) {
+	if len(value) < n || value[:n] != scheme && !strings.EqualFold(value[:n], scheme) {
 		return "", false
 	}
 	rest := value[n:]

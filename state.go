@@ -16,13 +16,39 @@ type state struct {
 	repl     *caddy.Replacer // of the request
 	identity *identity       // nil for nobody
 	names    []ClaimName     // of all handlers that the request has come to
+	logs     bool            // whether the server may have an access log
+	insists  bool            // whether another handler may have set our placeholders
 	refused  Reason
 	unmet    string  // the requirement that was not met, in the config's words
 	answer   *answer // of the refusal
 	removed  []removed
 	sent     []sentHeader // the headers of the identity
 
-	first [1]removed // room for the usual one
+	// Room for what most requests have one of, so that it costs no memory of its own.
+	first        [1]removed
+	own          identity
+	ownTaken     bool
+	headerRoom   [2]sentHeader
+	textRoom     [2]string
+	headersTaken bool
+}
+
+// newIdentity returns an identity to be filled.
+func (st *state) newIdentity() *identity {
+	if st.ownTaken {
+		return new(identity)
+	}
+	st.ownTaken = true
+	return &st.own
+}
+
+// room returns empty slices for n headers and their values.
+func (st *state) room(n int) ([]sentHeader, []string) {
+	if st.headersTaken || n > len(st.headerRoom) {
+		return make([]sentHeader, 0, n), make([]string, 0, n)
+	}
+	st.headersTaken = true
+	return st.headerRoom[:0:n], st.textRoom[:0:n]
 }
 
 // Format keeps what the state holds out of anything that prints a value.
@@ -38,13 +64,14 @@ const stateKey = "}jwt"
 // a value of the context would cost a copy of the request and be lost to error
 // routes.
 func requestState(r *http.Request) *state {
-	if st := stateOf(r); st != nil {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if st, ok := vars[stateKey].(*state); ok {
 		return st
 	}
 	st := new(state)
 	st.removed = st.first[:0]
 	st.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+	if vars != nil {
 		vars[stateKey] = st
 	}
 	if st.repl != nil {
@@ -60,8 +87,11 @@ func stateOf(r *http.Request) *state {
 	return st
 }
 
-// enter tells the state which names a handler gives to claims.
-func (st *state) enter(names []ClaimName) {
+// enter tells the state that a request has come to a handler.
+func (st *state) enter(h *Handler) {
+	st.logs = st.logs || h.logs
+	st.insists = st.insists || h.namesake.possible()
+	names := h.claims
 	switch {
 	case len(st.names) == 0:
 		st.names = names
@@ -96,7 +126,7 @@ func (st *state) publish(r *http.Request, id *identity, names []string, headers 
 	}
 	st.identity, st.refused, st.answer = id, "", nil
 	st.insist()
-	logFields(r, id, "")
+	st.logFields(r, id, "")
 }
 
 // pass lets the request go on without an identity of this handler's. That of a
@@ -104,7 +134,7 @@ func (st *state) publish(r *http.Request, id *identity, names []string, headers 
 func (st *state) pass(r *http.Request) {
 	st.insist()
 	if st.identity == nil {
-		logFields(r, nil, "")
+		st.logFields(r, nil, "")
 	}
 }
 
@@ -132,26 +162,32 @@ func (st *state) withdraw(r *http.Request, reason Reason, a *answer) {
 	st.sent = nil
 	st.identity, st.refused, st.answer = nil, reason, a
 	st.insist()
-	logFields(r, nil, reason)
+	st.logFields(r, nil, reason)
 }
 
 // insist makes our placeholders win. The replacer asks others first: where one
 // of them (basic_auth in front of us) has set a name that is ours, it would
 // give another user's identity for this one's.
 func (st *state) insist() {
-	if st.repl == nil {
+	if st.repl == nil || !st.insists {
 		return
 	}
-	insist := func(name string, value any) {
-		if got, _ := st.repl.Get(name); got != value {
-			st.repl.Set(name, value)
-		}
+	id := ""
+	if st.identity != nil {
+		id = st.identity.user()
 	}
-	id, _ := st.user("id")
-	insist("http.auth.user.id", id)
+	st.insistOn("http.auth.user.id", id)
 	for i := range st.names {
 		value, _ := st.user(st.names[i].Name)
-		insist(st.names[i].placeholder, value)
+		text, _ := value.(string)
+		st.insistOn(st.names[i].placeholder, text)
+	}
+}
+
+func (st *state) insistOn(name, value string) {
+	got, _ := st.repl.Get(name)
+	if text, ok := got.(string); !ok || text != value {
+		st.repl.Set(name, value)
 	}
 }
 
@@ -220,9 +256,10 @@ func (st *state) user(name string) (any, bool) {
 		return st.identity.user(), true
 	}
 	if st.identity != nil {
-		for i := range st.identity.claims {
-			if st.identity.claims[i].Name == name {
-				return st.identity.claim(st.identity.claims[i].Path), true
+		names := st.identity.handler.claims
+		for i := range names {
+			if names[i].Name == name {
+				return st.identity.claim(names[i].Path), true
 			}
 		}
 	}

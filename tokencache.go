@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/maypok86/otter/v2"
@@ -13,7 +14,7 @@ import (
 )
 
 // defaultCache is how much memory verified tokens may take where a config does
-// not say: some thirty thousand of them.
+// not say: some seventeen thousand usual ones.
 const defaultCache = 64 << 20
 
 // The bounds of the setting: below the least a cache would be of no use.
@@ -56,7 +57,43 @@ func newTokenCache(size uint64) *tokenCache {
 		Weigher: func(_ [sha256.Size]byte, t *validator.Verified) uint32 {
 			return uint32(min(t.Size(), math.MaxUint32))
 		},
+		// Its upkeep is a microsecond; to wake another thread for it costs more.
+		Executor: func(upkeep func()) { upkeep() },
 	})}
+}
+
+// A token stays a while behind its exp, only to be refused cheaply. Then it is swept
+// out: the store's own expiry would cost every hit.
+const (
+	cachedPastExpiry = 10 * time.Minute
+	sweepInterval    = 5 * time.Minute
+)
+
+// sweep removes the tokens that have long expired.
+func (c *tokenCache) sweep(now time.Time) {
+	for digest, t := range c.All() {
+		if expires := t.Expires(); !expires.IsZero() && now.Sub(expires) > cachedPastExpiry {
+			c.Invalidate(digest)
+		}
+	}
+}
+
+// sweeper sweeps from time to time until it is stopped.
+func (c *tokenCache) sweeper() (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(sweepInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-tick.C:
+				c.sweep(now)
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 // Get implements validator.Cache.

@@ -1,9 +1,12 @@
 package caddyjwt
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -92,6 +95,47 @@ func TestTokensInTheCacheAreNotTimed(t *testing.T) {
 		}
 		if got := since()["verification_seconds"]; got != want {
 			t.Errorf("request %d: %v were timed, want %v", n+1, got, want)
+		}
+	}
+}
+
+// An entry outlives its token by minutes and no more.
+func TestTokensLeaveTheCacheBehindTheirExpiry(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := makeSite(t, "issuer https://issuer.example/ {\npublic_key \""+publicPEM(t, signer().Public())+"\"\naudience https://api.example\nleeway 1h\nallow_no_expiry\n}")
+	cache := newTokenCache(defaultCache)
+	tokens := map[string]string{}
+	for name, exp := range map[string]any{
+		"an hour to come": now.Add(time.Hour).Unix(), "over for a minute": now.Add(-time.Minute).Unix(), "over for 11 minutes": now.Add(-11 * time.Minute).Unix(),
+		"the year 9999": 253402300799, "none": nil,
+	} {
+		tokens[name] = signed(t, map[string]any{"exp": exp, "sub": name})
+		if _, err := s.validator.Cached(cache).Validate(t.Context(), tokens[name]); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	there := func() string {
+		var names []string
+		for name, token := range tokens {
+			if _, ok := cache.GetEntryQuietly(sha256.Sum256([]byte(token))); ok {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return strings.Join(names, ", ")
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{0, "an hour to come, none, over for a minute, the year 9999"},
+		{15 * time.Minute, "an hour to come, none, the year 9999"},
+		{69 * time.Minute, "an hour to come, none, the year 9999"},
+		{71 * time.Minute, "none, the year 9999"},
+	} {
+		if cache.sweep(now.Add(c.after)); there() != c.want {
+			t.Errorf("after %s there are %s; want %s", c.after, there(), c.want)
 		}
 	}
 }

@@ -126,7 +126,23 @@ func (c *caddy) caddyfile(sites string) string {
 	%s
 }
 %s
-`, c.admin, c.port, c.plain, format, level, c.opts.global, sites)
+`, c.admin, c.port, c.plain, format, level, c.global(), sites)
+}
+
+// cacheOff tells that all tests run without a cache of verified tokens. They must
+// pass the same.
+var cacheOff = os.Getenv("TEST_CACHE") == "off"
+
+// global is the test's own part of the global options.
+func (c *caddy) global() string {
+	const block = "jwt {"
+	switch {
+	case !cacheOff:
+		return c.opts.global
+	case strings.Contains(c.opts.global, block):
+		return strings.Replace(c.opts.global, block, block+"\n\t\tcache off", 1)
+	}
+	return c.opts.global + "\n\tjwt {\n\t\tcache off\n\t}"
 }
 
 // dataFile is a path in Caddy's storage.

@@ -3,6 +3,7 @@ package validator
 import (
 	"crypto/sha256"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
@@ -34,12 +35,22 @@ type Verified struct {
 	by        fingerprint
 	size      int
 
+	// What every use asks of the claims, found once: a search would go through
+	// memory that was not used for long.
+	audience claims.Value // "aud", nothing if it is not there
+	hasAud   bool
+	subject  string // "sub", empty if it names nobody
+	bound    bool   // whether there is "cnf"
+
 	// scopes are those of the usual claims, read when they are asked for first.
 	scopes atomic.Pointer[[]string]
 }
 
-// Size is about how many bytes it takes in memory.
+// Size is about how many bytes of memory the process takes for it.
 func (t *Verified) Size() int { return t.size }
+
+// Expires is the time in "exp", or the zero Time.
+func (t *Verified) Expires() time.Time { return t.when.expires }
 
 // usualScopes are the scopes of the claims that a policy reads by default. They
 // are part of the parsed claims: nothing of a policy is in them.
@@ -54,7 +65,10 @@ func (t *Verified) usualScopes() []string {
 
 // verifiedBy is the token with the key that verified it.
 func (t *Verified) verifiedBy(by fingerprint, size int) *Verified {
-	return &Verified{head: t.head, body: t.body, when: t.when, issuer: t.issuer, hasIssuer: t.hasIssuer, by: by, size: size}
+	return &Verified{
+		head: t.head, body: t.body, when: t.when, issuer: t.issuer, hasIssuer: t.hasIssuer, by: by, size: size,
+		audience: t.audience, hasAud: t.hasAud, subject: t.subject, bound: t.bound,
+	}
 }
 
 // parse takes a token apart.
@@ -73,19 +87,26 @@ func parse(token string) (*Verified, compact, error) {
 	if t.when, err = parseTimes(t.body); err != nil {
 		return nil, parts, err
 	}
+	t.audience, t.hasAud = t.body.Member("aud")
+	sub, _ := t.body.Member("sub")
+	t.subject = nameOf(sub)
+	_, t.bound = t.body.Member("cnf")
 	t.issuer, t.hasIssuer, err = issuerOf(t.body)
 	return t, parts, err
 }
 
 // The memory that a token takes besides its text: the entry with its place in the
-// cache, and each value.
+// cache, and each value. All of it counts twice, as Go's garbage collector lets the
+// heap grow to twice what lives in it: so a cache's bound is one of the process's
+// memory.
 const (
 	entryBytes = 512
 	valueBytes = 72
+	heapGrowth = 2
 )
 
 func footprint(t *Verified, token string) int {
-	return entryBytes + len(token) + valueBytes*values(t.body)
+	return heapGrowth * (entryBytes + len(token) + valueBytes*values(t.body))
 }
 
 // values counts the values that a value is made of.

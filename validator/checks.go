@@ -20,11 +20,14 @@ func first(c claims.Value, paths []string) (claims.Value, bool) {
 // checkAudience applies RFC 7519 section 4.1.3: the audience is a text or an
 // array of texts, of which one must be ours, byte for byte. An audience that is
 // present but null, empty or of another type names nobody, and so not us.
-func (p *policy) checkAudience(c claims.Value) error {
+func (p *policy) checkAudience(t *Verified) error {
 	if p.AnyAudience {
 		return nil
 	}
-	v, present := first(c, p.AudienceClaims)
+	v, present := t.audience, t.hasAud
+	if !p.usualAudience {
+		v, present = first(t.body, p.AudienceClaims)
+	}
 	if !present {
 		return WrongAudience
 	}
@@ -126,19 +129,27 @@ func ScopeToken(s string) bool {
 // user names the user by the first user claim that is a non-empty text or a
 // number. Anything else can't be a name: rendering an object as one would let
 // two users share it.
-func (p *policy) user(c claims.Value) (string, error) {
-	for _, path := range p.UserClaims {
-		v, ok := c.Lookup(path)
-		if !ok {
-			continue
-		}
-		id, ok := v.Text()
-		if !ok {
-			id, _ = v.Digits()
-		}
-		if id != "" {
-			return p.UserPrefix + id, nil
+func (p *policy) user(t *Verified) (string, error) {
+	id := t.subject
+	if !p.usualUser {
+		id = ""
+		for _, path := range p.UserClaims {
+			v, _ := t.body.Lookup(path)
+			if id = nameOf(v); id != "" {
+				break
+			}
 		}
 	}
-	return "", MissingClaim
+	if id == "" {
+		return "", MissingClaim
+	}
+	return p.UserPrefix + id, nil
+}
+
+func nameOf(v claims.Value) string {
+	if id, ok := v.Text(); ok {
+		return id
+	}
+	id, _ := v.Digits()
+	return id
 }

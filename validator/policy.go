@@ -74,8 +74,10 @@ type Policy struct {
 // policy is a Policy made ready for requests.
 type policy struct {
 	Policy
-	types       []string // folded; nil for the default
-	usualScopes bool     // whether ScopeClaims are the default
+	types []string // folded; nil for the default
+
+	// Whether these claims are the default, which are found already.
+	usualAudience, usualScopes, usualUser bool
 }
 
 var (
@@ -119,7 +121,12 @@ func (p Policy) prepare() (*policy, error) {
 			}
 		}
 	}
-	q := &policy{Policy: p, usualScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims)}
+	q := &policy{
+		Policy:        p,
+		usualAudience: slices.Equal(p.AudienceClaims, defaultAudienceClaims),
+		usualScopes:   slices.Equal(p.ScopeClaims, defaultScopeClaims),
+		usualUser:     slices.Equal(p.UserClaims, defaultUserClaims),
+	}
 	for _, t := range p.Types {
 		if t == "" {
 			return nil, errors.New("a typ can't be empty")

@@ -19,6 +19,8 @@ const MaxCandidates = 4
 // concurrent use and never changes.
 type Validator struct {
 	issuers map[string]issuerPolicies
+	single  string          // the issuer, where there is one
+	only    *issuerPolicies // of the single one
 	any     *issuerPolicies // instead of issuers
 	now     func() time.Time
 	cache   Cache               // nil for none
@@ -55,6 +57,11 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 			return nil, fmt.Errorf("making a validator: %w", err)
 		}
 	}
+	if len(v.issuers) == 1 {
+		for name, i := range v.issuers {
+			v.single, v.only = name, &i
+		}
+	}
 	return v, nil
 }
 
@@ -77,79 +84,90 @@ func (v *Validator) Observed(observe func(time.Duration)) *Validator {
 // Validate checks a token, the cheapest check first. The error is always a
 // Reason. ctx bounds the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
+	verified := new(Token)
+	if err := v.ValidateInto(ctx, token, verified); err != nil {
+		return nil, err
+	}
+	return verified, nil
+}
+
+// ValidateInto is Validate for whoever has the memory already. verified is to be used
+// only if there is no error.
+func (v *Validator) ValidateInto(ctx context.Context, token string, verified *Token) error {
+	*verified = Token{}
 	if v.cache == nil || len(token) > MaxLength {
-		return v.validate(ctx, token, nil)
+		return v.validate(ctx, token, nil, verified)
 	}
 	digest := sha256.Sum256(stringBytes(token))
 	known, ok := v.cache.Get(digest)
 	if !ok {
-		return v.validate(ctx, token, &digest)
+		return v.validate(ctx, token, &digest, verified)
 	}
-	by, verified, err := v.judge(ctx, known, nil, token, v.now())
+	by, err := v.judge(ctx, known, nil, token, v.now(), verified)
 	if by != known.by && by != nobody {
 		v.cache.Put(digest, known.verifiedBy(by, known.size))
 	}
-	return verified, err
+	return err
 }
 
 // validate checks a token that is not in the cache, and puts it there if digest is
 // given.
-func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte) (*Token, error) {
+func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
 	now := v.now()
 	if v.observe != nil {
 		defer func() { v.observe(v.now().Sub(now)) }()
 	}
 	t, parts, err := parse(token)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	by, verified, err := v.judge(ctx, t, &parts, token, now)
+	by, err := v.judge(ctx, t, &parts, token, now, verified)
 	// The signature's verdict alone is remembered, and only a good one: a
 	// stranger can't fill the cache with what nobody has signed.
 	if by != nobody && digest != nil {
 		t.by, t.size = by, footprint(t, token)
 		v.cache.Put(*digest, t)
 	}
-	return verified, err
+	return err
 }
 
 // judge applies a policy to a parsed token. parts are nil for one whose signature
 // was verified before. by is the key that verifies it, nobody where that was not
 // found out.
-func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, token string, now time.Time) (by fingerprint, verified *Token, err error) {
+func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, token string, now time.Time, verified *Token) (by fingerprint, err error) {
 	// The claims are still a stranger's word. The iss among them is a hint
 	// that picks the policy, and with it the keys; it picks nothing else.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
-		return nobody, nil, err
+		return nobody, err
 	}
 	if err := p.checkTimes(t.when, now); err != nil {
-		return nobody, nil, err
+		return nobody, err
 	}
 	if by, err = p.verify(ctx, t, parts, token); err != nil {
-		return nobody, nil, err
+		return nobody, err
 	}
 	// From here on the claims are the issuer's word.
-	if err := p.checkAudience(t.body); err != nil {
-		return by, nil, err
+	if err := p.checkAudience(t); err != nil {
+		return by, err
 	}
 	if err := p.checkType(t.head.typ); err != nil {
-		return by, nil, err
+		return by, err
 	}
 	// RFC 7800: a token bound to its holder's key is worth nothing to a
 	// thief only as long as nobody takes it without the proof.
-	if _, bound := t.body.Member("cnf"); bound && !p.AllowBound {
-		return by, nil, UnsupportedToken
+	if t.bound && !p.AllowBound {
+		return by, UnsupportedToken
 	}
-	user, err := p.user(t.body)
+	user, err := p.user(t)
 	if err != nil {
-		return by, nil, err
+		return by, err
 	}
-	verified = &Token{of: t, user: user}
 	if !p.usualScopes {
 		verified.scopes = readScopes(t.body, p.ScopeClaims)
 	}
-	return by, verified, nil
+	verified.of, verified.user = t, user
+	return by, nil
 }
 
 func issuerOf(body claims.Value) (issuer string, present bool, err error) {
@@ -168,11 +186,19 @@ func issuerOf(body claims.Value) (issuer string, present bool, err error) {
 // secrets and public keys, by its alg.
 func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
 	var i issuerPolicies
-	if v.any != nil {
+	switch {
+	case v.any != nil:
 		i = *v.any
-	} else {
+	case !present:
+		return nil, UnknownIssuer
+	case v.only != nil:
+		if issuer != v.single {
+			return nil, UnknownIssuer
+		}
+		i = *v.only
+	default:
 		var known bool
-		if i, known = v.issuers[issuer]; !known || !present {
+		if i, known = v.issuers[issuer]; !known {
 			return nil, UnknownIssuer
 		}
 	}

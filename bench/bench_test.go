@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestGoBenchmarksAreRead(t *testing.T) {
+	t.Parallel()
+	g := &goBenches{Values: map[string]map[string][]float64{}}
+	err := g.parse([]byte(`goos: linux
+BenchmarkTokenSeen/nothing-2   	   92090	      3893 ns/op	    3248 B/op	      30 allocs/op
+BenchmarkTokenSeen/nothing-2   	   92090	      4893 ns/op	    3248 B/op	      30 allocs/op
+BenchmarkAPIKeysLoad 	       1	1.5e+09 ns/op	 100.00 MB/s	       172.5 heap-B/key
+PASS
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := g.of("TokenSeen/nothing", "ns/op"); got != 4393 {
+		t.Errorf("the median is %v", got)
+	}
+	if got := g.of("APIKeysLoad", "heap-B/key"); got != 172.5 {
+		t.Errorf("the figure is %v", got)
+	}
+	if got := g.micros("APIKeysLoad", "TokenSeen/nothing"); got < 1e6 || got > 1.5e6 {
+		t.Errorf("%v µs", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a figure that was not measured is there")
+		}
+	}()
+	g.of("TokenSeen/nothing", "furlongs")
+}
+
+func TestMedian(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		list []float64
+		want float64
+	}{{nil, 0}, {[]float64{7}, 7}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 5}, 5}} {
+		if got := median(c.list); got != c.want {
+			t.Errorf("%v: %v, want %v", c.list, got, c.want)
+		}
+	}
+}
+
+// A page of plots is one picture that can be read as XML, with every line in it.
+func TestPlots(t *testing.T) {
+	t.Parallel()
+	text := page([]plot{
+		{title: "One", x: "keys", y: "µs", lines: []line{{x: []float64{1, 1000, 1e6}, y: []float64{1, 2.5, 3}}}},
+		{title: "Two", x: "bytes", y: "µs", logY: true, lines: []line{{name: "a", x: []float64{200, 8000}, y: []float64{1, 900}}, {name: "b", x: []float64{200, 8000}, y: []float64{0.5, 1}}}},
+		{title: "Three", x: "x", y: "y", lines: []line{{x: []float64{1, 10}, y: []float64{0.001, 0.002}}}},
+	})
+	if n := strings.Count(text, `stroke-width="2"`); n != 4 {
+		t.Errorf("%d lines, want 4", n)
+	}
+	if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+		t.Error("a place is no number")
+	}
+	for d := xml.NewDecoder(strings.NewReader(text)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if path := os.Getenv("PLOT"); path != "" { // to look at it
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFiguresAreWrittenBriefly(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[float64]string{0: "0", 0.25: "0.25", 12: "12", 1000: "1k", 20_000: "20k", 1_000_000: "1M", 2.504: "2.5"} {
+		if got := number(v); got != want {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1_234_567: "1,234,567"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	if got := table([][]string{{"a", "b"}, {"µs", "1"}}); got != "| a  | b |\n| -- | - |\n| µs | 1 |\n" {
+		t.Errorf("%q", got)
+	}
+}

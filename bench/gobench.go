@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// goBenches are the results of Go benchmarks.
+type goBenches struct {
+	// Values are the figures by benchmark and unit, one for each of its runs.
+	Values map[string]map[string][]float64 `json:"values"`
+}
+
+var (
+	benchLine   = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.+)$`)
+	benchFigure = regexp.MustCompile(`([0-9.e+]+) (\S+)`)
+)
+
+// parse reads what `go test -bench` prints.
+func (g *goBenches) parse(output []byte) error {
+	for line := range strings.Lines(string(output)) {
+		m := benchLine.FindStringSubmatch(strings.TrimSpace(line))
+		if m == nil {
+			continue
+		}
+		figures := g.Values[m[1]]
+		if figures == nil {
+			figures = map[string][]float64{}
+			g.Values[m[1]] = figures
+		}
+		for _, f := range benchFigure.FindAllStringSubmatch(m[2], -1) {
+			v, err := strconv.ParseFloat(f[1], 64)
+			if err != nil {
+				return fmt.Errorf("%s: %w", line, err)
+			}
+			figures[f[2]] = append(figures[f[2]], v)
+		}
+	}
+	return nil
+}
+
+// of is the median of a figure. It is an error of ours to ask for one that was not
+// measured.
+func (g *goBenches) of(name, unit string) float64 {
+	v := g.Values[name][unit]
+	if len(v) == 0 {
+		panic(fmt.Sprintf("there is no %s of the benchmark %s", unit, name))
+	}
+	return median(v)
+}
+
+// micros is the median time without that of another benchmark, which does what the
+// first does around what is measured.
+func (g *goBenches) micros(name, without string) float64 {
+	t := g.of(name, "ns/op")
+	if without != "" {
+		t -= g.of(without, "ns/op")
+	}
+	return t / 1000
+}
+
+func (g *goBenches) allocs(name, without string) float64 {
+	n := g.of(name, "allocs/op")
+	if without != "" {
+		n -= g.of(without, "allocs/op")
+	}
+	return n
+}
+
+// stepBenches are the benchmarks of the plugin's packages.
+const stepBenches = `^Benchmark(TokenSeen|TokenNeverSeen|Handler|Authorization|IssuerChoice|APIKey|APIKeysLoad|ForgedSignature|Growth\w+)$`
+
+func (b *bench) steps() (*goBenches, error) {
+	return b.goBench(b.root, stepBenches, b.benchTime, ".", "./keystore")
+}
+
+func (b *bench) stores() (*goBenches, error) {
+	g, err := b.goBench(filepath.Join(b.root, "bench"), "^BenchmarkStore$", b.benchTime, "./store")
+	if err != nil {
+		return nil, err
+	}
+	once, err := b.goBench(filepath.Join(b.root, "bench"), "^Benchmark(SteadyTokens|Overhead)$", "1x", "./store")
+	if err != nil {
+		return nil, err
+	}
+	for name, figures := range once.Values {
+		g.Values[name] = figures
+	}
+	return g, nil
+}
+
+func (b *bench) goBench(dir, pattern, benchTime string, packages ...string) (*goBenches, error) {
+	g := &goBenches{Values: map[string]map[string][]float64{}}
+	args := append([]string{"test", "-run", "^$", "-bench", pattern, "-benchmem", "-benchtime", benchTime,
+		"-count", strconv.Itoa(b.count), "-timeout", "60m"}, packages...)
+	cmd := exec.CommandContext(b.ctx, "go", args...)
+	cmd.Dir = dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out.String())
+	}
+	return g, g.parse(out.Bytes())
+}
+
+// profile is where the processor's time goes for a token seen before, as text.
+func (b *bench) profile() (string, error) {
+	file, binary := b.file("cpu.out"), b.file("caddy-jwt.test")
+	test := exec.CommandContext(b.ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkTokenSeen$/^jwt$", "-benchtime", "3s", "-cpuprofile", file, "-o", binary, ".")
+	test.Dir = b.root
+	if out, err := test.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("profiling: %w\n%s", err, out)
+	}
+	top := exec.CommandContext(b.ctx, "go", "tool", "pprof", "-top", "-cum", "-nodecount", "45", binary, file)
+	top.Dir = b.root
+	out, err := top.Output()
+	if err != nil {
+		return "", fmt.Errorf("reading the profile: %w", err)
+	}
+	// The first lines name files and times of this run.
+	if at := bytes.Index(out, []byte("      flat")); at >= 0 {
+		out = out[at:]
+	}
+	return string(out), nil
+}

@@ -1,0 +1,31 @@
+package main
+
+import "fmt"
+
+// Around the handler each benchmark prepares a request as Caddy does; that is
+// what this one costs.
+const nothing = "TokenSeen/nothing"
+
+// growth is how the handler's cost grows with what a site has.
+func (g *goBenches) growth() []plot {
+	of := func(name string, format string, sizes ...int) line {
+		l := line{name: name}
+		for _, n := range sizes {
+			l.x = append(l.x, float64(n))
+			l.y = append(l.y, g.micros(fmt.Sprintf(format, n), nothing))
+		}
+		return l
+	}
+	const y = "µs a request, in the handler"
+	claims := []int{200, 500, 1000, 2000, 4000, 8000}
+	return []plot{
+		{title: "Issuers of a site (token seen before)", x: "issuers", y: y, lines: []line{
+			of("", "GrowthIssuers/%d", 1, 10, 100, 1000)}},
+		{title: "API keys", x: "keys", y: y, lines: []line{
+			of("", "GrowthAPIKeys/%d", 10, 100, 1000, 10_000, 100_000, 1_000_000)}},
+		{title: "Different tokens in use (cache of 64 MiB)", x: "tokens, each as often as any other", y: y + " (logarithmic)", logY: true, lines: []line{
+			of("", "GrowthTokens/%d", 1, 10, 100, 1000, 10_000, 15_000, 30_000, 100_000, 1_000_000)}},
+		{title: "Size of the claims", x: "bytes of claims", y: y + " (logarithmic)", logY: true, lines: []line{
+			of("seen before", "GrowthClaims/%d/seen", claims...), of("never seen", "GrowthClaims/%d/never_seen", claims...)}},
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+//go:embed wrk.lua
+var wrkScript []byte
+
+// credential is what a load sends: each line of a file behind a prefix in a
+// header.
+type credential struct {
+	file, header, prefix string
+}
+
+// traffic is what came of a load.
+type traffic struct {
+	requests int
+	took     time.Duration
+	p50, p99 time.Duration
+	refused  int // answers that are no 2xx or 3xx
+}
+
+var wrkResult = regexp.MustCompile(`(?m)^RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$`)
+
+// send has wrk send one request after the other over 16 connections, until the
+// time is over or all lines of a file of several are sent.
+func (b *bench) send(url string, c credential, atMost time.Duration) (traffic, error) {
+	script := filepath.Join(b.dir, "wrk.lua")
+	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
+		return traffic{}, err
+	}
+	args := b.onProcessor(loadProcessor, "wrk", "-t1", "-c16", "-d"+strconv.Itoa(int(atMost.Seconds()))+"s", "--timeout", "10s",
+		"-s", script, url, "--", c.file, c.header, c.prefix)
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		return traffic{}, fmt.Errorf("wrk: %w\n%s", err, out)
+	}
+	m := wrkResult.FindSubmatch(out)
+	if m == nil {
+		return traffic{}, fmt.Errorf("wrk does not say how it went:\n%s", out)
+	}
+	var n [6]int
+	for i := range n {
+		if n[i], err = strconv.Atoi(string(m[i+1])); err != nil {
+			return traffic{}, err
+		}
+	}
+	if n[5] > 0 {
+		return traffic{}, fmt.Errorf("%d requests failed:\n%s", n[5], out)
+	}
+	if n[0] == 0 {
+		return traffic{}, fmt.Errorf("no request was answered:\n%s", out)
+	}
+	return traffic{
+		requests: n[0], took: time.Duration(n[1]) * time.Microsecond,
+		p50: time.Duration(n[2]) * time.Microsecond, p99: time.Duration(n[3]) * time.Microsecond, refused: n[4],
+	}, nil
+}
+
+// The server under test and what sends to it have a processor each, where there
+// are two: they must not take each other's time.
+const (
+	serverProcessor = 0
+	loadProcessor   = 1
+)
+
+// onProcessor is the command bound to a processor, or as it is where that can't
+// be done.
+func (b *bench) onProcessor(n int, command ...string) []string {
+	if !b.pinned {
+		return command
+	}
+	return append([]string{"taskset", "-c", strconv.Itoa(n)}, command...)
+}

@@ -1,0 +1,36 @@
+-- Sends the lines of a file as credentials, one a request.
+--
+--   wrk ... -s wrk.lua URL -- FILE HEADER PREFIX
+--
+-- A file of one line is one request, sent again and again. Of a longer one each
+-- line is sent once, and then it ends: no token comes twice.
+
+local file, header, prefix
+
+function init(args)
+	header, prefix = args[2], args[3] or ""
+	file = assert(io.open(args[1]))
+	local first, second = file:read(), file:read()
+	if second then
+		file:seek("set")
+		return
+	end
+	file:close()
+	local constant = wrk.format("GET", "/", { [header] = prefix .. first })
+	request = function() return constant end
+end
+
+function request()
+	local line = file:read()
+	if not line then
+		wrk.thread:stop()
+		line = "end"
+	end
+	return wrk.format("GET", "/", { [header] = prefix .. line })
+end
+
+function done(summary, latency)
+	local e = summary.errors
+	io.write(string.format("RESULT %d %d %d %d %d %d\n", summary.requests, summary.duration,
+		latency:percentile(50), latency:percentile(99), e.status, e.connect + e.read + e.write + e.timeout))
+end

@@ -1,0 +1,61 @@
+package caddyjwt
+
+import (
+	"reflect"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// namesake tells whether another handler of a server may set a placeholder whose
+// name is ours, {http.auth.user.id} above all. Most servers have none, and to look
+// at each request whether one did costs as much as all of our own.
+type namesake struct {
+	server *caddyhttp.Server
+	once   sync.Once
+	is     bool
+}
+
+// harmless are the handlers that set no such placeholder. Any other may.
+var harmless = map[caddy.ModuleID]bool{
+	"http.handlers.subroute": true, "http.handlers.jwt": true, "http.handlers.static_response": true, "http.handlers.error": true,
+	"http.handlers.reverse_proxy": true, "http.handlers.file_server": true, "http.handlers.headers": true, "http.handlers.rewrite": true,
+	"http.handlers.encode": true, "http.handlers.vars": true, "http.handlers.request_body": true, "http.handlers.templates": true,
+	"http.handlers.tracing": true, "http.handlers.log_append": true, "http.handlers.metrics": true, "http.handlers.push": true,
+	"http.handlers.copy_response": true, "http.handlers.copy_response_headers": true,
+}
+
+// possible looks through the server at the first request, when all its handlers are
+// there.
+func (n *namesake) possible() bool {
+	n.once.Do(func() {
+		n.is = n.server == nil || len(n.server.NamedRoutes) > 0 || !allHarmless(n.server.Routes) ||
+			n.server.Errors != nil && !allHarmless(n.server.Errors.Routes)
+	})
+	return n.is
+}
+
+func allHarmless(routes caddyhttp.RouteList) bool {
+	for i := range routes {
+		if len(routes[i].Handlers) == 0 && len(routes[i].HandlersRaw) > 0 {
+			return false // not there yet
+		}
+		for _, handler := range routes[i].Handlers {
+			module, ok := handler.(caddy.Module)
+			if !ok || !harmless[module.CaddyModule().ID] {
+				return false
+			}
+			// reverse_proxy may have routes of its own, for answers.
+			if v := reflect.Indirect(reflect.ValueOf(handler)); v.Kind() == reflect.Struct {
+				if own := v.FieldByName("HandleResponse"); own.IsValid() && own.Len() > 0 {
+					return false
+				}
+			}
+			if sub, ok := handler.(*caddyhttp.Subroute); ok && (!allHarmless(sub.Routes) || sub.Errors != nil && !allHarmless(sub.Errors.Routes)) {
+				return false
+			}
+		}
+	}
+	return true
+}
