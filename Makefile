@@ -2,7 +2,7 @@
 
 FUZZTIME  ?= 10s
 BENCH     ?=
-BENCHTIME ?= 300ms
+BENCHTIME ?= 200ms
 
 .DEFAULT_GOAL := help
 .PHONY: help test lint bench performance fuzz build
@@ -30,7 +30,7 @@ else
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 endif
 
-performance: ## the same, and docs/performance.md with its plots written anew (half an hour)
+performance: ## the same, and docs/performance.md with its plots written anew (twenty minutes)
 	cd bench && go run . -docs
 
 # Go's fuzzer sometimes reports its own time limit as a failure, "context

@@ -13,12 +13,12 @@ import (
 // with an error route for 404 alone has none for our 401. Without a match the
 // server would answer with an empty body.
 func errorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
-	// In an error route already: nothing handles an error of its own.
-	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
-		return false
-	}
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
+		return false
+	}
+	// In an error route already: nothing handles an error of its own.
+	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
 		return false
 	}
 	// Error routes see the original method and URI, and their matchers ask

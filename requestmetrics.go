@@ -39,7 +39,7 @@ func newRequestMetrics() *requestMetrics {
 		}, []string{"result", "method", "reason"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "caddy_jwt_verification_seconds",
-			Help:    "Time that it takes to verify a token that is not in the cache, good or bad, waiting for keys included.",
+			Help:    "Time that it takes to verify the signature of a token that is not in the cache, good or bad, waiting for keys included.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}),
 		byReason: map[Reason]prometheus.Counter{}, wouldBy: map[Reason]prometheus.Counter{},
@@ -66,7 +66,7 @@ func (m *requestMetrics) register(registry *prometheus.Registry) error {
 	return nil
 }
 
-// verified notes how long a token took that was not in the cache, good or bad.
+// verified notes how long a signature took.
 func (m *requestMetrics) verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
 func (m *requestMetrics) allowed(id *identity) {

@@ -243,9 +243,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reas
 		c.Write(st.whyFields(reason, p.status)...)
 	}
 	header := w.Header()
-	header.Set("Cache-Control", "no-store")
+	// One array for all values, as a flood of bad requests must cost little.
+	values := [...]string{"no-store", p.challenge, "application/json"}
+	header["Cache-Control"] = values[0:1:1]
 	if p.challenge != "" {
-		header.Set("WWW-Authenticate", p.challenge)
+		header["Www-Authenticate"] = values[1:2:2]
 	}
 	if p.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", retryAfter)
@@ -255,7 +257,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reas
 		return err
 	}
 	if p.body != nil {
-		header.Set("Content-Type", "application/json")
+		header["Content-Type"] = values[2:3:3]
 	}
 	w.WriteHeader(p.status)
 	if _, err := w.Write(p.body); err != nil {

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// What the cache counts for tokens is what they take, with the room that the
-// garbage collector leaves for as much again: the bound is one of the process's
-// memory.
+// What the cache counts for tokens is what they take three times, with what the
+// garbage collector needs: the bound is one of the process's memory.
 func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measures the heap
 	roles := make([]string, 40)
 	for i := range roles {
@@ -41,8 +40,8 @@ func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measur
 		}
 		cache.CleanUp()
 		taken, counted := float64(heapInUse()-before)/n, float64(cache.WeightedSize())/n
-		if counted < 2*taken || counted > 3*taken {
-			t.Errorf("%s tokens of %d bytes: %.0f bytes each are counted, and %.0f taken; want about twice as many counted", name, len(tokens[0]), counted, taken)
+		if counted < 3*taken || counted > 4.5*taken {
+			t.Errorf("%s tokens of %d bytes: %.0f bytes each are counted, and %.0f taken; want about three times as many counted", name, len(tokens[0]), counted, taken)
 		}
 		runtime.KeepAlive(tokens)
 		runtime.KeepAlive(cache)

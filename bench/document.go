@@ -22,26 +22,33 @@ figures; quote the ratios. The page and its plots are made from nothing by
 
     make performance
 
-which takes half an hour, and needs wrk and HAProxy (Debian's packages of these names).
+which takes twenty minutes, and needs wrk and HAProxy (Debian's packages of these names).
 
 ## Whole servers
 
 A Caddy with jwt and one header forwarded, beside the same Caddy without jwt and the same requests to it. Both answer by
-themselves, without TLS and without an access log, so that what jwt costs is not hidden by what costs more; in one row
-both are in front of an upstream. %s wrk sends one request after the other over 16 connections. "CPU" is
-the time that the server's process ran, in user and kernel mode, divided by the requests. Medians of %d rounds of %d s
-for each server; ratios are taken within a round, and their least and greatest stand in parentheses.
+themselves and write no access log, so that what jwt costs is not hidden by what costs more; in one row both are in front
+of an upstream. %s wrk sends one request after the other over 16 connections that are kept. "CPU" is the
+time that the server's process ran, in user and kernel mode, divided by the requests, both servers being under load at
+the same time, so that whatever else the machine does disturbs both alike. What stands behind the ratio was measured
+with each server alone. Medians of %d rounds of %d s; ratios are taken within a round, and their least and greatest stand
+in parentheses.
 
 %s
-¹ to the bare Caddy and Go's own check of an ES256 signature, which with the hash and nothing else took %.1f µs.
+A whole Caddy is one in front of an upstream, as nearly all are. Where Caddy answers by itself there is least for the
+same microseconds to hide behind.
+
+¹ to a Caddy that checks the ES256 signature with Go's crypto, and nothing else: what has to be paid for tokens that were
+never seen.
 
 HAProxy's jwt_verify checks the signature alone, and anew for each request; the bare HAProxy is a C program without
 what a Caddy does.
 
 ## Budgets
 
-What each step may cost. Steps are measured in the handler alone: what Caddy does around it is taken off. Medians of %d
-runs of %s.
+What each step may cost. Steps are measured in the handler alone: what Caddy does around it is taken off. Each is the
+least of %d runs of %s, as whatever else the machine does only adds.
+
 
 %s
 ## Tokens never seen
@@ -82,6 +89,6 @@ take no lock. It pays with a dearer insertion, which is a hundredth of the signa
 A profile of the handler for tokens seen before, with one forward and one require scope, cumulative. benchServeEach and
 PrepareRequest are the benchmark and Caddy.
 
-`+"```text\n%s```\n", r.Machine.Date, r.Machine, pinned, e.Rounds, e.Seconds, r.endToEndTable(), e.SignatureCheckMicros,
+`+"```text\n%s```\n", r.Machine.Date, r.Machine, pinned, e.Rounds, e.Seconds, r.endToEndTable(),
 		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), plotFile, r.storeTable(), r.Profile)
 }

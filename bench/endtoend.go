@@ -1,11 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -15,11 +16,9 @@ import (
 
 // endToEnd is what whole servers cost, request by request.
 type endToEnd struct {
-	Rows []row `json:"rows"`
-	// SignatureCheckMicros is Go's own check of an ES256 signature.
-	SignatureCheckMicros float64 `json:"signature_check_micros"`
-	Rounds               int     `json:"rounds"`
-	Seconds              int     `json:"seconds"`
+	Rows    []row `json:"rows"`
+	Rounds  int   `json:"rounds"`
+	Seconds int   `json:"seconds"`
 }
 
 // row is a server that checks credentials beside one that does not, with the same
@@ -32,9 +31,8 @@ type row struct {
 	Ratio      float64 `json:"ratio"`
 	RatioLeast float64 `json:"ratio_least"`
 	RatioMost  float64 `json:"ratio_most"`
-	// PlusCheck tells that the ratio is to the bare server and Go's own check of
-	// the signature.
-	PlusCheck bool `json:"plus_check,omitempty"`
+	// Checks tells that the bare server checks signatures, and nothing else.
+	Checks bool `json:"checks,omitempty"`
 }
 
 // figures are medians of all rounds, but for the memory.
@@ -50,9 +48,9 @@ type figures struct {
 type comparison struct {
 	name       string
 	bare, with *server
-	credential func(round int) credential
+	credential credential
 	refused    bool // whether the answers of with must be refusals
-	plusCheck  bool
+	different  bool // whether each request has another token, whose signature bare checks
 
 	bareSamples, withSamples []sample
 }
@@ -62,14 +60,14 @@ type sample struct {
 	traffic
 }
 
-// A round of tokens that are all different has so many a second: more than a
-// Caddy on one processor answers.
-const freshTokensPerSecond = 25_000
+// A round of tokens that are all different has so many for each second of load:
+// more than a Caddy on one processor verifies.
+const freshTokensPerSecond = 12_000
 
 // The rows that have a budget.
 const (
-	tokenSeen    = "RS256 token seen before"
-	allDifferent = "ES256 tokens all different"
+	tokenSeen    = "HTTPS, RS256 token seen before"
+	allDifferent = "HTTPS, ES256 tokens all different"
 )
 
 func (b *bench) endToEnd() (*endToEnd, error) {
@@ -78,32 +76,16 @@ func (b *bench) endToEnd() (*endToEnd, error) {
 		return nil, err
 	}
 	result := &endToEnd{Rounds: b.rounds, Seconds: b.seconds}
-	var checks []float64
 	for round := range b.rounds {
-		fresh := b.file(fmt.Sprintf("fresh-%d.txt", round))
-		if err := b.keys.tokenFile(fresh, 1_000_000*(round+1), freshTokensPerSecond*b.seconds); err != nil {
-			return nil, err
-		}
 		for _, c := range all {
-			if c.plusCheck {
-				check, err := b.keys.signatureCheck()
-				if err != nil {
-					return nil, err
-				}
-				checks = append(checks, float64(check.Nanoseconds())/1000)
-			}
-			if err := b.compare(c, round); err != nil {
+			if err := b.compare(c); err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
-		if err := os.Remove(fresh); err != nil {
-			return nil, err
-		}
 		b.say("round %d of %d done", round+1, b.rounds)
 	}
-	result.SignatureCheckMicros = median(checks)
 	for _, c := range all {
-		r, err := c.row(checks)
+		r, err := c.row()
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +120,7 @@ func (b *bench) comparisons() ([]*comparison, error) {
 	withKey.header, withKey.prefix = "X-API-Key", ""
 
 	const ok = "respond ok"
-	upstream, err := b.startCaddy("upstream", "", ok)
+	upstream, err := b.startCaddy("upstream", "http", "", ok)
 	if err != nil {
 		return nil, err
 	}
@@ -146,26 +128,28 @@ func (b *bench) comparisons() ([]*comparison, error) {
 	issuerOf := func(file string) string {
 		return fmt.Sprintf("issuer %s {\npublic_key %q\n}\naudience %s\n", issuer, file, audience)
 	}
-	constant := func(c credential) func(int) credential { return func(int) credential { return c } }
-	fresh := func(round int) credential {
-		return credential{b.file(fmt.Sprintf("fresh-%d.txt", round)), "Authorization", "Bearer "}
-	}
 	var list []*comparison
 	for _, c := range []struct {
 		comparison
-		jwt, rest string
+		scheme, jwt, rest string
 	}{
-		{comparison{name: tokenSeen, credential: constant(seen)}, issuerOf(b.keys.rsaFile), ok},
-		{comparison{name: allDifferent, credential: fresh, plusCheck: true}, issuerOf(b.keys.ecFile), ok},
-		{comparison{name: "API key", credential: constant(withKey)}, "api_key partner " + keystore.DigestOf(apiKey).String() + "\n", ok},
-		{comparison{name: "garbage, refused", credential: constant(garbage), refused: true}, issuerOf(b.keys.rsaFile), ok},
-		{comparison{name: tokenSeen + ", with reverse_proxy", credential: constant(seen)}, issuerOf(b.keys.rsaFile), proxy},
+		{comparison{name: tokenSeen, credential: seen}, "https", issuerOf(b.keys.rsaFile), ok},
+		{comparison{name: allDifferent, credential: seen, different: true}, "https", issuerOf(b.keys.ecFile), fmt.Sprintf("signature_check * %q\n", b.keys.ecFile) + ok},
+		{comparison{name: "HTTPS, API key", credential: withKey}, "https", "api_key partner " + keystore.DigestOf(apiKey).String() + "\n", ok},
+		{comparison{name: "HTTPS, garbage, refused", credential: garbage, refused: true}, "https", issuerOf(b.keys.rsaFile), ok},
+		{comparison{name: tokenSeen + ", reverse_proxy", credential: seen}, "https", issuerOf(b.keys.rsaFile), proxy},
+		{comparison{name: "HTTP, RS256 token seen before", credential: seen}, "http", issuerOf(b.keys.rsaFile), ok},
 	} {
 		one := c.comparison
-		if one.bare, err = b.startCaddy(fmt.Sprintf("bare-%d", len(list)), "", c.rest); err != nil {
+		if one.bare, err = b.startCaddy(fmt.Sprintf("bare-%d", len(list)), c.scheme, "", c.rest); err != nil {
 			return nil, err
 		}
-		if one.with, err = b.startCaddy(fmt.Sprintf("jwt-%d", len(list)), "", "jwt {\n"+c.jwt+"forward user X-User\n}\n"+c.rest); err != nil {
+		// Behind jwt the site does what all others do.
+		rest := c.rest
+		if c.different {
+			rest = ok
+		}
+		if one.with, err = b.startCaddy(fmt.Sprintf("jwt-%d", len(list)), c.scheme, "", "jwt {\n"+c.jwt+"forward user X-User\n}\n"+rest); err != nil {
 			return nil, err
 		}
 		list = append(list, &one)
@@ -174,7 +158,7 @@ func (b *bench) comparisons() ([]*comparison, error) {
 		return list, nil
 	}
 	rules := fmt.Sprintf("\thttp-request set-var(txn.bearer) http_auth_bearer\n\thttp-request deny deny_status 401 unless { var(txn.bearer),jwt_verify(\"RS256\",%q) 1 }\n", b.keys.rsaFile)
-	haproxy := &comparison{name: "HAProxy: " + tokenSeen, credential: constant(seen)}
+	haproxy := &comparison{name: "HTTP, HAProxy, RS256", credential: seen}
 	if haproxy.bare, err = b.startHAProxy("haproxy-bare", ""); err != nil {
 		return nil, err
 	}
@@ -182,62 +166,101 @@ func (b *bench) comparisons() ([]*comparison, error) {
 	return append(list, haproxy), err
 }
 
-// compare measures both servers, each first in every other round.
-func (b *bench) compare(c *comparison, round int) error {
-	order := []func() error{
-		func() (err error) {
-			c.bareSamples, err = b.measure(c.bareSamples, c.bare, c.credential(round), false)
-			return err
-		},
-		func() (err error) {
-			c.withSamples, err = b.measure(c.withSamples, c.with, c.credential(round), c.refused)
-			return err
-		},
-	}
-	if round%2 == 1 {
-		slices.Reverse(order)
-	}
-	for _, f := range order {
-		if err := f(); err != nil {
-			return err
+// compare measures both servers: under load at the same time, which says what a
+// request costs, as whatever else the machine does disturbs both alike; and then
+// each alone, which says what it achieves.
+func (b *bench) compare(c *comparison) error {
+	if len(c.bareSamples) == 0 && !c.different {
+		// Not counted: connections, pages of memory and the cache are new.
+		for _, s := range []*server{c.bare, c.with} {
+			if _, err := b.send(s.url, c.credential, time.Second); err != nil {
+				return err
+			}
 		}
+	}
+	tokens := func(seconds int) (credential, error) {
+		if !c.different {
+			return c.credential, nil
+		}
+		fresh := c.credential
+		fresh.file = b.file("fresh.txt")
+		n := freshTokensPerSecond * seconds
+		b.signed += n
+		return fresh, b.keys.tokenFile(fresh.file, b.signed-n, n)
+	}
+	credentials, err := tokens(b.seconds)
+	if err != nil {
+		return err
+	}
+	bare, with, err := b.together(c, credentials)
+	if err != nil {
+		return err
+	}
+	alone := max(1, b.seconds/2)
+	if credentials, err = tokens(alone); err != nil {
+		return err
+	}
+	if bare.traffic, err = b.send(c.bare.url, credentials, time.Duration(alone)*time.Second); err != nil {
+		return err
+	}
+	if with.traffic, err = b.send(c.with.url, credentials, time.Duration(alone)*time.Second); err != nil {
+		return err
+	}
+	if err := c.judge(with.traffic); err != nil {
+		return err
+	}
+	c.bareSamples, c.withSamples = append(c.bareSamples, bare), append(c.withSamples, with)
+	return nil
+}
+
+// together sends to both servers at the same time, and takes the time that their
+// processes run.
+func (b *bench) together(c *comparison, tokens credential) (bare, with sample, err error) {
+	sides := []struct {
+		*server
+		credential
+		sample *sample
+	}{{c.bare, tokens, &bare}, {c.with, tokens, &with}}
+	before := make([]time.Duration, len(sides))
+	for i, s := range sides {
+		if before[i], err = s.processorTime(); err != nil {
+			return bare, with, err
+		}
+	}
+	errs := make([]error, len(sides))
+	var group sync.WaitGroup
+	for i, s := range sides {
+		group.Go(func() { s.sample.traffic, errs[i] = b.send(s.url, s.credential, time.Duration(b.seconds)*time.Second) })
+	}
+	group.Wait()
+	if err = errors.Join(errs...); err != nil {
+		return bare, with, err
+	}
+	for i, s := range sides {
+		after, err := s.processorTime()
+		if err != nil {
+			return bare, with, err
+		}
+		s.sample.micros = float64((after - before[i]).Nanoseconds()) / 1000 / float64(s.sample.requests)
+	}
+	return bare, with, c.judge(with.traffic)
+}
+
+// judge requires that requests were answered as they must be. At the end of a file
+// wrk may send a request that is no token.
+func (c *comparison) judge(t traffic) error {
+	want := 0
+	if c.refused {
+		want = t.requests
+	}
+	if off := max(t.refused-want, want-t.refused); off > 32 {
+		return fmt.Errorf("%d of %d requests were refused", t.refused, t.requests)
 	}
 	return nil
 }
 
-// measure sends for a while and takes the time that the server's process ran.
-func (b *bench) measure(samples []sample, s *server, c credential, refused bool) ([]sample, error) {
-	if len(samples) == 0 && !strings.HasPrefix(filepath.Base(c.file), "fresh") {
-		// Not counted: connections, pages of memory and the cache are new.
-		if _, err := b.send(s.url, c, time.Second); err != nil {
-			return nil, err
-		}
-	}
-	before, err := s.processorTime()
-	if err != nil {
-		return nil, err
-	}
-	t, err := b.send(s.url, c, time.Duration(b.seconds)*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	after, err := s.processorTime()
-	if err != nil {
-		return nil, err
-	}
-	want := 0
-	if refused {
-		want = t.requests
-	}
-	// At the end of a file wrk may send a request that is no token.
-	if off := max(t.refused-want, want-t.refused); off > 32 {
-		return nil, fmt.Errorf("%d of %d requests were refused", t.refused, t.requests)
-	}
-	return append(samples, sample{float64((after - before).Nanoseconds()) / 1000 / float64(t.requests), t}), nil
-}
-
-func (c *comparison) row(checks []float64) (r row, err error) {
-	r = row{Name: c.name, PlusCheck: c.plusCheck}
+func (c *comparison) row() (r row, err error) {
+	r = row{Name: c.name, Checks: c.different}
 	if r.Bare, err = summary(c.bareSamples, c.bare); err != nil {
 		return r, err
 	}
@@ -246,11 +269,7 @@ func (c *comparison) row(checks []float64) (r row, err error) {
 	}
 	var ratios []float64
 	for i := range c.withSamples {
-		base := c.bareSamples[i].micros
-		if c.plusCheck {
-			base += checks[i]
-		}
-		ratios = append(ratios, c.withSamples[i].micros/base)
+		ratios = append(ratios, c.withSamples[i].micros/c.bareSamples[i].micros)
 	}
 	r.Ratio, r.RatioLeast, r.RatioMost = median(ratios), slices.Min(ratios), slices.Max(ratios)
 	return r, nil

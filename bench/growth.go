@@ -24,7 +24,7 @@ func (g *goBenches) growth() []plot {
 		{title: "API keys", x: "keys", y: y, lines: []line{
 			of("", "GrowthAPIKeys/%d", 10, 100, 1000, 10_000, 100_000, 1_000_000)}},
 		{title: "Different tokens in use (cache of 64 MiB)", x: "tokens, each as often as any other", y: y + " (logarithmic)", logY: true, lines: []line{
-			of("", "GrowthTokens/%d", 1, 10, 100, 1000, 10_000, 15_000, 30_000, 100_000, 1_000_000)}},
+			of("", "GrowthTokens/%d", 1, 10, 100, 1000, 5000, 10_000, 20_000, 100_000, 1_000_000)}},
 		{title: "Size of the claims", x: "bytes of claims", y: y + " (logarithmic)", logY: true, lines: []line{
 			of("seen before", "GrowthClaims/%d/seen", claims...), of("never seen", "GrowthClaims/%d/never_seen", claims...)}},
 	}

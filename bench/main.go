@@ -28,6 +28,7 @@ type bench struct {
 	caddy   string
 	keys    *issuerKeys
 	servers []*server
+	signed  int // tokens that are different from each other
 
 	rounds, seconds, count int
 	tokens                 int // in the flood
@@ -69,10 +70,10 @@ func run(ctx context.Context) (err error) {
 	save := flag.String("save", "", "write the figures to this file, as JSON")
 	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps or stores")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of the servers under load")
-	flag.IntVar(&b.seconds, "seconds", 4, "seconds of load for each server in a round")
+	flag.IntVar(&b.seconds, "seconds", 3, "seconds of load for each server in a round")
 	flag.IntVar(&b.tokens, "tokens", 1_000_000, "different tokens in the flood")
-	flag.StringVar(&b.benchTime, "benchtime", "300ms", "time of each Go benchmark")
-	flag.IntVar(&b.count, "count", 5, "runs of each Go benchmark")
+	flag.StringVar(&b.benchTime, "benchtime", "200ms", "time of each Go benchmark")
+	flag.IntVar(&b.count, "count", 4, "runs of each Go benchmark")
 	flag.Parse()
 	if b.root, err = repository(); err != nil {
 		return err
@@ -159,8 +160,7 @@ func (b *bench) prepare() (err error) {
 	}
 	b.caddy = b.file("caddy")
 	b.say("building Caddy")
-	build := exec.CommandContext(b.ctx, "go", "build", "-o", b.caddy, "./cmd/caddy")
-	build.Dir = b.root
+	build := exec.CommandContext(b.ctx, "go", "build", "-o", b.caddy, "./caddy")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building Caddy: %w\n%s", err, out)
 	}

@@ -7,17 +7,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -107,31 +104,4 @@ func (k *issuerKeys) tokenFile(path string, first, n int) (err error) {
 		first, n = first+m, n-m
 	}
 	return w.Flush()
-}
-
-// signatureCheck is how long Go's own check of an ES256 signature takes, with the
-// hash and nothing else.
-func (k *issuerKeys) signatureCheck() (time.Duration, error) {
-	text, err := token(jwt.SigningMethodES256, k.ec, 0)
-	if err != nil {
-		return 0, err
-	}
-	signed := []byte(text[:strings.LastIndexByte(text, '.')])
-	digest := sha256.Sum256(signed)
-	r, s, err := ecdsa.Sign(rand.Reader, k.ec, digest[:])
-	if err != nil {
-		return 0, err
-	}
-	rBytes, sBytes := r.Bytes(), s.Bytes()
-	ok := true
-	result := testing.Benchmark(func(b *testing.B) {
-		for b.Loop() {
-			digest := sha256.Sum256(signed)
-			ok = ok && ecdsa.Verify(&k.ec.PublicKey, digest[:], new(big.Int).SetBytes(rBytes), new(big.Int).SetBytes(sBytes))
-		}
-	})
-	if !ok {
-		return 0, fmt.Errorf("the signature is not accepted")
-	}
-	return time.Duration(result.NsPerOp()), nil
 }

@@ -3,7 +3,8 @@
 --   wrk ... -s wrk.lua URL -- FILE HEADER PREFIX
 --
 -- A file of one line is one request, sent again and again. Of a longer one each
--- line is sent once, and then it ends: no token comes twice.
+-- line is sent once: no token comes twice. It must have enough lines for the time,
+-- as at its end nothing more is sent until the time is over.
 
 local file, header, prefix
 

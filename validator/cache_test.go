@@ -242,7 +242,7 @@ func TestCacheHoldsWhatIsSignedAlone(t *testing.T) {
 		t.Errorf("%d puts and %d hits; want 1 and 2", cache.puts, cache.hits)
 	}
 	for _, entry := range cache.tokens {
-		if entry.Size() < len(good) || entry.Size() > 12*len(good) {
+		if entry.Size() < len(good) || entry.Size() > 15*len(good) {
 			t.Errorf("a token of %d bytes is said to take %d", len(good), entry.Size())
 		}
 	}

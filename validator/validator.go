@@ -73,8 +73,9 @@ func (v *Validator) Cached(cache Cache) *Validator {
 	return &with
 }
 
-// Observed returns the same Validator, which tells observe of each token that is
-// not in the cache how long it took, good or bad, waiting for keys included.
+// Observed returns the same Validator, which tells observe of each token whose
+// signature had to be looked at how long that took, good or bad, waiting for keys
+// included.
 func (v *Validator) Observed(observe func(time.Duration)) *Validator {
 	with := *v
 	with.observe = observe
@@ -113,15 +114,11 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 // validate checks a token that is not in the cache, and puts it there if digest is
 // given.
 func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
-	now := v.now()
-	if v.observe != nil {
-		defer func() { v.observe(v.now().Sub(now)) }()
-	}
 	t, parts, err := parse(token)
 	if err != nil {
 		return err
 	}
-	by, err := v.judge(ctx, t, &parts, token, now, verified)
+	by, err := v.judge(ctx, t, &parts, token, v.now(), verified)
 	// The signature's verdict alone is remembered, and only a good one: a
 	// stranger can't fill the cache with what nobody has signed.
 	if by != nobody && digest != nil {
@@ -144,7 +141,12 @@ func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, toke
 	if err := p.checkTimes(t.when, now); err != nil {
 		return nobody, err
 	}
-	if by, err = p.verify(ctx, t, parts, token); err != nil {
+	by, err = p.verify(ctx, t, parts, token)
+	// A flood of tokens for which there is no key is no signature's time.
+	if parts != nil && v.observe != nil && err != UnknownKey && err != AlgorithmNotAllowed {
+		v.observe(v.now().Sub(now))
+	}
+	if err != nil {
 		return nobody, err
 	}
 	// From here on the claims are the issuer's word.
