@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,6 +27,12 @@ var harmless = map[caddy.ModuleID]bool{
 	"http.handlers.copy_response": true, "http.handlers.copy_response_headers": true,
 }
 
+// caddyPackages hold Caddy's own matchers, which set placeholders under
+// http.matchers and http.regexp alone.
+const caddyPackages = "github.com/caddyserver/caddy/v2/"
+
+var ownPackage = reflect.TypeFor[Handler]().PkgPath()
+
 // possible looks through the server at the first request, when all its handlers are
 // there.
 func (n *namesake) possible() bool {
@@ -40,6 +47,13 @@ func allHarmless(routes caddyhttp.RouteList) bool {
 	for i := range routes {
 		if len(routes[i].Handlers) == 0 && len(routes[i].HandlersRaw) > 0 {
 			return false // not there yet
+		}
+		for _, set := range routes[i].MatcherSets {
+			for _, matcher := range set {
+				if path := reflect.Indirect(reflect.ValueOf(matcher)).Type().PkgPath(); !strings.HasPrefix(path, caddyPackages) && path != ownPackage {
+					return false // it may set anything
+				}
+			}
 		}
 		for _, handler := range routes[i].Handlers {
 			module, ok := handler.(caddy.Module)

@@ -1,0 +1,58 @@
+package caddyjwt
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+)
+
+// Where another handler may set a placeholder of ours, it is looked for at each
+// request; where none may, it is not.
+func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
+	t.Parallel()
+	routes := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
+		return caddyhttp.RouteList{{Handlers: handlers}}
+	}
+	sub := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.MiddlewareHandler {
+		return &caddyhttp.Subroute{Routes: routes(handlers...)}
+	}
+	matched := func(matchers ...any) caddyhttp.RouteList {
+		return caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{matchers}, Handlers: []caddyhttp.MiddlewareHandler{&caddyhttp.StaticResponse{}}}}
+	}
+	answer, proxy, jwt := &caddyhttp.StaticResponse{}, &reverseproxy.Handler{}, &Handler{}
+	vars, basic := caddyhttp.VarsMiddleware{}, caddyauth.Authentication{}
+	unknown := middleware(nil)
+	for name, c := range map[string]struct {
+		server *caddyhttp.Server
+		want   bool
+	}{
+		"a site":               {&caddyhttp.Server{Routes: routes(vars, rewrite.Rewrite{}, jwt, sub(proxy), answer)}, false},
+		"matchers of Caddy's":  {&caddyhttp.Server{Routes: matched(caddyhttp.MatchPath{"/a"}, &caddyhttp.MatchHost{"a"})}, false},
+		"a matcher of ours":    {&caddyhttp.Server{Routes: matched(&MatchScope{"a"})}, false},
+		"another's matcher":    {&caddyhttp.Server{Routes: matched(json.Number("1"))}, true},
+		"basic_auth":           {&caddyhttp.Server{Routes: routes(basic, jwt)}, true},
+		"basic_auth in handle": {&caddyhttp.Server{Routes: routes(vars, sub(sub(basic)), jwt)}, true},
+		"map":                  {&caddyhttp.Server{Routes: append(routes(jwt), routes(maphandler.Handler{})...)}, true},
+		"another's handler":    {&caddyhttp.Server{Routes: routes(unknown)}, true},
+		"routes for answers": {&caddyhttp.Server{Routes: routes(&reverseproxy.Handler{
+			HandleResponse: []caddyhttp.ResponseHandler{{}},
+		})}, true},
+		"an error route":              {&caddyhttp.Server{Routes: routes(jwt), Errors: &caddyhttp.HTTPErrorConfig{Routes: routes(sub(answer))}}, false},
+		"basic_auth in an error":      {&caddyhttp.Server{Routes: routes(jwt), Errors: &caddyhttp.HTTPErrorConfig{Routes: routes(basic)}}, true},
+		"errors of a subroute":        {&caddyhttp.Server{Routes: routes(&caddyhttp.Subroute{Errors: &caddyhttp.HTTPErrorConfig{Routes: routes(basic)}})}, true},
+		"named routes":                {&caddyhttp.Server{Routes: routes(jwt), NamedRoutes: map[string]*caddyhttp.Route{"a": {}}}, true},
+		"handlers that are not there": {&caddyhttp.Server{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{[]byte("{}")}}}}, true},
+	} {
+		if got := (&namesake{server: c.server}).possible(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if !(&namesake{}).possible() {
+		t.Error("a server that is not known is taken for harmless")
+	}
+}
