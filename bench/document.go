@@ -17,8 +17,9 @@ func (r *results) document() string {
 	e := r.EndToEnd
 	return fmt.Sprintf(`# Performance
 
-All figures of this page were measured in one run, on %s, on %s. Other machines have other
-figures; quote the ratios. The page and its plots are made from nothing by
+All figures of this page were measured in one run, on %s, on this machine:
+%s.
+Other machines have other figures; quote the ratios. The page and its plots are made from nothing by
 
     make performance
 
@@ -28,10 +29,10 @@ which takes twenty minutes, and needs wrk and HAProxy (Debian's packages of thes
 
 A Caddy with jwt and one header forwarded, beside the same Caddy without jwt and the same requests to it. Both answer by
 themselves and write no access log, so that what jwt costs is not hidden by what costs more; in one row both are in front
-of an upstream. %s wrk sends one request after the other over 16 connections that are kept. "CPU" is the
-time that the server's process ran, in user and kernel mode, divided by the requests, both servers being under load at
-the same time, so that whatever else the machine does disturbs both alike. What stands behind the ratio was measured
-with each server alone. Medians of %d rounds of %d s; ratios are taken within a round, and their least and greatest stand
+of an upstream. %s wrk sends one request after the other over 16
+connections that are kept. "CPU" is the time that the server's process ran, in user and kernel mode, divided by the
+requests, both servers being under load at the same time, so that whatever else the machine does disturbs both alike.
+What stands behind the ratio was measured with each server alone. Medians of %d rounds of %d s; ratios are taken within a round, and their least and greatest stand
 in parentheses.
 
 %s
@@ -48,7 +49,6 @@ what a Caddy does.
 
 What each step may cost. Steps are measured in the handler alone: what Caddy does around it is taken off. Each is the
 least of %d runs of %s, as whatever else the machine does only adds.
-
 
 %s
 ## Tokens never seen

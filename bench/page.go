@@ -138,7 +138,7 @@ func (r *results) budgetTable() string {
 	}
 	within := func(what, name, without string, micros, allocs float64) {
 		t, n := g.micros(name, without), g.allocs(name, without)
-		budget, costs := fmt.Sprintf("%g µs", micros), fmt.Sprintf("%.2f µs", t)
+		budget, costs := fmt.Sprintf("%g µs", micros), microseconds(t)
 		if allocs > 0 {
 			budget, costs = fmt.Sprintf("%s, %g allocations", budget, allocs), fmt.Sprintf("%s, %.0f", costs, n)
 		}
@@ -166,6 +166,15 @@ func (r *results) budgetTable() string {
 			fmt.Sprintf("%.0f MiB", f.grown()), f.grown() <= float64(f.BoundMiB))
 	}
 	return table(rows)
+}
+
+// microseconds writes a difference of two times, which may be too small to be told
+// from what else the machine does.
+func microseconds(t float64) string {
+	if t < 0.1 {
+		return "less than can be told"
+	}
+	return fmt.Sprintf("%.2f µs", t)
 }
 
 // neverSeenAlgorithms are those of the table of tokens never seen.
