@@ -104,7 +104,7 @@ func repository() (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(filepath.Join(root, "cmd", "caddy", "main.go")); err != nil {
-		return "", errors.New("run it in the folder bench of the repository: make bench, or cd bench && go run .")
+		return "", errors.New("run it in the folder bench of the repository, as make bench does")
 	}
 	return root, nil
 }
