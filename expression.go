@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
@@ -33,7 +34,11 @@ const (
 
 // newExpression compiles an expression. The error names the place in it.
 func newExpression(ctx caddy.Context, text string) (*expression, error) {
-	env, checked, err := compileExpression(ctx, text)
+	env, err := expressionEnv(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("setting up expressions: %w", err)
+	}
+	checked, err := compileExpression(env, text)
 	if err != nil {
 		return nil, err
 	}
@@ -49,30 +54,34 @@ func newExpression(ctx caddy.Context, text string) (*expression, error) {
 	return &expression{program, "require expression " + text}, learnCELRequest(ctx)
 }
 
+// checkingEnv is for checking expressions where nothing is provisioned. It is made
+// once, as that takes longer than to check one.
+var checkingEnv = sync.OnceValues(func() (*cel.Env, error) { return expressionEnv(compileOnly()) })
+
 // checkExpression compiles an expression without making it ready.
 func checkExpression(text string) error {
-	_, _, err := compileExpression(compileOnly(), text)
+	env, err := checkingEnv()
+	if err != nil {
+		return fmt.Errorf("setting up expressions: %w", err)
+	}
+	_, err = compileExpression(env, text)
 	return err
 }
 
-func compileExpression(ctx caddy.Context, text string) (*cel.Env, *cel.Ast, error) {
-	env, err := expressionEnv(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("setting up expressions: %w", err)
-	}
+func compileExpression(env *cel.Env, text string) (*cel.Ast, error) {
 	if strings.TrimSpace(text) == "" {
-		return nil, nil, errors.New("the expression is empty; write require expression `claims.age > 17`")
+		return nil, errors.New("the expression is empty; write require expression `claims.age > 17`")
 	}
 	expanded, place := expandPlaceholders(text)
 	checked, issues := env.Compile(expanded)
 	if errs := issues.Errors(); len(errs) > 0 {
 		at := errs[0].Location
-		return nil, nil, fmt.Errorf("the expression is wrong at line %d, column %d: %s; there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders", at.Line(), place(at.Line(), at.Column())+1, errs[0].Message)
+		return nil, fmt.Errorf("the expression is wrong at line %d, column %d: %s; there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders", at.Line(), place(at.Line(), at.Column())+1, errs[0].Message)
 	}
 	if checked.OutputType() != cel.BoolType {
-		return nil, nil, fmt.Errorf("the expression is of the type %s and must be a bool; compare it with something, as in claims.admin == true or claims.age > 17", checked.OutputType())
+		return nil, fmt.Errorf("the expression is of the type %s and must be a bool; compare it with something, as in claims.admin == true or claims.age > 17", checked.OutputType())
 	}
-	return env, checked, nil
+	return checked, nil
 }
 
 // expressionEnv has our variables, and what Caddy's own expressions have.
