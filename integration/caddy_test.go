@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -126,18 +127,21 @@ func (c *caddy) caddyfile(sites string) string {
 	%s
 }
 %s
-`, c.admin, c.port, c.plain, format, level, c.global(), sites)
+`, c.admin, c.port, c.plain, format, level, c.global(sites), sites)
 }
 
 // cacheOff tells that all tests run without a cache of verified tokens. They must
 // pass the same.
 var cacheOff = os.Getenv("TEST_CACHE") == "off"
 
+// jwtDirective tells sites with a jwt handler from others, which have no cache.
+var jwtDirective = regexp.MustCompile(`(?m)^\s*jwt\b`)
+
 // global is the test's own part of the global options.
-func (c *caddy) global() string {
+func (c *caddy) global(sites string) string {
 	const block = "jwt {"
 	switch {
-	case !cacheOff:
+	case !cacheOff || !jwtDirective.MatchString(sites):
 		return c.opts.global
 	case strings.Contains(c.opts.global, block):
 		return strings.Replace(c.opts.global, block, block+"\n\t\tcache off", 1)

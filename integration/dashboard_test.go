@@ -69,6 +69,9 @@ func TestDashboard(t *testing.T) {
 					if by := grouping.FindStringSubmatch(target.Expr); by != nil {
 						labels = by[1]
 					}
+					if cacheOff && strings.HasPrefix(m[1], "caddy_jwt_cache_") {
+						continue // nobody looks a token up
+					}
 					if !sampled(page, m[1], m[2], labels) {
 						t.Errorf("%s: no sample of it", target.Expr)
 					}
