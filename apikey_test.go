@@ -285,6 +285,8 @@ type downKeys struct{}
 
 func (downKeys) Keys(context.Context, string) ([]key.Key, error) { return nil, key.ErrUnavailable }
 
+func (downKeys) Version() uint64 { return 0 }
+
 func TestThreat33_AKeyLendsNothingToAToken(t *testing.T) {
 	t.Parallel()
 	text, hash := newAPIKey()

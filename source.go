@@ -20,6 +20,7 @@ import (
 // keySource is a source of keys, as handlers use it and the app looks after it.
 type keySource interface {
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
+	Version() uint64
 	Status() keystore.Status
 	Start()
 	Close()
@@ -200,6 +201,14 @@ func (r *remoteSource) Keys(ctx context.Context, kid string) ([]key.Key, error) 
 		r.restore()
 	}
 	return r.Remote.Keys(ctx, kid)
+}
+
+// Version implements validator.KeySet.
+func (r *remoteSource) Version() uint64 {
+	if !r.restored.Load() {
+		return 0
+	}
+	return r.Remote.Version()
 }
 
 // Status is the source's state. Keys that came from a source with other timing

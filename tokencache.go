@@ -44,7 +44,8 @@ func cacheSize(setting string) (uint64, error) {
 // of tokens that come once does not push out those in use.
 type tokenCache struct {
 	*otter.Cache[[sha256.Size]byte, *validator.Verified]
-	hits, misses atomic.Uint64
+	hits, misses, puts atomic.Uint64
+	upkeep             atomic.Pointer[func()] // the store's, when it asks for some
 }
 
 // theTokenCache is the one of this process, made with the first config that has
@@ -52,14 +53,30 @@ type tokenCache struct {
 var theTokenCache = newTokenCache(defaultCache)
 
 func newTokenCache(size uint64) *tokenCache {
-	return &tokenCache{Cache: otter.Must(&otter.Options[[sha256.Size]byte, *validator.Verified]{
+	c := new(tokenCache)
+	c.Cache = otter.Must(&otter.Options[[sha256.Size]byte, *validator.Verified]{
 		MaximumWeight: size,
 		Weigher: func(_ [sha256.Size]byte, t *validator.Verified) uint32 {
 			return uint32(min(t.Size(), math.MaxUint32))
 		},
-		// Its upkeep is a microsecond; to wake another thread for it costs more.
-		Executor: func(upkeep func()) { upkeep() },
-	})}
+		Executor: func(upkeep func()) { c.upkeep.Store(&upkeep) },
+	})
+	return c
+}
+
+// How many tokens are put and found between upkeeps of the store. Each time it
+// fetches its bookkeeping into the processor's cache, which costs more than the work
+// there; and to wake another thread for it costs more still. A few more tokens than
+// the bound allows may be there meanwhile.
+const (
+	putsPerUpkeep = 16
+	hitsPerUpkeep = 64
+)
+
+func (c *tokenCache) keepUp() {
+	if upkeep := c.upkeep.Swap(nil); upkeep != nil {
+		(*upkeep)()
+	}
 }
 
 // A token stays a while behind its exp, only to be refused cheaply. Then it is swept
@@ -74,6 +91,7 @@ func (c *tokenCache) sweep(now time.Time) {
 	for digest, t := range c.All() {
 		if expires := t.Expires(); !expires.IsZero() && now.Sub(expires) > cachedPastExpiry {
 			c.Invalidate(digest)
+			c.keepUp()
 		}
 	}
 }
@@ -100,7 +118,9 @@ func (c *tokenCache) sweeper() (stop func()) {
 func (c *tokenCache) Get(digest [sha256.Size]byte) (*validator.Verified, bool) {
 	t, ok := c.GetIfPresent(digest)
 	if ok {
-		c.hits.Add(1)
+		if c.hits.Add(1)%hitsPerUpkeep == 0 {
+			c.keepUp()
+		}
 	} else {
 		c.misses.Add(1)
 	}
@@ -108,7 +128,12 @@ func (c *tokenCache) Get(digest [sha256.Size]byte) (*validator.Verified, bool) {
 }
 
 // Put implements validator.Cache.
-func (c *tokenCache) Put(digest [sha256.Size]byte, t *validator.Verified) { c.Set(digest, t) }
+func (c *tokenCache) Put(digest [sha256.Size]byte, t *validator.Verified) {
+	c.Set(digest, t)
+	if c.puts.Add(1)%putsPerUpkeep == 0 {
+		c.keepUp()
+	}
+}
 
 // resize sets the bound; 0 empties the cache.
 func (c *tokenCache) resize(size uint64) {

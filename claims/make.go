@@ -11,18 +11,22 @@ func TextValue(text string) Value { return Value{kind: String, text: text} }
 
 // ObjectValue makes an Object. The names must differ.
 func ObjectValue(members ...Member) Value {
-	v := Value{kind: Object, parts: make([]member, len(members))}
-	for i, m := range members {
-		v.parts[i] = member{m.Name, m.Value}
-	}
-	return v
+	return made(Object, append([]Member(nil), members...))
 }
 
 // TextList makes an Array of Strings.
 func TextList(texts []string) Value {
-	v := Value{kind: Array, parts: make([]member, len(texts))}
+	elements := make([]Member, len(texts))
 	for i, text := range texts {
-		v.parts[i].value = TextValue(text)
+		elements[i].Value = TextValue(text)
+	}
+	return made(Array, elements)
+}
+
+func made(kind Kind, members []Member) Value {
+	v := Value{kind: kind, n: uint32(len(members))}
+	if v.n > 0 {
+		v.doc = &document{made: members}
 	}
 	return v
 }

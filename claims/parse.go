@@ -2,6 +2,7 @@ package claims
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -33,14 +34,20 @@ func ParseObject(data []byte) (Value, error) {
 
 // ParseLarge is ParseObject with another limit on the number of values.
 func ParseLarge(data []byte, maxValues int) (Value, error) {
-	buffer := buffers.Get().(*[]member)
-	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: (*buffer)[:0], left: maxValues}
-	v, ok := p.document()
-	// Nothing of one token stays where the next is read, nor does the room
-	// that a huge one took.
-	if cap(p.stack) <= maxBuffer {
-		*buffer = p.stack[:cap(p.stack)]
-		clear((*buffer)[:max(p.high, len(p.stack))])
+	if uint64(len(data)) > math.MaxUint32 {
+		return Value{}, ErrSyntax
+	}
+	buffer := buffers.Get().(*buffer)
+	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: buffer.stack[:0], nodes: buffer.nodes[:0], left: maxValues}
+	root, ok := p.document()
+	v := Value{}
+	if ok {
+		d := &document{text: p.text, decoded: string(p.decoded), nodes: slices.Clip(append([]node(nil), p.nodes...))}
+		v = d.value(&root)
+	}
+	// The room that a huge text took is not kept; that of the largest token is.
+	if cap(p.stack) <= maxBuffer && cap(p.nodes) <= maxBuffer {
+		buffer.stack, buffer.nodes = p.stack, p.nodes
 		buffers.Put(buffer)
 	}
 	if !ok {
@@ -49,32 +56,33 @@ func ParseLarge(data []byte, maxValues int) (Value, error) {
 	return v, nil
 }
 
-// buffers are where members wait until their number is known.
-var buffers = sync.Pool{New: func() any {
-	b := make([]member, 32)
-	return &b
-}}
+// buffer is where nodes wait until their number is known. They hold nothing of the
+// text itself.
+type buffer struct{ stack, nodes []node }
 
-const maxBuffer = MaxValues
+var buffers = sync.Pool{New: func() any { return &buffer{make([]node, 0, 32), make([]node, 0, 64)} }}
 
-func (p *parser) document() (Value, bool) {
+const maxBuffer = 2 * MaxValues
+
+func (p *parser) document() (node, bool) {
 	p.space()
 	if p.peek() != '{' {
-		return Value{}, false
+		return node{}, false
 	}
-	v, ok := p.value(1)
+	root, ok := p.value(1)
 	p.space()
-	return v, ok && p.at == len(p.text)
+	return root, ok && p.at == len(p.text)
 }
 
 // parser is a recursive descent over text. Finished members wait on stack
-// until their object or array is whole, then move to a slice of the right size.
+// until their object or array is whole, then move to nodes, side by side.
 type parser struct {
-	text  string
-	at    int
-	stack []member
-	high  int // how much of the stack was in use at most, but for what is
-	left  int // values that may still come
+	text    string
+	at      int
+	stack   []node
+	nodes   []node
+	decoded []byte
+	left    int // values that may still come
 }
 
 // peek returns the next byte, or 0 at the end (a NUL is nowhere valid either).
@@ -96,9 +104,9 @@ func (p *parser) space() {
 	}
 }
 
-func (p *parser) value(depth int) (Value, bool) {
+func (p *parser) value(depth int) (node, bool) {
 	if p.left--; p.left < 0 {
-		return Value{}, false
+		return node{}, false
 	}
 	switch c := p.peek(); c {
 	case '{':
@@ -107,13 +115,13 @@ func (p *parser) value(depth int) (Value, bool) {
 		return p.array(depth)
 	case '"':
 		s, ok := p.str()
-		return Value{kind: String, text: s}, ok
+		return node{kind: String, at: s.at, n: s.n, decoded: s.decoded}, ok
 	case 't':
-		return Value{kind: Bool, truth: true}, p.literal("true")
+		return node{kind: Bool, truth: true}, p.literal("true")
 	case 'f':
-		return Value{kind: Bool}, p.literal("false")
+		return node{kind: Bool}, p.literal("false")
 	case 'n':
-		return Value{}, p.literal("null")
+		return node{}, p.literal("null")
 	default:
 		return p.number()
 	}
@@ -127,99 +135,100 @@ func (p *parser) literal(word string) bool {
 	return true
 }
 
-func (p *parser) object(depth int) (Value, bool) {
+func (p *parser) object(depth int) (node, bool) {
 	if depth > MaxDepth {
-		return Value{}, false
+		return node{}, false
 	}
 	p.at++ // {
 	mark := len(p.stack)
 	p.space()
 	if p.peek() == '}' {
 		p.at++
-		return Value{kind: Object}, true
+		return node{kind: Object}, true
 	}
 	for {
 		p.space()
 		if p.peek() != '"' {
-			return Value{}, false
+			return node{}, false
 		}
 		name, ok := p.str()
 		if !ok {
-			return Value{}, false
+			return node{}, false
 		}
 		p.space()
 		if p.peek() != ':' {
-			return Value{}, false
+			return node{}, false
 		}
 		p.at++
 		p.space()
 		v, ok := p.value(depth + 1)
 		if !ok {
-			return Value{}, false
+			return node{}, false
 		}
-		p.stack = append(p.stack, member{name, v})
+		v.nameAt, v.nameLen, v.nameDecoded = name.at, name.n, name.decoded
+		p.stack = append(p.stack, v)
 		p.space()
 		switch p.peek() {
 		case ',':
 			p.at++
 		case '}':
 			p.at++
-			parts := p.take(mark)
-			return Value{kind: Object, parts: parts}, !duplicates(parts)
+			v := p.take(Object, mark)
+			return v, !p.duplicates(p.nodes[v.at:])
 		default:
-			return Value{}, false
+			return node{}, false
 		}
 	}
 }
 
-func (p *parser) array(depth int) (Value, bool) {
+func (p *parser) array(depth int) (node, bool) {
 	if depth > MaxDepth {
-		return Value{}, false
+		return node{}, false
 	}
 	p.at++ // [
 	mark := len(p.stack)
 	p.space()
 	if p.peek() == ']' {
 		p.at++
-		return Value{kind: Array}, true
+		return node{kind: Array}, true
 	}
 	for {
 		p.space()
 		v, ok := p.value(depth + 1)
 		if !ok {
-			return Value{}, false
+			return node{}, false
 		}
-		p.stack = append(p.stack, member{value: v})
+		p.stack = append(p.stack, v)
 		p.space()
 		switch p.peek() {
 		case ',':
 			p.at++
 		case ']':
 			p.at++
-			parts := p.take(mark)
-			return Value{kind: Array, parts: parts}, true
+			return p.take(Array, mark), true
 		default:
-			return Value{}, false
+			return node{}, false
 		}
 	}
 }
 
-// take moves the members above mark off the stack.
-func (p *parser) take(mark int) []member {
-	p.high = max(p.high, len(p.stack))
-	parts := slices.Clone(p.stack[mark:])
+// take makes an array or object of the nodes above mark.
+func (p *parser) take(kind Kind, mark int) node {
+	v := node{kind: kind, at: uint32(len(p.nodes)), n: uint32(len(p.stack) - mark)}
+	p.nodes = append(p.nodes, p.stack[mark:]...)
 	p.stack = p.stack[:mark]
-	return parts
+	return v
 }
 
 // duplicates tells whether two members share a name. Comparing each with each
 // is the fastest for the few members of a token; past that a map keeps a
 // hostile object from costing the square of its size.
-func duplicates(members []member) bool {
+func (p *parser) duplicates(members []node) bool {
 	if len(members) <= 16 {
 		for i := 1; i < len(members); i++ {
+			name := p.nameOf(&members[i])
 			for j := range i {
-				if members[i].name == members[j].name {
+				if members[j].nameLen == uint32(len(name)) && p.nameOf(&members[j]) == name {
 					return true
 				}
 			}
@@ -228,16 +237,26 @@ func duplicates(members []member) bool {
 	}
 	seen := make(map[string]struct{}, len(members))
 	for i := range members {
-		if _, ok := seen[members[i].name]; ok {
+		name := p.nameOf(&members[i])
+		if _, ok := seen[name]; ok {
 			return true
 		}
-		seen[members[i].name] = struct{}{}
+		seen[name] = struct{}{}
 	}
 	return false
 }
 
+// nameOf is the name of a member. It is good until the next string with an escape
+// is read.
+func (p *parser) nameOf(n *node) string {
+	if n.nameDecoded {
+		return unsafe.String(unsafe.SliceData(p.decoded), len(p.decoded))[n.nameAt : n.nameAt+n.nameLen]
+	}
+	return p.text[n.nameAt : n.nameAt+n.nameLen]
+}
+
 // number reads -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?.
-func (p *parser) number() (Value, bool) {
+func (p *parser) number() (node, bool) {
 	start := p.at
 	if p.peek() == '-' {
 		p.at++
@@ -245,12 +264,12 @@ func (p *parser) number() (Value, bool) {
 	if p.peek() == '0' {
 		p.at++
 	} else if !p.digits() {
-		return Value{}, false
+		return node{}, false
 	}
 	if p.peek() == '.' {
 		p.at++
 		if !p.digits() {
-			return Value{}, false
+			return node{}, false
 		}
 	}
 	if c := p.peek(); c == 'e' || c == 'E' {
@@ -259,10 +278,10 @@ func (p *parser) number() (Value, bool) {
 			p.at++
 		}
 		if !p.digits() {
-			return Value{}, false
+			return node{}, false
 		}
 	}
-	return Value{kind: Number, text: p.text[start:p.at]}, true
+	return node{kind: Number, at: uint32(start), n: uint32(p.at - start)}, true
 }
 
 func (p *parser) digits() bool {

@@ -54,17 +54,17 @@ func (v Value) Lookup(path string) (Value, bool) {
 		)
 		switch v.kind {
 		case Object:
-			for i := range v.parts {
-				name := v.parts[i].name
+			for i := range v.Len() {
+				name := v.NameAt(i)
 				if len(name) > taken && strings.HasPrefix(path, name) &&
 					(len(name) == len(path) || path[len(name)] == '.') {
-					next, taken = v.parts[i].value, len(name)
+					next, taken = v.At(i), len(name)
 				}
 			}
 		case Array:
 			step, _, _ := strings.Cut(path, ".")
-			if i, ok := index(step); ok && i < len(v.parts) {
-				next, taken = v.parts[i].value, len(step)
+			if i, ok := index(step); ok && i < v.Len() {
+				next, taken = v.At(i), len(step)
 			}
 		}
 		if taken < 0 {

@@ -21,15 +21,15 @@ func (v Value) Render() string {
 		}
 		return "false"
 	case Array:
-		if len(v.parts) == 1 {
-			return v.parts[0].value.renderElement()
+		if v.Len() == 1 {
+			return v.At(0).renderElement()
 		}
 		var out []byte
-		for i := range v.parts {
+		for i := range v.Len() {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = append(out, v.parts[i].value.renderElement()...)
+			out = append(out, v.At(i).renderElement()...)
 		}
 		return string(out)
 	default:
@@ -61,22 +61,22 @@ func (v Value) AppendJSON(out []byte) []byte {
 		return appendString(out, v.text)
 	case Array:
 		out = append(out, '[')
-		for i := range v.parts {
+		for i := range v.Len() {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = v.parts[i].value.AppendJSON(out)
+			out = v.At(i).AppendJSON(out)
 		}
 		return append(out, ']')
 	default:
 		out = append(out, '{')
-		for i := range v.parts {
+		for i := range v.Len() {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = appendString(out, v.parts[i].name)
+			out = appendString(out, v.NameAt(i))
 			out = append(out, ':')
-			out = v.parts[i].value.AppendJSON(out)
+			out = v.At(i).AppendJSON(out)
 		}
 		return append(out, '}')
 	}

@@ -110,7 +110,7 @@ func TestAppendJSON(t *testing.T) {
 		for text, want := range map[string]string{
 			"\xff": "\"\ufffd\"", "\xff\n": "\"\ufffd\\n\"", "\n\xff": "\"\\n\ufffd\"", "a\xffb\"c\xfed": "\"a\ufffdb\\\"c\ufffdd\"", "\xc3\"\xa9": "\"\ufffd\\\"\ufffd\"",
 		} {
-			for _, v := range []Value{{kind: String, text: text}, {kind: Object, parts: []member{{name: text}}}} {
+			for _, v := range []Value{TextValue(text), ObjectValue(Member{Name: text})} {
 				got := string(v.AppendJSON(nil))
 				if !utf8.ValidString(got) || !json.Valid([]byte(got)) || !strings.Contains(got, want) {
 					t.Errorf("%q: %q, want %q", text, got, want)
@@ -173,7 +173,7 @@ func FuzzRender(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		own := Value{kind: String, text: string(text)}
+		own := TextValue(string(text))
 		out := own.AppendJSON(nil)
 		var read string
 		if err := json.Unmarshal(out, &read); err != nil || !utf8.Valid(out) {

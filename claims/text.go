@@ -6,9 +6,15 @@ import (
 	"unicode/utf8"
 )
 
+// span is where a string stands: in the text, or among the decoded strings.
+type span struct {
+	at, n   uint32
+	decoded bool
+}
+
 // str reads a string. One without escapes, the usual one, is a part of the
 // text and costs no memory.
-func (p *parser) str() (string, bool) {
+func (p *parser) str() (span, bool) {
 	p.at++ // "
 	start := p.at
 	ascii := true
@@ -17,60 +23,63 @@ func (p *parser) str() (string, bool) {
 		case c == '"':
 			s := p.text[start:p.at]
 			p.at++
-			return s, ascii || utf8.ValidString(s)
+			return span{at: uint32(start), n: uint32(len(s))}, ascii || utf8.ValidString(s)
 		case c == '\\':
 			return p.escaped(start)
 		case c < 0x20:
-			return "", false
+			return span{}, false
 		case c >= utf8.RuneSelf:
 			ascii = false
 		}
 		p.at++
 	}
-	return "", false
+	return span{}, false
 }
 
-// escaped reads the rest of a string from its first backslash on.
-func (p *parser) escaped(start int) (string, bool) {
-	out := append(make([]byte, 0, p.at-start+32), p.text[start:p.at]...)
+// escaped reads the rest of a string from its first backslash on. What it decodes
+// to is never longer than the text.
+func (p *parser) escaped(start int) (span, bool) {
+	begin := len(p.decoded)
+	p.decoded = append(p.decoded, p.text[start:p.at]...)
 	for p.at < len(p.text) {
 		c := p.text[p.at]
 		p.at++
 		switch {
 		case c == '"':
-			return string(out), utf8.Valid(out)
+			s := p.decoded[begin:]
+			return span{uint32(begin), uint32(len(s)), true}, utf8.Valid(s)
 		case c < 0x20:
-			return "", false
+			return span{}, false
 		case c != '\\':
-			out = append(out, c)
+			p.decoded = append(p.decoded, c)
 			continue
 		}
 		c = p.peek()
 		p.at++
 		switch c {
 		case '"', '\\', '/':
-			out = append(out, c)
+			p.decoded = append(p.decoded, c)
 		case 'b':
-			out = append(out, '\b')
+			p.decoded = append(p.decoded, '\b')
 		case 'f':
-			out = append(out, '\f')
+			p.decoded = append(p.decoded, '\f')
 		case 'n':
-			out = append(out, '\n')
+			p.decoded = append(p.decoded, '\n')
 		case 'r':
-			out = append(out, '\r')
+			p.decoded = append(p.decoded, '\r')
 		case 't':
-			out = append(out, '\t')
+			p.decoded = append(p.decoded, '\t')
 		case 'u':
 			r, ok := p.unicode()
 			if !ok {
-				return "", false
+				return span{}, false
 			}
-			out = utf8.AppendRune(out, r)
+			p.decoded = utf8.AppendRune(p.decoded, r)
 		default:
-			return "", false
+			return span{}, false
 		}
 	}
-	return "", false
+	return span{}, false
 }
 
 // unicode reads what stands behind \u, both halves of a surrogate pair. Half a

@@ -21,15 +21,11 @@ const (
 // Value is a JSON value. It is immutable, and parts of it share memory with
 // the text that it was parsed from.
 type Value struct {
-	kind  Kind
-	truth bool
-	text  string   // the text of a String, the digits of a Number
-	parts []member // of an Array (without names) or Object
-}
-
-type member struct {
-	name  string
-	value Value
+	doc      *document // of an Array or Object; nil for an empty one that was made
+	text     string    // the text of a String, the digits of a Number
+	first, n uint32    // the place in the document, of an Array or Object
+	kind     Kind
+	truth    bool
 }
 
 // Kind returns the value's JSON type.
@@ -45,15 +41,25 @@ func (v Value) Digits() (string, bool) { return v.text, v.kind == Number }
 func (v Value) True() (truth, ok bool) { return v.truth, v.kind == Bool }
 
 // Len is the number of elements of an Array or of members of an Object, else 0.
-func (v Value) Len() int { return len(v.parts) }
+func (v Value) Len() int { return int(v.n) }
 
 // At returns the element of an Array, or the value of the member of an
 // Object, at index i, which must be below Len.
-func (v Value) At(i int) Value { return v.parts[i].value }
+func (v Value) At(i int) Value {
+	if v.doc != nil && v.doc.made != nil {
+		return v.doc.made[i].Value
+	}
+	return v.doc.value(&v.nodes()[i])
+}
 
 // NameAt returns the name of the member of an Object at index i, which must
 // be below Len.
-func (v Value) NameAt(i int) string { return v.parts[i].name }
+func (v Value) NameAt(i int) string {
+	if v.doc != nil && v.doc.made != nil {
+		return v.doc.made[i].Name
+	}
+	return v.doc.nameOf(&v.nodes()[i])
+}
 
 // Member returns the member of an Object. Names are compared byte for byte:
 // "EXP" is not "exp". There is at most one, as the parser refuses duplicates.
@@ -61,10 +67,27 @@ func (v Value) Member(name string) (Value, bool) {
 	if v.kind != Object {
 		return Value{}, false
 	}
-	for i := range v.parts {
-		if v.parts[i].name == name {
-			return v.parts[i].value, true
+	for i := range v.Len() {
+		if v.NameAt(i) == name {
+			return v.At(i), true
 		}
 	}
 	return Value{}, false
+}
+
+// Footprint is how many bytes of memory the whole that a parsed value belongs to
+// takes, besides the text that it was parsed from.
+func (v Value) Footprint() int {
+	if v.doc == nil {
+		return 0
+	}
+	return documentBytes + nodeBytes*cap(v.doc.nodes) + len(v.doc.decoded)
+}
+
+// nodes are the elements or members.
+func (v Value) nodes() []node {
+	if v.doc == nil {
+		return nil
+	}
+	return v.doc.nodes[v.first : v.first+v.n]
 }

@@ -67,6 +67,7 @@ type held struct {
 	fetch     uint64    // the number of that fetch, zero for a seed
 	lifetime  time.Duration
 	etag      etag
+	version   uint64 // its own, though the set may be that of one before
 }
 
 // flight is a fetch in progress. Its results are written before done is
@@ -137,6 +138,17 @@ func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 		}
 	}
 	return r.wait(ctx, kid)
+}
+
+// Version is that of the set in hand, or 0 where there is none, or it is older than
+// MaxStale, or nothing has asked for it yet.
+func (r *Remote) Version() uint64 {
+	if r.started.Load() {
+		if h := r.serving(r.client.Clock.Now()); h != nil {
+			return h.version
+		}
+	}
+	return 0
 }
 
 // Set returns the set in hand, or nil where there is none or it is older than
@@ -221,7 +233,7 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	before := r.current.Load()
 	h := &held{
 		set: a.set, fetchedAt: f.begun, until: f.begun.Add(r.client.MaxStale),
-		fetch: f.number, lifetime: a.lifetime, etag: a.etag,
+		fetch: f.number, lifetime: a.lifetime, etag: a.etag, version: versions.Add(1),
 	}
 	if a.notModified {
 		h.set = f.base.set

@@ -44,7 +44,7 @@ func (r *Remote) Seed(set *Set, fetchedAt time.Time) bool {
 	}
 	r.current.Store(&held{
 		set: set, fetchedAt: fetchedAt, until: until,
-		lifetime: r.client.RefreshInterval,
+		lifetime: r.client.RefreshInterval, version: versions.Add(1),
 	})
 	r.misses.clear()
 	return true

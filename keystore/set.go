@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
@@ -19,7 +20,11 @@ type Set struct {
 	withoutID   []key.Key
 	problems    []Problem
 	fingerprint [sha256.Size]byte
+	version     uint64
 }
+
+// versions are those of all keys that are or were in force.
+var versions atomic.Uint64
 
 // Problem tells why a key of a set is not used. Its texts hold no key
 // material and are bounded, so they may be logged.
@@ -68,7 +73,7 @@ func newSet(keys []key.Key, problems []Problem) *Set {
 		fingerprint [sha256.Size]byte
 	}
 	seen := make(map[identity]bool, len(keys))
-	s := &Set{byID: make(map[string][]key.Key, len(keys)), problems: problems}
+	s := &Set{version: versions.Add(1), byID: make(map[string][]key.Key, len(keys)), problems: problems}
 	for _, k := range keys {
 		if k.ID() != "" && ambiguous[slot{k.ID(), k.Family()}] {
 			continue

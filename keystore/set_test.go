@@ -154,6 +154,15 @@ func TestSetSurvivesBeingWrittenAndRead(t *testing.T) {
 	}
 }
 
+func TestStaticSetsHaveVersionsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	keys := []key.Key{public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})}
+	a, b := NewStatic(NewSet(keys)), NewStatic(NewSet(keys))
+	if a.Version() == 0 || a.Version() == b.Version() || a.Version() != a.Version() {
+		t.Errorf("versions %d and %d", a.Version(), b.Version())
+	}
+}
+
 func TestStaticGivesKeysOrUnknown(t *testing.T) {
 	t.Parallel()
 	s := NewStatic(NewSet([]key.Key{public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})}))

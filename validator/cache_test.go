@@ -46,6 +46,8 @@ func (m *memory) Put(d [sha256.Size]byte, t *Verified) {
 type changing struct {
 	mu  sync.Mutex
 	set KeySet
+	// changes is how many there were.
+	changes uint64
 }
 
 func (c *changing) Keys(ctx context.Context, kid string) ([]key.Key, error) {
@@ -58,12 +60,25 @@ func (c *changing) become(set KeySet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.set = set
+	c.changes++
+}
+
+// Version is 0 where the keys can't be had, as with a source in an outage.
+func (c *changing) Version() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.set.Version() == 0 {
+		return 0
+	}
+	return c.changes + 1
 }
 
 // unavailable is a key set whose source can't be reached.
 type unavailable struct{}
 
 func (unavailable) Keys(context.Context, string) ([]key.Key, error) { return nil, key.ErrUnavailable }
+
+func (unavailable) Version() uint64 { return 0 }
 
 // another makes a public key of the same kind under the same kid.
 func another(t *testing.T, id string, algorithm key.Algorithm) *key.Public {

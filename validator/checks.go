@@ -24,10 +24,7 @@ func (p *policy) checkAudience(t *Verified) error {
 	if p.AnyAudience {
 		return nil
 	}
-	v, present := t.audience, t.hasAud
-	if !p.usualAudience {
-		v, present = first(t.body, p.AudienceClaims)
-	}
+	v, present := first(t.body, p.AudienceClaims)
 	if !present {
 		return WrongAudience
 	}
@@ -130,20 +127,13 @@ func ScopeToken(s string) bool {
 // number. Anything else can't be a name: rendering an object as one would let
 // two users share it.
 func (p *policy) user(t *Verified) (string, error) {
-	id := t.subject
-	if !p.usualUser {
-		id = ""
-		for _, path := range p.UserClaims {
-			v, _ := t.body.Lookup(path)
-			if id = nameOf(v); id != "" {
-				break
-			}
+	for _, path := range p.UserClaims {
+		v, _ := t.body.Lookup(path)
+		if id := nameOf(v); id != "" {
+			return p.UserPrefix + id, nil
 		}
 	}
-	if id == "" {
-		return "", MissingClaim
-	}
-	return p.UserPrefix + id, nil
+	return "", MissingClaim
 }
 
 func nameOf(v claims.Value) string {

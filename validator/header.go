@@ -1,6 +1,8 @@
 package validator
 
 import (
+	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
@@ -14,6 +16,42 @@ type header struct {
 	alg key.Algorithm // zero for one that does not exist here
 	kid string
 	typ string
+}
+
+// lastHeader remembers the header of the token that was verified last: tokens of one
+// issuer have the same one, byte for byte, until its key changes.
+type lastHeader struct {
+	known atomic.Pointer[knownHeader]
+}
+
+type knownHeader struct {
+	segment string
+	header  header
+}
+
+// maxKnownHeader is the longest that is remembered, in bytes; usual ones have 100.
+const maxKnownHeader = 512
+
+// read reads a header's segment.
+func (l *lastHeader) read(segment string) (header, error) {
+	if known := l.known.Load(); known != nil && known.segment == segment {
+		return known.header, nil
+	}
+	data, _, ok := decode(make([]byte, 0, len(segment)*3/4), segment)
+	if !ok {
+		return header{}, MalformedToken
+	}
+	return parseHeader(data)
+}
+
+// remember takes the header of a token whose signature is good. It keeps nothing of
+// the token alive.
+func (l *lastHeader) remember(segment string, h header) {
+	if known := l.known.Load(); len(segment) > maxKnownHeader || known != nil && known.segment == segment {
+		return
+	}
+	h.kid, h.typ = strings.Clone(h.kid), strings.Clone(h.typ)
+	l.known.Store(&knownHeader{strings.Clone(segment), h})
 }
 
 // parseHeader reads the header. A member is found by its exact name; one of the

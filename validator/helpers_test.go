@@ -87,6 +87,9 @@ func (s keySet) Keys(_ context.Context, kid string) ([]key.Key, error) {
 	return named, nil
 }
 
+// Version implements KeySet: a keySet never changes.
+func (keySet) Version() uint64 { return 1 }
+
 const (
 	testIssuer   = "https://issuer.example/"
 	testAudience = "https://api.example"

@@ -19,6 +19,10 @@ type KeySet interface {
 	// being fetched, as long as ctx lasts. The errors are key.ErrUnknown
 	// and key.ErrUnavailable. The slice must not be changed.
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
+	// Version identifies the keys in force: as long as it is the same, Keys
+	// finds the same ones for each kid that it has found any for. It never
+	// comes again for other keys. 0 says nothing: ask Keys.
+	Version() uint64
 }
 
 // DefaultLeeway is how far clocks may be apart where a policy does not say.
@@ -76,8 +80,9 @@ type policy struct {
 	Policy
 	types []string // folded; nil for the default
 
-	// Whether these claims are the default, which are found already.
-	usualAudience, usualScopes, usualUser bool
+	place int // among the validator's policies
+
+	usualScopes bool // whether the scopes are in the default claims, and so with the token
 }
 
 var (
@@ -122,10 +127,8 @@ func (p Policy) prepare() (*policy, error) {
 		}
 	}
 	q := &policy{
-		Policy:        p,
-		usualAudience: slices.Equal(p.AudienceClaims, defaultAudienceClaims),
-		usualScopes:   slices.Equal(p.ScopeClaims, defaultScopeClaims),
-		usualUser:     slices.Equal(p.UserClaims, defaultUserClaims),
+		Policy:      p,
+		usualScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims),
 	}
 	for _, t := range p.Types {
 		if t == "" {

@@ -36,26 +36,6 @@ type times struct {
 	expires, notBefore, issued time.Time
 }
 
-// parseTimes reads exp, nbf and iat.
-func parseTimes(c claims.Value) (times, error) {
-	var t times
-	for _, claim := range [...]struct {
-		name string
-		into *time.Time
-	}{{"exp", &t.expires}, {"nbf", &t.notBefore}, {"iat", &t.issued}} {
-		v, present := c.Member(claim.name)
-		if !present {
-			continue
-		}
-		at, ok := numericDate(v)
-		if !ok {
-			return times{}, MalformedToken
-		}
-		*claim.into = at
-	}
-	return t, nil
-}
-
 // checkTimes applies the policy's clock. It is cheap and comes before the
 // signature: a token that is refused here is refused whoever signed it.
 func (p *policy) checkTimes(t times, now time.Time) error {

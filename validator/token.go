@@ -10,9 +10,8 @@ import (
 // Token is a verified token. One can only be had from Validate, so that
 // whoever holds one holds the claims of an issuer that is trusted.
 type Token struct {
-	of     *Verified
-	user   string
-	scopes []string // nil for those of the usual claims
+	of *Verified
+	by *verdict
 }
 
 // Claims are the token's claims.
@@ -23,12 +22,12 @@ func (t *Token) Claims() claims.Value { return t.of.body }
 func (t *Token) Issuer() string { return t.of.issuer }
 
 // User is the user's name, prefix included. It is never empty.
-func (t *Token) User() string { return t.user }
+func (t *Token) User() string { return t.by.user }
 
 // Scopes are the granted scopes. The slice must not be changed.
 func (t *Token) Scopes() []string {
-	if t.scopes != nil {
-		return t.scopes
+	if t.by.scopes != nil {
+		return t.by.scopes
 	}
 	return t.of.usualScopes()
 }

@@ -5,9 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
-	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
@@ -18,14 +18,20 @@ const MaxCandidates = 4
 // Validator validates tokens of a fixed set of issuers. It is safe for
 // concurrent use and never changes.
 type Validator struct {
-	issuers map[string]issuerPolicies
-	single  string          // the issuer, where there is one
-	only    *issuerPolicies // of the single one
-	any     *issuerPolicies // instead of issuers
-	now     func() time.Time
-	cache   Cache               // nil for none
-	observe func(time.Duration) // nil for nobody
+	number   uint64    // of no other in this process, but for those with the same policies
+	policies []*policy // all of them
+	header   *lastHeader
+	issuers  map[string]issuerPolicies
+	single   string          // the issuer, where there is one
+	only     *issuerPolicies // of the single one
+	any      *issuerPolicies // instead of issuers
+	now      func() time.Time
+	cache    Cache               // nil for none
+	observe  func(time.Duration) // nil for nobody
 }
+
+// numbers are those of the validators.
+var numbers atomic.Uint64
 
 // New makes a Validator. now is the clock, time.Now if nil. The error tells of
 // a policy that lacks what it must have.
@@ -36,12 +42,14 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 	if now == nil {
 		now = time.Now
 	}
-	v := &Validator{issuers: make(map[string]issuerPolicies, len(policies)), now: now}
+	v := &Validator{number: numbers.Add(1), header: new(lastHeader), issuers: make(map[string]issuerPolicies, len(policies)), now: now}
 	for _, p := range policies {
 		q, err := p.prepare()
 		if err != nil {
 			return nil, err
 		}
+		q.place = len(v.policies)
+		v.policies = append(v.policies, q)
 		if p.AnyIssuer {
 			if len(policies) > 1 {
 				return nil, errors.New("a policy that takes any issuer must be the only one")
@@ -104,7 +112,11 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	if !ok {
 		return v.validate(ctx, token, &digest, verified)
 	}
-	by, err := v.judge(ctx, known, nil, token, v.now(), verified)
+	now := v.now()
+	if known.stands(v, now, verified) {
+		return nil
+	}
+	by, err := v.judge(ctx, known, nil, token, now, verified)
 	if by != known.by && by != nobody {
 		v.cache.Put(digest, known.verifiedBy(by, known.size))
 	}
@@ -114,13 +126,16 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 // validate checks a token that is not in the cache, and puts it there if digest is
 // given.
 func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
-	t, parts, err := parse(token)
+	t, parts, err := v.parse(token)
 	if err != nil {
 		return err
 	}
 	by, err := v.judge(ctx, t, &parts, token, v.now(), verified)
 	// The signature's verdict alone is remembered, and only a good one: a
 	// stranger can't fill the cache with what nobody has signed.
+	if by != nobody {
+		v.header.remember(parts.header, t.head)
+	}
 	if by != nobody && digest != nil {
 		t.by, t.size = by, footprint(t, token)
 		v.cache.Put(*digest, t)
@@ -141,6 +156,7 @@ func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, toke
 	if err := p.checkTimes(t.when, now); err != nil {
 		return nobody, err
 	}
+	version := p.Keys.Version()
 	by, err = p.verify(ctx, t, parts, token)
 	// A flood of tokens for which there is no key is no signature's time.
 	if parts != nil && v.observe != nil && err != UnknownKey && err != AlgorithmNotAllowed {
@@ -165,23 +181,15 @@ func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, toke
 	if err != nil {
 		return by, err
 	}
+	found := &verdict{user: user}
 	if !p.usualScopes {
-		verified.scopes = readScopes(t.body, p.ScopeClaims)
+		found.scopes = readScopes(t.body, p.ScopeClaims)
 	}
-	verified.of, verified.user = t, user
+	if version != 0 && p.Keys.Version() == version {
+		t.keep(found, v, p, version)
+	}
+	verified.of, verified.by = t, found
 	return by, nil
-}
-
-func issuerOf(body claims.Value) (issuer string, present bool, err error) {
-	v, present := body.Member("iss")
-	if !present {
-		return "", false, nil
-	}
-	issuer, ok := v.Text()
-	if !ok {
-		return "", true, MalformedToken
-	}
-	return issuer, true, nil
 }
 
 // policy chooses what to ask of a token by its iss and, where one issuer has

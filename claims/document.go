@@ -1,0 +1,48 @@
+package claims
+
+import "unsafe"
+
+// document is what the values of one text share. Its nodes tell places rather than
+// hold pointers, so that a garbage collector has nothing to look at in them,
+// however many documents a cache is full of.
+type document struct {
+	text    string // that was parsed
+	decoded string // the strings of it that have escapes, one behind the other
+	nodes   []node // those of an array or object side by side
+	made    []Member
+}
+
+// node is an element of an array or a member of an object.
+type node struct {
+	nameAt, nameLen uint32 // the name's place
+	at, n           uint32 // the place of the text or digits, or of the elements or members among the nodes
+	kind            Kind
+	truth           bool
+	nameDecoded     bool // whether the place is one among the decoded strings
+	decoded         bool // likewise
+}
+
+const (
+	documentBytes = int(unsafe.Sizeof(document{}))
+	nodeBytes     = int(unsafe.Sizeof(node{}))
+)
+
+func (d *document) slice(at, n uint32, decoded bool) string {
+	if decoded {
+		return d.decoded[at : at+n]
+	}
+	return d.text[at : at+n]
+}
+
+func (d *document) nameOf(n *node) string { return d.slice(n.nameAt, n.nameLen, n.nameDecoded) }
+
+func (d *document) value(n *node) Value {
+	switch n.kind {
+	case String, Number:
+		return Value{kind: n.kind, text: d.slice(n.at, n.n, n.decoded)}
+	case Array, Object:
+		return Value{kind: n.kind, doc: d, first: n.at, n: n.n}
+	default:
+		return Value{kind: n.kind, truth: n.truth}
+	}
+}

@@ -1,0 +1,83 @@
+package keystore
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A version stands for keys in force: there is none before them, none behind them,
+// and no two installations share one, though a set may come back.
+func TestRemoteVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: answers(200, ec("a"), "ETag", `"a"`)}
+		r := remote(t, h, func(c *RemoteConfig) { c.MaxStale = 2 * time.Hour })
+		seen := map[uint64]string{0: "none"}
+		another := func(when string) {
+			t.Helper()
+			v := r.Version()
+			if before, twice := seen[v]; twice {
+				t.Errorf("%s: version %d, as %s", when, v, before)
+			}
+			seen[v] = when
+			if r.Version() != v {
+				t.Errorf("%s: the version changes by itself", when)
+			}
+		}
+		if v := r.Version(); v != 0 {
+			t.Errorf("before any key: %d", v)
+		}
+		expect(t, "fetched", get(r, "a"), "ok")
+		another("the first keys")
+		h.set(answers(200, ec("b"), "ETag", `"b"`))
+		refresh(t, r)
+		another("other keys")
+		h.set(func(*http.Request) (*http.Response, error) { return response(304, nil), nil })
+		refresh(t, r)
+		another("keys that are unchanged")
+		time.Sleep(time.Second)
+		if !r.Seed(must(ParseJWKS(ec("a"), JWKSOptions{})), time.Now()) {
+			t.Fatal("the seed is not used")
+		}
+		another("a seed")
+		h.set(resets)
+		time.Sleep(3 * time.Hour)
+		if v := r.Version(); v != 0 {
+			t.Errorf("keys that are too old: %d", v)
+		}
+		expect(t, "too old", get(r, "a"), "unavailable")
+		h.set(answers(200, ec("a")))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		another("back again")
+	})
+}
+
+// Seeded keys serve only once somebody has asked, as the asking begins to refresh
+// them.
+func TestRemoteVersionBeforeItIsStarted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := remote(t, &host{answer: answers(200, ec("a"))}, nil)
+		if !r.Seed(must(ParseJWKS(ec("a"), JWKSOptions{})), time.Now().Add(-time.Minute)) {
+			t.Fatal("the seed is not used")
+		}
+		if v := r.Version(); v != 0 {
+			t.Errorf("before anything is started: %d", v)
+		}
+		expect(t, "asked", get(r, "a"), "ok")
+		if r.Version() == 0 {
+			t.Error("no version of keys in force")
+		}
+	})
+}
+
+func refresh(t *testing.T, r *Remote) {
+	t.Helper()
+	if err := r.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
