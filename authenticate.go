@@ -20,7 +20,9 @@ func (h *Handler) credentialSettings() credentialSettings {
 // decide says who sent a request and with which headers it goes on, or why it must
 // not. Without an identity and a reason it goes on as anonymous.
 func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, Reason) {
-	st.unmet = ""
+	if st.refusal != nil {
+		st.refusal.unmet = "" // a handler's further out
+	}
 	if h.AllowPreflight && isPreflight(r) {
 		h.credentials.discard(r, st)
 		return nil, nil, ""
@@ -67,10 +69,10 @@ func (h *Handler) authenticate(ctx context.Context, st *state, presented found) 
 		id.key, id.hasKey = key, true
 	}
 	if presented.token.any {
-		if err := h.validator.ValidateInto(ctx, presented.token.text, &id.room); err != nil {
+		if err := h.validator.ValidateInto(ctx, presented.token.text, &id.token); err != nil {
 			return nil, reasonOf(err)
 		}
-		id.token = &id.room
+		id.hasToken = true
 	}
 	return id, ""
 }

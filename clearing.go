@@ -56,12 +56,16 @@ func clearHeaders(r *http.Request, st *state, folded []string) {
 	if len(folded) == 0 {
 		return
 	}
+	connection := false
 	for name, value := range r.Header {
 		if cleared(name, folded) && !st.hasSent(name, value) {
 			delete(r.Header, name)
 		}
+		connection = connection || name == "Connection"
 	}
-	clearConnection(r.Header, folded)
+	if connection {
+		clearConnection(r.Header, folded)
+	}
 }
 
 func clearNames(h http.Header, folded []string) {

@@ -17,6 +17,7 @@ type source struct {
 // credentials reads tokens and API keys out of requests and takes them away.
 type credentials struct {
 	sources []source
+	header  *source // where there is no other place, and the credential is removed
 	keep    bool
 	inPlace bool // nothing is removed, as nothing is refused
 	// origins is the standard library's protection against cross-site
@@ -89,6 +90,9 @@ func (f *found) add(s *source, text string) {
 // why the request can't be authenticated by them, and is empty if there is a
 // token or an API key.
 func (c *credentials) take(r *http.Request, st *state) (f found, reason Reason) {
+	if c.header != nil && c.header.takeOne(r, st, &f) {
+		return f, ""
+	}
 	for i := range c.sources {
 		c.sources[i].read(r, st, &f)
 	}
@@ -107,6 +111,26 @@ func (c *credentials) take(r *http.Request, st *state) (f found, reason Reason) 
 		return f, CrossOrigin
 	}
 	return f, ""
+}
+
+// takeOne takes the credential of a request as nearly all are: the header is there
+// once, and holds one. It does nothing if the request is not so.
+func (s *source) takeOne(r *http.Request, st *state, f *found) bool {
+	values := r.Header[s.Name]
+	if len(values) != 1 || len(st.removed) > 0 {
+		return false
+	}
+	token, ok := values[0], true
+	if s.Scheme != "" {
+		token, ok = cutScheme(values[0], s.Scheme)
+	}
+	if !ok || token == "" {
+		return false
+	}
+	f.add(s, token)
+	st.removed = append(st.removed, removed{s, values[0]})
+	delete(r.Header, s.Name)
+	return true
 }
 
 // discard removes the request's credentials, unless they are kept.
@@ -179,7 +203,7 @@ func (s *source) read(r *http.Request, st *state, f *found) {
 		}
 	}
 	for _, old := range st.removed {
-		if old.from == s.From && old.name == s.Name {
+		if old.of(s) {
 			if s.From == fromHeader {
 				s.readHeader(old.value, f)
 			} else if s.From == fromBasic {

@@ -71,6 +71,9 @@ func newCredentials(settings credentialSettings) (*credentials, error) {
 		}
 		return nil, inOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
 	}
+	if len(c.sources) == 1 && c.sources[0].From == fromHeader && !c.keep && !c.inPlace {
+		c.header = &c.sources[0]
+	}
 	return c, nil
 }
 

@@ -287,7 +287,7 @@ func BenchmarkExpression(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			id := &identity{token: token}
+			id := &identity{token: *token, hasToken: true}
 			r := caddyhttp.PrepareRequest(bearer(""), caddy.NewReplacer(), httptest.NewRecorder(), new(caddyhttp.Server))
 			b.ReportAllocs()
 			for b.Loop() {

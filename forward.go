@@ -203,32 +203,37 @@ func (f *forwarding) headers(id *identity, st *state) ([]sentHeader, error) {
 // of is the value for an identity; there is none for a claim that is absent, null
 // or an empty list.
 func (f *forwarded) of(id *identity) (value string, there bool, err error) {
-	var v claims.Value
+	var (
+		v    claims.Value
+		text string
+	)
+	isText := true
 	switch f.name {
 	case forwardUser:
-		v = claims.TextValue(id.user())
+		text = id.user()
 	case forwardIssuer:
-		v = claims.TextValue(id.issuer())
+		text = id.issuer()
 	case forwardKeyID:
-		v = claims.TextValue(id.keyID())
+		text = id.keyID()
 	case forwardMethod:
-		v = claims.TextValue(id.method())
+		text = id.method()
 	case forwardScopes:
-		if scopes := id.scopes(); !f.JSON {
-			v = claims.TextValue(strings.Join(scopes, " "))
+		if isText = !f.JSON; isText {
+			text = strings.Join(id.scopes(), " ")
 		} else {
-			v = claims.TextList(scopes)
+			v = claims.TextList(id.scopes())
 		}
 	default:
 		v, _ = id.all().Lookup(f.What)
-	}
-	if text, ok := v.Text(); ok && !f.JSON {
-		if !sendable(text) {
-			return "", false, errUnforwardable
-		}
-		return text, text != "", nil
+		text, isText = v.Text()
 	}
 	switch {
+	case isText && f.JSON:
+		return string(claims.TextValue(text).AppendJSON(nil)), true, nil
+	case isText && !sendable(text):
+		return "", false, errUnforwardable
+	case isText:
+		return text, text != "", nil
 	case v.Kind() == claims.Null:
 		return "", false, nil
 	case f.JSON:

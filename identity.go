@@ -12,12 +12,11 @@ import (
 // an API key, or both, where the token says who it is.
 type identity struct {
 	handler *Handler
-	token   *validator.Token // nil for an API key alone
+	token   validator.Token
 	key     keystore.APIKey
-	hasKey  bool
+	record  *claims.Value // of the key, made at the first use, by the one goroutine of a request
 
-	room   validator.Token
-	record *claims.Value // made at the first use, by the one goroutine of a request
+	hasToken, hasKey bool
 }
 
 // The values of {http.jwt.auth_method}.
@@ -28,14 +27,14 @@ const (
 )
 
 func (id *identity) method() string {
-	if id.token == nil {
+	if !id.hasToken {
 		return methodAPIKey
 	}
 	return methodJWT
 }
 
 func (id *identity) user() string {
-	if id.token == nil {
+	if !id.hasToken {
 		return id.handler.APIKeyUserPrefix + id.key.Consumer()
 	}
 	return id.token.User()
@@ -43,7 +42,7 @@ func (id *identity) user() string {
 
 // all are the claims of the token, or the API key's record read as claims.
 func (id *identity) all() claims.Value {
-	if id.token != nil {
+	if id.hasToken {
 		return id.token.Claims()
 	}
 	if id.record == nil {
@@ -59,14 +58,14 @@ func (id *identity) claim(path string) string {
 }
 
 func (id *identity) scopes() []string {
-	if id.token == nil {
+	if !id.hasToken {
 		return id.key.Scopes()
 	}
 	return id.token.Scopes()
 }
 
 func (id *identity) expires() time.Time {
-	if id.token == nil {
+	if !id.hasToken {
 		return id.key.Expires()
 	}
 	return id.token.Expires()
@@ -74,14 +73,14 @@ func (id *identity) expires() time.Time {
 
 // issuer and kid are of tokens only.
 func (id *identity) issuer() string {
-	if id.token == nil {
+	if !id.hasToken {
 		return ""
 	}
 	return id.token.Issuer()
 }
 
 func (id *identity) kid() string {
-	if id.token == nil {
+	if !id.hasToken {
 		return ""
 	}
 	return id.token.KeyID()

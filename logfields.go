@@ -42,8 +42,8 @@ func (st *state) logFields(r *http.Request, id *identity, reason Reason) {
 // whyFields tell in a line of the plugin's log why a request is refused.
 func (st *state) whyFields(reason Reason, status int) []zap.Field {
 	fields := []zap.Field{zap.String("reason", string(reason)), zap.Int("status", status)}
-	if st.unmet != "" {
-		fields = append(fields, zap.String("requirement", st.unmet))
+	if st.refusal != nil && st.refusal.unmet != "" {
+		fields = append(fields, zap.String("requirement", st.refusal.unmet))
 	}
 	return fields
 }

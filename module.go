@@ -114,6 +114,7 @@ type Handler struct {
 	forwarding  *forwarding
 	guard       *errorGuard
 	logs        bool // whether the server may have an access log
+	idle        bool // whether it authenticates nobody, and clears headers alone
 	namesake    *namesake
 	metrics     *requestMetrics
 	reportLog   *zap.Logger
@@ -174,6 +175,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	h.logs = server == nil || server.Logs != nil
 	h.namesake = &namesake{server: server}
+	h.idle = h.onlyClears()
 	h.guard = h.app.errorGuard(server)
 	h.guard.add(h.forwarding, h.credentials)
 	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.kinds(), h.rules.requiredScopes()); err != nil {
@@ -212,7 +214,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // serve lets a request go on, or refuses it.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next caddyhttp.Handler) error {
-	if h.onlyClears() {
+	if h.idle {
 		return next.ServeHTTP(w, r)
 	}
 	id, headers, reason := h.decide(r, st)

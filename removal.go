@@ -16,8 +16,12 @@ import (
 // further in, or one in an error route, still finds it through the request's
 // state.
 type removed struct {
-	from, name, value string
+	from  *source
+	value string
 }
+
+// of tells whether it was removed from a place like this one.
+func (o removed) of(s *source) bool { return o.from.From == s.From && o.from.Name == s.Name }
 
 // Format keeps a credential out of anything that prints a value.
 func (removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credential")) }
@@ -62,7 +66,7 @@ func (s *source) removeHeader(r *http.Request, st *state) {
 	kept := make([]string, 0, len(values)-1)
 	for _, v := range values {
 		if ours(v) {
-			st.removed = append(st.removed, removed{s.From, s.Name, v})
+			st.removed = append(st.removed, removed{s, v})
 		} else {
 			kept = append(kept, v)
 		}
@@ -84,7 +88,7 @@ func (s *source) removeCookie(r *http.Request, st *state) {
 		for p := range strings.SplitSeq(line, ";") {
 			if value, ok := cookieIs(p, s.Name); ok {
 				hit = true
-				st.removed = append(st.removed, removed{fromCookie, s.Name, value})
+				st.removed = append(st.removed, removed{s, value})
 				continue
 			}
 			if any {
@@ -165,7 +169,7 @@ func (s *source) cleanQuery(query string, st *state) (string, bool) {
 	return removePairs(query, func(p pair) bool {
 		value, ok := p.is(s.Name)
 		if ok {
-			st.removed = append(st.removed, removed{fromQuery, s.Name, value})
+			st.removed = append(st.removed, removed{s, value})
 		}
 		return ok
 	})
@@ -180,7 +184,7 @@ func (s *source) cleanOriginal(query string, st *state) (string, bool) {
 		}
 		value := p.value()
 		return len(value) >= keystore.MinAPIKeyLength && slices.ContainsFunc(st.removed, func(old removed) bool {
-			return old.from == fromQuery && old.name == s.Name && old.value == value
+			return old.of(s) && old.value == value
 		})
 	})
 }

@@ -70,7 +70,7 @@ func (m *requestMetrics) register(registry *prometheus.Registry) error {
 func (m *requestMetrics) verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
 func (m *requestMetrics) allowed(id *identity) {
-	if id.token != nil {
+	if id.hasToken {
 		m.byToken.Inc()
 	} else {
 		m.byAPIKey.Inc()

@@ -160,13 +160,13 @@ func (all *rules) check(r *http.Request, st *state, id *identity) Reason {
 		have := id.scopes()
 		for _, s := range all.scopes {
 			if !slices.Contains(have, s) {
-				st.unmet = all.scopesText
+				st.miss(all.scopesText)
 				return InsufficientScope
 			}
 		}
 		for i, group := range all.anyScopes {
 			if !holdsOne(have, group) {
-				st.unmet = all.anyScopesText[i]
+				st.miss(all.anyScopesText[i])
 				return InsufficientScope
 			}
 		}
@@ -174,7 +174,7 @@ func (all *rules) check(r *http.Request, st *state, id *identity) Reason {
 	for i := range all.claims {
 		v, _ := id.all().Lookup(all.claims[i].Path)
 		if !claimIs(v, all.claims[i].Values) {
-			st.unmet = all.claimsText[i]
+			st.miss(all.claimsText[i])
 			return Forbidden
 		}
 	}
@@ -206,7 +206,7 @@ func (all *rules) expressionsHold(r *http.Request, st *state, id *identity) bool
 	defer func() { st.identity = outer }()
 	for _, e := range all.expressions {
 		if !e.holds(r, id) {
-			st.unmet = e.text
+			st.miss(e.text)
 			return false
 		}
 	}

@@ -15,22 +15,44 @@ import (
 type state struct {
 	repl     *caddy.Replacer // of the request
 	identity *identity       // nil for nobody
-	names    []ClaimName     // of all handlers that the request has come to
-	logs     bool            // whether the server may have an access log
-	insists  bool            // whether another handler may have set our placeholders
-	refused  Reason
-	unmet    string  // the requirement that was not met, in the config's words
-	answer   *answer // of the refusal
+	names    *[]ClaimName    // of all handlers that the request has come to; nil for none
+	refusal  *refusal        // nil for none
 	removed  []removed
 	sent     []sentHeader // the headers of the identity
 
 	// Room for what most requests have one of, so that it costs no memory of its own.
 	first        [1]removed
+	headerRoom   [1]sentHeader
+	textRoom     [1]string
 	own          identity
 	ownTaken     bool
-	headerRoom   [2]sentHeader
-	textRoom     [2]string
 	headersTaken bool
+
+	logs    bool // whether the server may have an access log
+	insists bool // whether another handler may have set our placeholders
+}
+
+// refusal is why a request is refused, or would be.
+type refusal struct {
+	reason Reason
+	answer *answer // nil until it is decided
+	unmet  string  // the requirement that was not met, in the config's words
+}
+
+// miss notes a requirement that is not met.
+func (st *state) miss(requirement string) {
+	if st.refusal == nil {
+		st.refusal = new(refusal)
+	}
+	st.refusal.unmet = requirement
+}
+
+// refuse notes how a request is refused, or would be.
+func (st *state) refuse(reason Reason, a *answer) {
+	if st.refusal == nil {
+		st.refusal = new(refusal)
+	}
+	st.refusal.reason, st.refusal.answer = reason, a
 }
 
 // newIdentity returns an identity to be filled.
@@ -91,12 +113,13 @@ func stateOf(r *http.Request) *state {
 func (st *state) enter(h *Handler) {
 	st.logs = st.logs || h.logs
 	st.insists = st.insists || h.namesake.possible()
-	names := h.claims
 	switch {
-	case len(st.names) == 0:
-		st.names = names
-	case len(names) > 0:
-		st.names = append(slices.Clip(st.names), names...)
+	case len(h.claims) == 0:
+	case st.names == nil:
+		st.names = &h.claims
+	default:
+		all := slices.Concat(*st.names, h.claims)
+		st.names = &all
 	}
 }
 
@@ -124,7 +147,7 @@ func (st *state) publish(r *http.Request, id *identity, names []string, headers 
 	} else {
 		st.sent = append(st.sent, headers...)
 	}
-	st.identity, st.refused, st.answer = id, "", nil
+	st.identity, st.refusal = id, nil
 	st.insist()
 	st.logFields(r, id, "")
 }
@@ -140,7 +163,7 @@ func (st *state) pass(r *http.Request) {
 
 // passed is pass for a request that would have been refused.
 func (st *state) passed(r *http.Request, reason Reason, a *answer) {
-	st.refused, st.answer = reason, a
+	st.refuse(reason, a)
 	st.pass(r)
 }
 
@@ -160,7 +183,8 @@ func (st *state) withdraw(r *http.Request, reason Reason, a *answer) {
 		delete(r.Header, h.name)
 	}
 	st.sent = nil
-	st.identity, st.refused, st.answer = nil, reason, a
+	st.identity = nil
+	st.refuse(reason, a)
 	st.insist()
 	st.logFields(r, nil, reason)
 }
@@ -177,11 +201,18 @@ func (st *state) insist() {
 		id = st.identity.user()
 	}
 	st.insistOn("http.auth.user.id", id)
-	for i := range st.names {
-		value, _ := st.user(st.names[i].Name)
+	for _, c := range st.claimNames() {
+		value, _ := st.user(c.Name)
 		text, _ := value.(string)
-		st.insistOn(st.names[i].placeholder, text)
+		st.insistOn(c.placeholder, text)
 	}
+}
+
+func (st *state) claimNames() []ClaimName {
+	if st.names == nil {
+		return nil
+	}
+	return *st.names
 }
 
 func (st *state) insistOn(name, value string) {
@@ -209,7 +240,7 @@ func (st *state) placeholder(name string) (any, bool) {
 		}
 		return st.identity.method(), true
 	case "error", "error_description", "reason":
-		return st.refusal(rest), true
+		return st.told(rest), true
 	}
 	id := st.identity
 	if path, ok := strings.CutPrefix(rest, "claims."); ok {
@@ -263,23 +294,23 @@ func (st *state) user(name string) (any, bool) {
 			}
 		}
 	}
-	for i := range st.names {
-		if st.names[i].Name == name {
+	for _, c := range st.claimNames() {
+		if c.Name == name {
 			return "", true
 		}
 	}
 	return nil, false
 }
 
-func (st *state) refusal(name string) string {
+func (st *state) told(name string) string {
 	switch {
-	case st.answer == nil:
+	case st.refusal == nil || st.refusal.answer == nil:
 		return ""
 	case name == "error":
-		return st.answer.code
+		return st.refusal.answer.code
 	case name == "error_description":
-		return st.answer.text
+		return st.refusal.answer.text
 	default:
-		return string(st.refused)
+		return string(st.refusal.reason)
 	}
 }
