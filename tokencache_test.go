@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,15 @@ func TestCacheIsBounded(t *testing.T) {
 		if i%10 == 0 {
 			validate(steady)
 		}
+	}
+	// Nobody has to clean up for it: the upkeep is put off for a few tokens alone.
+	taken, largest := 0, 0
+	for _, token := range cache.All() {
+		taken += token.Size()
+		largest = max(largest, token.Size())
+	}
+	if over := taken - bound; taken == 0 || over > 2*putsPerUpkeep*largest {
+		t.Errorf("the tokens in the cache take %d bytes, bound %d", taken, bound)
 	}
 	cache.CleanUp()
 	if size := cache.WeightedSize(); size == 0 || size > bound {
@@ -141,3 +151,47 @@ func TestTokensLeaveTheCacheBehindTheirExpiry(t *testing.T) {
 }
 
 var _ validator.Cache = (*tokenCache)(nil)
+
+// The upkeep of the store is put off, but not for ever: not where tokens are only
+// found, and not where several processors put tokens in at once.
+func TestTheStoreIsKeptUp(t *testing.T) {
+	t.Parallel()
+	const bound = 1 << 20
+	cache := newTokenCache(bound)
+	s := newSite(t, "")
+	v := s.validator.Cached(cache)
+	tokens := make([]string, 1200)
+	for i := range tokens {
+		tokens[i] = signed(t, map[string]any{"sub": fmt.Sprint("user-", i)})
+	}
+	var wait sync.WaitGroup
+	for n := range 4 {
+		wait.Go(func() {
+			for i := range tokens {
+				if _, err := v.Validate(t.Context(), tokens[(i*7+n*300)%len(tokens)]); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	taken := 0
+	for _, token := range cache.All() {
+		taken += token.Size()
+	}
+	if taken > bound+bound/4 {
+		t.Errorf("the tokens in the cache take %d bytes, bound %d", taken, bound)
+	}
+	last := tokens[len(tokens)-1]
+	waited := false
+	for n := 0; n < 4*hitsPerUpkeep || cache.hits.Load()%hitsPerUpkeep != 0; n++ {
+		if _, err := v.Validate(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		waited = waited || cache.upkeep.Load() != nil
+	}
+	if !waited || cache.upkeep.Load() != nil {
+		t.Errorf("the store asked for upkeep: %v; it waits for it still: %v", waited, cache.upkeep.Load() != nil)
+	}
+}

@@ -25,7 +25,7 @@ var nobody fingerprint
 
 // Verified is a token that was parsed, with the key that verified its bytes: what
 // never changes of it. Whether it is accepted depends on the time, on the keys in
-// force and on each policy, and is found out anew at every use.
+// force and on each policy; see verdict.
 type Verified struct {
 	// verdicts are what validators have found last, each in the place that its
 	// number gives it, so that two that take turns keep theirs.
