@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -76,6 +77,13 @@ func flagError(cmd *cobra.Command, err error) error {
 	for word := range strings.FieldsSeq(err.Error()) {
 		if len(strings.Trim(word, "-'\"")) >= keystore.MinAPIKeyLength {
 			return fmt.Errorf("a flag is wrong; caddy help jwt api-key %s lists them", cmd.Name())
+		}
+	}
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if meant := nearest(unknown.GetSpecifiedName(), names); meant != "" {
+			return fmt.Errorf("%w; is --%s meant?", err, meant)
 		}
 	}
 	return err
@@ -213,6 +221,9 @@ func (f *newKeyFlags) make(now time.Time) (madeKey, error) {
 	}
 	for i, scope := range f.scopes {
 		f.scopes[i] = strings.Trim(scope, " ")
+	}
+	if err := keystore.CheckScopes(f.scopes); err != nil {
+		return madeKey{}, fmt.Errorf("--scopes: %w", err)
 	}
 	r := keystore.APIKeyRecord{
 		ID: id, Name: f.name, Description: f.description, Consumer: f.consumer, Hash: keystore.DigestOf(text),

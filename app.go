@@ -326,6 +326,12 @@ func isName(s string) bool {
 	return s != ""
 }
 
+// isHost tells whether s looks like a host's name: names with dots between.
+func isHost(s string) bool {
+	labels := strings.Split(s, ".")
+	return len(labels) > 1 && !slices.ContainsFunc(labels, func(l string) bool { return !isName(l) })
+}
+
 var (
 	_ caddy.App          = (*App)(nil)
 	_ caddy.Provisioner  = (*App)(nil)

@@ -156,6 +156,9 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 			if isName(p.Issuer) {
 				return errors.New("it is no https URL, so its metadata can't be found, and no issuer of this name is declared in the global option jwt; name where its keys are: jwks_url, jwks_file, public_key or secret")
 			}
+			if host, _, _ := strings.Cut(p.Issuer, "/"); isHost(host) {
+				return fmt.Errorf("it is no https URL, so its metadata can't be found; write https://%s/, exactly as iss in the tokens has it, or name where its keys are: jwks_url, jwks_file, public_key or secret", strings.TrimSuffix(p.Issuer, "/"))
+			}
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
