@@ -3,6 +3,7 @@ package caddyjwt
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -14,9 +15,11 @@ func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measur
 		roles[i] = fmt.Sprintf("role-%04d", i)
 	}
 	for name, claims := range map[string]map[string]any{
-		"small": nil,
-		"usual": {"azp": "my-client-id-of-32-characters-xx", "iat": 1, "scope": "openid profile email read:orders write:orders", "roles": []string{"admin", "editor"}, "jti": "00000000000000000000000000000001"},
-		"large": {"scope": "a b c d e f g h", "roles": roles, "realm_access": map[string]any{"roles": roles}, "text": fmt.Sprint(roles, roles)},
+		"small":  nil,
+		"usual":  {"azp": "my-client-id-of-32-characters-xx", "iat": 1, "scope": "openid profile email read:orders write:orders", "roles": []string{"admin", "editor"}, "jti": "00000000000000000000000000000001"},
+		"scopes": {"scope": strings.Repeat("a ", 2000) + "a"},
+		"spaces": {"scope": strings.Repeat(" ", 4000)},
+		"large":  {"scope": "a b c d e f g h", "roles": roles, "realm_access": map[string]any{"roles": roles}, "text": fmt.Sprint(roles, roles)},
 	} {
 		const n = 2000
 		tokens := make([]string, n)
@@ -40,8 +43,8 @@ func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measur
 		}
 		cache.CleanUp()
 		taken, counted := float64(heapInUse()-before)/n, float64(cache.WeightedSize())/n
-		if counted < 3*taken || counted > 4.5*taken {
-			t.Errorf("%s tokens of %d bytes: %.0f bytes each are counted, and %.0f taken; want about three times as many counted", name, len(tokens[0]), counted, taken)
+		if counted < 3*taken || counted > 4.5*taken && name != "spaces" {
+			t.Errorf("%s tokens of %d bytes: %.0f bytes each are counted, and %.0f taken; want about three times as many counted, or more where nothing is to be found", name, len(tokens[0]), counted, taken)
 		}
 		runtime.KeepAlive(tokens)
 		runtime.KeepAlive(cache)

@@ -118,8 +118,8 @@ func (f *File) Keys(_ context.Context, kid string) ([]key.Key, error) {
 	return nil, key.ErrUnknown
 }
 
-// Version is that of the keys in hand.
-func (f *File) Version() uint64 { return f.current.Load().set.version }
+// Version is that of the keys in hand. It holds for every kid.
+func (f *File) Version(string) uint64 { return f.current.Load().set.version }
 
 // Set returns the keys in hand.
 func (f *File) Set() *Set { return f.current.Load().set }

@@ -141,10 +141,11 @@ func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 }
 
 // Version is that of the set in hand, or 0 where there is none, or it is older than
-// MaxStale, or nothing has asked for it yet.
-func (r *Remote) Version() uint64 {
+// MaxStale, or nothing has asked for it yet, or it has no key of this kid: then
+// asking is what makes a rotation known.
+func (r *Remote) Version(kid string) uint64 {
 	if r.started.Load() {
-		if h := r.serving(r.client.Clock.Now()); h != nil {
+		if h := r.serving(r.client.Clock.Now()); h != nil && h.set.names(kid) {
 			return h.version
 		}
 	}

@@ -120,6 +120,9 @@ func (s *Set) exact(kid string) ([]key.Key, bool) {
 	return keys, ok
 }
 
+// names tells whether there is a key of this kid, as there is for none at all.
+func (s *Set) names(kid string) bool { return kid == "" || len(s.byID[kid]) > 0 }
+
 // Contains tells whether the set holds this very key: same material, kid and
 // alg. A token verified earlier is good only while the key that verified it
 // is still in the set.

@@ -24,8 +24,8 @@ func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
 	return nil, key.ErrUnknown
 }
 
-// Version is that of the keys.
-func (s *Static) Version() uint64 { return s.set.version }
+// Version is that of the keys. It holds for every kid.
+func (s *Static) Version(string) uint64 { return s.set.version }
 
 // Set returns the keys as one set.
 func (s *Static) Set() *Set { return s.set }

@@ -115,9 +115,10 @@ func (t *Verified) register() (err error) {
 // bound is one of the process's memory, as measuring shows.
 const (
 	entryBytes = 500
+	scopeBytes = 16
 	heapGrowth = 3
 )
 
 func footprint(t *Verified, token string) int {
-	return heapGrowth * (entryBytes + len(token) + t.body.Footprint())
+	return heapGrowth * (entryBytes + len(token) + t.body.Footprint() + scopeBytes*mostScopes(t.body))
 }

@@ -83,33 +83,37 @@ func equalType(typ, folded string) bool {
 // 3.3, RFC 9068 section 2.2.3) or an array of texts. What is neither grants
 // nothing, and so does an element that is no scope-token. It never returns nil.
 func readScopes(c claims.Value, paths []string) []string {
-	none := []string{}
-	v, ok := first(c, paths)
-	if !ok {
-		return none
-	}
-	if text, ok := v.Text(); ok {
-		if text == "" {
-			return none
-		}
-		list := make([]string, 0, strings.Count(text, " ")+1)
-		for s := range strings.SplitSeq(text, " ") {
-			if ScopeToken(s) {
-				list = append(list, s)
-			}
-		}
-		return list
-	}
-	if v.Kind() != claims.Array {
-		return none
-	}
-	list := make([]string, 0, v.Len())
-	for i := range v.Len() {
-		if s, ok := v.At(i).Text(); ok && ScopeToken(s) {
+	list := make([]string, 0, scopeRoom)
+	add := func(s string, ok bool) {
+		if ok && ScopeToken(s) {
 			list = append(list, s)
 		}
 	}
-	return list
+	v, _ := first(c, paths)
+	if text, ok := v.Text(); ok {
+		for s := range strings.SplitSeq(text, " ") {
+			add(s, true)
+		}
+	} else if v.Kind() == claims.Array {
+		for i := range v.Len() {
+			add(v.At(i).Text())
+		}
+	}
+	// It is kept for as long as the token is.
+	return append(make([]string, 0, len(list)), list...)
+}
+
+// scopeRoom is for how many scopes there is room at first: text that divides into
+// none must take none.
+const scopeRoom = 16
+
+// mostScopes is for how many scopes of the usual claims there may be room.
+func mostScopes(c claims.Value) int {
+	v, _ := first(c, defaultScopeClaims)
+	if text, ok := v.Text(); ok {
+		return strings.Count(text, " ") + 1
+	}
+	return v.Len()
 }
 
 // ScopeToken tells whether s is a scope-token of RFC 6749 section 3.3:

@@ -156,7 +156,7 @@ func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, toke
 	if err := p.checkTimes(t.when, now); err != nil {
 		return nobody, err
 	}
-	version := p.Keys.Version()
+	version := p.Keys.Version(t.head.kid)
 	by, err = p.verify(ctx, t, parts, token)
 	// A flood of tokens for which there is no key is no signature's time.
 	if parts != nil && v.observe != nil && err != UnknownKey && err != AlgorithmNotAllowed {
@@ -185,7 +185,7 @@ func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, toke
 	if !p.usualScopes {
 		found.scopes = readScopes(t.body, p.ScopeClaims)
 	}
-	if version != 0 && p.Keys.Version() == version {
+	if version != 0 && p.Keys.Version(t.head.kid) == version && len(found.scopes) <= maxKeptScopes {
 		t.keep(found, v, p, version)
 	}
 	verified.of, verified.by = t, found

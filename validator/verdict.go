@@ -8,7 +8,7 @@ import (
 // verdict is what a validator has found of a token that it accepts. It holds for as
 // long as nothing has changed that it rests on: the token and the policy never do,
 // so what is left is the time and the keys in force, which are looked at with each
-// use. It refers to nothing of the validator, so that tokens in a cache keep none
+// use. A check that rests on anything else has no place behind it. It refers to nothing of the validator, so that tokens in a cache keep none
 // alive that is used no more.
 type verdict struct {
 	validator   uint64 // its number
@@ -18,6 +18,10 @@ type verdict struct {
 	user        string
 	scopes      []string // nil for those of the usual claims
 }
+
+// maxKeptScopes is how many scopes a verdict holds that is kept. Those of claims that
+// a policy names are not counted as the token's memory.
+const maxKeptScopes = 32
 
 // keep remembers a verdict with what it rests on.
 func (t *Verified) keep(found *verdict, v *Validator, p *policy, keys uint64) {
@@ -37,7 +41,7 @@ func (t *Verified) stands(v *Validator, now time.Time, verified *Token) bool {
 	if at := now.UnixNano(); at < found.from || at >= found.until {
 		return false
 	}
-	if v.policies[found.place].Keys.Version() != found.keys {
+	if v.policies[found.place].Keys.Version("") != found.keys {
 		return false
 	}
 	verified.of, verified.by = t, found

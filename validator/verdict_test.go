@@ -19,6 +19,7 @@ type counting struct {
 	keySet
 	asked   int
 	version func() uint64
+	others  []string // kids of which nothing can be said
 }
 
 func (c *counting) Keys(ctx context.Context, kid string) ([]key.Key, error) {
@@ -26,7 +27,12 @@ func (c *counting) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 	return c.keySet.Keys(ctx, kid)
 }
 
-func (c *counting) Version() uint64 { return c.version() }
+func (c *counting) Version(kid string) uint64 {
+	if slices.Contains(c.others, kid) {
+		return 0
+	}
+	return c.version()
+}
 
 // The verdict stands in for the checks only while nothing that they rest on has
 // changed.
@@ -65,6 +71,43 @@ func TestVerdictStandsUntilSomethingChanges(t *testing.T) {
 		at, version = step.at, step.version
 		if _, err := v.Validate(t.Context(), token); err != step.want || set.asked != step.asked {
 			t.Errorf("%s: %v, want %v; the keys were asked for %d times, want %d", step.what, err, step.want, set.asked, step.asked)
+		}
+	}
+}
+
+// Nor does it for a kid of which the keys can't say that they have found the right
+// ones for good.
+func TestNoVerdictForAKidThatMayCome(t *testing.T) {
+	t.Parallel()
+	set := &counting{keySet: keySet{keys()["p256"].public}, version: func() uint64 { return 7 }, others: []string{"p256"}}
+	policy := basePolicy()
+	policy.Keys = set
+	v := newValidator(t, policy).Cached(newMemory())
+	token := es256(t, goodHeader, goodClaims)
+	for n := range 3 {
+		if reason(t, v, token, nil); set.asked != n+1 {
+			t.Errorf("the keys were asked for %d times, want %d", set.asked, n+1)
+		}
+	}
+}
+
+// A verdict that would hold many scopes is made anew each time: nobody counts them.
+func TestVerdictsHoldFewScopes(t *testing.T) {
+	t.Parallel()
+	for n, kept := range map[int]bool{maxKeptScopes: true, maxKeptScopes + 1: false} {
+		set := &counting{keySet: keySet{keys()["p256"].public}, version: func() uint64 { return 7 }}
+		policy := basePolicy()
+		policy.Keys, policy.ScopeClaims = set, []string{"may"}
+		v := newValidator(t, policy).Cached(newMemory())
+		token := es256(t, goodHeader, strings.Replace(goodClaims, "{", `{"may":"`+strings.Repeat("a ", n-1)+`last",`, 1))
+		for range 3 {
+			got, err := v.Validate(t.Context(), token)
+			if err != nil || len(got.Scopes()) != n || got.Scopes()[n-1] != "last" {
+				t.Fatalf("%v, %d scopes; want %d", err, len(got.Scopes()), n)
+			}
+		}
+		if want := map[bool]int{true: 1, false: 3}[kept]; set.asked != want {
+			t.Errorf("%d scopes: the keys were asked for %d times, want %d", n, set.asked, want)
 		}
 	}
 }
