@@ -14,7 +14,7 @@ import (
 )
 
 // defaultCache is how much memory verified tokens may take where a config does
-// not say: some eleven thousand usual ones.
+// not say: some fifteen thousand usual ones.
 const defaultCache = 64 << 20
 
 // The bounds of the setting: below the least a cache would be of no use.
