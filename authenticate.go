@@ -20,8 +20,8 @@ func (h *Handler) credentialSettings() credentialSettings {
 // decide says who sent a request and with which headers it goes on, or why it must
 // not. Without an identity and a reason it goes on as anonymous.
 func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, Reason) {
-	if st.refusal != nil {
-		st.refusal.unmet = "" // a handler's further out
+	if st.refusal != nil && st.refusal.unmet != "" {
+		st.miss("") // it was a handler's further out
 	}
 	if h.AllowPreflight && isPreflight(r) {
 		h.credentials.discard(r, st)

@@ -56,7 +56,7 @@ func (h *Handler) newForwarding() (*forwarding, error) {
 // report lets a request go on that would have been refused, and tells of it.
 func (h *Handler) report(r *http.Request, st *state, reason Reason) {
 	p := h.responder.prepared[reason]
-	st.passed(r, reason, &p.answer)
+	st.passed(r, &p.refusal)
 	h.metrics.reported(reason)
 	st.logFields(r, st.identity, reason)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {

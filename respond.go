@@ -124,6 +124,7 @@ type prepared struct {
 	err       error
 	challenge string
 	body      []byte
+	refusal   refusal
 }
 
 // scopes are what the challenge of a request without them names.
@@ -158,6 +159,7 @@ func newResponder(realm, format string, accepted kinds, scopes string) (*respond
 				p.challenge += `, scope="` + scopes + `"`
 			}
 		}
+		p.refusal = refusal{reason: reason, answer: &p.answer}
 		r.prepared[reason] = p
 	}
 	return r, nil
@@ -237,7 +239,7 @@ func body(format string, reason Reason, a answer) []byte {
 // handler besides the next one.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reason Reason) error {
 	p := h.responder.prepared[reason]
-	st.withdraw(r, reason, &p.answer)
+	st.withdraw(r, &p.refusal)
 	h.metrics.refused(reason)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(st.whyFields(reason, p.status)...)

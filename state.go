@@ -32,7 +32,8 @@ type state struct {
 	insists bool // whether another handler may have set our placeholders
 }
 
-// refusal is why a request is refused, or would be.
+// refusal is why a request is refused, or would be. Requests share it: it never
+// changes.
 type refusal struct {
 	reason Reason
 	answer *answer // nil until it is decided
@@ -41,18 +42,22 @@ type refusal struct {
 
 // miss notes a requirement that is not met.
 func (st *state) miss(requirement string) {
-	if st.refusal == nil {
-		st.refusal = new(refusal)
+	var with refusal
+	if st.refusal != nil {
+		with = *st.refusal
 	}
-	st.refusal.unmet = requirement
+	with.unmet = requirement
+	st.refusal = &with
 }
 
 // refuse notes how a request is refused, or would be.
-func (st *state) refuse(reason Reason, a *answer) {
-	if st.refusal == nil {
-		st.refusal = new(refusal)
+func (st *state) refuse(r *refusal) {
+	if st.refusal != nil && st.refusal.unmet != "" {
+		with := *r
+		with.unmet = st.refusal.unmet
+		r = &with
 	}
-	st.refusal.reason, st.refusal.answer = reason, a
+	st.refusal = r
 }
 
 // newIdentity returns an identity to be filled.
@@ -162,8 +167,8 @@ func (st *state) pass(r *http.Request) {
 }
 
 // passed is pass for a request that would have been refused.
-func (st *state) passed(r *http.Request, reason Reason, a *answer) {
-	st.refuse(reason, a)
+func (st *state) passed(r *http.Request, why *refusal) {
+	st.refuse(why)
 	st.pass(r)
 }
 
@@ -178,15 +183,15 @@ func (st *state) hasSent(name string, value []string) bool {
 }
 
 // withdraw leaves the request without an identity, for a refusal.
-func (st *state) withdraw(r *http.Request, reason Reason, a *answer) {
+func (st *state) withdraw(r *http.Request, why *refusal) {
 	for _, h := range st.sent {
 		delete(r.Header, h.name)
 	}
 	st.sent = nil
 	st.identity = nil
-	st.refuse(reason, a)
+	st.refuse(why)
 	st.insist()
-	st.logFields(r, nil, reason)
+	st.logFields(r, nil, why.reason)
 }
 
 // insist makes our placeholders win. The replacer asks others first: where one

@@ -47,8 +47,8 @@ what a Caddy does.
 
 ## Budgets
 
-What each step may cost. Steps are measured in the handler alone: what Caddy does around it is taken off. Each is the
-least of %d runs of %s, as whatever else the machine does only adds.
+What each step may cost. Steps are measured in the handler alone: it takes turns with a handler that does nothing, and
+what that takes is taken off. Medians of the turns; the least of %d runs of %s, as whatever else the machine does only adds.
 
 %s
 ## Tokens never seen

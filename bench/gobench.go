@@ -56,31 +56,21 @@ func (g *goBenches) of(name, unit string) float64 {
 	return median(v)
 }
 
-// micros is the least time without that of another benchmark, which does what the
-// first does around what is measured. Whatever else a machine does adds to the time
-// of a run and takes nothing off.
-func (g *goBenches) micros(name, without string) float64 {
-	t := g.least(name)
-	if without != "" {
-		t -= g.least(without)
-	}
-	return t / 1000
-}
-
-func (g *goBenches) least(name string) float64 {
+// micros is the least time of an operation. Whatever else a machine does adds to the
+// time of a run and takes nothing off.
+func (g *goBenches) micros(name string) float64 {
 	v := g.Values[name]["ns/op"]
 	if len(v) == 0 {
 		panic("there is no time of the benchmark " + name)
 	}
-	return slices.Min(v)
+	return slices.Min(v) / 1000
 }
 
-func (g *goBenches) allocs(name, without string) float64 {
-	n := g.of(name, "allocs/op")
-	if without != "" {
-		n -= g.of(without, "allocs/op")
-	}
-	return n
+// net is what a request takes more in the handler than in one that does nothing: the
+// least of the runs' medians.
+func (g *goBenches) net(name string) (micros, allocs float64) {
+	allocs = g.of(name, "net-allocs")
+	return slices.Min(g.Values[name]["net-ns"]) / 1000, allocs
 }
 
 // stepBenches are the benchmarks of the plugin's packages.

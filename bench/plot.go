@@ -111,6 +111,9 @@ func labelled(values []float64, at func(float64) float64) (list []float64) {
 }
 
 func linearTicks(most float64) []float64 {
+	if most <= 0 {
+		return []float64{0, 1}
+	}
 	step := math.Pow(10, math.Floor(math.Log10(most)))
 	for _, part := range []float64{0.2, 0.25, 0.5, 1} {
 		if most/(step*part) <= 5 {
@@ -128,6 +131,9 @@ func linearTicks(most float64) []float64 {
 }
 
 func logTicks(least, most float64) (ticks []float64) {
+	if least <= 0 {
+		panic("a logarithmic axis has no place for 0")
+	}
 	for v := math.Pow(10, math.Floor(math.Log10(least))); ; v *= 10 {
 		ticks = append(ticks, v)
 		if v >= most {
