@@ -95,3 +95,26 @@ func TestFiguresAreWrittenBriefly(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestReloadsAreRead(t *testing.T) {
+	t.Parallel()
+	r, err := parseReloads([]byte(`=== RUN   TestThreat36_ReloadsUnderLoad
+    reload_test.go:168: 1000 reloads without jwt: 20000 requests, 100 failed connections, 0 wrong answers in 45.12s; GET /jwt/status: map[0:3 404:5]
+    reload_test.go:169: 1000 reloads with jwt:    10000 requests, 60 failed connections, 2 wrong answers in 47.01s; GET /jwt/status: map[200:5]
+    reload_test.go:207: without jwt: {goroutines:20 files:11 heapMiB:10.5} to {goroutines:21 files:11 heapMiB:10.9}
+    reload_test.go:208: with jwt:    {goroutines:24 files:13 heapMiB:12} to {goroutines:22 files:14 heapMiB:12.6}
+PASS
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Times != 1000 || r.With.Wrong != 2 || r.Without.failed() != 0.5 || r.With.failed() != 0.6 {
+		t.Errorf("%+v", r)
+	}
+	if goroutines, files, heap := r.With.grown(); goroutines != -2 || files != 1 || heap != 1.05 {
+		t.Errorf("%d goroutines, %d files, heap %v", goroutines, files, heap)
+	}
+	if _, err := parseReloads([]byte("PASS\n")); err == nil {
+		t.Error("figures out of nothing")
+	}
+}

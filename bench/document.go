@@ -17,7 +17,7 @@ func (r *results) document() string {
 	e := r.EndToEnd
 	return fmt.Sprintf(`# Performance
 
-All figures of this page were measured in one run, on %s, on this machine:
+All figures of this page were measured on %s, on this machine:
 %s.
 Other machines have other figures; quote the ratios. The page and its plots are made from nothing by
 
@@ -65,6 +65,9 @@ Where the signature costs nearly all, as with ES512, both run the same code of G
 Failures are not remembered at all, and only what an issuer's key has signed is, so that nobody outside can fill the
 cache with anything else.
 
+## Reloads
+
+%s
 ## Growth
 
 ![Four plots: cost against issuers, API keys, tokens in use, and the size of the claims](%s)
@@ -89,5 +92,5 @@ A profile of the handler for tokens seen before, with one forward and one requir
 PrepareRequest are the benchmark and Caddy.
 
 `+"```text\n%s```\n", r.Machine.Date, r.Machine, pinned, e.Rounds, e.Seconds, r.endToEndTable(),
-		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), plotFile, r.storeTable(), r.Profile)
+		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), r.reloadText(), plotFile, r.storeTable(), r.Profile)
 }

@@ -43,6 +43,7 @@ type results struct {
 	Flood    *flood      `json:"flood,omitempty"`
 	Steps    *goBenches  `json:"steps,omitempty"`
 	Stores   *goBenches  `json:"stores,omitempty"`
+	Reloads  *reloads    `json:"reloads,omitempty"`
 	Profile  string      `json:"profile,omitempty"`
 	Took     string      `json:"took"`
 	Settings runSettings `json:"settings"`
@@ -66,9 +67,10 @@ func main() {
 func run(ctx context.Context) (err error) {
 	b := &bench{ctx: ctx}
 	docs := flag.Bool("docs", false, "write docs/performance.md and its plots")
-	from := flag.String("from", "", "take the figures of an earlier run from this file and measure nothing")
+	from := flag.String("from", "", "take the figures of an earlier run from this file, and measure nothing but the part that -only names")
 	save := flag.String("save", "", "write the figures to this file, as JSON")
-	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps or stores")
+	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores or reloads")
+	withReloads := flag.Bool("reloads", true, "reload a server a thousand times under load")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of the servers under load")
 	flag.IntVar(&b.seconds, "seconds", 3, "seconds of load for each server in a round")
 	flag.IntVar(&b.tokens, "tokens", 1_000_000, "different tokens in the flood")
@@ -78,14 +80,24 @@ func run(ctx context.Context) (err error) {
 	if b.root, err = repository(); err != nil {
 		return err
 	}
-	var r *results
-	if *from != "" {
-		r, err = readResults(*from)
-	} else {
-		r, err = b.measureAll(*only)
+	order := []string{"endtoend", "flood", "steps", "stores"}
+	if *withReloads {
+		order = append(order, "reloads")
 	}
-	if err != nil {
-		return err
+	r := new(results)
+	if *from != "" {
+		if r, err = readResults(*from); err != nil {
+			return err
+		}
+		order = nil
+	}
+	if *only != "" {
+		order = []string{*only}
+	}
+	if len(order) > 0 {
+		if err := b.measure(r, order); err != nil {
+			return err
+		}
 	}
 	if *save != "" {
 		if err := r.write(*save); err != nil {
@@ -109,7 +121,8 @@ func repository() (string, error) {
 	return root, nil
 }
 
-func (b *bench) measureAll(only string) (r *results, err error) {
+// measure measures parts, in this order, into r.
+func (b *bench) measure(r *results, order []string) (err error) {
 	parts := map[string]func(*results) error{
 		"endtoend": func(r *results) (err error) { r.EndToEnd, err = b.endToEnd(); return err },
 		"flood":    func(r *results) (err error) { r.Flood, err = b.flood(); return err },
@@ -119,36 +132,35 @@ func (b *bench) measureAll(only string) (r *results, err error) {
 			}
 			return err
 		},
-		"stores": func(r *results) (err error) { r.Stores, err = b.stores(); return err },
+		"stores":  func(r *results) (err error) { r.Stores, err = b.stores(); return err },
+		"reloads": func(r *results) (err error) { r.Reloads, err = b.reloads(); return err },
 	}
-	order := []string{"endtoend", "flood", "steps", "stores"}
-	if only != "" {
-		if parts[only] == nil {
-			return nil, fmt.Errorf("-only %s: there are endtoend, flood, steps and stores", only)
+	for _, name := range order {
+		if parts[name] == nil {
+			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores and reloads", name)
 		}
-		order = []string{only}
 	}
 	began := time.Now()
 	if err := b.prepare(); err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, b.end()) }()
-	r = &results{Machine: thisMachine(b), Settings: runSettings{b.benchTime, b.count}}
+	r.Machine, r.Settings = thisMachine(b), runSettings{b.benchTime, b.count}
 	for _, name := range order {
 		b.say("measuring: %s", name)
 		if err := parts[name](r); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		// Whatever becomes of the rest: it took minutes.
 		if err := r.write(filepath.Join(os.TempDir(), "caddy-jwt-bench.json")); err != nil {
-			return nil, err
+			return err
 		}
 		if err := b.stopServers(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	r.Took = time.Since(began).Round(time.Minute).String()
-	return r, nil
+	return nil
 }
 
 func (b *bench) prepare() (err error) {

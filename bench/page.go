@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ const plotFile = "performance-growth.svg"
 
 // writeDocs writes the page and its plots.
 func (r *results) writeDocs(dir string) error {
-	if r.EndToEnd == nil || r.Flood == nil || r.Steps == nil || r.Stores == nil {
+	if r.EndToEnd == nil || r.Flood == nil || r.Steps == nil || r.Stores == nil || r.Reloads == nil {
 		return fmt.Errorf("the page needs all parts; run without -only")
 	}
 	if err := os.WriteFile(filepath.Join(dir, plotFile), []byte(page(r.Steps.growth())), 0o644); err != nil {
@@ -46,7 +47,7 @@ func (r *results) writeDocs(dir string) error {
 func (r *results) print(out io.Writer) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\n", r.Machine)
-	for _, part := range []func() string{r.endToEndTable, r.budgetTable, r.neverSeenTable, r.storeTable, r.floodText} {
+	for _, part := range []func() string{r.endToEndTable, r.budgetTable, r.neverSeenTable, r.storeTable, r.floodText, r.reloadText} {
 		if s := part(); s != "" {
 			text.WriteString(s + "\n")
 		}
@@ -176,6 +177,15 @@ func (r *results) budgetTable() string {
 	if f := r.Flood; f != nil {
 		add(fmt.Sprintf("memory that %s different tokens leave taken", thousands(f.Tokens)), fmt.Sprintf("the cache's %d MiB", f.BoundMiB),
 			fmt.Sprintf("%.0f MiB", f.grown()), f.grown() <= float64(f.BoundMiB))
+	}
+	if x := r.Reloads; x != nil {
+		goroutines, files, heap := x.With.grown()
+		_, _, bareHeap := x.Without.grown()
+		add(thousands(x.Times)+" reloads under load: wrong answers", "0", strconv.Itoa(x.With.Wrong), x.With.Wrong == 0)
+		add("the same: requests without a connection", "as without jwt, 25 % more at most, as they are few", fmt.Sprintf("%.2f %%, without jwt %.2f %%", x.With.failed(), x.Without.failed()),
+			x.With.failed() <= 1.25*x.Without.failed()+2)
+		add("the same: goroutines and files left", "5 each", fmt.Sprintf("%d and %d", max(goroutines, 0), max(files, 0)), goroutines <= 5 && files <= 5)
+		add("the same: heap, of what it was", "1.1 ×, and what Caddy itself keeps", fmt.Sprintf("%.2f ×, without jwt %.2f ×", heap, bareHeap), heap <= 1.1+max(0, bareHeap-1))
 	}
 	return table(rows)
 }

@@ -12,6 +12,53 @@ type document struct {
 	made    []Member
 }
 
+// documents of few nodes have them in one piece with what is shared.
+type (
+	document4 struct {
+		document
+		room [4]node
+	}
+	document8 struct {
+		document
+		room [8]node
+	}
+	document12 struct {
+		document
+		room [12]node
+	}
+	document16 struct {
+		document
+		room [16]node
+	}
+)
+
+// newDocument makes a document of copies of nodes.
+func newDocument(text, decoded string, nodes []node) *document {
+	var (
+		d    *document
+		room []node
+	)
+	switch n := len(nodes); {
+	case n <= 4:
+		whole := new(document4)
+		d, room = &whole.document, whole.room[:n:n]
+	case n <= 8:
+		whole := new(document8)
+		d, room = &whole.document, whole.room[:n:n]
+	case n <= 12:
+		whole := new(document12)
+		d, room = &whole.document, whole.room[:n:n]
+	case n <= 16:
+		whole := new(document16)
+		d, room = &whole.document, whole.room[:n:n]
+	default:
+		d, room = new(document), make([]node, n)
+	}
+	copy(room, nodes)
+	d.text, d.decoded, d.nodes = text, decoded, room
+	return d
+}
+
 // node is an element of an array or a member of an object.
 type node struct {
 	nameAt, nameLen uint32 // the name's place

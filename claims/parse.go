@@ -3,7 +3,6 @@ package claims
 import (
 	"errors"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -42,8 +41,7 @@ func ParseLarge(data []byte, maxValues int) (Value, error) {
 	root, ok := p.document()
 	v := Value{}
 	if ok {
-		d := &document{text: p.text, decoded: string(p.decoded), nodes: slices.Clip(append([]node(nil), p.nodes...))}
-		v = d.value(&root)
+		v = newDocument(p.text, string(p.decoded), p.nodes).value(&root)
 	}
 	// The room that a huge text took is not kept; that of the largest token is.
 	if cap(p.stack) <= maxBuffer && cap(p.nodes) <= maxBuffer {

@@ -70,12 +70,18 @@ func (t *Verified) verifiedBy(by fingerprint, size int) *Verified {
 
 // parse takes a token apart.
 func (v *Validator) parse(token string) (*Verified, compact, error) {
-	parts, err := split(token)
+	segment, known := "", v.header.known.Load()
+	if known != nil {
+		segment = known.segment
+	}
+	parts, err := split(token, segment)
 	if err != nil {
 		return nil, parts, err
 	}
 	t := new(Verified)
-	if t.head, err = v.header.read(parts.header); err != nil {
+	if known != nil && parts.segment == known.segment {
+		t.head = known.header
+	} else if t.head, err = parseHeader(parts.header); err != nil {
 		return nil, parts, err
 	}
 	if t.body, err = claims.ParseObject(parts.claims); err != nil {

@@ -12,16 +12,18 @@ const MaxLength = 16 << 10
 // compact is a JWS in compact serialization (RFC 7515 section 3.1), cut up but
 // not yet believed.
 type compact struct {
-	header    string // not decoded
+	segment   string // of the header
+	header    []byte // empty for one that is known
 	claims    []byte
 	signature []byte
 	signed    string // what the signature covers
 }
 
-// split cuts a token and decodes all but its header. It does nothing in vain:
-// length and dots are looked at before a byte is decoded. Five segments are a
+// split cuts a token and decodes its segments, but for a header whose segment is
+// known. It does nothing in vain: length and dots are looked at before a byte is
+// decoded. Five segments are a
 // JWE (RFC 7516), which is named as such.
-func split(token string) (compact, error) {
+func split(token, known string) (compact, error) {
 	if len(token) == 0 || len(token) > MaxLength {
 		return compact{}, MalformedToken
 	}
@@ -40,10 +42,15 @@ func split(token string) (compact, error) {
 		}
 		return compact{}, MalformedToken
 	}
-	// One buffer for both parts.
-	buffer := make([]byte, 0, (len(token)-first)*3/4)
-	c := compact{header: token[:first], signed: token[:second]}
+	// One buffer for all parts.
+	buffer := make([]byte, 0, len(token)*3/4)
+	c := compact{segment: token[:first], signed: token[:second]}
 	var ok bool
+	if known == "" || c.segment != known {
+		if c.header, buffer, ok = decode(buffer, c.segment); !ok {
+			return compact{}, MalformedToken
+		}
+	}
 	if c.claims, buffer, ok = decode(buffer, token[first+1:second]); !ok {
 		return compact{}, MalformedToken
 	}

@@ -32,18 +32,6 @@ type knownHeader struct {
 // maxKnownHeader is the longest that is remembered, in bytes; usual ones have 100.
 const maxKnownHeader = 512
 
-// read reads a header's segment.
-func (l *lastHeader) read(segment string) (header, error) {
-	if known := l.known.Load(); known != nil && known.segment == segment {
-		return known.header, nil
-	}
-	data, _, ok := decode(make([]byte, 0, len(segment)*3/4), segment)
-	if !ok {
-		return header{}, MalformedToken
-	}
-	return parseHeader(data)
-}
-
 // remember takes the header of a token whose signature is good. It keeps nothing of
 // the token alive.
 func (l *lastHeader) remember(segment string, h header) {

@@ -131,10 +131,10 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 		return err
 	}
 	by, err := v.judge(ctx, t, &parts, token, v.now(), verified)
-	// The signature's verdict alone is remembered, and only a good one: a
-	// stranger can't fill the cache with what nobody has signed.
+	// Only what a key has signed is remembered: a stranger can't fill the cache
+	// with anything else.
 	if by != nobody {
-		v.header.remember(parts.header, t.head)
+		v.header.remember(parts.segment, t.head)
 	}
 	if by != nobody && digest != nil {
 		t.by, t.size = by, footprint(t, token)
@@ -156,7 +156,7 @@ func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, toke
 	if err := p.checkTimes(t.when, now); err != nil {
 		return nobody, err
 	}
-	version := p.Keys.Version(t.head.kid)
+	version := p.Keys.Version("")
 	by, err = p.verify(ctx, t, parts, token)
 	// A flood of tokens for which there is no key is no signature's time.
 	if parts != nil && v.observe != nil && err != UnknownKey && err != AlgorithmNotAllowed {
@@ -258,7 +258,7 @@ func (p *policy) verify(ctx context.Context, t *Verified, parts *compact, token 
 			}
 		}
 		// Verified by a key that is none of these: from the beginning.
-		again, err := split(token)
+		again, err := split(token, "")
 		if err != nil {
 			return nobody, err
 		}

@@ -8,7 +8,8 @@ import (
 // verdict is what a validator has found of a token that it accepts. It holds for as
 // long as nothing has changed that it rests on: the token and the policy never do,
 // so what is left is the time and the keys in force, which are looked at with each
-// use. A check that rests on anything else has no place behind it. It refers to nothing of the validator, so that tokens in a cache keep none
+// use. A check that rests on anything else must be made in front of it, each time. A
+// verdict refers to nothing of the validator, so that tokens in a cache keep none
 // alive that is used no more.
 type verdict struct {
 	validator   uint64 // its number
