@@ -121,7 +121,7 @@ func (t *Verified) register() (err error) {
 // bound is one of the process's memory, as measuring shows.
 const (
 	entryBytes = 500
-	scopeBytes = 16
+	scopeBytes = 18
 	heapGrowth = 3
 )
 
