@@ -14,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -67,26 +66,6 @@ func runs(cmd *cobra.Command, least, most int, body func(args []string) (int, er
 		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return body(args) })(cmd, args)
 	}
 	return cmd
-}
-
-// flagError says more of a wrong flag. What is as long as an API key is not shown.
-func flagError(cmd *cobra.Command, err error) error {
-	if cmd.Flags().Lookup("append") == nil && strings.Contains(err.Error(), "--append") {
-		return fmt.Errorf("%s has no --append; use --file", cmd.Name())
-	}
-	for word := range strings.FieldsSeq(err.Error()) {
-		if len(strings.Trim(word, "-'\"")) >= keystore.MinAPIKeyLength {
-			return fmt.Errorf("a flag is wrong; caddy help jwt api-key %s lists them", cmd.Name())
-		}
-	}
-	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if meant := nearest(unknown.GetSpecifiedName(), names); meant != "" {
-			return fmt.Errorf("%w; is --%s meant?", err, meant)
-		}
-	}
-	return err
 }
 
 func wantsJSON(cmd *cobra.Command) bool {
