@@ -297,11 +297,16 @@ func benchServe(b *testing.B, h caddyhttp.MiddlewareHandler, tokens []string, st
 	}, status)
 }
 
-// benchServeEach sends requests with headers that are made for each, through h and
-// through a handler that only calls the next, which take turns, so that whatever else
-// the machine does meets both. net-ns is the median of what a request took more with
-// h; ns/op is of no meaning.
+// benchServeEach sends requests with headers that are made for each, beside a handler
+// that only calls the next.
 func benchServeEach(b *testing.B, h caddyhttp.MiddlewareHandler, header func() http.Header, status int) {
+	benchServeBeside(b, h, nothing(), header, status)
+}
+
+// benchServeBeside sends requests through h and through another handler, which lets
+// all pass. They take turns, so that whatever else the machine does meets both. net-ns
+// is the median of what a request took more with h; ns/op is of no meaning.
+func benchServeBeside(b *testing.B, h, other caddyhttp.MiddlewareHandler, header func() http.Header, status int) {
 	server := new(caddyhttp.Server)
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusOK)
@@ -322,7 +327,6 @@ func benchServeEach(b *testing.B, h caddyhttp.MiddlewareHandler, header func() h
 		}
 	}
 	const few = 17 // odd, so that each token comes to both
-	nothing := nothing()
 	run := func(h caddyhttp.MiddlewareHandler, status int) float64 {
 		begin := time.Now()
 		for range few {
@@ -332,25 +336,25 @@ func benchServeEach(b *testing.B, h caddyhttp.MiddlewareHandler, header func() h
 	}
 	for range 2 * benchTokens / few { // caches and pools fill
 		run(h, status)
-		run(nothing, http.StatusOK)
+		run(other, http.StatusOK)
 	}
 	var net []float64
 	for turn := 0; b.Loop(); turn++ {
 		var with, without float64
 		if turn%2 == 0 {
-			with, without = run(h, status), run(nothing, http.StatusOK)
+			with, without = run(h, status), run(other, http.StatusOK)
 		} else {
-			without, with = run(nothing, http.StatusOK), run(h, status)
+			without, with = run(other, http.StatusOK), run(h, status)
 		}
 		net = append(net, with-without)
 	}
 	b.ReportMetric(median(net), "net-ns")
-	b.ReportMetric(testing.AllocsPerRun(200, func() { serve(h, status) })-testing.AllocsPerRun(200, func() { serve(nothing, http.StatusOK) }), "net-allocs")
+	b.ReportMetric(testing.AllocsPerRun(200, func() { serve(h, status) })-testing.AllocsPerRun(200, func() { serve(other, http.StatusOK) }), "net-allocs")
 }
 
 // BenchmarkAuthorization is the whole handler with rules and forwarded headers, for
 // an API key and for a token that is in the cache, with an expression of two terms
-// besides.
+// besides; "expression" is what that takes more.
 func BenchmarkAuthorization(b *testing.B) {
 	const options = "require scope orders:read\nrequire claim %s\nforward user X-User\nforward scopes X-Scopes\nforward %s X-Plan\n"
 	text, hash := newAPIKey()
@@ -362,17 +366,20 @@ func BenchmarkAuthorization(b *testing.B) {
 		if s.validator != nil {
 			s.validator = s.validator.Cached(newTokenCache(defaultCache))
 		}
-		b.Run(name, func(b *testing.B) { benchServeHeader(b, s.Handler, h) })
+		b.Run(name, func(b *testing.B) { benchServeHeader(b, s.Handler, nothing(), h) })
 	}
 	run("api_key", makeSite(b, apiKey), http.Header{"X-Api-Key": {text}})
 	run("api_key+expression", makeSite(b, apiKey+requiring(`claims.meta.plan == "gold" && "orders:read" in scopes`)), http.Header{"X-Api-Key": {text}})
-	run("token", newSite(b, forToken), http.Header{"Authorization": {"Bearer " + token}})
-	run("token+expression", newSite(b, forToken+requiring(`claims.age > 17 && "orders:read" in scopes`)), http.Header{"Authorization": {"Bearer " + token}})
+	withToken := http.Header{"Authorization": {"Bearer " + token}}
+	plain, expression := newSite(b, forToken), newSite(b, forToken+requiring(`claims.age > 17 && "orders:read" in scopes`))
+	run("token", plain, withToken)
+	run("token+expression", expression, withToken)
+	b.Run("expression", func(b *testing.B) { benchServeHeader(b, expression.Handler, plain.Handler, withToken) })
 }
 
 // benchServeHeader sends requests with these headers, which must pass.
-func benchServeHeader(b *testing.B, h caddyhttp.MiddlewareHandler, header http.Header) {
-	benchServeEach(b, h, func() http.Header {
+func benchServeHeader(b *testing.B, h, other caddyhttp.MiddlewareHandler, header http.Header) {
+	benchServeBeside(b, h, other, func() http.Header {
 		all := http.Header{"Accept": {"*/*"}}
 		maps.Copy(all, header)
 		return all

@@ -99,8 +99,9 @@ func (r *results) reloadText() string {
 	}
 	goroutines, files, heap := r.Reloads.With.grown()
 	_, _, bareHeap := r.Reloads.Without.grown()
-	return fmt.Sprintf(`%s reloads, while four clients sent %s requests: %d wrong answers. %.2f %% of the requests got no connection, %.2f %% without
-jwt. At the end there were %+d goroutines and %+d open files, and the heap was %.2f times what it was before, without jwt %.2f times.
+	return fmt.Sprintf(`%s reloads, one right behind the other, while four clients sent %s requests, half of them over new connections: %d wrong
+answers. %.1f %% of the requests got no connection; with the same Caddy without jwt it was %.1f %%. At the end there
+were %+d goroutines and %+d open files, and the heap was %.2f times what it was before, without jwt %.2f times.
 `, thousands(r.Reloads.Times), thousands(r.Reloads.With.Requests), r.Reloads.With.Wrong, r.Reloads.With.failed(), r.Reloads.Without.failed(),
 		goroutines, files, heap, bareHeap)
 }
