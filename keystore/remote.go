@@ -250,14 +250,14 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	}
 	r.current.Store(h)
 	if changed {
-		r.misses.clear()
+		r.misses.forget()
 		// What went with this answer was looked for in it and is not there:
 		// clients that lag behind a rotation must not use up the fetches
 		// that the next one needs.
 		if before != nil {
 			for id := range before.set.byID {
 				if _, ok := h.set.byID[id]; !ok {
-					r.misses.add(id, now)
+					r.misses.add(id, true, now)
 				}
 			}
 		}

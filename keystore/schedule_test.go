@@ -117,7 +117,7 @@ func TestMissesAreBoundedInTimeAndSpace(t *testing.T) {
 		t.Error("nothing was added")
 	}
 	for i := range 10 * maxMisses {
-		m.add(fmt.Sprint(i), noon)
+		m.add(fmt.Sprint(i), false, noon)
 	}
 	if len(m.until) != maxMisses {
 		t.Errorf("%d are kept", len(m.until))
@@ -128,12 +128,17 @@ func TestMissesAreBoundedInTimeAndSpace(t *testing.T) {
 	if m.has("0", noon.Add(missWindow)) || m.has("0", noon.Add(-time.Second)) {
 		t.Error("the window is over, or the clock was set back")
 	}
-	m.add("late", noon.Add(missWindow))
+	m.add("late", false, noon.Add(missWindow))
 	if !m.has("late", noon.Add(missWindow)) || len(m.until) != 1 {
 		t.Errorf("%d are kept after the window", len(m.until))
 	}
-	m.clear()
+	m.add("gone", true, noon.Add(missWindow))
+	m.add("gone", false, noon.Add(missWindow)) // looked for meanwhile
+	m.forget()
 	if m.has("late", noon.Add(missWindow)) {
-		t.Error("cleared")
+		t.Error("not forgotten")
+	}
+	if !m.has("gone", noon.Add(missWindow)) {
+		t.Error("the one that went with a set was forgotten")
 	}
 }

@@ -46,7 +46,7 @@ func (r *Remote) Seed(set *Set, fetchedAt time.Time) bool {
 		set: set, fetchedAt: fetchedAt, until: until,
 		lifetime: r.client.RefreshInterval, version: versions.Add(1),
 	})
-	r.misses.clear()
+	r.misses = misses{}
 	return true
 }
 

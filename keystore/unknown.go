@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"hash/maphash"
+	"maps"
 	"time"
 )
 
@@ -51,34 +52,42 @@ func (b *bucket) take(now time.Time) bool {
 // collides with another's.
 type misses struct {
 	seed  maphash.Seed
-	until map[uint64]time.Time
+	until map[uint64]miss
+}
+
+type miss struct {
+	until time.Time
+	gone  bool // it was in the set before
 }
 
 func (m *misses) has(kid string, now time.Time) bool {
 	if len(m.until) == 0 {
 		return false
 	}
-	until, ok := m.until[maphash.String(m.seed, kid)]
-	return ok && now.Before(until) && until.Sub(now) <= missWindow
+	until := m.until[maphash.String(m.seed, kid)].until
+	return now.Before(until) && until.Sub(now) <= missWindow
 }
 
-// add remembers a kid. Where there is no room it is not remembered: it then
-// asks the bucket, which bounds the fetches anyway.
-func (m *misses) add(kid string, now time.Time) {
+// add remembers a kid, and that it was in the set before if gone. Where there
+// is no room it is not remembered: it then asks the bucket, which bounds the
+// fetches anyway.
+func (m *misses) add(kid string, gone bool, now time.Time) {
 	if m.until == nil {
-		m.seed, m.until = maphash.MakeSeed(), make(map[uint64]time.Time)
+		m.seed, m.until = maphash.MakeSeed(), make(map[uint64]miss)
 	}
 	if len(m.until) >= maxMisses {
-		for h, until := range m.until {
-			if !now.Before(until) {
-				delete(m.until, h)
-			}
-		}
+		maps.DeleteFunc(m.until, func(_ uint64, known miss) bool { return !now.Before(known.until) })
 		if len(m.until) >= maxMisses {
 			return
 		}
 	}
-	m.until[maphash.String(m.seed, kid)] = now.Add(missWindow)
+	id := maphash.String(m.seed, kid)
+	m.until[id] = miss{now.Add(missWindow), gone || m.until[id].gone}
 }
 
-func (m *misses) clear() { m.until = nil }
+// forget drops what was only looked for: with another set it may be about to
+// come. What went with a set before stays: clients that lag behind two
+// rotations must not use up the fetches that the next one needs either.
+func (m *misses) forget() {
+	maps.DeleteFunc(m.until, func(_ uint64, known miss) bool { return !known.gone })
+}

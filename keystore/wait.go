@@ -80,7 +80,7 @@ func (r *Remote) decide(kid string, asked uint64, failed bool) ([]key.Key, *flig
 			return keys, nil, nil
 		}
 		if h.fetch > asked { // looked for, and not there
-			r.misses.add(kid, now)
+			r.misses.add(kid, false, now)
 			return r.answer(key.ErrUnknown)
 		}
 		if r.misses.has(kid, now) {
