@@ -53,7 +53,7 @@ func ReadImport(content []byte) ([]ImportRow, error) {
 
 // errNoTable tells of JSON that is no key file, such as the answer of AWS's
 // get-api-keys.
-var errNoTable = errors.New("it is a JSON array or an export in JSON; make a CSV of it with the columns Name and Key, and Description, Enabled and UsagePlanIds if they are known")
+var errNoTable = errors.New("it is a JSON array or an export in JSON; make a CSV of it with the columns Name and Key, and Description, Enabled and UsagePlanIds if they are known; the guide docs/guides/from-aws-api-gateway.md has the line that does it")
 
 // isExport tells the one object of an export from the lines of a key file.
 func isExport(content []byte) bool {
@@ -166,11 +166,14 @@ func (f *KeyFile) importRow(row *ImportRow, result *ImportResult, shared bool, n
 	case record.ID == "":
 		record.ID, record.Created = f.newID(), now.UTC().Truncate(time.Second)
 		switch {
+		case record.Name == "":
+			result.Note = note(result.Note, "it has no name, so the consumer is the key's id")
 		case CheckConsumer(record.Name) != nil:
+			result.Note = note(result.Note, "the name can't be a consumer's, so the consumer is the key's id")
 		case shared:
 			// Two of one name may be two customers. They must not become one
 			// user for whoever asks who is calling.
-			result.Note = "several keys have this name, so the consumer is the key's id"
+			result.Note = note(result.Note, "several keys have this name, so the consumer is the key's id")
 		default:
 			record.Consumer = record.Name
 		}

@@ -423,3 +423,23 @@ func TestTheNameOfARefusedLineIsCut(t *testing.T) {
 		t.Errorf("%+v", results)
 	}
 }
+
+// Whoever reads the report learns of each key whose consumer is not its name.
+func TestWhyAConsumerIsNotTheName(t *testing.T) {
+	t.Parallel()
+	f := newKeyFile(t, "")
+	results := imported(t, f, "Name,Key\n"+
+		"shop,"+awsKey(1)+"\nshop,"+strings.Repeat("ab", 10)+"\n,"+awsKey(3)+"\n"+strings.Repeat("é", 1000)+","+awsKey(4)+"\npartner,"+awsKey(5)+"\n")
+	for n, want := range []struct{ note, consumer string }{
+		{"several keys have this name, so the consumer is the key's id", ""},
+		{"the key has few different characters and could be guessed; give its holder a new one; several keys have this name, so the consumer is the key's id", ""},
+		{"it has no name, so the consumer is the key's id", ""},
+		{"the name can't be a consumer's, so the consumer is the key's id", ""},
+		{"", "partner"},
+	} {
+		r, ok := f.Find(results[n].ID)
+		if !ok || results[n].Action != ImportAdded || results[n].Note != want.note || r.Consumer != want.consumer {
+			t.Errorf("line %d: %+v, consumer %q; want %+v", results[n].Line, results[n], r.Consumer, want)
+		}
+	}
+}
