@@ -39,16 +39,16 @@ const (
 //
 // It is safe for concurrent use.
 type APIKeyFile struct {
-	path  string
-	clock Clock
-	open  func(path string) (openedFile, error)
+	lookout
+	path string
+	open func(path string) (openedFile, error)
 
 	current atomic.Pointer[apiKeyFileSet]
 
 	looking sync.Mutex // held while the file is read
-	mu      sync.Mutex
-	observe func(Event)
-	looked  fileState // as it was when it was read last, whole or broken
+
+	// With the lookout's lock.
+	looked fileState // as it was when it was read last, whole or broken
 	// When what was read last is to be read once more, zero for not at all
 	// (see coarsestTime).
 	unsureUntil time.Time
@@ -60,9 +60,6 @@ type APIKeyFile struct {
 	err         error     // of that reading
 	errAt       time.Time
 	failures    int
-	stopTimer   func() bool
-	started     bool
-	closed      bool
 }
 
 // apiKeyFileSet is what was read, and of which file.
@@ -94,7 +91,7 @@ func NewAPIKeyFile(c APIKeyFileConfig) (*APIKeyFile, error) {
 	if c.Clock == nil {
 		c.Clock = realClock{}
 	}
-	f := &APIKeyFile{path: c.Path, clock: c.Clock, open: openKeyFile}
+	f := &APIKeyFile{lookout: lookout{clock: c.Clock}, path: c.Path, open: openKeyFile}
 	r, err := f.read()
 	if err != nil {
 		return nil, err
@@ -116,21 +113,15 @@ func (f *APIKeyFile) read() (*reading, error) {
 // APIKeys returns the keys in hand.
 func (f *APIKeyFile) APIKeys() *APIKeys { return f.current.Load().keys }
 
-// Observe replaces the function that hears of changes; nil for none.
-func (f *APIKeyFile) Observe(observe func(Event)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.observe = observe
-}
-
 // Start begins to look for changes. It returns at once, and does nothing if
 // called again.
 func (f *APIKeyFile) Start() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.started && !f.closed {
-		f.started = true
-		f.stopTimer = f.clock.AfterFunc(apiKeyPollInterval, f.poll)
+	f.every(apiKeyPollInterval, f.poll)
+}
+
+func (f *APIKeyFile) poll() {
+	if f.changed() {
+		f.look()
 	}
 }
 
@@ -138,23 +129,8 @@ func (f *APIKeyFile) Start() {
 func (f *APIKeyFile) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
-	f.observe = nil
-	if f.stopTimer != nil {
-		f.stopTimer()
-	}
+	f.end()
 	_ = f.current.Load().held.Close() // nothing was written
-}
-
-func (f *APIKeyFile) poll() {
-	if f.changed() {
-		f.look()
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.closed {
-		f.stopTimer = f.clock.AfterFunc(apiKeyPollInterval, f.poll)
-	}
 }
 
 // changed tells whether there is something to read: the file is another than the
@@ -214,7 +190,7 @@ func (f *APIKeyFile) takeReread(r *reading) {
 	if f.takenOver >= r.n {
 		return // something newer serves, or this already
 	}
-	f.tell(f.take(r, nil))
+	tell(f.take(r, nil))
 }
 
 // look reads the file and takes it over, or keeps the keys in hand and tells why.
@@ -228,7 +204,7 @@ func (f *APIKeyFile) look() {
 	if lost := f.lost(r, err); lost > 0 {
 		err = errors.Join(fmt.Errorf("%s: %w", f.path, cutOffError(lost)), r.held.Close())
 	}
-	f.tell(f.take(r, err))
+	tell(f.take(r, err))
 }
 
 // lost tells how many records a file was cut off by, 0 for one that was not, or
@@ -303,47 +279,4 @@ func (f *APIKeyFile) take(r *reading, err error) (*Event, func(Event)) {
 		_ = r.held.Close()
 	}
 	return e, f.observe
-}
-
-func (f *APIKeyFile) tell(e *Event, observe func(Event)) {
-	if e != nil && observe != nil {
-		observe(*e)
-	}
-}
-
-// APIKeyStatus is the state of a key file, for an admin page. It holds no hash.
-type APIKeyStatus struct {
-	// State is "fresh", or "stale" where the last reading failed and the keys
-	// of before serve.
-	State string `json:"state"`
-	// File is the path of the file.
-	File string `json:"file"`
-	// Keys is how many keys are in hand.
-	Keys int `json:"keys"`
-	// LoadedAt is when they were read.
-	LoadedAt time.Time `json:"loaded_at"`
-	// Modified and Size are those of the file that they were read of.
-	Modified time.Time `json:"modified"`
-	Size     int64     `json:"size"`
-	// LastError is why the latest reading failed, empty if it did not.
-	LastError string `json:"last_error,omitempty"`
-	// LastErrorAt is when.
-	LastErrorAt time.Time `json:"last_error_at,omitzero"`
-	// Failures is how many faults there have been in a row.
-	Failures int `json:"failures"`
-}
-
-// Status returns the state of the file.
-func (f *APIKeyFile) Status() APIKeyStatus {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	h := f.current.Load()
-	s := APIKeyStatus{
-		State: "fresh", File: f.path, Keys: h.keys.Len(), LoadedAt: h.at,
-		Modified: h.of.info.ModTime(), Size: h.of.info.Size(), LastError: describe(f.err), Failures: f.failures,
-	}
-	if f.err != nil {
-		s.State, s.LastErrorAt = "stale", f.errAt
-	}
-	return s
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,22 +29,18 @@ const (
 // that is broken leaves the last good keys in place. It is safe for concurrent
 // use.
 type File struct {
+	lookout
 	paths []string
 	read  func(contents [][]byte) (*Set, error)
-	clock Clock
 
 	current atomic.Pointer[fileSet]
 
-	mu        sync.Mutex
-	observe   func(Event)
-	seen      [sha256.Size]byte // contents looked at last, good or bad
-	states    []fileState
-	err       error // of the contents looked at last
-	errAt     time.Time
-	failures  int
-	stopTimer func() bool
-	started   bool
-	closed    bool
+	// With the lookout's lock.
+	seen     [sha256.Size]byte // contents looked at last, good or bad
+	states   []fileState
+	err      error // of the contents looked at last
+	errAt    time.Time
+	failures int
 }
 
 type fileSet struct {
@@ -95,7 +90,7 @@ func NewFile(c FileConfig) (*File, error) {
 	if c.Clock == nil {
 		c.Clock = realClock{}
 	}
-	f := &File{paths: c.Paths, read: c.Read, clock: c.Clock}
+	f := &File{lookout: lookout{clock: c.Clock}, paths: c.Paths, read: c.Read}
 	states, contents, err := f.load()
 	if err != nil {
 		return nil, err
@@ -124,45 +119,17 @@ func (f *File) Version(string) uint64 { return f.current.Load().set.version }
 // Set returns the keys in hand.
 func (f *File) Set() *Set { return f.current.Load().set }
 
-// Observe replaces the function that hears of changes; nil for none.
-func (f *File) Observe(observe func(Event)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.observe = observe
-}
-
 // Start begins to look for changes. It returns at once, and does nothing if
 // called again.
 func (f *File) Start() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.started && !f.closed {
-		f.started = true
-		f.stopTimer = f.clock.AfterFunc(pollInterval, f.poll)
-	}
+	f.every(pollInterval, func() { tell(f.check()) })
 }
 
 // Close ends it. Requests in flight go on being served.
 func (f *File) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
-	f.observe = nil
-	if f.stopTimer != nil {
-		f.stopTimer()
-	}
-}
-
-func (f *File) poll() {
-	event, observe := f.check()
-	if event != nil && observe != nil {
-		observe(*event)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.closed {
-		f.stopTimer = f.clock.AfterFunc(pollInterval, f.poll)
-	}
+	f.end()
 }
 
 // check looks at the files once, and returns what there is to tell.

@@ -1,0 +1,40 @@
+package keystore
+
+import "time"
+
+// APIKeyStatus is the state of a key file, for an admin page. It holds no hash.
+type APIKeyStatus struct {
+	// State is "fresh", or "stale" where the last reading failed and the keys
+	// of before serve.
+	State string `json:"state"`
+	// File is the path of the file.
+	File string `json:"file"`
+	// Keys is how many keys are in hand.
+	Keys int `json:"keys"`
+	// LoadedAt is when they were read.
+	LoadedAt time.Time `json:"loaded_at"`
+	// Modified and Size are those of the file that they were read of.
+	Modified time.Time `json:"modified"`
+	Size     int64     `json:"size"`
+	// LastError is why the latest reading failed, empty if it did not.
+	LastError string `json:"last_error,omitempty"`
+	// LastErrorAt is when.
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Failures is how many faults there have been in a row.
+	Failures int `json:"failures"`
+}
+
+// Status returns the state of the file.
+func (f *APIKeyFile) Status() APIKeyStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.current.Load()
+	s := APIKeyStatus{
+		State: "fresh", File: f.path, Keys: h.keys.Len(), LoadedAt: h.at,
+		Modified: h.of.info.ModTime(), Size: h.of.info.Size(), LastError: describe(f.err), Failures: f.failures,
+	}
+	if f.err != nil {
+		s.State, s.LastErrorAt = "stale", f.errAt
+	}
+	return s
+}
