@@ -153,6 +153,22 @@ func TestThreat45_ExpressionsAreAskedOfAnonymousToo(t *testing.T) {
 	}
 }
 
+// TestExpressionsShareNoClaims: an expression that reads all claims makes a map of
+// them, so that each evaluation needs an object of its own.
+func TestExpressionsShareNoClaims(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	known := &identity{handler: s.Handler, hasToken: true}
+	if err := s.validator.ValidateInto(t.Context(), signed(t, nil), &known.token); err != nil {
+		t.Fatal(err)
+	}
+	for name, id := range map[string]*identity{"anonymous": nil, "a token": known} {
+		if (&evaluation{id: id}).claims() == (&evaluation{id: id}).claims() {
+			t.Errorf("%s: two evaluations have the same object", name)
+		}
+	}
+}
+
 // TestAnExpressionThatEndsBadlyRefuses: what can't be evaluated does not hold, and
 // a panic of a function in it is no panic of the server.
 func TestAnExpressionThatEndsBadlyRefuses(t *testing.T) {
