@@ -43,8 +43,11 @@ func cacheSize(setting string) (uint64, error) {
 // holds depends on none. What is used least goes when it is full, so that a flood
 // of tokens that come once does not push out those in use.
 type tokenCache struct {
-	*otter.Cache[[sha256.Size]byte, *validator.Verified]
+	*otter.Cache[[sha256.Size]byte, *cachedToken]
+	front cacheFront
+
 	hits, misses, puts atomic.Uint64
+	found              atomic.Uint64          // of the hits, those in the store
 	upkeep             atomic.Pointer[func()] // the store's, when it asks for some
 }
 
@@ -54,17 +57,16 @@ var theTokenCache = newTokenCache(defaultCache)
 
 func newTokenCache(size uint64) *tokenCache {
 	c := new(tokenCache)
-	c.Cache = otter.Must(&otter.Options[[sha256.Size]byte, *validator.Verified]{
-		MaximumWeight: size,
-		Weigher: func(_ [sha256.Size]byte, t *validator.Verified) uint32 {
-			return uint32(min(t.Size(), math.MaxUint32))
-		},
-		Executor: func(upkeep func()) { c.upkeep.Store(&upkeep) },
+	c.Cache = otter.Must(&otter.Options[[sha256.Size]byte, *cachedToken]{
+		MaximumWeight:    size,
+		Weigher:          func(_ [sha256.Size]byte, t *cachedToken) uint32 { return uint32(min(t.size(), math.MaxUint32)) },
+		OnAtomicDeletion: func(e otter.DeletionEvent[[sha256.Size]byte, *cachedToken]) { c.front.remove(e.Value) },
+		Executor:         func(upkeep func()) { c.upkeep.Store(&upkeep) },
 	})
 	return c
 }
 
-// How many tokens are put and found between upkeeps of the store. Each time it
+// How many tokens are put into the store and found there between upkeeps of the store. Each time it
 // fetches its bookkeeping into the processor's cache, which costs more than the work
 // there; and to wake another thread for it costs more still. A few more tokens than
 // the bound allows may be there meanwhile.
@@ -89,7 +91,7 @@ const (
 // sweep removes the tokens that have long expired.
 func (c *tokenCache) sweep(now time.Time) {
 	for digest, t := range c.All() {
-		if expires := t.Expires(); !expires.IsZero() && now.Sub(expires) > cachedPastExpiry {
+		if expires := t.verified.Expires(); !expires.IsZero() && now.Sub(expires) > cachedPastExpiry {
 			c.Invalidate(digest)
 			c.keepUp()
 		}
@@ -116,20 +118,27 @@ func (c *tokenCache) sweeper() (stop func()) {
 
 // Get implements validator.Cache.
 func (c *tokenCache) Get(digest [sha256.Size]byte) (*validator.Verified, bool) {
-	t, ok := c.GetIfPresent(digest)
-	if ok {
-		if c.hits.Add(1)%hitsPerUpkeep == 0 {
+	place := c.front.place(&digest)
+	t := place.Load()
+	if t == nil || t.digest != digest || c.puts.Load()-t.told.Load() >= putsPerUse {
+		var ok bool
+		if t, ok = c.GetIfPresent(digest); !ok {
+			c.misses.Add(1)
+			return nil, false
+		}
+		t.told.Store(c.puts.Load())
+		t.stand(place)
+		if c.found.Add(1)%hitsPerUpkeep == 0 {
 			c.keepUp()
 		}
-	} else {
-		c.misses.Add(1)
 	}
-	return t, ok
+	c.hits.Add(1)
+	return t.verified, true
 }
 
 // Put implements validator.Cache.
-func (c *tokenCache) Put(digest [sha256.Size]byte, t *validator.Verified) {
-	c.Set(digest, t)
+func (c *tokenCache) Put(digest [sha256.Size]byte, verified *validator.Verified) {
+	c.Set(digest, &cachedToken{digest: digest, verified: verified})
 	if c.puts.Add(1)%putsPerUpkeep == 0 {
 		c.keepUp()
 	}

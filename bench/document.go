@@ -85,6 +85,10 @@ none of the steady ones left, and verifies them again and again when the server 
 (W-TinyLFU) keeps them. It is also bounded by bytes, which entries that differ by a factor of fifty need, and its hits
 take no lock. It pays with a dearer insertion, which is a hundredth of the signature that was just verified.
 
+A hit costs more than the others' too, and in a whole server, where nothing of it is in the processor's cache, several
+times what the table says. So a small table in front of the store finds the tokens in use, and tells the store of them as
+often as others are put in.
+
 %s
 ## Where the time goes
 
