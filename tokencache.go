@@ -69,7 +69,7 @@ func newTokenCache(size uint64) *tokenCache {
 // How many tokens are put into the store and found there between upkeeps of the store. Each time it
 // fetches its bookkeeping into the processor's cache, which costs more than the work
 // there; and to wake another thread for it costs more still. A few more tokens than
-// the bound allows may be there meanwhile.
+// the bound allows may be there meanwhile, for a sweepInterval at most.
 const (
 	putsPerUpkeep = 16
 	hitsPerUpkeep = 64
@@ -96,6 +96,7 @@ func (c *tokenCache) sweep(now time.Time) {
 			c.keepUp()
 		}
 	}
+	c.CleanUp() // where tokens are found in the front alone, nobody else does
 }
 
 // sweeper sweeps from time to time until it is stopped.

@@ -18,13 +18,17 @@ type cachedToken struct {
 }
 
 // size is what it takes, thrice, as validator.Verified counts.
-func (t *cachedToken) size() int { return t.verified.Size() + 3*int(unsafe.Sizeof(*t)) }
+func (t *cachedToken) size() int { return t.verified.Size() + 3*int(cachedTokenSize) }
+
+// cachedTokenSize is how much is allocated for one.
+const cachedTokenSize = (unsafe.Sizeof(cachedToken{}) + 15) &^ 15
 
 // cacheFront finds again what the store has found of late, by one comparison. The
 // store does much more for each token that is found, most of it to know which tokens
 // are in use when it has to choose one to go; that changes only as tokens are put. So
-// it is asked for a token, and thereby told of its use, once in putsPerUse of them.
-// What goes from the store goes from here.
+// it is asked for a token, and thereby told of its use, once for each putsPerUse that
+// are put: told more seldom, it would let some go that are used little, where those in
+// use all but fill it. What goes from the store goes from here.
 type cacheFront [frontPlaces]atomic.Pointer[cachedToken]
 
 const (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -139,6 +140,28 @@ func TestTokensThatShareAPlace(t *testing.T) {
 				t.Errorf("token %d: another was found, or more than one stands there", n)
 			}
 		}
+	}
+}
+
+// What the store holds beyond its bound goes with the next sweep, though nothing is
+// found there any more that would make it keep up.
+func TestASweepKeepsTheStoreUp(t *testing.T) {
+	t.Parallel()
+	tokens, _ := verifiedTokens(t, 1)
+	c := newTokenCache(1 << 20)
+	last := [sha256.Size]byte{}
+	for n := range 40*putsPerUpkeep - 1 {
+		last = [sha256.Size]byte{byte(n), byte(n >> 8)}
+		c.Put(last, tokens[0])
+	}
+	for range 10 * hitsPerUpkeep {
+		c.Get(last)
+	}
+	if c.upkeep.Load() == nil {
+		t.Fatal("no upkeep is waited for: the test is of no use")
+	}
+	if c.sweep(time.Now()); c.WeightedSize() > 1<<20 || c.EstimatedSize() > (1<<20)/tokens[0].Size() {
+		t.Errorf("%d bytes in %d tokens after a sweep", c.WeightedSize(), c.EstimatedSize())
 	}
 }
 

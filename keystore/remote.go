@@ -250,7 +250,7 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	}
 	r.current.Store(h)
 	if changed {
-		r.misses.forget()
+		r.misses.forget(now)
 		// What went with this answer was looked for in it and is not there:
 		// clients that lag behind a rotation must not use up the fetches
 		// that the next one needs.

@@ -134,11 +134,21 @@ func TestMissesAreBoundedInTimeAndSpace(t *testing.T) {
 	}
 	m.add("gone", true, noon.Add(missWindow))
 	m.add("gone", false, noon.Add(missWindow)) // looked for meanwhile
-	m.forget()
+	m.forget(noon.Add(missWindow))
 	if m.has("late", noon.Add(missWindow)) {
 		t.Error("not forgotten")
 	}
 	if !m.has("gone", noon.Add(missWindow)) {
 		t.Error("the one that went with a set was forgotten")
+	}
+	// Once that is over it is one as any other.
+	m.add("gone", false, noon.Add(2*missWindow))
+	m.forget(noon.Add(2 * missWindow))
+	if m.has("gone", noon.Add(2*missWindow)) || m.until != nil {
+		t.Error("what went long ago is not forgotten")
+	}
+	m.add("gone", true, noon)
+	if m.forget(noon.Add(-time.Hour)); m.until != nil {
+		t.Error("what is of before the clock was set back is not forgotten")
 	}
 }

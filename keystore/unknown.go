@@ -15,7 +15,7 @@ const (
 	// missWindow is how long a kid that was looked for and not found is
 	// refused from memory.
 	missWindow = 10 * time.Second
-	// maxMisses bounds that memory to some 32 KiB.
+	// maxMisses bounds that memory to some 100 KiB.
 	maxMisses = 1024
 )
 
@@ -60,12 +60,14 @@ type miss struct {
 	gone  bool // it was in the set before
 }
 
+// holds tells whether it is still to be refused. One that seems to come from the
+// future is of before the clock was set back.
+func (known miss) holds(now time.Time) bool {
+	return now.Before(known.until) && known.until.Sub(now) <= missWindow
+}
+
 func (m *misses) has(kid string, now time.Time) bool {
-	if len(m.until) == 0 {
-		return false
-	}
-	until := m.until[maphash.String(m.seed, kid)].until
-	return now.Before(until) && until.Sub(now) <= missWindow
+	return len(m.until) > 0 && m.until[maphash.String(m.seed, kid)].holds(now)
 }
 
 // add remembers a kid, and that it was in the set before if gone. Where there
@@ -76,18 +78,22 @@ func (m *misses) add(kid string, gone bool, now time.Time) {
 		m.seed, m.until = maphash.MakeSeed(), make(map[uint64]miss)
 	}
 	if len(m.until) >= maxMisses {
-		maps.DeleteFunc(m.until, func(_ uint64, known miss) bool { return !now.Before(known.until) })
+		maps.DeleteFunc(m.until, func(_ uint64, known miss) bool { return !known.holds(now) })
 		if len(m.until) >= maxMisses {
 			return
 		}
 	}
 	id := maphash.String(m.seed, kid)
-	m.until[id] = miss{now.Add(missWindow), gone || m.until[id].gone}
+	before := m.until[id]
+	m.until[id] = miss{now.Add(missWindow), gone || before.gone && before.holds(now)}
 }
 
 // forget drops what was only looked for: with another set it may be about to
-// come. What went with a set before stays: clients that lag behind two
+// come. What went with a set of late stays: clients that lag behind two
 // rotations must not use up the fetches that the next one needs either.
-func (m *misses) forget() {
-	maps.DeleteFunc(m.until, func(_ uint64, known miss) bool { return !known.gone })
+func (m *misses) forget(now time.Time) {
+	maps.DeleteFunc(m.until, func(_ uint64, known miss) bool { return !known.gone || !known.holds(now) })
+	if len(m.until) == 0 {
+		m.until = nil // with its room
+	}
 }
