@@ -23,7 +23,7 @@ Other machines have other figures; quote the ratios. The page and its plots are 
 
     make performance
 
-which takes twenty minutes, and needs wrk and HAProxy (Debian's packages of these names).
+which takes twenty-five minutes, and needs wrk and HAProxy (Debian's packages of these names).
 
 ## Whole servers
 
@@ -31,9 +31,9 @@ A Caddy with jwt and one header forwarded, beside the same Caddy without jwt and
 themselves and write no access log, so that what jwt costs is not hidden by what costs more; in one row both are in front
 of an upstream. %s wrk sends one request after the other over 16
 connections that are kept. "CPU" is the time that the server's process ran, in user and kernel mode, divided by the
-requests, both servers being under load at the same time, so that whatever else the machine does disturbs both alike.
-What stands behind the ratio was measured with each server alone. Medians of %d rounds of %d s; ratios are taken within a round, and their least and greatest stand
-in parentheses.
+requests. For that both servers take turns of 100 ms, so that whatever else the machine does disturbs both alike. What
+stands behind the ratio was measured with one server after the other. Medians of %d rounds of %d s for each; ratios are
+taken within a round, and their least and greatest stand in parentheses.
 
 %s
 A whole Caddy is one in front of an upstream, as nearly all are. Where Caddy answers by itself there is least for the

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -166,9 +165,9 @@ func (b *bench) comparisons() ([]*comparison, error) {
 	return append(list, haproxy), err
 }
 
-// compare measures both servers: under load at the same time, which says what a
-// request costs, as whatever else the machine does disturbs both alike; and then
-// each alone, which says what it achieves.
+// compare measures both servers: in turns, which says what a request costs, as
+// whatever else the machine does disturbs both alike; and then one after the other,
+// which says what each achieves.
 func (b *bench) compare(c *comparison) error {
 	if len(c.bareSamples) == 0 && !c.different {
 		// Not counted: connections, pages of memory and the cache are new.
@@ -192,7 +191,7 @@ func (b *bench) compare(c *comparison) error {
 	if err != nil {
 		return err
 	}
-	bare, with, err := b.together(c, credentials)
+	bare, with, err := b.inTurns(c, credentials)
 	if err != nil {
 		return err
 	}
@@ -213,35 +212,31 @@ func (b *bench) compare(c *comparison) error {
 	return nil
 }
 
-// together sends to both servers at the same time, and takes the time that their
-// processes run.
-func (b *bench) together(c *comparison, tokens credential) (bare, with sample, err error) {
-	sides := []struct {
-		*server
-		credential
-		sample *sample
-	}{{c.bare, tokens, &bare}, {c.with, tokens, &with}}
-	before := make([]time.Duration, len(sides))
-	for i, s := range sides {
+// inTurns sends to both servers in turns, and takes the time that their processes
+// run.
+func (b *bench) inTurns(c *comparison, tokens credential) (bare, with sample, err error) {
+	servers, samples := [2]*server{c.bare, c.with}, [2]*sample{&bare, &with}
+	var loads [2]*exec.Cmd
+	var before [2]time.Duration
+	for i, s := range servers {
+		if loads[i], err = b.load(s.url, tokens, 2*time.Duration(b.seconds)*time.Second); err != nil {
+			return bare, with, err
+		}
 		if before[i], err = s.processorTime(); err != nil {
 			return bare, with, err
 		}
 	}
-	errs := make([]error, len(sides))
-	var group sync.WaitGroup
-	for i, s := range sides {
-		group.Go(func() { s.sample.traffic, errs[i] = b.send(s.url, s.credential, time.Duration(b.seconds)*time.Second) })
-	}
-	group.Wait()
-	if err = errors.Join(errs...); err != nil {
+	came, err := inTurns(loads)
+	if err != nil {
 		return bare, with, err
 	}
-	for i, s := range sides {
+	for i, s := range servers {
 		after, err := s.processorTime()
 		if err != nil {
 			return bare, with, err
 		}
-		s.sample.micros = float64((after - before[i]).Nanoseconds()) / 1000 / float64(s.sample.requests)
+		samples[i].traffic = came[i]
+		samples[i].micros = float64((after - before[i]).Nanoseconds()) / 1000 / float64(came[i].requests)
 	}
 	return bare, with, c.judge(with.traffic)
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -33,13 +36,75 @@ var wrkResult = regexp.MustCompile(`(?m)^RESULT (\d+) (\d+) (\d+) (\d+) (\d+) (\
 // send has wrk send one request after the other over 16 connections, until the
 // time is over or all lines of a file of several are sent.
 func (b *bench) send(url string, c credential, atMost time.Duration) (traffic, error) {
+	load, err := b.load(url, c, atMost)
+	if err != nil {
+		return traffic{}, err
+	}
+	out, err := load.CombinedOutput()
+	return cameOf(out, err)
+}
+
+// load is the command behind send.
+func (b *bench) load(url string, c credential, atMost time.Duration) (*exec.Cmd, error) {
 	script := filepath.Join(b.dir, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
-		return traffic{}, err
+		return nil, err
 	}
 	args := b.onProcessor(loadProcessor, "wrk", "-t1", "-c16", "-d"+strconv.Itoa(int(atMost.Seconds()))+"s", "--timeout", "10s",
 		"-s", script, url, "--", c.file, c.header, c.prefix)
-	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	return exec.Command(args[0], args[1:]...), nil
+}
+
+// turn is how long one of two loads is under way while the other pauses: so short
+// that whatever else the machine does disturbs both alike, and so long that what the
+// other server has left in the processor's caches does not count.
+const turn = 100 * time.Millisecond
+
+// inTurns has two loads take turns, for as long as either lasts. Both are told to
+// last for twice the time that each has.
+func inTurns(loads [2]*exec.Cmd) (came [2]traffic, err error) {
+	var out [2]bytes.Buffer
+	var ended [2]chan error
+	var errs []error
+	for i, load := range loads {
+		load.Stdout, load.Stderr = &out[i], &out[i]
+		if err := load.Start(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		ended[i] = make(chan error, 1)
+		go func() { ended[i] <- load.Wait() }()
+	}
+	tick := time.NewTicker(turn)
+	defer tick.Stop()
+	for n := 0; ended[0] != nil || ended[1] != nil; n++ {
+		for i, load := range loads {
+			signal := syscall.SIGSTOP
+			// One that is alone goes on to its end.
+			if i == n%2 || ended[1-i] == nil {
+				signal = syscall.SIGCONT
+			}
+			if ended[i] != nil {
+				_ = load.Process.Signal(signal) // it may have ended
+			}
+		}
+		select {
+		case err := <-ended[0]:
+			ended[0] = nil
+			came[0], err = cameOf(out[0].Bytes(), err)
+			errs = append(errs, err)
+		case err := <-ended[1]:
+			ended[1] = nil
+			came[1], err = cameOf(out[1].Bytes(), err)
+			errs = append(errs, err)
+		case <-tick.C:
+		}
+	}
+	return came, errors.Join(errs...)
+}
+
+// cameOf reads what wrk says at its end.
+func cameOf(out []byte, err error) (traffic, error) {
 	if err != nil {
 		return traffic{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}

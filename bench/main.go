@@ -71,7 +71,7 @@ func run(ctx context.Context) (err error) {
 	save := flag.String("save", "", "write the figures to this file, as JSON")
 	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores or reloads")
 	withReloads := flag.Bool("reloads", true, "reload a server a thousand times under load")
-	flag.IntVar(&b.rounds, "rounds", 5, "rounds of the servers under load")
+	flag.IntVar(&b.rounds, "rounds", 7, "rounds of the servers under load")
 	flag.IntVar(&b.seconds, "seconds", 3, "seconds of load for each server in a round")
 	flag.IntVar(&b.tokens, "tokens", 1_000_000, "different tokens in the flood")
 	flag.StringVar(&b.benchTime, "benchtime", "200ms", "time of each Go benchmark")
