@@ -66,10 +66,10 @@ func newTokenCache(size uint64) *tokenCache {
 	return c
 }
 
-// How many tokens are put into the store and found there between upkeeps of the store. Each time it
-// fetches its bookkeeping into the processor's cache, which costs more than the work
-// there; and to wake another thread for it costs more still. A few more tokens than
-// the bound allows may be there meanwhile, for a sweepInterval at most.
+// How many tokens are put into the store and found there between its upkeeps. Each
+// time it fetches its bookkeeping into the processor's cache, which costs more than the
+// work there; and to wake another thread for it costs more still. A few more tokens
+// than the bound allows may be there meanwhile, for a sweepInterval at most.
 const (
 	putsPerUpkeep = 16
 	hitsPerUpkeep = 64

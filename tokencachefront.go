@@ -33,7 +33,7 @@ type cacheFront [frontPlaces]atomic.Pointer[cachedToken]
 
 const (
 	frontPlaces = 2048
-	putsPerUse  = 16
+	putsPerUse  = 4
 )
 
 // place is where a token stands, if it does. The digest is as good as random: nobody
