@@ -40,7 +40,7 @@ var (
 const usualAPIKeyLine = 200
 
 // The most room that is made for the size of a file alone: a sparse one can claim
-// any. Beyond it room grows with what is read, to 16 times as much at once.
+// any. Beyond it room grows with what is read.
 const (
 	maxKeysHint = 1 << 16
 	maxTextHint = 8 << 20
@@ -51,17 +51,12 @@ const (
 // it goes: a file is never in memory as a whole.
 func ReadAPIKeys(in io.Reader, path string, size int64) (*APIKeys, error) {
 	var b *apiKeyBuilder
-	var read int64
-	err := eachAPIKeyRecord(in, path, func(r *APIKeyRecord, length, place int) error {
+	err := eachAPIKeyRecord(in, path, apiKeyParsers(), func(r *APIKeyRecord, length, place int) error {
 		// Once a record is read, and not before: a large file of something
 		// else may have a first line of one character.
 		if b == nil {
 			keys := size / int64(max(length, usualAPIKeyLine))
-			b = newAPIKeyBuilder(int(min(keys, maxKeysHint)), int(min(size/8, maxTextHint)))
-		}
-		read += int64(length) + 1
-		if n := len(b.keys.entries); n == maxKeysHint/4 || n == 4*maxKeysHint {
-			b.reserve(min(int(float64(size)/float64(read)*float64(n)), 16*n))
+			b = newAPIKeyBuilder(int(min(keys, maxKeysHint)), int(min(size/2, maxTextHint)))
 		}
 		return b.add(r, place)
 	})
@@ -72,84 +67,6 @@ func ReadAPIKeys(in io.Reader, path string, size int64) (*APIKeys, error) {
 		b = newAPIKeyBuilder(0, 0)
 	}
 	return b.set(), nil
-}
-
-// batchLines is how many lines are parsed before somebody takes them over.
-const batchLines = 256
-
-// apiKeyBatch is some records in a row, and the fault behind them.
-type apiKeyBatch struct {
-	text    []byte // of the lines, which the records' texts are parts of
-	records []placedRecord
-	err     error
-}
-
-type placedRecord struct {
-	APIKeyRecord
-	length, place int // of the line
-}
-
-var errStopped = errors.New("nobody takes the records")
-
-// eachAPIKeyRecord visits the records of a key file. It parses on another processor
-// than it visits, as both take a second for a million keys. A record is good until
-// the function returns.
-func eachAPIKeyRecord(in io.Reader, path string, visit func(r *APIKeyRecord, length, place int) error) error {
-	batches, used, stop := make(chan *apiKeyBatch, 1), make(chan *apiKeyBatch, 3), make(chan struct{})
-	go func() {
-		defer close(batches)
-		batch := new(apiKeyBatch)
-		hand := func() error {
-			select {
-			case batches <- batch:
-			case <-stop:
-				return errStopped
-			}
-			select {
-			case batch = <-used:
-				batch.text, batch.records = batch.text[:0], batch.records[:0]
-			default:
-				batch = new(apiKeyBatch)
-			}
-			return nil
-		}
-		err := eachAPIKeyLine(in, path, func(line []byte, place int) error {
-			at := len(batch.text)
-			batch.text = append(batch.text, line...)
-			r, err := ParseAPIKeyRecord(batch.text[at:])
-			if err != nil {
-				return err
-			}
-			if batch.records = append(batch.records, placedRecord{r, len(line), place}); len(batch.records) == batchLines {
-				return hand()
-			}
-			return nil
-		})
-		batch.err = err
-		_ = hand() // nobody takes it if somebody has a fault already
-	}()
-	// The reader is the caller's, who may close it when this returns.
-	defer func() {
-		close(stop)
-		for range batches {
-		}
-	}()
-	for batch := range batches {
-		for i := range batch.records {
-			r := &batch.records[i]
-			if err := visit(&r.APIKeyRecord, r.length, r.place); err != nil {
-				return &LineError{path, r.place, err}
-			}
-		}
-		if batch.err != nil {
-			return batch.err
-		}
-		select {
-		case used <- batch:
-		default:
-		}
-	}
-	return nil
 }
 
 // eachAPIKeyLine visits the lines of a key file that are not blank. The bytes of

@@ -194,10 +194,8 @@ func recordTime(v claims.Value) (time.Time, error) {
 // ParseTime reads a time of RFC 3339.
 func ParseTime(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
-	if err == nil {
-		_, err = t.MarshalText() // a zone of +24:00 is read, and can't be written
-	}
-	if err != nil || t.IsZero() {
+	// A zone of +24:00 is read, and can't be written.
+	if _, zone := t.Zone(); err != nil || zone <= -24*60*60 || zone >= 24*60*60 || t.IsZero() {
 		return time.Time{}, fmt.Errorf("%s is no time; write date, time and zone, such as 2030-12-31T23:59:59Z", Quote(text))
 	}
 	return t, nil
@@ -227,10 +225,14 @@ func CheckAPIKeyID(id string) error {
 	if looksLikeAPIKey(id) {
 		return errors.New("it looks like an API key, which must not be kept; write an id that is no secret")
 	}
-	if id == "" || id == "." || id == ".." || len(id) > 128 || strings.Trim(id, base62+"._-") != "" {
+	if id == "" || id == "." || id == ".." || len(id) > 128 || strings.ContainsFunc(id, notInID) {
 		return fmt.Errorf("%s is no id; write 1 to 128 letters, digits, . _ and -", Quote(id))
 	}
 	return nil
+}
+
+func notInID(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
 }
 
 // CheckConsumer says what is wrong with the name of a consumer, or nil. It

@@ -1,42 +1,27 @@
 package keystore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
 // APIKeys is an immutable set of API keys, found by their digest. It is made for
-// a million of them: texts lie in one block and the index holds no pointers, so
-// that the garbage collector passes over it.
+// a million of them: all that a request needs of one stands in one place, as what a
+// look-up costs is the places in memory that it has to come to; and nothing holds a
+// pointer, so that the garbage collector passes over it.
 type APIKeys struct {
-	index   map[Digest]uint32
-	entries []apiKeyEntry
-	text    string
+	index   placeIndex // of digests
+	records apiKeyRecords
+	n       int
 	scopes  [][]string // each combination once
 }
-
-// apiKeyEntry is a key of a set. Its texts stand in the block one behind the
-// other: id, consumer (none for the id), meta (none for no meta).
-type apiKeyEntry struct {
-	expires  int64 // in milliseconds since 1970
-	at       uint32
-	scopes   uint32
-	meta     uint16 // lengths
-	consumer uint16
-	id       uint8
-	disabled bool
-}
-
-const neverExpires = math.MaxInt64
 
 // NewAPIKeys makes a set of records. The error names records that share an id or
 // a hash.
@@ -53,83 +38,62 @@ func NewAPIKeys(records []APIKeyRecord) (*APIKeys, error) {
 // Find returns the key with that digest. It takes one look-up, whether there is
 // such a key or not.
 func (s *APIKeys) Find(d Digest) (APIKey, bool) {
-	n, ok := s.index[d]
-	return APIKey{s, n}, ok
+	at, ok := s.records.find(&s.index, &d)
+	return APIKey{s, at}, ok
 }
 
 // Len is the number of keys.
-func (s *APIKeys) Len() int { return len(s.entries) }
+func (s *APIKeys) Len() int { return s.n }
 
 // equal tells whether two sets hold the same keys in the same order.
 func (s *APIKeys) equal(other *APIKeys) bool {
-	return s.text == other.text && slices.Equal(s.entries, other.entries) &&
-		slices.EqualFunc(s.scopes, other.scopes, slices.Equal) && maps.Equal(s.index, other.index)
+	return bytes.Equal(s.records, other.records) && slices.EqualFunc(s.scopes, other.scopes, slices.Equal)
 }
 
 // beginsWith tells whether a set holds the first keys of s and no others, in
 // their order and with nothing changed: one that is disabled now, say.
 func (s *APIKeys) beginsWith(first *APIKeys) bool {
-	if len(first.entries) >= len(s.entries) || !strings.HasPrefix(s.text, first.text) ||
-		!slices.Equal(first.entries, s.entries[:len(first.entries)]) ||
-		!slices.EqualFunc(first.scopes, s.scopes[:len(first.scopes)], slices.Equal) {
-		return false
-	}
-	for d, n := range first.index {
-		if have, ok := s.index[d]; !ok || have != n {
-			return false
-		}
-	}
-	return true
+	return first.n < s.n && bytes.HasPrefix(s.records, first.records) &&
+		slices.EqualFunc(s.scopes[:min(len(first.scopes), len(s.scopes))], first.scopes, slices.Equal)
 }
 
 // APIKey is a key of a set.
 type APIKey struct {
 	set *APIKeys
-	n   uint32
+	at  uint32
 }
-
-func (k APIKey) entry() *apiKeyEntry { return &k.set.entries[k.n] }
 
 // ID is the key's public id.
-func (k APIKey) ID() string {
-	e := k.entry()
-	return k.set.text[e.at : e.at+uint32(e.id)]
-}
+func (k APIKey) ID() string { return k.set.records.id(k.at) }
 
 // Consumer is who holds the key.
 func (k APIKey) Consumer() string {
-	e := k.entry()
-	if e.consumer == 0 {
-		return k.ID()
+	if consumer := k.set.records.consumer(k.at); consumer != "" {
+		return consumer
 	}
-	at := e.at + uint32(e.id)
-	return k.set.text[at : at+uint32(e.consumer)]
+	return k.ID()
 }
 
 // Scopes are the key's scopes. The slice must not be changed.
-func (k APIKey) Scopes() []string { return k.set.scopes[k.entry().scopes] }
+func (k APIKey) Scopes() []string { return k.set.scopes[k.set.records.scopes(k.at)] }
 
 // Enabled tells whether the key may be used.
-func (k APIKey) Enabled() bool { return !k.entry().disabled }
+func (k APIKey) Enabled() bool { return !k.set.records.disabled(k.at) }
 
 // Expired tells whether the key is no longer to be used.
-func (k APIKey) Expired(now time.Time) bool { return now.UnixMilli() >= k.entry().expires }
+func (k APIKey) Expired(now time.Time) bool { return now.UnixMilli() >= k.set.records.expires(k.at) }
 
 // Expires is from when on the key is refused, to the millisecond; the zero Time
 // for never.
 func (k APIKey) Expires() time.Time {
-	if ms := k.entry().expires; ms != neverExpires {
+	if ms := k.set.records.expires(k.at); ms != neverExpires {
 		return time.UnixMilli(ms).UTC()
 	}
 	return time.Time{}
 }
 
 // meta is the record's meta as JSON, or nothing.
-func (k APIKey) meta() string {
-	e := k.entry()
-	at := e.at + uint32(e.id) + uint32(e.consumer)
-	return k.set.text[at : at+uint32(e.meta)]
-}
+func (k APIKey) meta() string { return k.set.records.meta(k.at) }
 
 // Claims reads the record as a token's claims are read: sub, scope, key_id and
 // meta.
@@ -153,97 +117,50 @@ func (k APIKey) Claims() claims.Value {
 // apiKeyBuilder makes a set.
 type apiKeyBuilder struct {
 	keys   APIKeys
-	text   []byte
-	places []uint32 // where each key was found, for errors
-	// ids finds an id that is there twice by its hash. Two ids of one hash
-	// are rare enough for a list.
-	ids     map[uint64]uint32
-	collide map[string]uint32
-	seed    maphash.Seed
-	scopes  map[string]uint32
-	joined  []byte
+	places []uint32   // where each key was found, for errors
+	ids    placeIndex // finds an id that is there twice
+	scopes map[string]uint32
+	joined []byte
 }
 
-// newAPIKeyBuilder makes room for n keys with so much text.
-func newAPIKeyBuilder(n, text int) *apiKeyBuilder {
+// newAPIKeyBuilder makes room for n keys with records of that size.
+func newAPIKeyBuilder(n, size int) *apiKeyBuilder {
 	return &apiKeyBuilder{
-		text: make([]byte, 0, text),
-		keys: APIKeys{index: make(map[Digest]uint32, n), entries: make([]apiKeyEntry, 0, n)},
-		ids:  make(map[uint64]uint32, n), seed: maphash.MakeSeed(), scopes: map[string]uint32{},
+		keys: APIKeys{index: newPlaceIndex(n), records: make(apiKeyRecords, 0, size)},
+		ids:  newPlaceIndex(n), scopes: map[string]uint32{},
 	}
-}
-
-// reserve makes room for n keys in the maps, whose growing by itself takes long.
-func (b *apiKeyBuilder) reserve(n int) {
-	if n <= 2*len(b.keys.entries) {
-		return
-	}
-	index, ids := make(map[Digest]uint32, n), make(map[uint64]uint32, n)
-	maps.Copy(index, b.keys.index)
-	maps.Copy(ids, b.ids)
-	b.keys.index, b.ids = index, ids
 }
 
 // add adds a record. place is its line or number.
 func (b *apiKeyBuilder) add(r *APIKeyRecord, place int) error {
-	n := len(b.keys.entries)
-	if first, ok := b.keys.index[r.Hash]; ok {
+	records := b.keys.records
+	if first, ok := records.find(&b.keys.index, &r.Hash); ok {
 		return fmt.Errorf("the keys %s and %s have one hash; remove one of them", b.name(first), describePlace(r.ID, place))
 	}
-	if first, ok := b.idTaken(r.ID); ok {
+	if first, ok := records.findID(&b.ids, r.ID); ok {
 		return fmt.Errorf("the id %s is there twice, the first time in %s; give each key its own", r.ID, b.name(first))
 	}
-	e := apiKeyEntry{expires: neverExpires, at: uint32(len(b.text)), id: uint8(len(r.ID)), disabled: r.Disabled}
-	if !r.Expires.IsZero() {
-		e.expires = r.Expires.UnixMilli()
-	}
-	e.scopes = b.scopeSet(r.Scopes)
-	b.text = append(b.text, r.ID...)
-	if r.Consumer != r.ID {
-		e.consumer = uint16(len(r.Consumer))
-		b.text = append(b.text, r.Consumer...)
-	}
-	if r.Meta.Len() > 0 {
-		before := len(b.text)
-		b.text = r.Meta.AppendJSON(b.text)
-		e.meta = uint16(len(b.text) - before)
-	}
-	if uint64(len(b.text)) > math.MaxUint32 {
+	at := len(records)
+	records = records.append(r, b.scopeSet(r.Scopes))
+	if uint64(len(records)) > math.MaxUint32 {
 		return errors.New("the keys are too many for one set; divide them")
 	}
-	b.keys.index[r.Hash] = uint32(n)
-	b.keys.entries = append(b.keys.entries, e)
+	b.keys.records = records
+	b.keys.index.put(b.keys.index.hash(r.Hash[:]), uint32(at))
+	b.ids.put(b.ids.hash([]byte(r.ID)), uint32(at))
+	b.keys.n++
 	b.places = append(b.places, uint32(place))
 	return nil
 }
 
-// idTaken finds the key with this id, and notes the next key's otherwise.
-func (b *apiKeyBuilder) idTaken(id string) (uint32, bool) {
-	n := uint32(len(b.keys.entries))
-	hash := maphash.String(b.seed, id)
-	first, ok := b.ids[hash]
-	if !ok {
-		b.ids[hash] = n
-		return 0, false
-	}
-	e := &b.keys.entries[first]
-	if string(b.text[e.at:e.at+uint32(e.id)]) == id {
-		return first, true
-	}
-	if first, ok = b.collide[id]; ok {
-		return first, true
-	}
-	if b.collide == nil {
-		b.collide = map[string]uint32{}
-	}
-	b.collide[strings.Clone(id)] = n // the record's texts hold on to their line
-	return 0, false
-}
-
 // name says which key it is.
-func (b *apiKeyBuilder) name(n uint32) string {
-	e := &b.keys.entries[n]
-	return describePlace(string(b.text[e.at:e.at+uint32(e.id)]), int(b.places[n]))
+func (b *apiKeyBuilder) name(at uint32) string {
+	n := 0
+	for i := uint32(0); i != at; i = b.keys.records.next(i) {
+		n++
+	}
+	// Copied, as the records may move when they grow.
+	return describePlace(strings.Clone(b.keys.records.id(at)), int(b.places[n]))
 }
 
 func describePlace(id string, place int) string { return fmt.Sprintf("%s (line %d)", id, place) }
@@ -267,10 +184,7 @@ func (b *apiKeyBuilder) scopeSet(scopes []string) uint32 {
 }
 
 func (b *apiKeyBuilder) set() *APIKeys {
-	text := append(make([]byte, 0, len(b.text)), b.text...)
-	b.keys.text = unsafe.String(unsafe.SliceData(text), len(text))
-	entries := append(make([]apiKeyEntry, 0, len(b.keys.entries)), b.keys.entries...)
-	b.keys.entries = entries
 	keys := b.keys
+	keys.records = append(make(apiKeyRecords, 0, len(keys.records)), keys.records...)
 	return &keys
 }

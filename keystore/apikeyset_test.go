@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"reflect"
 	"runtime"
@@ -182,31 +181,47 @@ func TestThreat34_TwoKeysOfOneIDOrHash(t *testing.T) {
 	}
 }
 
-// Ids are told apart by a hash of 64 bits. That two have the same one is made
-// here by hand: the place of each id's hash is given to the first key.
-func TestIDsOfOneHashAreToldApart(t *testing.T) {
+// Ids and digests are looked up by a hash of 32 bits, which many of a million keys
+// share with another. Here all do: each key's hashes lead to the first key as well.
+func TestKeysOfOneHashAreToldApart(t *testing.T) {
 	t.Parallel()
 	b := newAPIKeyBuilder(0, 0)
-	add := func(id string) error {
+	add := func(id, hash string) error {
 		r := record(id)
-		r.Hash = DigestOf(fmt.Sprint(len(b.keys.entries), id))
-		if len(b.keys.entries) > 0 {
-			b.ids[maphash.String(b.seed, id)] = 0
+		r.Hash = DigestOf(hash)
+		if b.keys.n > 0 {
+			b.ids.put(b.ids.hash([]byte(id)), 0)
+			b.keys.index.put(b.keys.index.hash(r.Hash[:]), 0)
 		}
-		return b.add(&r, len(b.keys.entries)+1)
+		return b.add(&r, b.keys.n+1)
 	}
-	for _, id := range []string{"a", "b", "c"} {
-		if err := add(id); err != nil {
+	ids := []string{"a", "b", "c"}
+	for _, id := range ids {
+		if err := add(id, "key of "+id); err != nil {
 			t.Fatalf("%s: %v", id, err)
 		}
 	}
-	for _, id := range []string{"a", "b", "c"} {
-		if err := add(id); err == nil || !strings.Contains(err.Error(), "the id "+id+" is there twice, the first time in "+id) {
-			t.Errorf("%s again: %v", id, err)
+	for _, id := range ids {
+		if err := add(id, "another key of "+id); err == nil || !strings.Contains(err.Error(), "the id "+id+" is there twice, the first time in "+id) {
+			t.Errorf("the id %s again: %v", id, err)
+		}
+		if err := add("another-"+id, "key of "+id); err == nil || !strings.Contains(err.Error(), "the keys "+id+" (line ") {
+			t.Errorf("the hash of %s again: %v", id, err)
 		}
 	}
-	if err := add("d"); err != nil {
+	if err := add("d", "key of d"); err != nil {
 		t.Error(err)
+	}
+	s := b.set()
+	for _, id := range append(ids, "d") {
+		if k, ok := s.Find(DigestOf("key of " + id)); !ok || k.ID() != id {
+			t.Errorf("%s is not found", id)
+		}
+	}
+	unknown := DigestOf("key of e")
+	s.index.put(s.index.hash(unknown[:]), 0)
+	if k, ok := s.Find(unknown); ok {
+		t.Errorf("a key that is not there is taken for %s", k.ID())
 	}
 }
 
@@ -329,7 +344,7 @@ func TestAKeyTakes300Bytes(t *testing.T) { // not parallel: it counts memory
 		t.Fatal(err)
 	}
 	after := heap()
-	if perKey := int64(after-before) / n; perKey > 300 || perKey < 40 { // a digest and its index alone are 36
+	if perKey := int64(after-before) / n; perKey > 300 || perKey < 40 { // a digest alone takes 32
 		t.Errorf("%d bytes a key", perKey)
 	}
 	if k, ok := s.Find(DigestOf(nthKey(n - 1))); !ok || k.ID() != "k000099999" || k.Consumer() != "customer-99999" || k.Scopes()[1] != "plan:9" {
