@@ -285,7 +285,7 @@ type downKeys struct{}
 
 func (downKeys) Keys(context.Context, string) ([]key.Key, error) { return nil, key.ErrUnavailable }
 
-func (downKeys) Version(string) uint64 { return 0 }
+func (downKeys) Version(string, time.Time) uint64 { return 0 }
 
 func TestThreat33_AKeyLendsNothingToAToken(t *testing.T) {
 	t.Parallel()

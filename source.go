@@ -20,7 +20,7 @@ import (
 // keySource is a source of keys, as handlers use it and the app looks after it.
 type keySource interface {
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
-	Version(kid string) uint64
+	Version(kid string, now time.Time) uint64
 	Status() keystore.Status
 	Start()
 	Close()
@@ -204,11 +204,11 @@ func (r *remoteSource) Keys(ctx context.Context, kid string) ([]key.Key, error) 
 }
 
 // Version implements validator.KeySet.
-func (r *remoteSource) Version(kid string) uint64 {
+func (r *remoteSource) Version(kid string, now time.Time) uint64 {
 	if !r.restored.Load() {
 		return 0
 	}
-	return r.Remote.Version(kid)
+	return r.Remote.Version(kid, now)
 }
 
 // Status is the source's state. Keys that came from a source with other timing

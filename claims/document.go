@@ -6,10 +6,15 @@ import "unsafe"
 // hold pointers, so that a garbage collector has nothing to look at in them,
 // however many documents a cache is full of.
 type document struct {
+	texts
+	nodes []node // those of an array or object side by side
+	made  []Member
+}
+
+// texts are what nodes tell places in.
+type texts struct {
 	text    string // that was parsed
 	decoded string // the strings of it that have escapes, one behind the other
-	nodes   []node // those of an array or object side by side
-	made    []Member
 }
 
 // documents of few nodes have them in one piece with what is shared.
@@ -33,7 +38,7 @@ type (
 )
 
 // newDocument makes a document of copies of nodes.
-func newDocument(text, decoded string, nodes []node) *document {
+func newDocument(t texts, nodes []node) *document {
 	var (
 		d    *document
 		room []node
@@ -55,7 +60,7 @@ func newDocument(text, decoded string, nodes []node) *document {
 		d, room = new(document), make([]node, n)
 	}
 	copy(room, nodes)
-	d.text, d.decoded, d.nodes = text, decoded, room
+	d.texts, d.nodes = t, room
 	return d
 }
 
@@ -74,22 +79,28 @@ const (
 	nodeBytes     = int(unsafe.Sizeof(node{}))
 )
 
-func (d *document) slice(at, n uint32, decoded bool) string {
+func (t *texts) slice(at, n uint32, decoded bool) string {
 	if decoded {
-		return d.decoded[at : at+n]
+		return t.decoded[at : at+n]
 	}
-	return d.text[at : at+n]
+	return t.text[at : at+n]
 }
 
-func (d *document) nameOf(n *node) string { return d.slice(n.nameAt, n.nameLen, n.nameDecoded) }
+func (t *texts) nameOf(n *node) string { return t.slice(n.nameAt, n.nameLen, n.nameDecoded) }
 
-func (d *document) value(n *node) Value {
+// scalar is the value of a node, without the elements of an array or object.
+func (t *texts) scalar(n *node) Value {
 	switch n.kind {
 	case String, Number:
-		return Value{kind: n.kind, text: d.slice(n.at, n.n, n.decoded)}
-	case Array, Object:
-		return Value{kind: n.kind, doc: d, first: n.at, n: n.n}
+		return Value{kind: n.kind, text: t.slice(n.at, n.n, n.decoded)}
 	default:
 		return Value{kind: n.kind, truth: n.truth}
 	}
+}
+
+func (d *document) value(n *node) Value {
+	if n.kind == Array || n.kind == Object {
+		return Value{kind: n.kind, doc: d, first: n.at, n: n.n}
+	}
+	return d.scalar(n)
 }

@@ -2,9 +2,7 @@ package claims
 
 import (
 	"errors"
-	"math"
 	"strings"
-	"sync"
 	"unsafe"
 )
 
@@ -33,34 +31,13 @@ func ParseObject(data []byte) (Value, error) {
 
 // ParseLarge is ParseObject with another limit on the number of values.
 func ParseLarge(data []byte, maxValues int) (Value, error) {
-	if uint64(len(data)) > math.MaxUint32 {
-		return Value{}, ErrSyntax
+	var d Draft
+	if err := d.read(data, maxValues); err != nil {
+		return Value{}, err
 	}
-	buffer := buffers.Get().(*buffer)
-	p := parser{text: unsafe.String(unsafe.SliceData(data), len(data)), stack: buffer.stack[:0], nodes: buffer.nodes[:0], left: maxValues}
-	root, ok := p.document()
-	v := Value{}
-	if ok {
-		v = newDocument(p.text, string(p.decoded), p.nodes).value(&root)
-	}
-	// The room that a huge text took is not kept; that of the largest token is.
-	if cap(p.stack) <= maxBuffer && cap(p.nodes) <= maxBuffer {
-		buffer.stack, buffer.nodes = p.stack, p.nodes
-		buffers.Put(buffer)
-	}
-	if !ok {
-		return Value{}, ErrSyntax
-	}
-	return v, nil
+	defer d.Free()
+	return d.Value(), nil
 }
-
-// buffer is where nodes wait until their number is known. They hold nothing of the
-// text itself.
-type buffer struct{ stack, nodes []node }
-
-var buffers = sync.Pool{New: func() any { return &buffer{make([]node, 0, 32), make([]node, 0, 64)} }}
-
-const maxBuffer = 2 * MaxValues
 
 func (p *parser) document() (node, bool) {
 	p.space()

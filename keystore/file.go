@@ -114,7 +114,7 @@ func (f *File) Keys(_ context.Context, kid string) ([]key.Key, error) {
 }
 
 // Version is that of the keys in hand. It holds for every kid.
-func (f *File) Version(string) uint64 { return f.current.Load().set.version }
+func (f *File) Version(string, time.Time) uint64 { return f.current.Load().set.version }
 
 // Set returns the keys in hand.
 func (f *File) Set() *Set { return f.current.Load().set }

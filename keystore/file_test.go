@@ -85,17 +85,17 @@ func (s *fileStand) expect(t *testing.T, what string, kind EventKind, kids ...st
 func TestAChangedFileIsTakenOver(t *testing.T) {
 	t.Parallel()
 	s := newFileStand(t)
-	versions := []uint64{s.Version("")}
+	versions := []uint64{s.Version("", noon)}
 	s.expect(t, "nothing has changed", 0, "a")
-	versions = append(versions, s.Version(""))
+	versions = append(versions, s.Version("", noon))
 	s.write(t, ec("b"))
 	s.expect(t, "written in place", KeysChanged, "b")
-	versions = append(versions, s.Version(""))
+	versions = append(versions, s.Version("", noon))
 	s.expect(t, "and then nothing", 0, "b")
-	versions = append(versions, s.Version(""))
+	versions = append(versions, s.Version("", noon))
 	s.write(t, ec("a"))
 	s.expect(t, "as it was", KeysChanged, "a")
-	versions = append(versions, s.Version(""))
+	versions = append(versions, s.Version("", noon))
 	if v := versions; v[0] == 0 || v[1] != v[0] || v[2] == v[1] || v[3] != v[2] || v[4] == v[3] || v[4] == v[0] {
 		t.Errorf("versions %v; want another with each change, and no other", v)
 	}

@@ -132,20 +132,21 @@ func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 	if !r.started.Load() {
 		r.Start()
 	}
-	if h := r.serving(r.client.Clock.Now()); h != nil {
+	now := r.client.Clock.Now()
+	if h := r.serving(now); h != nil {
 		if keys, ok := h.set.exact(kid); ok {
 			return keys, nil
 		}
 	}
-	return r.wait(ctx, kid)
+	return r.wait(ctx, kid, now)
 }
 
-// Version is that of the set in hand, or 0 where there is none, or it is older than
-// MaxStale, or nothing has asked for it yet, or it has no key of this kid: then
+// Version is that of the set in hand, or 0 where there is none, or it is then older
+// than MaxStale, or nothing has asked for it yet, or it has no key of this kid: then
 // asking is what makes a rotation known.
-func (r *Remote) Version(kid string) uint64 {
+func (r *Remote) Version(kid string, now time.Time) uint64 {
 	if r.started.Load() {
-		if h := r.serving(r.client.Clock.Now()); h != nil && h.set.names(kid) {
+		if h := r.serving(now); h != nil && h.set.names(kid) {
 			return h.version
 		}
 	}

@@ -18,16 +18,16 @@ func TestRemoteVersion(t *testing.T) {
 		seen := map[uint64]string{0: "none"}
 		another := func(when string) {
 			t.Helper()
-			v := r.Version("")
+			v := r.Version("", time.Now())
 			if before, twice := seen[v]; twice {
 				t.Errorf("%s: version %d, as %s", when, v, before)
 			}
 			seen[v] = when
-			if r.Version("") != v {
+			if r.Version("", time.Now()) != v {
 				t.Errorf("%s: the version changes by itself", when)
 			}
 		}
-		if v := r.Version(""); v != 0 {
+		if v := r.Version("", time.Now()); v != 0 {
 			t.Errorf("before any key: %d", v)
 		}
 		expect(t, "fetched", get(r, "a"), "ok")
@@ -45,7 +45,7 @@ func TestRemoteVersion(t *testing.T) {
 		another("a seed")
 		h.set(resets)
 		time.Sleep(3 * time.Hour)
-		if v := r.Version(""); v != 0 {
+		if v := r.Version("", time.Now()); v != 0 {
 			t.Errorf("keys that are too old: %d", v)
 		}
 		expect(t, "too old", get(r, "a"), "unavailable")
@@ -65,11 +65,11 @@ func TestRemoteVersionBeforeItIsStarted(t *testing.T) {
 		if !r.Seed(must(ParseJWKS(ec("a"), JWKSOptions{})), time.Now().Add(-time.Minute)) {
 			t.Fatal("the seed is not used")
 		}
-		if v := r.Version(""); v != 0 {
+		if v := r.Version("", time.Now()); v != 0 {
 			t.Errorf("before anything is started: %d", v)
 		}
 		expect(t, "asked", get(r, "a"), "ok")
-		if r.Version("") == 0 {
+		if r.Version("", time.Now()) == 0 {
 			t.Error("no version of keys in force")
 		}
 	})
@@ -86,8 +86,8 @@ func TestRemoteVersionHoldsForKidsOfTheSetAlone(t *testing.T) {
 		r := remote(t, &host{answer: answers(200, jwks(unnamed, ecJWK(ecKeys()[1], "named")))}, nil)
 		expect(t, "a kid that no key has", get(r, "other"), "ok")
 		expect(t, "one that a key has", get(r, "named"), "ok")
-		if r.Version("") == 0 || r.Version("named") != r.Version("") || r.Version("other") != 0 {
-			t.Errorf("versions: %d, of a kid of the set %d, of another %d", r.Version(""), r.Version("named"), r.Version("other"))
+		if r.Version("", time.Now()) == 0 || r.Version("named", time.Now()) != r.Version("", time.Now()) || r.Version("other", time.Now()) != 0 {
+			t.Errorf("versions: %d, of a kid of the set %d, of another %d", r.Version("", time.Now()), r.Version("named", time.Now()), r.Version("other", time.Now()))
 		}
 	})
 }

@@ -158,8 +158,8 @@ func TestStaticSetsHaveVersionsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	keys := []key.Key{public(t, &ecKeys()[0].PublicKey, key.Options{ID: "a"})}
 	a, b := NewStatic(NewSet(keys)), NewStatic(NewSet(keys))
-	if a.Version("") == 0 || a.Version("") == b.Version("") {
-		t.Errorf("versions %d and %d", a.Version(""), b.Version(""))
+	if a.Version("", noon) == 0 || a.Version("", noon) == b.Version("", noon) {
+		t.Errorf("versions %d and %d", a.Version("", noon), b.Version("", noon))
 	}
 }
 

@@ -2,6 +2,7 @@ package keystore
 
 import (
 	"context"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
@@ -25,7 +26,7 @@ func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
 }
 
 // Version is that of the keys. It holds for every kid.
-func (s *Static) Version(string) uint64 { return s.set.version }
+func (s *Static) Version(string, time.Time) uint64 { return s.set.version }
 
 // Set returns the keys as one set.
 func (s *Static) Set() *Set { return s.set }

@@ -20,8 +20,9 @@ const (
 // wait serves a request whose kid the set in hand does not have, or that
 // there is no set for. It waits for at most two flights: one that was under
 // way when it came, which may have missed a key published since, and one
-// begun after.
-func (r *Remote) wait(ctx context.Context, kid string) ([]key.Key, error) {
+// begun after. now is asked for once where nothing is waited for, as telling the
+// time is no small part of what a flood of such requests costs.
+func (r *Remote) wait(ctx context.Context, kid string, now time.Time) ([]key.Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	asked := r.fetches
@@ -32,12 +33,12 @@ func (r *Remote) wait(ctx context.Context, kid string) ([]key.Key, error) {
 	var timeout <-chan struct{}
 	var failed bool
 	for {
-		keys, f, err := r.decide(kid, asked, failed)
+		keys, f, err := r.decide(kid, asked, failed, now)
 		if f == nil {
 			return keys, err
 		}
 		if r.waiters >= maxWaiters {
-			return r.otherwise(key.ErrUnavailable)
+			return r.otherwise(key.ErrUnavailable, now)
 		}
 		if timeout == nil {
 			var stop func() bool
@@ -57,8 +58,9 @@ func (r *Remote) wait(ctx context.Context, kid string) ([]key.Key, error) {
 		}
 		r.mu.Lock()
 		r.waiters--
+		now = r.client.Clock.Now()
 		if !inTime {
-			return r.otherwise(key.ErrUnavailable)
+			return r.otherwise(key.ErrUnavailable, now)
 		}
 	}
 }
@@ -72,8 +74,7 @@ func (r *Remote) after(d time.Duration) (<-chan struct{}, func() bool) {
 // decide answers a request or names the flight to wait for. asked is the
 // number of the latest fetch begun before the request came, failed whether
 // the one it has waited for failed. Call with the lock.
-func (r *Remote) decide(kid string, asked uint64, failed bool) ([]key.Key, *flight, error) {
-	now := r.client.Clock.Now()
+func (r *Remote) decide(kid string, asked uint64, failed bool, now time.Time) ([]key.Key, *flight, error) {
 	h := r.serving(now)
 	if h != nil {
 		if keys, ok := h.set.exact(kid); ok {
@@ -81,26 +82,26 @@ func (r *Remote) decide(kid string, asked uint64, failed bool) ([]key.Key, *flig
 		}
 		if h.fetch > asked { // looked for, and not there
 			r.misses.add(kid, false, now)
-			return r.answer(key.ErrUnknown)
+			return r.answer(key.ErrUnknown, now)
 		}
 		if r.misses.has(kid, now) {
-			return r.answer(r.unknown())
+			return r.answer(r.unknown(), now)
 		}
 	}
 	switch {
 	case failed:
-		return r.answer(key.ErrUnavailable)
+		return r.answer(key.ErrUnavailable, now)
 	case r.flight != nil:
 		return nil, r.flight, nil
 	case h == nil:
 		if r.failures > 0 && now.Before(r.next) {
-			return r.answer(key.ErrUnavailable)
+			return r.answer(key.ErrUnavailable, now)
 		}
 		return nil, r.begin(true), nil
 	case now.Before(r.notBefore):
-		return r.answer(key.ErrUnavailable)
+		return r.answer(key.ErrUnavailable, now)
 	case !r.bucket.take(now):
-		return r.answer(r.unknown())
+		return r.answer(r.unknown(), now)
 	default:
 		return nil, r.begin(false), nil
 	}
@@ -115,15 +116,15 @@ func (r *Remote) unknown() error {
 	return key.ErrUnknown
 }
 
-func (r *Remote) answer(err error) ([]key.Key, *flight, error) {
-	keys, err := r.otherwise(err)
+func (r *Remote) answer(err error, now time.Time) ([]key.Key, *flight, error) {
+	keys, err := r.otherwise(err, now)
 	return keys, nil, err
 }
 
 // otherwise falls back to the keys without kid: an issuer may publish its keys
 // without one and still name one in its tokens. Call with the lock.
-func (r *Remote) otherwise(err error) ([]key.Key, error) {
-	if h := r.serving(r.client.Clock.Now()); h != nil && len(h.set.withoutID) > 0 {
+func (r *Remote) otherwise(err error, now time.Time) ([]key.Key, error) {
+	if h := r.serving(now); h != nil && len(h.set.withoutID) > 0 {
 		return h.set.withoutID, nil
 	}
 	return nil, err

@@ -31,17 +31,22 @@ type Verified struct {
 	// number gives it, so that two that take turns keep theirs.
 	verdicts [2]atomic.Pointer[verdict]
 
+	parsed
+	body claims.Value
+	by   fingerprint
+	size int
+
+	// scopes are those of the usual claims, read when they are asked for first.
+	scopes atomic.Pointer[[]string]
+}
+
+// parsed is what is asked of every token before its signature is looked at.
+type parsed struct {
 	head      header
-	body      claims.Value
 	when      times
 	issuer    string
 	hasIssuer bool
 	bound     bool // whether there is "cnf"
-	by        fingerprint
-	size      int
-
-	// scopes are those of the usual claims, read when they are asked for first.
-	scopes atomic.Pointer[[]string]
 }
 
 // Size is about how many bytes of memory the process takes for it.
@@ -63,48 +68,49 @@ func (t *Verified) usualScopes() []string {
 
 // verifiedBy is the token with the key that verified it.
 func (t *Verified) verifiedBy(by fingerprint, size int) *Verified {
-	return &Verified{
-		head: t.head, body: t.body, when: t.when, issuer: t.issuer, hasIssuer: t.hasIssuer, bound: t.bound, by: by, size: size,
-	}
+	return &Verified{parsed: t.parsed, body: t.body, by: by, size: size}
 }
 
-// parse takes a token apart.
-func (v *Validator) parse(token string) (*Verified, compact, error) {
+// parse takes a token apart. Without an error the claims must be freed.
+func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact, error) {
 	segment, known := "", v.header.known.Load()
 	if known != nil {
 		segment = known.segment
 	}
 	parts, err := split(token, segment)
 	if err != nil {
-		return nil, parts, err
+		return parts, err
 	}
-	t := new(Verified)
 	if known != nil && parts.segment == known.segment {
 		t.head = known.header
 	} else if t.head, err = parseHeader(parts.header); err != nil {
-		return nil, parts, err
+		return parts, err
 	}
-	if t.body, err = claims.ParseObject(parts.claims); err != nil {
-		return nil, parts, MalformedToken
+	if err := body.Read(parts.claims); err != nil {
+		return parts, MalformedToken
 	}
-	return t, parts, t.register()
+	if err := t.register(body); err != nil {
+		body.Free()
+		return parts, err
+	}
+	return parts, nil
 }
 
 // register reads the registered claims that every token is asked for (RFC 7519
 // section 4.1), all in one pass.
-func (t *Verified) register() (err error) {
-	for i := range t.body.Len() {
+func (t *parsed) register(body *claims.Draft) error {
+	for i := range body.Len() {
 		ok := true
-		switch t.body.NameAt(i) {
+		switch name, value := body.Member(i); name {
 		case "iss":
-			t.issuer, ok = t.body.At(i).Text()
+			t.issuer, ok = value.Text()
 			t.hasIssuer = true
 		case "exp":
-			t.when.expires, ok = numericDate(t.body.At(i))
+			t.when.expires, ok = numericDate(value)
 		case "nbf":
-			t.when.notBefore, ok = numericDate(t.body.At(i))
+			t.when.notBefore, ok = numericDate(value)
 		case "iat":
-			t.when.issued, ok = numericDate(t.body.At(i))
+			t.when.issued, ok = numericDate(value)
 		case "cnf":
 			t.bound = true
 		}

@@ -64,10 +64,10 @@ func (c *changing) become(set KeySet) {
 }
 
 // Version is 0 where the keys can't be had, as with a source in an outage.
-func (c *changing) Version(kid string) uint64 {
+func (c *changing) Version(kid string, now time.Time) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.set.Version(kid) == 0 {
+	if c.set.Version(kid, now) == 0 {
 		return 0
 	}
 	return c.changes + 1
@@ -78,7 +78,7 @@ type unavailable struct{}
 
 func (unavailable) Keys(context.Context, string) ([]key.Key, error) { return nil, key.ErrUnavailable }
 
-func (unavailable) Version(string) uint64 { return 0 }
+func (unavailable) Version(string, time.Time) uint64 { return 0 }
 
 // another makes a public key of the same kind under the same kid.
 func another(t *testing.T, id string, algorithm key.Algorithm) *key.Public {

@@ -384,7 +384,7 @@ type brokenKeys struct{ err error }
 
 func (b brokenKeys) Keys(context.Context, string) ([]key.Key, error) { return nil, b.err }
 
-func (brokenKeys) Version(string) uint64 { return 0 }
+func (brokenKeys) Version(string, time.Time) uint64 { return 0 }
 
 func TestKeysThatCantBeHad(t *testing.T) {
 	t.Parallel()

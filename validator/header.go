@@ -45,10 +45,11 @@ func (l *lastHeader) remember(segment string, h header) {
 // parseHeader reads the header. A member is found by its exact name; one of the
 // wrong type makes the token malformed, never absent.
 func parseHeader(data []byte) (header, error) {
-	v, err := claims.ParseObject(data)
-	if err != nil {
+	var object claims.Draft
+	if err := object.Read(data); err != nil {
 		return header{}, MalformedToken
 	}
+	defer object.Free()
 	var (
 		h           header
 		alg         string
@@ -63,9 +64,8 @@ func parseHeader(data []byte) (header, error) {
 		*into = s
 	}
 	hasAlg := false
-	for i := range v.Len() {
-		m := v.At(i)
-		switch v.NameAt(i) {
+	for i := range object.Len() {
+		switch name, m := object.Member(i); name {
 		case "alg":
 			hasAlg = true
 			text(&alg, m)

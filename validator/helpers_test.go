@@ -88,7 +88,7 @@ func (s keySet) Keys(_ context.Context, kid string) ([]key.Key, error) {
 }
 
 // Version implements KeySet: a keySet never changes.
-func (keySet) Version(string) uint64 { return 1 }
+func (keySet) Version(string, time.Time) uint64 { return 1 }
 
 const (
 	testIssuer   = "https://issuer.example/"

@@ -1,7 +1,9 @@
 package validator
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -169,4 +171,31 @@ func TestThreat13_ClaimsThatAreNoStrictObject(t *testing.T) {
 	t.Run("depth 32 and spaces pass", func(t *testing.T) {
 		check(t, v, es256(t, "\t"+goodHeader+"\r\n", strings.TrimSuffix(goodClaims, "}")+` , "a" : `+strings.Repeat("[", 31)+strings.Repeat("]", 31)+" } "), "")
 	})
+}
+
+// Go's decoder skips line ends. Wherever they stand and however many they are, a
+// segment with one is refused, whatever its length makes of it.
+func TestSegmentsWithLineEnds(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 24; n++ {
+		good := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xa5}, n))
+		if part, _, ok := decode(nil, good); !ok || len(part) != n {
+			t.Fatalf("%q: %x", good, part)
+		}
+		for at := range len(good) + 1 {
+			for _, end := range []string{"\n", "\r", "\r\n"} {
+				for times := 1; times <= 9; times++ {
+					bad := good[:at] + strings.Repeat(end, times) + good[at:]
+					if part, _, ok := decode(nil, bad); ok {
+						t.Fatalf("%q is read as %x", bad, part)
+					}
+				}
+			}
+		}
+	}
+	for times := range 9 {
+		if part, _, ok := decode(nil, strings.Repeat("\n", times)); ok {
+			t.Errorf("%d line ends are read as %x", times, part)
+		}
+	}
 }

@@ -19,12 +19,13 @@ type KeySet interface {
 	// being fetched, as long as ctx lasts. The errors are key.ErrUnknown
 	// and key.ErrUnavailable. The slice must not be changed.
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
-	// Version identifies the keys in force: one number for all of them,
-	// which never comes again for others. As long as it is the same, so is
-	// what Keys answers for this kid, and asking it has no effect. 0 where
-	// that can't be said of it: ask Keys. An empty kid stands for any that
-	// it was said of before.
-	Version(kid string) uint64
+	// Version identifies the keys in force at that time, which is about the
+	// present: one number for all of them, which never comes again for
+	// others. As long as it is the same, so is what Keys answers for this
+	// kid, and asking it has no effect. 0 where that can't be said of it: ask
+	// Keys. An empty kid stands for any that it was said of before. It is
+	// asked for with each request, and so need not tell the time itself.
+	Version(kid string, now time.Time) uint64
 }
 
 // DefaultLeeway is how far clocks may be apart where a policy does not say.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
@@ -116,80 +117,104 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	if known.stands(v, now, verified) {
 		return nil
 	}
-	by, err := v.judge(ctx, known, nil, token, now, verified)
-	if by != known.by && by != nobody {
-		v.cache.Put(digest, known.verifiedBy(by, known.size))
-	}
-	return err
-}
-
-// validate checks a token that is not in the cache, and puts it there if digest is
-// given.
-func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
-	t, parts, err := v.parse(token)
+	a, err := v.admit(ctx, &known.parsed, known.by, nil, token, now)
 	if err != nil {
 		return err
 	}
-	by, err := v.judge(ctx, t, &parts, token, v.now(), verified)
-	// Only what a key has signed is remembered: a stranger can't fill the cache
-	// with anything else.
-	if by != nobody {
-		v.header.remember(parts.segment, t.head)
+	if a.by != known.by {
+		v.cache.Put(digest, known.verifiedBy(a.by, known.size))
 	}
-	if by != nobody && digest != nil {
-		t.by, t.size = by, footprint(t, token)
+	return v.accept(a, known, verified)
+}
+
+// validate checks a token that is not in the cache, and puts it there if digest is
+// given. Only what a key has signed takes memory of its own and is remembered: a
+// stranger can't fill the cache with anything else.
+func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
+	var (
+		said parsed
+		body claims.Draft
+	)
+	parts, err := v.parse(token, &said, &body)
+	if err != nil {
+		return err
+	}
+	defer body.Free()
+	a, err := v.admit(ctx, &said, nobody, &parts, token, v.now())
+	if err != nil {
+		return err
+	}
+	t := &Verified{parsed: said, body: body.Value(), by: a.by}
+	v.header.remember(parts.segment, t.head)
+	err = v.accept(a, t, verified)
+	if digest != nil {
+		t.size = footprint(t, token)
 		v.cache.Put(*digest, t)
 	}
 	return err
 }
 
-// judge applies a policy to a parsed token. parts are nil for one whose signature
-// was verified before. by is the key that verifies it, nobody where that was not
-// found out.
-func (v *Validator) judge(ctx context.Context, t *Verified, parts *compact, token string, now time.Time, verified *Token) (by fingerprint, err error) {
+// admitted is a token whose issuer, times and signature are good.
+type admitted struct {
+	policy  *policy
+	by      fingerprint // the key that verifies it
+	version uint64      // of the keys before they were asked for
+	at      time.Time
+}
+
+// admit applies those checks of a policy that need nothing but a look at a stranger's
+// word, and then the signature. parts are nil for a token whose signature was verified
+// before, by the key named.
+func (v *Validator) admit(ctx context.Context, t *parsed, by fingerprint, parts *compact, token string, now time.Time) (admitted, error) {
 	// The claims are still a stranger's word. The iss among them is a hint
 	// that picks the policy, and with it the keys; it picks nothing else.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
-		return nobody, err
+		return admitted{}, err
 	}
 	if err := p.checkTimes(t.when, now); err != nil {
-		return nobody, err
+		return admitted{}, err
 	}
-	version := p.Keys.Version("")
-	by, err = p.verify(ctx, t, parts, token)
+	version := p.Keys.Version("", now)
+	by, err = p.verify(ctx, t.head, by, parts, token)
 	// A flood of tokens for which there is no key is no signature's time.
 	if parts != nil && v.observe != nil && err != UnknownKey && err != AlgorithmNotAllowed {
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
-		return nobody, err
+		return admitted{}, err
 	}
-	// From here on the claims are the issuer's word.
+	return admitted{p, by, version, now}, nil
+}
+
+// accept applies the other checks of a policy. From here on the claims are the
+// issuer's word.
+func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
+	p := a.policy
 	if err := p.checkAudience(t); err != nil {
-		return by, err
+		return err
 	}
 	if err := p.checkType(t.head.typ); err != nil {
-		return by, err
+		return err
 	}
 	// RFC 7800: a token bound to its holder's key is worth nothing to a
 	// thief only as long as nobody takes it without the proof.
 	if t.bound && !p.AllowBound {
-		return by, UnsupportedToken
+		return UnsupportedToken
 	}
 	user, err := p.user(t)
 	if err != nil {
-		return by, err
+		return err
 	}
 	found := &verdict{user: user}
 	if !p.usualScopes {
 		found.scopes = readScopes(t.body, p.ScopeClaims)
 	}
-	if version != 0 && p.Keys.Version(t.head.kid) == version && len(found.scopes) <= maxKeptScopes {
-		t.keep(found, v, p, version)
+	if a.version != 0 && p.Keys.Version(t.head.kid, a.at) == a.version && len(found.scopes) <= maxKeptScopes {
+		t.keep(found, v, p, a.version)
 	}
 	verified.of, verified.by = t, found
-	return by, nil
+	return nil
 }
 
 // policy chooses what to ask of a token by its iss and, where one issuer has
@@ -225,8 +250,8 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 // verify finds the keys that may have signed and checks the signature, unless the
 // key that did is among them still: whether a key verifies these bytes never
 // changes, which keys may is looked up each time.
-func (p *policy) verify(ctx context.Context, t *Verified, parts *compact, token string) (fingerprint, error) {
-	keys, err := p.Keys.Keys(ctx, t.head.kid)
+func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts *compact, token string) (fingerprint, error) {
+	keys, err := p.Keys.Keys(ctx, head.kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
 		return nobody, UnknownKey
@@ -238,7 +263,7 @@ func (p *policy) verify(ctx context.Context, t *Verified, parts *compact, token 
 		n          int
 	)
 	for _, k := range keys {
-		if !k.Fits(t.head.alg, p.Algorithms) {
+		if !k.Fits(head.alg, p.Algorithms) {
 			continue
 		}
 		if n == MaxCandidates {
@@ -253,8 +278,8 @@ func (p *policy) verify(ctx context.Context, t *Verified, parts *compact, token 
 	}
 	if parts == nil {
 		for _, k := range candidates[:n] {
-			if k.Fingerprint() == t.by {
-				return t.by, nil
+			if k.Fingerprint() == by {
+				return by, nil
 			}
 		}
 		// Verified by a key that is none of these: from the beginning.
@@ -265,7 +290,7 @@ func (p *policy) verify(ctx context.Context, t *Verified, parts *compact, token 
 		parts = &again
 	}
 	for _, k := range candidates[:n] {
-		if k.Verify(t.head.alg, parts.signed, parts.signature) == nil {
+		if k.Verify(head.alg, parts.signed, parts.signature) == nil {
 			return k.Fingerprint(), nil
 		}
 	}

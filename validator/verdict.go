@@ -42,7 +42,7 @@ func (t *Verified) stands(v *Validator, now time.Time, verified *Token) bool {
 	if at := now.UnixNano(); at < found.from || at >= found.until {
 		return false
 	}
-	if v.policies[found.place].Keys.Version("") != found.keys {
+	if v.policies[found.place].Keys.Version("", now) != found.keys {
 		return false
 	}
 	verified.of, verified.by = t, found

@@ -27,7 +27,7 @@ func (c *counting) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 	return c.keySet.Keys(ctx, kid)
 }
 
-func (c *counting) Version(kid string) uint64 {
+func (c *counting) Version(kid string, _ time.Time) uint64 {
 	if slices.Contains(c.others, kid) {
 		return 0
 	}
