@@ -95,18 +95,32 @@ func (b *bench) stores() (*goBenches, error) {
 	return g, nil
 }
 
+// goBench runs the benchmarks of packages, one package after the other. All are built
+// before: a compiler beside them would be measured too.
 func (b *bench) goBench(dir, pattern, benchTime string, packages ...string) (*goBenches, error) {
 	g := &goBenches{Values: map[string]map[string][]float64{}}
-	args := append([]string{"test", "-run", "^$", "-bench", pattern, "-benchmem", "-benchtime", benchTime,
-		"-count", strconv.Itoa(b.count), "-timeout", "60m"}, packages...)
-	cmd := exec.CommandContext(b.ctx, "go", args...)
-	cmd.Dir = dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out.String())
+	binary := func(i int) string { return b.file("bench-" + strconv.Itoa(i) + ".test") }
+	for i, name := range packages {
+		build := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", binary(i), name)
+		build.Dir = dir
+		if out, err := build.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building the tests of %s: %w\n%s", name, err, out)
+		}
 	}
-	return g, g.parse(out.Bytes())
+	for i, name := range packages {
+		run := exec.CommandContext(b.ctx, binary(i), "-test.run", "^$", "-test.bench", pattern, "-test.benchmem",
+			"-test.benchtime", benchTime, "-test.count", strconv.Itoa(b.count), "-test.timeout", "60m")
+		run.Dir = filepath.Join(dir, name)
+		var out bytes.Buffer
+		run.Stdout, run.Stderr = &out, os.Stderr
+		if err := run.Run(); err != nil {
+			return nil, fmt.Errorf("benchmarks %s of %s: %w\n%s", pattern, name, err, out.String())
+		}
+		if err := g.parse(out.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
 // profile is where the processor's time goes for a token seen before, as text.
