@@ -2,7 +2,6 @@ package claims
 
 import (
 	"math"
-	"strings"
 	"sync"
 	"unsafe"
 )
@@ -42,7 +41,8 @@ func (d *Draft) read(data []byte, maxValues int) error {
 		d.Free()
 		return ErrSyntax
 	}
-	d.text, d.decoded, d.root = p.text, unsafe.String(unsafe.SliceData(p.decoded), len(p.decoded)), root
+	// Copied without the room behind it, so that what is kept is what counts.
+	d.text, d.decoded, d.root = p.text, string(p.decoded), root
 	return nil
 }
 
@@ -57,9 +57,9 @@ func (d *Draft) Member(i int) (string, Value) {
 	return d.nameOf(n), d.scalar(n)
 }
 
-// Value returns the whole object, to be kept.
+// Value returns the whole object, to be kept. It shares its texts with the members.
 func (d *Draft) Value() Value {
-	return newDocument(texts{d.text, strings.Clone(d.decoded)}, d.buffer.nodes).value(&d.root)
+	return newDocument(d.texts, d.buffer.nodes).value(&d.root)
 }
 
 // Free gives the memory back. The draft is not to be used any more.

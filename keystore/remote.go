@@ -54,6 +54,7 @@ type Remote struct {
 	timers     uint64 // set so far; the number of the latest
 	closed     bool
 	waiters    int
+	told       time.Time // the latest time that somebody with the lock went by
 	bucket     bucket
 	misses     misses
 	cancel     func() // ends the flight; set while there is one
@@ -217,7 +218,7 @@ func (r *Remote) patience(now time.Time) time.Duration {
 // those who wait, and schedules the next.
 func (r *Remote) finish(f *flight, a answer, err error) {
 	r.mu.Lock()
-	now := r.client.Clock.Now()
+	now := r.abreast(r.client.Clock.Now())
 	f.err = err
 	if err == nil {
 		r.accept(f, a, now)

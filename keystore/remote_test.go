@@ -175,6 +175,45 @@ func TestThreat05_UnknownKidsFetchWithinTheBucket(t *testing.T) {
 	})
 }
 
+// Requests tell the time before they wait for the lock, and may be overtaken there by
+// those that came later, or stand still for a while with the whole process. That gains
+// no fetch.
+func TestThreat05_OvertakenRequestsGainNoFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: answers(200, ec("a"))}
+		r := remote(t, h, nil)
+		expect(t, "known", get(r, "a"), "ok")
+		ago := func(age time.Duration, kid string) string {
+			_, err := r.wait(t.Context(), kid, time.Now().Add(-age))
+			if errors.Is(err, key.ErrUnknown) {
+				return "unknown"
+			}
+			return fmt.Sprint(err)
+		}
+		time.Sleep(time.Hour)
+		first := h.count()
+		expect(t, "looked for", get(r, "gone"), "unknown")
+		for _, age := range []time.Duration{1, time.Millisecond, 2 * time.Second, 11 * time.Second, 59 * time.Second} {
+			expect(t, "looked for before", ago(age, "gone"), "unknown")
+		}
+		if n := h.count() - first; n != 1 {
+			t.Errorf("%d fetches for one kid, want 1", n)
+		}
+		for i := range 100 {
+			expect(t, "late", ago(15*time.Second, fmt.Sprintf("late-%d", i)), "unknown")
+			expect(t, "in time", get(r, fmt.Sprintf("now-%d", i)), "unknown")
+		}
+		if n := h.count() - first; n != bucketSize {
+			t.Errorf("%d fetches for 201 kids, want %d", n, bucketSize)
+		}
+		// A clock that was set back for long is not waited for.
+		if now := time.Now(); !r.abreast(now.Add(-time.Hour)).Equal(now.Add(-time.Hour)) {
+			t.Error("the time stands still")
+		}
+	})
+}
+
 func TestThreat05_OddKidsAreRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -125,12 +125,8 @@ func TestMissesAreBoundedInTimeAndSpace(t *testing.T) {
 	if !m.has("0", noon) || m.has("a", noon) || m.has(fmt.Sprint(9*maxMisses), noon) {
 		t.Error("has")
 	}
-	if m.has("0", noon.Add(missWindow)) || m.has("0", noon.Add(-lockSlack-1)) {
+	if m.has("0", noon.Add(missWindow)) || m.has("0", noon.Add(-time.Second)) {
 		t.Error("the window is over, or the clock was set back")
-	}
-	// Requests tell the time before they wait for the lock.
-	if !m.has("0", noon.Add(-time.Millisecond)) {
-		t.Error("a request that was overtaken looks for it again")
 	}
 	m.add("late", false, noon.Add(missWindow))
 	if !m.has("late", noon.Add(missWindow)) || len(m.until) != 1 {

@@ -15,9 +15,6 @@ const (
 	// missWindow is how long a kid that was looked for and not found is
 	// refused from memory.
 	missWindow = 10 * time.Second
-	// lockSlack is how much longer ago than another a request may have told the time,
-	// though it came to the lock later.
-	lockSlack = time.Second
 	// maxMisses bounds that memory to some 100 KiB.
 	maxMisses = 1024
 )
@@ -66,7 +63,7 @@ type miss struct {
 // holds tells whether it is still to be refused. One that seems to come from the
 // future is of before the clock was set back.
 func (known miss) holds(now time.Time) bool {
-	return now.Before(known.until) && known.until.Sub(now) <= missWindow+lockSlack
+	return now.Before(known.until) && known.until.Sub(now) <= missWindow
 }
 
 func (m *misses) has(kid string, now time.Time) bool {

@@ -25,6 +25,7 @@ const (
 func (r *Remote) wait(ctx context.Context, kid string, now time.Time) ([]key.Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now = r.abreast(now)
 	asked := r.fetches
 	if r.flight != nil && r.current.Load() == nil {
 		// Without any set there is no old one to have missed a change of.
@@ -58,11 +59,22 @@ func (r *Remote) wait(ctx context.Context, kid string, now time.Time) ([]key.Key
 		}
 		r.mu.Lock()
 		r.waiters--
-		now = r.client.Clock.Now()
+		now = r.abreast(r.client.Clock.Now())
 		if !inTime {
 			return r.otherwise(key.ErrUnavailable, now)
 		}
 	}
+}
+
+// abreast returns the time for whoever has the lock and has told it before: no earlier
+// than that of those who had the lock before, as if it had been told just now. Where a
+// clock was set back for long, it begins anew. Call with the lock.
+func (r *Remote) abreast(now time.Time) time.Time {
+	if behind := r.told.Sub(now); behind > 0 && behind < time.Minute {
+		return r.told
+	}
+	r.told = now
+	return now
 }
 
 // after returns a channel that is closed once d has passed.

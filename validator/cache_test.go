@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -300,4 +301,27 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 	}
 	close(done)
 	wait.Wait()
+}
+
+// What a token keeps besides its text and claims would not be counted: its issuer is
+// a part of them, in escapes too, as PHP writes a slash.
+func TestTheIssuerOfATokenTakesNoMemory(t *testing.T) {
+	t.Parallel()
+	for what, claims := range map[string]string{
+		"as it is": goodClaims, "with escapes": strings.Replace(goodClaims, "https://", `https:\/\/`, 1),
+	} {
+		cache := newMemory()
+		v := newValidator(t, basePolicy()).Cached(cache)
+		check(t, v, es256(t, goodHeader, claims), "")
+		for _, token := range cache.tokens {
+			of, _ := token.body.Member("iss")
+			text, _ := of.Text()
+			if token.issuer != testIssuer || text != testIssuer || unsafe.StringData(text) != unsafe.StringData(token.issuer) {
+				t.Errorf("%s: %q is kept beside %q", what, token.issuer, text)
+			}
+		}
+		if len(cache.tokens) != 1 {
+			t.Errorf("%s: %d tokens are in the cache", what, len(cache.tokens))
+		}
+	}
 }
