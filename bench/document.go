@@ -73,8 +73,8 @@ cache with anything else.
 
 ![Four plots: cost against issuers, API keys, tokens in use, and the size of the claims](%s)
 
-Issuers are found by one look-up in a map, API keys by one digest and one look-up; at a million keys it is the
-processor's cache that misses. Tokens beyond what fits into the cache cost their signature again. Larger claims cost
+Issuers are found by one look-up in a map, API keys by one digest and one look-up, which comes to
+one place in memory that the processor's cache does not have. Tokens beyond what fits into the cache cost their signature again. Larger claims cost
 their digest when the token was seen before, and their parsing when it was not.
 
 ## The store of the cache

@@ -56,7 +56,7 @@ func ReadAPIKeys(in io.Reader, path string, size int64) (*APIKeys, error) {
 		// else may have a first line of one character.
 		if b == nil {
 			keys := size / int64(max(length, usualAPIKeyLine))
-			b = newAPIKeyBuilder(int(min(keys, maxKeysHint)), int(min(size/2, maxTextHint)))
+			b = newAPIKeyBuilder(int(min(keys, maxKeysHint)), int(min(size/8, maxTextHint)))
 		}
 		return b.add(r, place)
 	})

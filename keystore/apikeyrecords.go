@@ -7,18 +7,20 @@ import (
 	"unsafe"
 )
 
-// apiKeyRecords are the keys of a set, one behind the other in the order of their
-// file. A place in them is where a record begins. A record is
+// apiKeyRecords are keys in cells of one size, and their texts one behind the other. A
+// cell is
 //
 //	digest    32 bytes
 //	expires   8, in milliseconds since 1970
 //	scopes    4, their number among the set's
 //	lengths   2 of meta, 2 of consumer (none for the id), 1 of the id
 //	disabled  1
-//	texts     id, consumer, meta as JSON
+//	texts     4, the place of id, consumer, meta as JSON
+//	number    4, among the keys of the file
 //
-// What is written once is never changed, so that texts may be parts of it.
-type apiKeyRecords []byte
+// and what is left of a line of a processor's cache, so that it comes into the cache
+// as a whole. What is written once is never changed, so that texts may be parts of it.
+type apiKeyRecords struct{ cells, texts []byte }
 
 const (
 	expiresAt  = sha256.Size
@@ -28,98 +30,110 @@ const (
 	idAt       = consumerAt + 2
 	disabledAt = idAt + 1
 	textsAt    = disabledAt + 1
+	numberAt   = textsAt + 4
+	cellSize   = 64
 )
 
 const neverExpires = math.MaxInt64
 
+// len is the number of cells.
+func (a *apiKeyRecords) len() int { return len(a.cells) / cellSize }
+
 // append adds a record with scopes of that number.
-func (a apiKeyRecords) append(r *APIKeyRecord, scopes uint32) apiKeyRecords {
-	at := len(a)
-	a = append(a, r.Hash[:]...)
+func (a *apiKeyRecords) append(r *APIKeyRecord, scopes uint32) {
+	var cell [cellSize]byte
+	copy(cell[:], r.Hash[:])
 	expires := int64(neverExpires)
 	if !r.Expires.IsZero() {
 		expires = r.Expires.UnixMilli()
 	}
-	a = binary.LittleEndian.AppendUint64(a, uint64(expires))
-	a = binary.LittleEndian.AppendUint32(a, scopes)
-	a = append(a, 0, 0, 0, 0, byte(len(r.ID)), 0)
+	binary.LittleEndian.PutUint64(cell[expiresAt:], uint64(expires))
+	binary.LittleEndian.PutUint32(cell[scopesAt:], scopes)
+	binary.LittleEndian.PutUint32(cell[textsAt:], uint32(len(a.texts)))
+	binary.LittleEndian.PutUint32(cell[numberAt:], uint32(a.len()))
 	if r.Disabled {
-		a[at+disabledAt] = 1
+		cell[disabledAt] = 1
 	}
-	a = append(a, r.ID...)
+	cell[idAt] = byte(len(r.ID))
+	a.texts = append(a.texts, r.ID...)
 	if r.Consumer != r.ID {
-		binary.LittleEndian.PutUint16(a[at+consumerAt:], uint16(len(r.Consumer)))
-		a = append(a, r.Consumer...)
+		binary.LittleEndian.PutUint16(cell[consumerAt:], uint16(len(r.Consumer)))
+		a.texts = append(a.texts, r.Consumer...)
 	}
 	if r.Meta.Len() > 0 {
-		before := len(a)
-		a = r.Meta.AppendJSON(a)
-		binary.LittleEndian.PutUint16(a[at+metaAt:], uint16(len(a)-before))
+		before := len(a.texts)
+		a.texts = r.Meta.AppendJSON(a.texts)
+		binary.LittleEndian.PutUint16(cell[metaAt:], uint16(len(a.texts)-before))
 	}
-	return a
+	a.cells = append(a.cells, cell[:]...)
 }
 
-// find returns the place of the record with that digest.
-func (a apiKeyRecords) find(index *placeIndex, d *Digest) (uint32, bool) {
+// find returns the number of the cell with that digest, by an index of digests.
+func (a *apiKeyRecords) find(index *placeIndex, d *Digest) (uint32, bool) {
 	for p := index.probe(index.hash(d[:])); ; {
-		at, more := index.next(&p)
+		n, more := index.next(&p)
 		if !more {
 			return 0, false
 		}
-		if Digest(a[at:]) == *d {
-			return at, true
+		if a.digest(n) == *d {
+			return n, true
 		}
 	}
 }
 
-// findID returns the place of the record with that id, by an index of ids.
-func (a apiKeyRecords) findID(index *placeIndex, id string) (uint32, bool) {
+// findID returns the number of the cell with that id, by an index of ids.
+func (a *apiKeyRecords) findID(index *placeIndex, id string) (uint32, bool) {
 	for p := index.probe(index.hash([]byte(id))); ; {
-		at, more := index.next(&p)
+		n, more := index.next(&p)
 		if !more {
 			return 0, false
 		}
-		if a.id(at) == id {
-			return at, true
+		if a.id(n) == id {
+			return n, true
 		}
 	}
 }
 
-// next is the place of the record behind the one at that place.
-func (a apiKeyRecords) next(at uint32) uint32 {
-	meta, consumer, id := a.lengths(at)
-	return at + textsAt + id + consumer + meta
+func (a *apiKeyRecords) cell(n uint32) []byte {
+	at := int(n) * cellSize
+	return a.cells[at : at+cellSize : at+cellSize]
 }
 
-func (a apiKeyRecords) expires(at uint32) int64 {
-	return int64(binary.LittleEndian.Uint64(a[at+expiresAt:]))
+func (a *apiKeyRecords) digest(n uint32) Digest { return Digest(a.cell(n)[:sha256.Size]) }
+
+func (a *apiKeyRecords) expires(n uint32) int64 {
+	return int64(binary.LittleEndian.Uint64(a.cell(n)[expiresAt:]))
 }
 
-func (a apiKeyRecords) scopes(at uint32) uint32 { return binary.LittleEndian.Uint32(a[at+scopesAt:]) }
-
-func (a apiKeyRecords) disabled(at uint32) bool { return a[at+disabledAt] != 0 }
-
-func (a apiKeyRecords) lengths(at uint32) (meta, consumer, id uint32) {
-	return uint32(binary.LittleEndian.Uint16(a[at+metaAt:])), uint32(binary.LittleEndian.Uint16(a[at+consumerAt:])), uint32(a[at+idAt])
+func (a *apiKeyRecords) scopes(n uint32) uint32 {
+	return binary.LittleEndian.Uint32(a.cell(n)[scopesAt:])
 }
 
-func (a apiKeyRecords) id(at uint32) string {
-	_, _, id := a.lengths(at)
-	return a.text(at+textsAt, id)
+func (a *apiKeyRecords) disabled(n uint32) bool { return a.cell(n)[disabledAt] != 0 }
+
+func (a *apiKeyRecords) number(n uint32) uint32 {
+	return binary.LittleEndian.Uint32(a.cell(n)[numberAt:])
+}
+
+func (a *apiKeyRecords) id(n uint32) string {
+	return a.text(n, 0, int(a.cell(n)[idAt]))
 }
 
 // consumer is nothing where the key's id is.
-func (a apiKeyRecords) consumer(at uint32) string {
-	_, consumer, id := a.lengths(at)
-	return a.text(at+textsAt+id, consumer)
+func (a *apiKeyRecords) consumer(n uint32) string {
+	cell := a.cell(n)
+	return a.text(n, int(cell[idAt]), int(binary.LittleEndian.Uint16(cell[consumerAt:])))
 }
 
-func (a apiKeyRecords) meta(at uint32) string {
-	meta, consumer, id := a.lengths(at)
-	return a.text(at+textsAt+id+consumer, meta)
+func (a *apiKeyRecords) meta(n uint32) string {
+	cell := a.cell(n)
+	before := int(cell[idAt]) + int(binary.LittleEndian.Uint16(cell[consumerAt:]))
+	return a.text(n, before, int(binary.LittleEndian.Uint16(cell[metaAt:])))
 }
 
-func (a apiKeyRecords) text(at, length uint32) string {
-	part := a[at : at+length]
+// text is so much of a cell's texts behind the first of them.
+func (a *apiKeyRecords) text(n uint32, before, length int) string {
+	at := int(binary.LittleEndian.Uint32(a.cell(n)[textsAt:])) + before
+	part := a.texts[at : at+length]
 	return unsafe.String(unsafe.SliceData(part), length)
 }

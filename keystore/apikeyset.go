@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -13,14 +12,12 @@ import (
 )
 
 // APIKeys is an immutable set of API keys, found by their digest. It is made for
-// a million of them: all that a request needs of one stands in one place, as what a
-// look-up costs is the places in memory that it has to come to; and nothing holds a
-// pointer, so that the garbage collector passes over it.
+// a million of them: what a look-up costs is the places in memory that it has to come
+// to, and no key holds a pointer, so that the garbage collector passes over them.
 type APIKeys struct {
-	index   placeIndex // of digests
-	records apiKeyRecords
-	n       int
-	scopes  [][]string // each combination once
+	table  apiKeyTable
+	n      int
+	scopes [][]string // each combination once
 }
 
 // NewAPIKeys makes a set of records. The error names records that share an id or
@@ -38,8 +35,8 @@ func NewAPIKeys(records []APIKeyRecord) (*APIKeys, error) {
 // Find returns the key with that digest. It takes one look-up, whether there is
 // such a key or not.
 func (s *APIKeys) Find(d Digest) (APIKey, bool) {
-	at, ok := s.records.find(&s.index, &d)
-	return APIKey{s, at}, ok
+	place, ok := s.table.find(&d)
+	return APIKey{s, place}, ok
 }
 
 // Len is the number of keys.
@@ -47,53 +44,56 @@ func (s *APIKeys) Len() int { return s.n }
 
 // equal tells whether two sets hold the same keys in the same order.
 func (s *APIKeys) equal(other *APIKeys) bool {
-	return bytes.Equal(s.records, other.records) && slices.EqualFunc(s.scopes, other.scopes, slices.Equal)
+	return s.n == other.n && len(s.table.records.texts) == len(other.table.records.texts) &&
+		slices.EqualFunc(s.scopes, other.scopes, slices.Equal) && s.table.beginsWith(&other.table, s.n)
 }
 
 // beginsWith tells whether a set holds the first keys of s and no others, in
 // their order and with nothing changed: one that is disabled now, say.
 func (s *APIKeys) beginsWith(first *APIKeys) bool {
-	return first.n < s.n && bytes.HasPrefix(s.records, first.records) &&
+	return first.n < s.n && s.table.beginsWith(&first.table, first.n) &&
 		slices.EqualFunc(s.scopes[:min(len(first.scopes), len(s.scopes))], first.scopes, slices.Equal)
 }
 
 // APIKey is a key of a set.
 type APIKey struct {
-	set *APIKeys
-	at  uint32
+	set   *APIKeys
+	place uint32
 }
 
+func (k APIKey) records() *apiKeyRecords { return &k.set.table.records }
+
 // ID is the key's public id.
-func (k APIKey) ID() string { return k.set.records.id(k.at) }
+func (k APIKey) ID() string { return k.records().id(k.place) }
 
 // Consumer is who holds the key.
 func (k APIKey) Consumer() string {
-	if consumer := k.set.records.consumer(k.at); consumer != "" {
+	if consumer := k.records().consumer(k.place); consumer != "" {
 		return consumer
 	}
 	return k.ID()
 }
 
 // Scopes are the key's scopes. The slice must not be changed.
-func (k APIKey) Scopes() []string { return k.set.scopes[k.set.records.scopes(k.at)] }
+func (k APIKey) Scopes() []string { return k.set.scopes[k.records().scopes(k.place)] }
 
 // Enabled tells whether the key may be used.
-func (k APIKey) Enabled() bool { return !k.set.records.disabled(k.at) }
+func (k APIKey) Enabled() bool { return !k.records().disabled(k.place) }
 
 // Expired tells whether the key is no longer to be used.
-func (k APIKey) Expired(now time.Time) bool { return now.UnixMilli() >= k.set.records.expires(k.at) }
+func (k APIKey) Expired(now time.Time) bool { return now.UnixMilli() >= k.records().expires(k.place) }
 
 // Expires is from when on the key is refused, to the millisecond; the zero Time
 // for never.
 func (k APIKey) Expires() time.Time {
-	if ms := k.set.records.expires(k.at); ms != neverExpires {
+	if ms := k.records().expires(k.place); ms != neverExpires {
 		return time.UnixMilli(ms).UTC()
 	}
 	return time.Time{}
 }
 
 // meta is the record's meta as JSON, or nothing.
-func (k APIKey) meta() string { return k.set.records.meta(k.at) }
+func (k APIKey) meta() string { return k.records().meta(k.place) }
 
 // Claims reads the record as a token's claims are read: sub, scope, key_id and
 // meta.
@@ -116,51 +116,48 @@ func (k APIKey) Claims() claims.Value {
 
 // apiKeyBuilder makes a set.
 type apiKeyBuilder struct {
-	keys   APIKeys
-	places []uint32   // where each key was found, for errors
-	ids    placeIndex // finds an id that is there twice
-	scopes map[string]uint32
-	joined []byte
+	records apiKeyRecords
+	places  []uint32   // where each key was found, for errors
+	digests placeIndex // finds one that is there twice
+	ids     placeIndex // likewise
+	sets    [][]string
+	scopes  map[string]uint32 // their places among sets
+	joined  []byte
 }
 
-// newAPIKeyBuilder makes room for n keys with records of that size.
-func newAPIKeyBuilder(n, size int) *apiKeyBuilder {
+// newAPIKeyBuilder makes room for n keys with so much text.
+func newAPIKeyBuilder(n, text int) *apiKeyBuilder {
 	return &apiKeyBuilder{
-		keys: APIKeys{index: newPlaceIndex(n), records: make(apiKeyRecords, 0, size)},
-		ids:  newPlaceIndex(n), scopes: map[string]uint32{},
+		records: apiKeyRecords{cells: make([]byte, 0, n*cellSize), texts: make([]byte, 0, text)},
+		digests: newPlaceIndex(n), ids: newPlaceIndex(n), scopes: map[string]uint32{},
 	}
 }
 
 // add adds a record. place is its line or number.
 func (b *apiKeyBuilder) add(r *APIKeyRecord, place int) error {
-	records := b.keys.records
-	if first, ok := records.find(&b.keys.index, &r.Hash); ok {
+	if first, ok := b.records.find(&b.digests, &r.Hash); ok {
 		return fmt.Errorf("the keys %s and %s have one hash; remove one of them", b.name(first), describePlace(r.ID, place))
 	}
-	if first, ok := records.findID(&b.ids, r.ID); ok {
+	if first, ok := b.records.findID(&b.ids, r.ID); ok {
 		return fmt.Errorf("the id %s is there twice, the first time in %s; give each key its own", r.ID, b.name(first))
 	}
-	at := len(records)
-	records = records.append(r, b.scopeSet(r.Scopes))
-	if uint64(len(records)) > math.MaxUint32 {
+	n := uint32(b.records.len())
+	b.records.append(r, b.scopeSet(r.Scopes))
+	if uint64(len(b.records.texts)) > math.MaxUint32 || n >= maxAPIKeys {
 		return errors.New("the keys are too many for one set; divide them")
 	}
-	b.keys.records = records
-	b.keys.index.put(b.keys.index.hash(r.Hash[:]), uint32(at))
-	b.ids.put(b.ids.hash([]byte(r.ID)), uint32(at))
-	b.keys.n++
+	b.digests.put(b.digests.hash(r.Hash[:]), n)
+	b.ids.put(b.ids.hash([]byte(r.ID)), n)
 	b.places = append(b.places, uint32(place))
 	return nil
 }
 
-// name says which key it is.
-func (b *apiKeyBuilder) name(at uint32) string {
-	n := 0
-	for i := uint32(0); i != at; i = b.keys.records.next(i) {
-		n++
-	}
-	// Copied, as the records may move when they grow.
-	return describePlace(strings.Clone(b.keys.records.id(at)), int(b.places[n]))
+// maxAPIKeys is how many a set holds: far more than a file can.
+const maxAPIKeys = 1 << 30
+
+// name says which key it is. It copies, as the texts may move when they grow.
+func (b *apiKeyBuilder) name(n uint32) string {
+	return describePlace(strings.Clone(b.records.id(n)), int(b.places[n]))
 }
 
 func describePlace(id string, place int) string { return fmt.Sprintf("%s (line %d)", id, place) }
@@ -174,17 +171,15 @@ func (b *apiKeyBuilder) scopeSet(scopes []string) uint32 {
 	if n, ok := b.scopes[string(b.joined)]; ok {
 		return n
 	}
-	n := uint32(len(b.keys.scopes))
+	n := uint32(len(b.sets))
 	// Copied, as the record's texts hold on to the line that they are of.
 	text := string(b.joined)
 	b.scopes[text] = n
 	set := strings.Fields(text)
-	b.keys.scopes = append(b.keys.scopes, set[:len(set):len(set)])
+	b.sets = append(b.sets, set[:len(set):len(set)])
 	return n
 }
 
 func (b *apiKeyBuilder) set() *APIKeys {
-	keys := b.keys
-	keys.records = append(make(apiKeyRecords, 0, len(keys.records)), keys.records...)
-	return &keys
+	return &APIKeys{table: newAPIKeyTable(&b.records), n: b.records.len(), scopes: b.sets}
 }

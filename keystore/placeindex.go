@@ -6,9 +6,8 @@ import (
 )
 
 // placeIndex finds places by a hash: a table that is probed from one slot to the
-// next. It serves in place of a map because it holds neither what is looked up nor
-// a pointer: with a million keys a map costs three places in memory that no
-// processor's cache has, this one. The hash has a secret of its own, so that
+// next. It grows as a set is built, and serves in place of a map because it holds
+// neither what is looked up nor a pointer. The hash has a secret of its own, so that
 // nobody can choose keys that come to lie in one another's way.
 type placeIndex struct {
 	seed  maphash.Seed
