@@ -54,8 +54,8 @@ what that takes is taken off. Medians of the turns; the least of %d runs of %s, 
 ## Tokens never seen
 
 Parsing, all checks and the signature, and the token put into the cache; beside golang-jwt's parser with keyfunc, with
-the same checks switched on, on the same tokens and keys. Both take turns, eight tokens each, one where a
-signature takes longer than 0.1 ms; medians of the turns.
+the same checks switched on, on the same tokens and keys. Both take turns, eight tokens each, one where a signature
+takes longer than 0.1 ms; medians of the turns.
 
 %s
 Where the signature costs nearly all, as with ES512, both run the same code of Go's crypto.
@@ -73,9 +73,9 @@ cache with anything else.
 
 ![Four plots: cost against issuers, API keys, tokens in use, and the size of the claims](%s)
 
-Issuers are found by one look-up in a map, API keys by one digest and one look-up, which comes to
-one place in memory that the processor's cache does not have. Tokens beyond what fits into the cache cost their signature again. Larger claims cost
-their digest when the token was seen before, and their parsing when it was not.
+Issuers are found by one look-up in a map, API keys by one digest and one look-up, which comes to one place in memory
+that the processor's cache does not have. Tokens beyond what fits into the cache cost their signature again. Larger
+claims cost their digest when the token was seen before, and their parsing when it was not.
 
 ## The store of the cache
 
