@@ -23,7 +23,7 @@ Other machines have other figures; quote the ratios. The page and its plots are 
 
     make performance
 
-which takes twenty-five minutes, and needs wrk and HAProxy (Debian's packages of these names).
+which takes half an hour, and needs wrk and HAProxy (Debian's packages of these names).
 
 ## Whole servers
 

@@ -48,6 +48,9 @@ func TestTablesAreComparedByTheirKeys(t *testing.T) {
 		records := []APIKeyRecord{}
 		for i := range n {
 			r := record(fmt.Sprintf("k%d", i))
+			if i == 20 {
+				r.Consumer = "holder-a"
+			}
 			if change(i, &r); r.ID != "" {
 				records = append(records, r)
 			}
@@ -72,7 +75,10 @@ func TestTablesAreComparedByTheirKeys(t *testing.T) {
 		"half, one disabled":   {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Disabled = i == 20 }), false, false},
 		"half, another hash":   {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Hash[31] ^= map[bool]byte{true: 1}[i == 20] }), false, false},
 		"half, another holder": {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Consumer += map[bool]string{true: "x"}[i == 20] }), false, false},
-		"half, with a scope":   {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Scopes = map[bool][]string{true: {"a"}}[i == 20] }), false, false},
+		"half, holders as long": {keysOf(n/2, func(i int, r *APIKeyRecord) {
+			r.Consumer = map[bool]string{false: r.Consumer, true: "holder-b"}[i == 20]
+		}), false, false},
+		"half, with a scope": {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Scopes = map[bool][]string{true: {"a"}}[i == 20] }), false, false},
 		"half, another expires": {keysOf(n/2, func(i int, r *APIKeyRecord) {
 			r.Expires = map[bool]APIKeyRecord{true: {Expires: noon}}[i == 20].Expires
 		}), false, false},
