@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // APIKey is an API key that is written in the config, by its hash.
@@ -294,36 +295,36 @@ func keyFileError(path string, err error) error {
 // find finds the key with this text. Whatever the text is, it takes one digest
 // and one look-up in each place, so that its time says nothing of the keys there
 // are. A key that is in two places must be good in both.
-func (k *apiKeys) find(text string) (found keystore.APIKey, reason Reason) {
+func (k *apiKeys) find(text string) (found keystore.APIKey, code reason.Code) {
 	if len(text) > keystore.MaxAPIKeyLength {
-		return found, UnknownAPIKey
+		return found, reason.UnknownAPIKey
 	}
 	digest := keystore.DigestOf(text)
 	now := k.now()
-	reason = UnknownAPIKey
+	code = reason.UnknownAPIKey
 	if k.written != nil {
-		found, reason = judge(k.written, digest, now, found, reason)
+		found, code = judge(k.written, digest, now, found, code)
 	}
 	for _, file := range k.files {
-		found, reason = judge(file.APIKeys(), digest, now, found, reason)
+		found, code = judge(file.APIKeys(), digest, now, found, code)
 	}
-	return found, reason
+	return found, code
 }
 
 // judge adds what one place knows of a key to what the places before knew.
-func judge(keys *keystore.APIKeys, digest keystore.Digest, now time.Time, before keystore.APIKey, reason Reason) (keystore.APIKey, Reason) {
+func judge(keys *keystore.APIKeys, digest keystore.Digest, now time.Time, before keystore.APIKey, code reason.Code) (keystore.APIKey, reason.Code) {
 	k, ok := keys.Find(digest)
 	switch {
 	case !ok:
-		return before, reason
+		return before, code
 	case !k.Enabled():
-		return k, APIKeyDisabled
-	case k.Expired(now) && reason != APIKeyDisabled:
-		return k, APIKeyExpired
-	case reason == UnknownAPIKey:
+		return k, reason.APIKeyDisabled
+	case k.Expired(now) && code != reason.APIKeyDisabled:
+		return k, reason.APIKeyExpired
+	case code == reason.UnknownAPIKey:
 		return k, ""
 	}
-	return before, reason
+	return before, code
 }
 
 // apiKeySource tells the name of a store from a path.

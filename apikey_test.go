@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -254,27 +255,27 @@ func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		places []*keystore.APIKeys
-		reason Reason
+		reason reason.Code
 	}{
-		"in none":                {[]*keystore.APIKeys{none, none}, UnknownAPIKey},
+		"in none":                {[]*keystore.APIKeys{none, none}, reason.UnknownAPIKey},
 		"in the second":          {[]*keystore.APIKeys{none, good}, ""},
 		"in both":                {[]*keystore.APIKeys{good, good}, ""},
-		"disabled in the second": {[]*keystore.APIKeys{good, off}, APIKeyDisabled},
-		"disabled in the first":  {[]*keystore.APIKeys{off, good}, APIKeyDisabled},
-		"expired in the second":  {[]*keystore.APIKeys{good, old}, APIKeyExpired},
-		"expired in the first":   {[]*keystore.APIKeys{old, good}, APIKeyExpired},
-		"disabled and expired":   {[]*keystore.APIKeys{off, old}, APIKeyDisabled},
-		"expired and disabled":   {[]*keystore.APIKeys{old, off, good}, APIKeyDisabled},
-		"gone from the second":   {[]*keystore.APIKeys{old, none}, APIKeyExpired},
+		"disabled in the second": {[]*keystore.APIKeys{good, off}, reason.APIKeyDisabled},
+		"disabled in the first":  {[]*keystore.APIKeys{off, good}, reason.APIKeyDisabled},
+		"expired in the second":  {[]*keystore.APIKeys{good, old}, reason.APIKeyExpired},
+		"expired in the first":   {[]*keystore.APIKeys{old, good}, reason.APIKeyExpired},
+		"disabled and expired":   {[]*keystore.APIKeys{off, old}, reason.APIKeyDisabled},
+		"expired and disabled":   {[]*keystore.APIKeys{old, off, good}, reason.APIKeyDisabled},
+		"gone from the second":   {[]*keystore.APIKeys{old, none}, reason.APIKeyExpired},
 	} {
-		found, reason := keystore.APIKey{}, UnknownAPIKey
+		found, code := keystore.APIKey{}, reason.UnknownAPIKey
 		for _, place := range c.places {
-			found, reason = judge(place, keystore.DigestOf(text), now, found, reason)
+			found, code = judge(place, keystore.DigestOf(text), now, found, code)
 		}
-		if reason != c.reason {
-			t.Errorf("%s: %q, want %q", name, reason, c.reason)
+		if code != c.reason {
+			t.Errorf("%s: %q, want %q", name, code, c.reason)
 		}
-		if reason == "" && found.ID() != "good" {
+		if code == "" && found.ID() != "good" {
 			t.Errorf("%s: it is %s", name, found.ID())
 		}
 	}

@@ -3,6 +3,8 @@ package caddyjwt
 import (
 	"context"
 	"net/http"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // kinds are the kinds of credential that a site accepts.
@@ -19,7 +21,7 @@ func (h *Handler) credentialSettings() credentialSettings {
 
 // decide says who sent a request and with which headers it goes on, or why it must
 // not. Without an identity and a reason it goes on as anonymous.
-func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, Reason) {
+func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, reason.Code) {
 	if st.refusal != nil && st.refusal.unmet != "" {
 		st.miss("") // it was a handler's further out
 	}
@@ -27,23 +29,23 @@ func (h *Handler) decide(r *http.Request, st *state) (*identity, []sentHeader, R
 		h.credentials.discard(r, st)
 		return nil, nil, ""
 	}
-	presented, reason := h.credentials.take(r, st)
-	if reason == MissingCredentials && h.Optional {
+	presented, code := h.credentials.take(r, st)
+	if code == reason.MissingCredentials && h.Optional {
 		return nil, nil, h.rules.checkAnonymous(r, st)
 	}
-	if reason != "" {
-		return nil, nil, reason
+	if code != "" {
+		return nil, nil, code
 	}
-	id, reason := h.authenticate(r.Context(), st, presented)
-	if reason != "" {
-		return nil, nil, reason
+	id, code := h.authenticate(r.Context(), st, presented)
+	if code != "" {
+		return nil, nil, code
 	}
-	if reason := h.rules.check(r, st, id); reason != "" {
-		return nil, nil, reason
+	if code := h.rules.check(r, st, id); code != "" {
+		return nil, nil, code
 	}
 	headers, err := h.forwarding.headers(id, st)
 	if err != nil {
-		return nil, nil, UnforwardableClaim
+		return nil, nil, reason.UnforwardableClaim
 	}
 	return id, headers, ""
 }
@@ -58,13 +60,13 @@ func isPreflight(r *http.Request) bool {
 // said. A request with a token and an API key needs both to be good; it comes from
 // the user of the token. The key goes first: it is never unavailable, so that a
 // definite refusal comes before one that a later try may not meet.
-func (h *Handler) authenticate(ctx context.Context, st *state, presented found) (*identity, Reason) {
+func (h *Handler) authenticate(ctx context.Context, st *state, presented found) (*identity, reason.Code) {
 	id := st.newIdentity()
 	id.handler = h
 	if presented.apiKey.any {
-		key, reason := h.apiKeys.find(presented.apiKey.text)
-		if reason != "" {
-			return nil, reason
+		key, code := h.apiKeys.find(presented.apiKey.text)
+		if code != "" {
+			return nil, code
 		}
 		id.key, id.hasKey = key, true
 	}

@@ -30,6 +30,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -414,9 +415,11 @@ type discard struct {
 	status int
 }
 
-func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Header() http.Header { return d.header }
+
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
-func (d *discard) WriteHeader(status int)      { d.status = status }
+
+func (d *discard) WriteHeader(status int) { d.status = status }
 
 // BenchmarkIssuerChoice are tokens of 1,000 issuers beside as many of one: "ours" are
 // those of 1,000. They are refused in the cheapest check behind the choice, so that
@@ -441,7 +444,7 @@ func BenchmarkIssuerChoice(b *testing.B) {
 			tokens[i] = signed(b, map[string]any{"iss": policies[i*n/benchTokens].Issuer, "exp": 1000})
 		}
 		return func(i int) error {
-			if _, err := v.Validate(context.Background(), tokens[i%benchTokens]); err != validator.Expired {
+			if _, err := v.Validate(context.Background(), tokens[i%benchTokens]); err != reason.Expired {
 				return fmt.Errorf("%v, want it expired", err)
 			}
 			return nil

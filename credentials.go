@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // source is a place with what may stand in it.
@@ -89,7 +91,7 @@ func (f *found) add(s *source, text string) {
 // One that a handler further out has removed is read from st. The reason says
 // why the request can't be authenticated by them, and is empty if there is a
 // token or an API key.
-func (c *credentials) take(r *http.Request, st *state) (f found, reason Reason) {
+func (c *credentials) take(r *http.Request, st *state) (f found, code reason.Code) {
 	if c.header != nil && c.header.takeOne(r, st, &f) {
 		return f, ""
 	}
@@ -102,13 +104,13 @@ func (c *credentials) take(r *http.Request, st *state) (f found, reason Reason) 
 	}
 	switch {
 	case f.several:
-		return f, MultipleCredentials
+		return f, reason.MultipleCredentials
 	case f.malformed:
-		return f, MalformedRequest
+		return f, reason.MalformedRequest
 	case !f.token.any && !f.apiKey.any:
-		return f, MissingCredentials
+		return f, reason.MissingCredentials
 	case (f.token.ambient || f.apiKey.ambient) && c.crossSite(r):
-		return f, CrossOrigin
+		return f, reason.CrossOrigin
 	}
 	return f, ""
 }

@@ -51,7 +51,7 @@ func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
 	good := signed(t, nil)
-	for header, reason := range map[string]string{
+	for header, code := range map[string]string{
 		"Bearer " + good: "", "bearer " + good: "", "BEARER " + good: "", "bEaReR   " + good: "", "Bearer " + good + "  ": "",
 		"Bearer" + good: "missing_credentials", "Bearer\t" + good: "malformed_request", "Basic " + good: "missing_credentials",
 		"Token " + good: "missing_credentials", good: "missing_credentials", "Bearerx " + good: "missing_credentials",
@@ -61,8 +61,8 @@ func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header["Authorization"] = []string{header}
-		if res := serve(t, r, nil, s.Handler); res.reason() != reason || (reason == "") != (res.next != nil) {
-			t.Errorf("%q: %q, want %q", strings.ReplaceAll(header, good, "TOKEN"), res.reason(), reason)
+		if res := serve(t, r, nil, s.Handler); res.reason() != code || (code == "") != (res.next != nil) {
+			t.Errorf("%q: %q, want %q", strings.ReplaceAll(header, good, "TOKEN"), res.reason(), code)
 		}
 	}
 }

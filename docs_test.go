@@ -20,9 +20,12 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 const docReference = "docs/reference.md"
@@ -451,7 +454,7 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 func docReasons(t *testing.T) []string {
 	t.Helper()
 	var codes []string
-	for _, name := range []string{"validator/reason.go", "respond.go"} {
+	for _, name := range []string{"reason/reason.go"} {
 		found := 0
 		for _, d := range docParse(t, name).Decls {
 			g, ok := d.(*ast.GenDecl)
@@ -460,7 +463,7 @@ func docReasons(t *testing.T) []string {
 			}
 			for _, s := range g.Specs {
 				v := s.(*ast.ValueSpec)
-				if docTypeName(v.Type) != "Reason" {
+				if docTypeName(v.Type) != "Code" {
 					continue
 				}
 				for _, e := range v.Values {
@@ -483,7 +486,7 @@ func TestDocs_EveryReasonHasARow(t *testing.T) {
 	refusals := docSections(t)["Refusals"][""]
 	codes := docReasons(t)
 	for _, code := range codes {
-		a, ok := answers[Reason(code)]
+		a, ok := answers[reason.Code(code)]
 		if !ok {
 			t.Errorf("the reason %s has no answer", code)
 			continue
@@ -513,9 +516,9 @@ func TestDocs_RefusalBodies(t *testing.T) {
 		shown[strings.TrimSuffix(b.text, "\n")] = true
 	}
 	sent := map[string]bool{}
-	for reason, a := range answers {
+	for code, a := range answers {
 		for _, format := range []string{formatJSON, formatAWS} {
-			text := string(body(format, reason, a))
+			text := string(body(format, code, a))
 			sent[text] = true
 			if format == formatAWS && !shown[text] {
 				t.Errorf("%s: it does not show the body %s", docReference, text)

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // accessLog is what handlers have added to the access log's line of a request.
@@ -44,11 +46,11 @@ func TestAccessLogFields(t *testing.T) {
 	good := func() *http.Request { return bearer(signed(t, nil)) }
 	none := func() *http.Request { return httptest.NewRequest("GET", "/", nil) }
 	byToken := map[string]any{"jwt_issuer": "https://issuer.example/", "jwt_auth_method": "jwt"}
-	nobody := func(reason string) map[string]any {
-		if reason == "" {
+	nobody := func(code string) map[string]any {
+		if code == "" {
 			return map[string]any{"jwt_auth_method": "anonymous"}
 		}
-		return map[string]any{"jwt_auth_method": "anonymous", "jwt_reason": reason}
+		return map[string]any{"jwt_auth_method": "anonymous", "jwt_reason": code}
 	}
 	for name, c := range map[string]struct {
 		request  *http.Request
@@ -85,7 +87,7 @@ func TestRequestsAreCountedByResult(t *testing.T) {
 	good := signed(t, nil)
 	preflight := request("", "", "", "", "Origin: https://a.example", "Access-Control-Request-Method: PUT")
 	preflight.Method = "OPTIONS"
-	refused := func(reason string) string { return "requests_total method=none reason=" + reason + " result=refused" }
+	refused := func(code string) string { return "requests_total method=none reason=" + code + " result=refused" }
 	const allowed, anonymous = "requests_total method=jwt reason= result=allowed", "requests_total method=none reason= result=anonymous"
 	for name, c := range map[string]struct {
 		options string
@@ -168,7 +170,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 					known := map[string][]string{
 						"result": {"allowed", "anonymous", "refused", "would_refuse"}, "method": {"jwt", "api_key", "none"}, "reason": {""},
 					}[l.GetName()]
-					_, isReason := answers[Reason(l.GetValue())]
+					_, isReason := answers[reason.Code(l.GetValue())]
 					if !slices.Contains(known, l.GetValue()) && !(l.GetName() == "reason" && isReason) {
 						t.Errorf("%s has the label %s=%q", f.GetName(), l.GetName(), l.GetValue())
 					}

@@ -7,6 +7,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // The values of mode.
@@ -54,13 +56,13 @@ func (h *Handler) newForwarding() (*forwarding, error) {
 }
 
 // report lets a request go on that would have been refused, and tells of it.
-func (h *Handler) report(r *http.Request, st *state, reason Reason) {
-	p := h.responder.prepared[reason]
+func (h *Handler) report(r *http.Request, st *state, code reason.Code) {
+	p := h.responder.prepared[code]
 	st.passed(r, &p.refusal)
-	h.metrics.reported(reason)
-	st.logFields(r, st.identity, reason)
+	h.metrics.reported(code)
+	st.logFields(r, st.identity, code)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
-		c.Write(st.whyFields(reason, p.status)...)
+		c.Write(st.whyFields(code, p.status)...)
 	}
 }
 

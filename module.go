@@ -4,7 +4,6 @@
 package caddyjwt
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 
@@ -191,15 +190,6 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
-// Validate tells of a handler that Provision did not make ready, so that none
-// ever serves half made.
-func (h *Handler) Validate() error {
-	if h.validator == nil && h.apiKeys == nil && !h.onlyClears() || h.credentials == nil || h.responder == nil || h.rules == nil || h.forwarding == nil {
-		return fmt.Errorf("the jwt handler was not provisioned")
-	}
-	return nil
-}
-
 // ServeHTTP authenticates the request, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
@@ -217,25 +207,24 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	if h.idle {
 		return next.ServeHTTP(w, r)
 	}
-	id, headers, reason := h.decide(r, st)
+	id, headers, code := h.decide(r, st)
 	switch {
-	case reason == "" && id != nil:
+	case code == "" && id != nil:
 		st.publish(r, id, h.forwarding.names, headers)
 		h.metrics.allowed(id)
-	case reason == "":
+	case code == "":
 		st.pass(r)
 		h.metrics.anonymous()
 	case h.reports():
-		h.report(r, st, reason)
+		h.report(r, st, code)
 	default:
-		return h.refuse(w, r, st, reason)
+		return h.refuse(w, r, st, code)
 	}
 	return next.ServeHTTP(w, r)
 }
 
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
-	_ caddy.Validator             = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ caddyfile.Unmarshaler       = (*Handler)(nil)
 )

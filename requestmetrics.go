@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // requestMetrics count what becomes of requests. They outlive configs, as
@@ -17,8 +19,8 @@ type requestMetrics struct {
 	byToken  prometheus.Counter
 	byAPIKey prometheus.Counter
 	noBody   prometheus.Counter
-	byReason map[Reason]prometheus.Counter
-	wouldBy  map[Reason]prometheus.Counter
+	byReason map[reason.Code]prometheus.Counter
+	wouldBy  map[reason.Code]prometheus.Counter
 }
 
 // The values of the label result.
@@ -42,14 +44,14 @@ func newRequestMetrics() *requestMetrics {
 			Help:    "Time that it takes to verify the signature of a token that is not in the cache, good or bad, waiting for keys included.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}),
-		byReason: map[Reason]prometheus.Counter{}, wouldBy: map[Reason]prometheus.Counter{},
+		byReason: map[reason.Code]prometheus.Counter{}, wouldBy: map[reason.Code]prometheus.Counter{},
 	}
 	m.byToken = m.requests.WithLabelValues(resultAllowed, methodJWT, "")
 	m.byAPIKey = m.requests.WithLabelValues(resultAllowed, methodAPIKey, "")
 	m.noBody = m.requests.WithLabelValues(resultAnonymous, "none", "")
-	for reason := range answers {
-		m.byReason[reason] = m.requests.WithLabelValues(resultRefused, "none", string(reason))
-		m.wouldBy[reason] = m.requests.WithLabelValues(resultReported, "none", string(reason))
+	for _, code := range reason.All {
+		m.byReason[code] = m.requests.WithLabelValues(resultRefused, "none", string(code))
+		m.wouldBy[code] = m.requests.WithLabelValues(resultReported, "none", string(code))
 	}
 	return m
 }
@@ -79,6 +81,6 @@ func (m *requestMetrics) allowed(id *identity) {
 
 func (m *requestMetrics) anonymous() { m.noBody.Inc() }
 
-func (m *requestMetrics) refused(reason Reason) { m.byReason[reason].Inc() }
+func (m *requestMetrics) refused(code reason.Code) { m.byReason[code].Inc() }
 
-func (m *requestMetrics) reported(reason Reason) { m.wouldBy[reason].Inc() }
+func (m *requestMetrics) reported(code reason.Code) { m.wouldBy[code].Inc() }

@@ -10,49 +10,18 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddy-jwt/caddy-jwt/validator"
-)
-
-// Reason is why a request was refused, as logs and {http.jwt.reason} name it.
-// Every refusal has one, and every one has an answer below.
-type Reason string
-
-// The reasons that lie in the request; those that lie in a token are the
-// validator's.
-const (
-	// MissingCredentials: there is no credential in any place that is read.
-	MissingCredentials Reason = "missing_credentials"
-	// MultipleCredentials: there are two different tokens, two different API
-	// keys, or a repeated Authorization header.
-	MultipleCredentials Reason = "multiple_credentials"
-	// MalformedRequest: there is a scheme or parameter with nothing behind it.
-	MalformedRequest Reason = "malformed_request"
-	// CrossOrigin: the credential came in a cookie or as Basic, sent by another
-	// site's page.
-	CrossOrigin Reason = "cross_origin"
-	// UnknownAPIKey: there is no such key.
-	UnknownAPIKey Reason = "unknown_api_key"
-	// APIKeyExpired: the key was good once.
-	APIKeyExpired Reason = "api_key_expired"
-	// APIKeyDisabled: the key is not enabled.
-	APIKeyDisabled Reason = "api_key_disabled"
-	// InsufficientScope: the credential lacks a required scope.
-	InsufficientScope Reason = "insufficient_scope"
-	// Forbidden: a claim or an expression is not as required.
-	Forbidden Reason = "forbidden"
-	// UnforwardableClaim: a claim can't be passed on as it is.
-	UnforwardableClaim Reason = "unforwardable_claim"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // reasonOf takes the reason out of the validator's error. One that has none is
 // a fault of ours and is answered as keys that can't be had: never with leave.
-func reasonOf(err error) Reason {
-	if r, ok := errors.AsType[validator.Reason](err); ok {
-		if _, known := answers[Reason(r)]; known {
-			return Reason(r)
+func reasonOf(err error) reason.Code {
+	if r, ok := errors.AsType[reason.Code](err); ok {
+		if _, known := answers[r]; known {
+			return r
 		}
 	}
-	return Reason(validator.KeysUnavailable)
+	return reason.KeysUnavailable
 }
 
 // answer is what the client is told. The texts are fixed: nothing of the
@@ -69,38 +38,36 @@ const (
 	lacksScope     = "insufficient_scope"
 )
 
-var answers = map[Reason]answer{
-	MissingCredentials:  {http.StatusUnauthorized, "", "a token is required"},
-	MultipleCredentials: {http.StatusBadRequest, invalidRequest, "the request has more than one credential"},
-	MalformedRequest:    {http.StatusBadRequest, invalidRequest, "the request has an empty credential"},
-	CrossOrigin:         {http.StatusForbidden, "", "the credential came with a request from another site"},
+var answers = map[reason.Code]answer{
+	reason.MissingCredentials:  {http.StatusUnauthorized, "", "a token is required"},
+	reason.MultipleCredentials: {http.StatusBadRequest, invalidRequest, "the request has more than one credential"},
+	reason.MalformedRequest:    {http.StatusBadRequest, invalidRequest, "the request has an empty credential"},
+	reason.CrossOrigin:         {http.StatusForbidden, "", "the credential came with a request from another site"},
 
 	// One answer for all three: nobody outside learns which keys there are.
-	UnknownAPIKey:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
-	APIKeyExpired:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
-	APIKeyDisabled: {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	reason.UnknownAPIKey:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	reason.APIKeyExpired:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	reason.APIKeyDisabled: {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
 
-	InsufficientScope:  {http.StatusForbidden, lacksScope, "the credential lacks a required scope"},
-	Forbidden:          {http.StatusForbidden, lacksScope, "the credential does not allow this request"},
-	UnforwardableClaim: {http.StatusForbidden, "", "a claim can not be passed on"},
+	reason.InsufficientScope:  {http.StatusForbidden, lacksScope, "the credential lacks a required scope"},
+	reason.Forbidden:          {http.StatusForbidden, lacksScope, "the credential does not allow this request"},
+	reason.UnforwardableClaim: {http.StatusForbidden, "", "a claim can not be passed on"},
 
-	token(validator.MalformedToken):      {http.StatusUnauthorized, invalidToken, "the token is malformed"},
-	token(validator.UnsupportedToken):    {http.StatusUnauthorized, invalidToken, "the token is of a kind that is not supported"},
-	token(validator.UnknownIssuer):       {http.StatusUnauthorized, invalidToken, "the token's issuer is not trusted"},
-	token(validator.AlgorithmNotAllowed): {http.StatusUnauthorized, invalidToken, "the token's algorithm is not allowed"},
-	token(validator.UnknownKey):          {http.StatusUnauthorized, invalidToken, "the token's key is not known"},
-	token(validator.BadSignature):        {http.StatusUnauthorized, invalidToken, "the token's signature is not valid"},
-	token(validator.Expired):             {http.StatusUnauthorized, invalidToken, "the token has expired"},
-	token(validator.NotYetValid):         {http.StatusUnauthorized, invalidToken, "the token is not valid yet"},
-	token(validator.IssuedInFuture):      {http.StatusUnauthorized, invalidToken, "the token was issued in the future"},
-	token(validator.LifetimeTooLong):     {http.StatusUnauthorized, invalidToken, "the token's lifetime is too long"},
-	token(validator.WrongAudience):       {http.StatusUnauthorized, invalidToken, "the token is for another audience"},
-	token(validator.WrongType):           {http.StatusUnauthorized, invalidToken, "the token's type is not accepted"},
-	token(validator.MissingClaim):        {http.StatusUnauthorized, invalidToken, "the token lacks a required claim"},
-	token(validator.KeysUnavailable):     {http.StatusServiceUnavailable, "", "the keys to verify the token are not available"},
+	reason.MalformedToken:      {http.StatusUnauthorized, invalidToken, "the token is malformed"},
+	reason.UnsupportedToken:    {http.StatusUnauthorized, invalidToken, "the token is of a kind that is not supported"},
+	reason.UnknownIssuer:       {http.StatusUnauthorized, invalidToken, "the token's issuer is not trusted"},
+	reason.AlgorithmNotAllowed: {http.StatusUnauthorized, invalidToken, "the token's algorithm is not allowed"},
+	reason.UnknownKey:          {http.StatusUnauthorized, invalidToken, "the token's key is not known"},
+	reason.BadSignature:        {http.StatusUnauthorized, invalidToken, "the token's signature is not valid"},
+	reason.Expired:             {http.StatusUnauthorized, invalidToken, "the token has expired"},
+	reason.NotYetValid:         {http.StatusUnauthorized, invalidToken, "the token is not valid yet"},
+	reason.IssuedInFuture:      {http.StatusUnauthorized, invalidToken, "the token was issued in the future"},
+	reason.LifetimeTooLong:     {http.StatusUnauthorized, invalidToken, "the token's lifetime is too long"},
+	reason.WrongAudience:       {http.StatusUnauthorized, invalidToken, "the token is for another audience"},
+	reason.WrongType:           {http.StatusUnauthorized, invalidToken, "the token's type is not accepted"},
+	reason.MissingClaim:        {http.StatusUnauthorized, invalidToken, "the token lacks a required claim"},
+	reason.KeysUnavailable:     {http.StatusServiceUnavailable, "", "the keys to verify the token are not available"},
 }
-
-func token(r validator.Reason) Reason { return Reason(r) }
 
 // retryAfter is what a 503 asks for, in seconds: the time in which an issuer
 // that has come back is found again.
@@ -116,7 +83,7 @@ const (
 // responder answers refusals. All that it writes is made when the config
 // loads, since a flood of bad requests must cost less than good ones.
 type responder struct {
-	prepared map[Reason]*prepared
+	prepared map[reason.Code]*prepared
 }
 
 type prepared struct {
@@ -144,34 +111,34 @@ func newResponder(realm, format string, accepted kinds, scopes string) (*respond
 	default:
 		return nil, fmt.Errorf("error_format: %q is no format; write json, aws or none", format)
 	}
-	r := &responder{prepared: make(map[Reason]*prepared, len(answers))}
-	for reason, a := range answers {
-		if reason == MissingCredentials {
+	r := &responder{prepared: make(map[reason.Code]*prepared, len(answers))}
+	for code, a := range answers {
+		if code == reason.MissingCredentials {
 			a.text = accepted.required()
 		}
 		if format == formatAWS {
-			a = a.asAWS(reason, accepted)
+			a = a.asAWS(code, accepted)
 		}
-		p := &prepared{answer: a, err: errors.New(a.text), body: body(format, reason, a)}
+		p := &prepared{answer: a, err: errors.New(a.text), body: body(format, code, a)}
 		if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
 			p.challenge = challenge(accepted.scheme(), realm, a)
-			if reason == InsufficientScope && scopes != "" {
+			if code == reason.InsufficientScope && scopes != "" {
 				p.challenge += `, scope="` + scopes + `"`
 			}
 		}
-		p.refusal = refusal{reason: reason, answer: &p.answer}
-		r.prepared[reason] = p
+		p.refusal = refusal{reason: code, answer: &p.answer}
+		r.prepared[code] = p
 	}
 	return r, nil
 }
 
 // asAWS is the answer with the status that AWS API Gateway has for it: 403 for a
 // missing or bad API key.
-func (a answer) asAWS(reason Reason, accepted kinds) answer {
-	switch reason {
-	case UnknownAPIKey, APIKeyExpired, APIKeyDisabled:
+func (a answer) asAWS(code reason.Code, accepted kinds) answer {
+	switch code {
+	case reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled:
 		a.status = http.StatusForbidden
-	case MissingCredentials, MalformedRequest:
+	case reason.MissingCredentials, reason.MalformedRequest:
 		if !accepted.tokens {
 			a.status = http.StatusForbidden
 		}
@@ -209,7 +176,7 @@ func challenge(scheme, realm string, a answer) string {
 	return c
 }
 
-func body(format string, reason Reason, a answer) []byte {
+func body(format string, code reason.Code, a answer) []byte {
 	var content any
 	switch format {
 	case formatNone:
@@ -219,14 +186,14 @@ func body(format string, reason Reason, a answer) []byte {
 			Message string `json:"message"`
 		}{http.StatusText(a.status)}
 	default:
-		code := a.code
-		if code == "" {
-			code = string(reason)
+		named := a.code
+		if named == "" {
+			named = string(code)
 		}
 		content = struct {
 			Error       string `json:"error"`
 			Description string `json:"error_description"`
-		}{code, a.text}
+		}{named, a.text}
 	}
 	b, err := json.Marshal(content)
 	if err != nil {
@@ -237,12 +204,12 @@ func body(format string, reason Reason, a answer) []byte {
 
 // refuse answers a request that must not go on: the only way out of the
 // handler besides the next one.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, reason Reason) error {
-	p := h.responder.prepared[reason]
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, code reason.Code) error {
+	p := h.responder.prepared[code]
 	st.withdraw(r, &p.refusal)
-	h.metrics.refused(reason)
+	h.metrics.refused(code)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(st.whyFields(reason, p.status)...)
+		c.Write(st.whyFields(code, p.status)...)
 	}
 	header := w.Header()
 	// One array for all values, as a flood of bad requests must cost little.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // Requirement is something that an authenticated request must have besides. It
@@ -155,19 +156,19 @@ func (all *rules) requiredScopes() string {
 }
 
 // check applies the rules to an identity.
-func (all *rules) check(r *http.Request, st *state, id *identity) Reason {
+func (all *rules) check(r *http.Request, st *state, id *identity) reason.Code {
 	if len(all.scopes) > 0 || len(all.anyScopes) > 0 {
 		have := id.scopes()
 		for _, s := range all.scopes {
 			if !slices.Contains(have, s) {
 				st.miss(all.scopesText)
-				return InsufficientScope
+				return reason.InsufficientScope
 			}
 		}
 		for i, group := range all.anyScopes {
 			if !holdsOne(have, group) {
 				st.miss(all.anyScopesText[i])
-				return InsufficientScope
+				return reason.InsufficientScope
 			}
 		}
 	}
@@ -175,20 +176,20 @@ func (all *rules) check(r *http.Request, st *state, id *identity) Reason {
 		v, _ := id.all().Lookup(all.claims[i].Path)
 		if !claimIs(v, all.claims[i].Values) {
 			st.miss(all.claimsText[i])
-			return Forbidden
+			return reason.Forbidden
 		}
 	}
 	if !all.expressionsHold(r, st, id) {
-		return Forbidden
+		return reason.Forbidden
 	}
 	return ""
 }
 
 // checkAnonymous applies the rules to a request without a credential. One that
 // does not meet them lacks a credential.
-func (all *rules) checkAnonymous(r *http.Request, st *state) Reason {
+func (all *rules) checkAnonymous(r *http.Request, st *state) reason.Code {
 	if !all.expressionsHold(r, st, nil) {
-		return MissingCredentials
+		return reason.MissingCredentials
 	}
 	return ""
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // state is what the jwt handlers of one request share.
@@ -35,7 +37,7 @@ type state struct {
 // refusal is why a request is refused, or would be. Requests share it: it never
 // changes.
 type refusal struct {
-	reason Reason
+	reason reason.Code
 	answer *answer // nil until it is decided
 	unmet  string  // the requirement that was not met, in the config's words
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 var methods = []struct {
@@ -55,11 +56,11 @@ func TestEachAlgorithmVerifiesItsOwnSignatureAndNoOther(t *testing.T) {
 			if good[cut] == 'A' {
 				flipped = 'B'
 			}
-			check(t, v, good[:cut]+string(flipped)+good[cut+1:], BadSignature)
+			check(t, v, good[:cut]+string(flipped)+good[cut+1:], reason.BadSignature)
 		})
 		t.Run(m.method.Alg()+" with other claims under the signature", func(t *testing.T) {
 			parts := strings.Split(good, ".")
-			check(t, v, parts[0]+"."+b64(strings.Replace(goodClaims, "alice", "mallory", 1))+"."+parts[2], BadSignature)
+			check(t, v, parts[0]+"."+b64(strings.Replace(goodClaims, "alice", "mallory", 1))+"."+parts[2], reason.BadSignature)
 		})
 		for _, other := range methods {
 			if other.method.Alg() == m.method.Alg() {
@@ -67,7 +68,7 @@ func TestEachAlgorithmVerifiesItsOwnSignatureAndNoOther(t *testing.T) {
 			}
 			t.Run(m.method.Alg()+" key under "+other.method.Alg(), func(t *testing.T) {
 				forged := good[strings.IndexByte(good, '.'):]
-				check(t, v, b64(fmt.Sprintf(`{"alg":%q}`, other.method.Alg()))+forged, AlgorithmNotAllowed)
+				check(t, v, b64(fmt.Sprintf(`{"alg":%q}`, other.method.Alg()))+forged, reason.AlgorithmNotAllowed)
 			})
 		}
 	}
@@ -86,15 +87,15 @@ func TestThreat01_AlgNoneInEverySpelling(t *testing.T) {
 		for _, kid := range []string{"", `,"kid":"p256"`} {
 			header := b64(fmt.Sprintf(`{"alg":%q%s}`, alg, kid))
 			t.Run(alg+kid+" with an empty signature", func(t *testing.T) {
-				check(t, v, header+"."+b64(goodClaims)+".", MalformedToken)
+				check(t, v, header+"."+b64(goodClaims)+".", reason.MalformedToken)
 			})
 			t.Run(alg+kid+" with an old signature", func(t *testing.T) {
-				check(t, v, header+"."+b64(goodClaims)+"."+old, AlgorithmNotAllowed)
+				check(t, v, header+"."+b64(goodClaims)+"."+old, reason.AlgorithmNotAllowed)
 			})
 		}
 	}
 	t.Run("no alg at all", func(t *testing.T) {
-		check(t, v, b64(`{"typ":"JWT"}`)+"."+b64(goodClaims)+"."+old, MalformedToken)
+		check(t, v, b64(`{"typ":"JWT"}`)+"."+b64(goodClaims)+"."+old, reason.MalformedToken)
 	})
 }
 
@@ -189,7 +190,7 @@ func TestThreat03_AnotherAlgorithmThanTheKeysOwn(t *testing.T) {
 				p.Keys, p.Algorithms = keySet{c.key}, c.allowed
 				_, p.Symmetric = c.key.(*key.Secret)
 				token := sign(t, c.method, c.private, `{"alg":"`+c.alg+`"`+kid+`}`, goodClaims)
-				check(t, newValidator(t, p), token, AlgorithmNotAllowed)
+				check(t, newValidator(t, p), token, reason.AlgorithmNotAllowed)
 			})
 		}
 	}
@@ -220,7 +221,7 @@ func TestThreat15_MalformedSignatureValues(t *testing.T) {
 		"r = n": fixed(n, one), "s = n": fixed(one, n), "r above n": fixed(new(big.Int).Add(n, one), one),
 		"DER": string(der), "too short": strings.Repeat("x", 63), "too long": strings.Repeat("x", 65), "one byte": "x",
 	} {
-		t.Run(name, func(t *testing.T) { check(t, v, signed+"."+b64(signature), BadSignature) })
+		t.Run(name, func(t *testing.T) { check(t, v, signed+"."+b64(signature), reason.BadSignature) })
 	}
 	t.Run("PSS with another salt length", func(t *testing.T) {
 		p := basePolicy()
@@ -229,7 +230,7 @@ func TestThreat15_MalformedSignatureValues(t *testing.T) {
 		// To Go's signer PSSSaltLengthAuto is as long as the key allows.
 		for _, salt := range []int{1, 20, 31, 33, 48, rsa.PSSSaltLengthAuto} {
 			m := &jwt.SigningMethodRSAPSS{SigningMethodRSA: jwt.SigningMethodPS256.SigningMethodRSA, Options: &rsa.PSSOptions{SaltLength: salt}}
-			check(t, v, sign(t, m, keys()["rsa"].private, `{"alg":"PS256"}`, goodClaims), BadSignature)
+			check(t, v, sign(t, m, keys()["rsa"].private, `{"alg":"PS256"}`, goodClaims), reason.BadSignature)
 		}
 		check(t, v, sign(t, jwt.SigningMethodPS256, keys()["rsa"].private, `{"alg":"PS256"}`, goodClaims), "")
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // Cache remembers tokens whose signature was verified, so that it need not be
@@ -87,7 +88,7 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 		return parts, err
 	}
 	if err := body.Read(parts.claims); err != nil {
-		return parts, MalformedToken
+		return parts, reason.MalformedToken
 	}
 	if err := t.register(body); err != nil {
 		body.Free()
@@ -115,7 +116,7 @@ func (t *parsed) register(body *claims.Draft) error {
 			t.bound = true
 		}
 		if !ok {
-			return MalformedToken
+			return reason.MalformedToken
 		}
 	}
 	return nil

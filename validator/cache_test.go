@@ -15,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // memory is the simplest Cache, and counts what it is asked.
@@ -91,7 +92,7 @@ func another(t *testing.T, id string, algorithm key.Algorithm) *key.Public {
 	return k
 }
 
-func reason(t *testing.T, v *Validator, token string, want error) {
+func wantErr(t *testing.T, v *Validator, token string, want error) {
 	t.Helper()
 	if _, err := v.Validate(t.Context(), token); err != want {
 		t.Errorf("%v, want %v", err, want)
@@ -108,15 +109,15 @@ func TestCachedTokenIsJudgedAnew(t *testing.T) {
 		want  error
 	}{
 		"nothing has changed":                  {keySet{signer}, 0, nil},
-		"the token has expired":                {keySet{signer}, time.Hour, Expired},
-		"the clock was turned back":            {keySet{signer}, -time.Hour, IssuedInFuture},
-		"the key is gone":                      {keySet{keys()["p256"].public}, 0, UnknownKey},
-		"another key has the kid":              {keySet{another(t, "rsa", 0)}, 0, BadSignature},
-		"the key has another alg":              {keySet{sameKeyWith(t, key.PS256)}, 0, AlgorithmNotAllowed},
-		"the keys can't be had":                {unavailable{}, 0, KeysUnavailable},
-		"the key came back under another kid":  {keySet{withID(t, "other")}, 0, UnknownKey},
+		"the token has expired":                {keySet{signer}, time.Hour, reason.Expired},
+		"the clock was turned back":            {keySet{signer}, -time.Hour, reason.IssuedInFuture},
+		"the key is gone":                      {keySet{keys()["p256"].public}, 0, reason.UnknownKey},
+		"another key has the kid":              {keySet{another(t, "rsa", 0)}, 0, reason.BadSignature},
+		"the key has another alg":              {keySet{sameKeyWith(t, key.PS256)}, 0, reason.AlgorithmNotAllowed},
+		"the keys can't be had":                {unavailable{}, 0, reason.KeysUnavailable},
+		"the key came back under another kid":  {keySet{withID(t, "other")}, 0, reason.UnknownKey},
 		"the key is one of two":                {keySet{another(t, "rsa", 0), signer}, 0, nil},
-		"it is among more than can be told":    {keySet{withID(t, ""), rsa2(t, 1), rsa2(t, 2), rsa2(t, 3), rsa2(t, 4)}, 0, UnknownKey},
+		"it is among more than can be told":    {keySet{withID(t, ""), rsa2(t, 1), rsa2(t, 2), rsa2(t, 3), rsa2(t, 4)}, 0, reason.UnknownKey},
 		"the key is there without a kid alone": {keySet{withID(t, "")}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,17 +130,17 @@ func TestCachedTokenIsJudgedAnew(t *testing.T) {
 			}
 			cache := newMemory()
 			v = v.Cached(cache)
-			reason(t, v, token, nil)
+			wantErr(t, v, token, nil)
 			set.become(c.after)
 			at = now.Add(c.later)
-			reason(t, v, token, c.want)
+			wantErr(t, v, token, c.want)
 			if cache.hits != 1 {
 				t.Errorf("%d hits, want 1", cache.hits)
 			}
 			// And as it was.
 			set.become(keySet{signer})
 			at = now
-			reason(t, v, token, nil)
+			wantErr(t, v, token, nil)
 		})
 	}
 }
@@ -206,26 +207,26 @@ func TestCachedTokenAtAnotherSite(t *testing.T) {
 		return p
 	}
 	cache := newMemory()
-	reason(t, newValidator(t, generous()).Cached(cache), token, nil)
+	wantErr(t, newValidator(t, generous()).Cached(cache), token, nil)
 	for name, c := range map[string]struct {
 		change func(*Policy)
 		want   error
 	}{
 		"the same":               {func(*Policy) {}, nil},
-		"another audience":       {func(p *Policy) { p.Audience = []string{"https://other.example"} }, WrongAudience},
-		"another issuer":         {func(p *Policy) { p.Issuer = "https://other.example/" }, UnknownIssuer},
-		"another typ":            {func(p *Policy) { p.Types = []string{"JWT"} }, WrongType},
-		"other algorithms":       {func(p *Policy) { p.Algorithms = rs }, AlgorithmNotAllowed},
-		"the default algorithms": {func(p *Policy) { p.Algorithms = key.NewAlgorithms() }, AlgorithmNotAllowed},
-		"other keys":             {func(p *Policy) { p.Keys = keySet{keys()["rsa2"].public} }, UnknownKey},
-		"a shorter lifetime":     {func(p *Policy) { p.MaxLifetime = time.Minute }, LifetimeTooLong},
-		"another user claim":     {func(p *Policy) { p.UserClaims = []string{"email"} }, MissingClaim},
+		"another audience":       {func(p *Policy) { p.Audience = []string{"https://other.example"} }, reason.WrongAudience},
+		"another issuer":         {func(p *Policy) { p.Issuer = "https://other.example/" }, reason.UnknownIssuer},
+		"another typ":            {func(p *Policy) { p.Types = []string{"JWT"} }, reason.WrongType},
+		"other algorithms":       {func(p *Policy) { p.Algorithms = rs }, reason.AlgorithmNotAllowed},
+		"the default algorithms": {func(p *Policy) { p.Algorithms = key.NewAlgorithms() }, reason.AlgorithmNotAllowed},
+		"other keys":             {func(p *Policy) { p.Keys = keySet{keys()["rsa2"].public} }, reason.UnknownKey},
+		"a shorter lifetime":     {func(p *Policy) { p.MaxLifetime = time.Minute }, reason.LifetimeTooLong},
+		"another user claim":     {func(p *Policy) { p.UserClaims = []string{"email"} }, reason.MissingClaim},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := generous()
 			c.change(&p)
 			before := cache.hits
-			reason(t, newValidator(t, p).Cached(cache), token, c.want)
+			wantErr(t, newValidator(t, p).Cached(cache), token, c.want)
 			if cache.hits != before+1 {
 				t.Error("it was not in the cache")
 			}
@@ -252,7 +253,7 @@ func TestCacheHoldsWhatIsSignedAlone(t *testing.T) {
 		t.Errorf("%d tokens are remembered; want none", cache.puts)
 	}
 	for range 3 {
-		reason(t, v, good, nil)
+		wantErr(t, v, good, nil)
 	}
 	if cache.puts != 1 || cache.hits != 2 {
 		t.Errorf("%d puts and %d hits; want 1 and 2", cache.puts, cache.hits)
@@ -284,7 +285,7 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 					return
 				default:
 				}
-				if token, err := v.Validate(context.Background(), tokens[i%len(tokens)]); err != nil && err != UnknownKey {
+				if token, err := v.Validate(context.Background(), tokens[i%len(tokens)]); err != nil && err != reason.UnknownKey {
 					t.Errorf("%v", err)
 				} else if err == nil && token.User() != fmt.Sprint("user-", i%len(tokens)) {
 					t.Errorf("the user is %s", token.User())
@@ -295,9 +296,9 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 	for range 200 {
 		set.become(keySet{keys()["rsa"].public})
 		// From here on nobody may be let in.
-		reason(t, v, tokens[0], UnknownKey)
+		wantErr(t, v, tokens[0], reason.UnknownKey)
 		set.become(keySet{keys()["p256"].public})
-		reason(t, v, tokens[0], nil)
+		wantErr(t, v, tokens[0], nil)
 	}
 	close(done)
 	wait.Wait()

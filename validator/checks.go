@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // first returns the value at the first of the paths that is present.
@@ -26,27 +27,27 @@ func (p *policy) checkAudience(t *Verified) error {
 	}
 	v, present := first(t.body, p.AudienceClaims)
 	if !present {
-		return WrongAudience
+		return reason.WrongAudience
 	}
 	if aud, ok := v.Text(); ok {
 		if slices.Contains(p.Audience, aud) {
 			return nil
 		}
-		return WrongAudience
+		return reason.WrongAudience
 	}
 	if v.Kind() != claims.Array {
-		return WrongAudience
+		return reason.WrongAudience
 	}
 	found := false
 	for i := range v.Len() {
 		aud, ok := v.At(i).Text()
 		if !ok {
-			return WrongAudience
+			return reason.WrongAudience
 		}
 		found = found || slices.Contains(p.Audience, aud)
 	}
 	if !found {
-		return WrongAudience
+		return reason.WrongAudience
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (p *policy) checkType(typ string) error {
 			return nil
 		}
 	}
-	return WrongType
+	return reason.WrongType
 }
 
 // equalType is foldType(typ) == folded without the memory for it.
@@ -137,7 +138,7 @@ func (p *policy) user(t *Verified) (string, error) {
 			return p.UserPrefix + id, nil
 		}
 	}
-	return "", MissingClaim
+	return "", reason.MissingClaim
 }
 
 func nameOf(v claims.Value) string {

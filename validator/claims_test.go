@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 func TestThreat04_KeysNamedByTheToken(t *testing.T) {
@@ -22,7 +23,7 @@ func TestThreat04_KeysNamedByTheToken(t *testing.T) {
 		for _, kid := range []string{"", `"kid":"p256",`} {
 			header := `{"alg":"ES256",` + kid + member + `}`
 			t.Run(header+" signed by the attacker", func(t *testing.T) {
-				check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, header, goodClaims), BadSignature)
+				check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, header, goodClaims), reason.BadSignature)
 			})
 			t.Run(header+" signed by the issuer", func(t *testing.T) { check(t, v, es256(t, header, goodClaims), "") })
 		}
@@ -37,16 +38,16 @@ func TestThreat05_HostileKeyIDs(t *testing.T) {
 		"8 KiB": strings.Repeat("k", 8<<10), "control characters": `\u0000\u0001\r\n`, "another case": "P256", "a space behind": "p256 ",
 	} {
 		t.Run(name, func(t *testing.T) {
-			check(t, v, es256(t, `{"alg":"ES256","kid":"`+kid+`"}`, goodClaims), UnknownKey)
+			check(t, v, es256(t, `{"alg":"ES256","kid":"`+kid+`"}`, goodClaims), reason.UnknownKey)
 		})
 	}
 	t.Run("an empty kid is none", func(t *testing.T) {
 		check(t, v, es256(t, `{"alg":"ES256","kid":""}`, goodClaims), "")
-		check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, `{"alg":"ES256","kid":""}`, goodClaims), BadSignature)
+		check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, `{"alg":"ES256","kid":""}`, goodClaims), reason.BadSignature)
 	})
 	t.Run("a kid that is no text", func(t *testing.T) {
 		for _, kid := range []string{"1", "null", "true", `["p256"]`, `{"a":1}`} {
-			check(t, v, es256(t, `{"alg":"ES256","kid":`+kid+`}`, goodClaims), MalformedToken)
+			check(t, v, es256(t, `{"alg":"ES256","kid":`+kid+`}`, goodClaims), reason.MalformedToken)
 		}
 	})
 }
@@ -69,8 +70,8 @@ func TestThreat06_AKeyOfAnotherIssuer(t *testing.T) {
 	ofB := strings.Replace(goodClaims, testIssuer, b.Issuer, 1)
 	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa"].private, header, goodClaims), "")
 	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa2"].private, header, ofB), "")
-	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa2"].private, header, goodClaims), BadSignature)
-	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa"].private, header, ofB), BadSignature)
+	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa2"].private, header, goodClaims), reason.BadSignature)
+	check(t, v, sign(t, jwt.SigningMethodRS256, keys()["rsa"].private, header, ofB), reason.BadSignature)
 }
 
 func TestThreat07_ExtensionsAndNesting(t *testing.T) {
@@ -82,12 +83,12 @@ func TestThreat07_ExtensionsAndNesting(t *testing.T) {
 		`"cty":"JWT"`, `"cty":"jwt"`, `"cty":"application/jwt"`, `"cty":"Application/JWT"`,
 	} {
 		t.Run(member, func(t *testing.T) {
-			check(t, v, es256(t, `{"alg":"ES256",`+member+`}`, goodClaims), UnsupportedToken)
+			check(t, v, es256(t, `{"alg":"ES256",`+member+`}`, goodClaims), reason.UnsupportedToken)
 		})
 	}
 	for _, member := range []string{`"cty":5`, `"cty":null`} {
 		t.Run(member, func(t *testing.T) {
-			check(t, v, es256(t, `{"alg":"ES256",`+member+`}`, goodClaims), MalformedToken)
+			check(t, v, es256(t, `{"alg":"ES256",`+member+`}`, goodClaims), reason.MalformedToken)
 		})
 	}
 	t.Run("what changes nothing passes", func(t *testing.T) {
@@ -101,16 +102,16 @@ func TestThreat11_Times(t *testing.T) {
 	without := `{"iss":"https://issuer.example/","sub":"alice","aud":"https://api.example"`
 	type row struct {
 		value string
-		want  Reason
+		want  reason.Code
 	}
 	bad := []row{}
 	for _, value := range []string{"-1", "-0", "-1.5", "1e300", "1e16", "253402300800", "9223372036854775807", "9223372036854775808", "18446744073709551616", "1e999", `"1800000600"`, "null", "true", "[1800000600]", "{}", `""`} {
-		bad = append(bad, row{value, MalformedToken})
+		bad = append(bad, row{value, reason.MalformedToken})
 	}
 	for claim, rows := range map[string][]row{
-		"exp": append([]row{{"0", Expired}, {"0.5", Expired}, {"1", Expired}, {"1799999940", Expired}, {"1799999941", ""}, {"1799999940.5", ""}, {"1800000600.25", ""}, {"18e8", ""}, {"253402300799", ""}}, bad...),
-		"nbf": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000060.5", NotYetValid}, {"1800000061", NotYetValid}, {"253402300799", NotYetValid}}, bad...),
-		"iat": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000061", IssuedInFuture}, {"253402300799", IssuedInFuture}}, bad...),
+		"exp": append([]row{{"0", reason.Expired}, {"0.5", reason.Expired}, {"1", reason.Expired}, {"1799999940", reason.Expired}, {"1799999941", ""}, {"1799999940.5", ""}, {"1800000600.25", ""}, {"18e8", ""}, {"253402300799", ""}}, bad...),
+		"nbf": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000060.5", reason.NotYetValid}, {"1800000061", reason.NotYetValid}, {"253402300799", reason.NotYetValid}}, bad...),
+		"iat": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000061", reason.IssuedInFuture}, {"253402300799", reason.IssuedInFuture}}, bad...),
 	} {
 		for _, r := range rows {
 			t.Run(claim+" "+r.value, func(t *testing.T) {
@@ -123,36 +124,36 @@ func TestThreat11_Times(t *testing.T) {
 		}
 	}
 	t.Run("absent exp is refused, absent nbf and iat pass", func(t *testing.T) {
-		check(t, v, es256(t, goodHeader, without+"}"), MissingClaim)
+		check(t, v, es256(t, goodHeader, without+"}"), reason.MissingClaim)
 		check(t, v, es256(t, goodHeader, without+`,"exp":1800000600}`), "")
 	})
 	t.Run("an old exp is refused before its signature costs anything", func(t *testing.T) {
-		check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, goodHeader, without+`,"exp":1}`), Expired)
+		check(t, v, sign(t, jwt.SigningMethodEdDSA, keys()["ed25519"].private, goodHeader, without+`,"exp":1}`), reason.Expired)
 	})
 	t.Run("leeway 0", func(t *testing.T) {
 		p := basePolicy()
 		p.Leeway = 0
 		v := newValidator(t, p)
-		check(t, v, es256(t, goodHeader, without+`,"exp":1800000000}`), Expired)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800000000}`), reason.Expired)
 		check(t, v, es256(t, goodHeader, without+`,"exp":1800000001,"nbf":1800000000,"iat":1800000000}`), "")
-		check(t, v, es256(t, goodHeader, without+`,"exp":1800000001,"nbf":1800000001}`), NotYetValid)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800000001,"nbf":1800000001}`), reason.NotYetValid)
 	})
 	t.Run("allow_no_expiry lets exp be absent, not past or malformed", func(t *testing.T) {
 		p := basePolicy()
 		p.AllowNoExpiry = true
 		v := newValidator(t, p)
 		check(t, v, es256(t, goodHeader, without+"}"), "")
-		check(t, v, es256(t, goodHeader, without+`,"exp":0}`), Expired)
-		check(t, v, es256(t, goodHeader, without+`,"exp":null}`), MalformedToken)
+		check(t, v, es256(t, goodHeader, without+`,"exp":0}`), reason.Expired)
+		check(t, v, es256(t, goodHeader, without+`,"exp":null}`), reason.MalformedToken)
 	})
 	t.Run("max_lifetime", func(t *testing.T) {
 		p := basePolicy()
 		p.MaxLifetime = time.Hour
 		v := newValidator(t, p)
 		check(t, v, es256(t, goodHeader, without+`,"exp":1800003660}`), "")
-		check(t, v, es256(t, goodHeader, without+`,"exp":1800003661}`), LifetimeTooLong)
+		check(t, v, es256(t, goodHeader, without+`,"exp":1800003661}`), reason.LifetimeTooLong)
 		p.AllowNoExpiry = true
-		check(t, newValidator(t, p), es256(t, goodHeader, without+"}"), LifetimeTooLong)
+		check(t, newValidator(t, p), es256(t, goodHeader, without+"}"), reason.LifetimeTooLong)
 	})
 }
 
@@ -165,28 +166,28 @@ func TestThreat12_AudienceAndIssuer(t *testing.T) {
 	const iss = `,"iss":"https://issuer.example/"`
 	for _, c := range []struct {
 		aud  string
-		want Reason
+		want reason.Code
 	}{
-		{``, WrongAudience}, {`,"aud":null`, WrongAudience}, {`,"aud":""`, WrongAudience}, {`,"aud":[]`, WrongAudience},
-		{`,"aud":"https://other.example"`, WrongAudience}, {`,"aud":true`, WrongAudience}, {`,"aud":5`, WrongAudience},
-		{`,"aud":{"https://api.example":1}`, WrongAudience}, {`,"aud":"https://api.exampl"`, WrongAudience},
-		{`,"aud":"https://api.example.attacker"`, WrongAudience}, {`,"aud":"HTTPS://API.EXAMPLE"`, WrongAudience},
-		{`,"aud":"https://api.example/"`, WrongAudience}, {`,"aud":" https://api.example"`, WrongAudience},
-		{`,"aud":"https://api.example https://b"`, WrongAudience}, {`,"aud":["https://b","https://api.exampl"]`, WrongAudience},
-		{`,"aud":["https://api.example",5]`, WrongAudience}, {`,"aud":["https://api.example",null]`, WrongAudience},
-		{`,"aud":[["https://api.example"]]`, WrongAudience}, {`,"AUD":"https://api.example"`, WrongAudience},
+		{``, reason.WrongAudience}, {`,"aud":null`, reason.WrongAudience}, {`,"aud":""`, reason.WrongAudience}, {`,"aud":[]`, reason.WrongAudience},
+		{`,"aud":"https://other.example"`, reason.WrongAudience}, {`,"aud":true`, reason.WrongAudience}, {`,"aud":5`, reason.WrongAudience},
+		{`,"aud":{"https://api.example":1}`, reason.WrongAudience}, {`,"aud":"https://api.exampl"`, reason.WrongAudience},
+		{`,"aud":"https://api.example.attacker"`, reason.WrongAudience}, {`,"aud":"HTTPS://API.EXAMPLE"`, reason.WrongAudience},
+		{`,"aud":"https://api.example/"`, reason.WrongAudience}, {`,"aud":" https://api.example"`, reason.WrongAudience},
+		{`,"aud":"https://api.example https://b"`, reason.WrongAudience}, {`,"aud":["https://b","https://api.exampl"]`, reason.WrongAudience},
+		{`,"aud":["https://api.example",5]`, reason.WrongAudience}, {`,"aud":["https://api.example",null]`, reason.WrongAudience},
+		{`,"aud":[["https://api.example"]]`, reason.WrongAudience}, {`,"AUD":"https://api.example"`, reason.WrongAudience},
 		{`,"aud":"https://api.example"`, ""}, {`,"aud":["https://b","https://api.example"]`, ""},
 	} {
 		t.Run("aud"+c.aud, func(t *testing.T) { check(t, v, es256(t, goodHeader, body(iss, c.aud)), c.want) })
 	}
 	for _, c := range []struct {
 		iss  string
-		want Reason
+		want reason.Code
 	}{
-		{``, UnknownIssuer}, {`,"iss":""`, UnknownIssuer}, {`,"iss":"https://issuer.example"`, UnknownIssuer},
-		{`,"iss":"https://Issuer.example/"`, UnknownIssuer}, {`,"iss":"https://issuer.example/ "`, UnknownIssuer},
-		{`,"iss":"https://issuer.example//"`, UnknownIssuer}, {`,"ISS":"https://issuer.example/"`, UnknownIssuer},
-		{`,"iss":null`, MalformedToken}, {`,"iss":5`, MalformedToken}, {`,"iss":["https://issuer.example/"]`, MalformedToken},
+		{``, reason.UnknownIssuer}, {`,"iss":""`, reason.UnknownIssuer}, {`,"iss":"https://issuer.example"`, reason.UnknownIssuer},
+		{`,"iss":"https://Issuer.example/"`, reason.UnknownIssuer}, {`,"iss":"https://issuer.example/ "`, reason.UnknownIssuer},
+		{`,"iss":"https://issuer.example//"`, reason.UnknownIssuer}, {`,"ISS":"https://issuer.example/"`, reason.UnknownIssuer},
+		{`,"iss":null`, reason.MalformedToken}, {`,"iss":5`, reason.MalformedToken}, {`,"iss":["https://issuer.example/"]`, reason.MalformedToken},
 		{`,"iss":"https:\/\/issuer.example\/"`, ""},
 	} {
 		t.Run("iss"+c.iss, func(t *testing.T) {
@@ -198,8 +199,8 @@ func TestThreat12_AudienceAndIssuer(t *testing.T) {
 		p.AudienceClaims = []string{"aud", "client_id"}
 		v := newValidator(t, p)
 		check(t, v, es256(t, goodHeader, body(iss, `,"client_id":"https://api.example"`)), "")
-		check(t, v, es256(t, goodHeader, body(iss, `,"aud":null,"client_id":"https://api.example"`)), WrongAudience)
-		check(t, v, es256(t, goodHeader, body(iss, `,"aud":"other","client_id":"https://api.example"`)), WrongAudience)
+		check(t, v, es256(t, goodHeader, body(iss, `,"aud":null,"client_id":"https://api.example"`)), reason.WrongAudience)
+		check(t, v, es256(t, goodHeader, body(iss, `,"aud":"other","client_id":"https://api.example"`)), reason.WrongAudience)
 	})
 	t.Run("a waived audience", func(t *testing.T) {
 		p := basePolicy()
@@ -212,7 +213,7 @@ func TestThreat12_AudienceAndIssuer(t *testing.T) {
 		v := newValidator(t, p)
 		check(t, v, es256(t, goodHeader, body(``, `,"aud":"https://api.example"`)), "")
 		check(t, v, es256(t, goodHeader, body(`,"iss":"x"`, `,"aud":"https://api.example"`)), "")
-		check(t, v, es256(t, goodHeader, body(`,"iss":5`, `,"aud":"https://api.example"`)), MalformedToken)
+		check(t, v, es256(t, goodHeader, body(`,"iss":5`, `,"aud":"https://api.example"`)), reason.MalformedToken)
 	})
 }
 
@@ -222,14 +223,14 @@ func TestThreat14_Types(t *testing.T) {
 	strict.Types = []string{"at+jwt"}
 	for _, c := range []struct {
 		typ        string // as JSON, "" for none
-		usual, own Reason
+		usual, own reason.Code
 	}{
-		{``, "", WrongType}, {`"JWT"`, "", WrongType}, {`"jwt"`, "", WrongType}, {`"JOSE"`, "", WrongType},
+		{``, "", reason.WrongType}, {`"JWT"`, "", reason.WrongType}, {`"jwt"`, "", reason.WrongType}, {`"JOSE"`, "", reason.WrongType},
 		{`"at+jwt"`, "", ""}, {`"AT+JWT"`, "", ""}, {`"application/at+jwt"`, "", ""}, {`"Application/AT+JWT"`, "", ""},
-		{`"application/jwt"`, "", WrongType},
-		{`"dpop+jwt"`, WrongType, WrongType}, {`"logout+jwt"`, WrongType, WrongType}, {`"secevent+jwt"`, WrongType, WrongType},
-		{`"at+jwt "`, WrongType, WrongType}, {`"application/"`, WrongType, WrongType}, {`"application/application/jwt"`, WrongType, WrongType},
-		{`"x/jwt"`, WrongType, WrongType}, {`""`, MalformedToken, MalformedToken}, {`5`, MalformedToken, MalformedToken}, {`null`, MalformedToken, MalformedToken},
+		{`"application/jwt"`, "", reason.WrongType},
+		{`"dpop+jwt"`, reason.WrongType, reason.WrongType}, {`"logout+jwt"`, reason.WrongType, reason.WrongType}, {`"secevent+jwt"`, reason.WrongType, reason.WrongType},
+		{`"at+jwt "`, reason.WrongType, reason.WrongType}, {`"application/"`, reason.WrongType, reason.WrongType}, {`"application/application/jwt"`, reason.WrongType, reason.WrongType},
+		{`"x/jwt"`, reason.WrongType, reason.WrongType}, {`""`, reason.MalformedToken, reason.MalformedToken}, {`5`, reason.MalformedToken, reason.MalformedToken}, {`null`, reason.MalformedToken, reason.MalformedToken},
 	} {
 		t.Run(c.typ, func(t *testing.T) {
 			header := `{"alg":"ES256"}`
@@ -249,17 +250,17 @@ func TestThreat20_WrongJSONTypes(t *testing.T) {
 	base := `{"iss":"https://issuer.example/","aud":"https://api.example","exp":1800000600`
 	for _, c := range []struct {
 		claims string
-		want   Reason
+		want   reason.Code
 		user   string
 		scopes []string
 	}{
 		{`,"sub":"alice"`, "", "alice", nil},
 		{`,"sub":12345678901234567890`, "", "12345678901234567890", nil},
 		{`,"sub":1.50`, "", "1.50", nil},
-		{``, MissingClaim, "", nil}, {`,"sub":""`, MissingClaim, "", nil}, {`,"sub":null`, MissingClaim, "", nil},
-		{`,"sub":{"a":1}`, MissingClaim, "", nil}, {`,"sub":["alice"]`, MissingClaim, "", nil}, {`,"sub":true`, MissingClaim, "", nil},
-		{`,"sub":"a","scope":"read  write\" ok"`, MalformedToken, "", nil},
-		{`,"sub":"a","scope":"read  write\t ok"`, MalformedToken, "", nil},
+		{``, reason.MissingClaim, "", nil}, {`,"sub":""`, reason.MissingClaim, "", nil}, {`,"sub":null`, reason.MissingClaim, "", nil},
+		{`,"sub":{"a":1}`, reason.MissingClaim, "", nil}, {`,"sub":["alice"]`, reason.MissingClaim, "", nil}, {`,"sub":true`, reason.MissingClaim, "", nil},
+		{`,"sub":"a","scope":"read  write\" ok"`, reason.MalformedToken, "", nil},
+		{`,"sub":"a","scope":"read  write\t ok"`, reason.MalformedToken, "", nil},
 	} {
 		t.Run(c.claims, func(t *testing.T) {
 			claims := strings.ReplaceAll(c.claims, "\\\"", "\"")
@@ -292,7 +293,7 @@ func TestThreat20_WrongJSONTypes(t *testing.T) {
 		}
 	})
 	for _, header := range []string{`{"alg":5}`, `{"alg":null}`, `{"alg":["ES256"]}`, `{"alg":{}}`, `{"alg":true}`} {
-		t.Run(header, func(t *testing.T) { check(t, v, es256(t, header, goodClaims), MalformedToken) })
+		t.Run(header, func(t *testing.T) { check(t, v, es256(t, header, goodClaims), reason.MalformedToken) })
 	}
 }
 
@@ -302,7 +303,7 @@ func TestThreat44_BoundTokens(t *testing.T) {
 	allowed.AllowBound = true
 	for _, cnf := range []string{`{"jkt":"x"}`, `{"x5t#S256":"x"}`, `null`, `5`} {
 		token := es256(t, goodHeader, strings.TrimSuffix(goodClaims, "}")+`,"cnf":`+cnf+`}`)
-		check(t, newValidator(t, basePolicy()), token, UnsupportedToken)
+		check(t, newValidator(t, basePolicy()), token, reason.UnsupportedToken)
 		check(t, newValidator(t, allowed), token, "")
 	}
 }
@@ -334,8 +335,8 @@ func TestOneIssuerWithSecretsAndPublicKeys(t *testing.T) {
 	internal := strings.Replace(goodClaims, testAudience, "internal", 1)
 	check(t, v, es256(t, goodHeader, goodClaims), "")
 	check(t, v, sign(t, jwt.SigningMethodHS256, secretBytes(), `{"alg":"HS256"}`, internal), "")
-	check(t, v, es256(t, goodHeader, internal), WrongAudience)
-	check(t, v, sign(t, jwt.SigningMethodHS256, secretBytes(), `{"alg":"HS256"}`, goodClaims), WrongAudience)
+	check(t, v, es256(t, goodHeader, internal), reason.WrongAudience)
+	check(t, v, sign(t, jwt.SigningMethodHS256, secretBytes(), `{"alg":"HS256"}`, goodClaims), reason.WrongAudience)
 
 	for name, policies := range map[string][]Policy{
 		"two with public keys": {basePolicy(), basePolicy()}, "two with secrets": {symmetric, symmetric}, "none": {},
@@ -376,7 +377,7 @@ func TestMoreThanFourKeysThatFitNeedAKid(t *testing.T) {
 	p.Keys = append(set, keys()["rsa"].public, keys()["p384"].public)
 	check(t, newValidator(t, p), es256(t, `{"alg":"ES256"}`, goodClaims), "")
 	p.Keys = append(set, keys()["p256"].public)
-	check(t, newValidator(t, p), es256(t, `{"alg":"ES256"}`, goodClaims), UnknownKey)
+	check(t, newValidator(t, p), es256(t, `{"alg":"ES256"}`, goodClaims), reason.UnknownKey)
 	check(t, newValidator(t, p), es256(t, `{"alg":"ES256","kid":"2"}`, goodClaims), "")
 }
 
@@ -388,9 +389,9 @@ func (brokenKeys) Version(string, time.Time) uint64 { return 0 }
 
 func TestKeysThatCantBeHad(t *testing.T) {
 	t.Parallel()
-	for err, want := range map[error]Reason{
-		key.ErrUnknown: UnknownKey, key.ErrUnavailable: KeysUnavailable,
-		fmt.Errorf("x: %w", key.ErrUnknown): UnknownKey, context.Canceled: KeysUnavailable,
+	for err, want := range map[error]reason.Code{
+		key.ErrUnknown: reason.UnknownKey, key.ErrUnavailable: reason.KeysUnavailable,
+		fmt.Errorf("x: %w", key.ErrUnknown): reason.UnknownKey, context.Canceled: reason.KeysUnavailable,
 	} {
 		p := basePolicy()
 		p.Keys = brokenKeys{err}
@@ -399,6 +400,6 @@ func TestKeysThatCantBeHad(t *testing.T) {
 	t.Run("no keys at all", func(t *testing.T) {
 		p := basePolicy()
 		p.Keys = brokenKeys{}
-		check(t, newValidator(t, p), es256(t, goodHeader, goodClaims), AlgorithmNotAllowed)
+		check(t, newValidator(t, p), es256(t, goodHeader, goodClaims), reason.AlgorithmNotAllowed)
 	})
 }

@@ -3,6 +3,8 @@ package validator
 import (
 	"encoding/base64"
 	"strings"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // MaxLength is the longest token that is looked at, in bytes. Caddy's default
@@ -25,22 +27,22 @@ type compact struct {
 // JWE (RFC 7516), which is named as such.
 func split(token, known string) (compact, error) {
 	if len(token) == 0 || len(token) > MaxLength {
-		return compact{}, MalformedToken
+		return compact{}, reason.MalformedToken
 	}
 	first := strings.IndexByte(token, '.')
 	if first < 0 {
-		return compact{}, MalformedToken
+		return compact{}, reason.MalformedToken
 	}
 	second := strings.IndexByte(token[first+1:], '.')
 	if second < 0 {
-		return compact{}, MalformedToken
+		return compact{}, reason.MalformedToken
 	}
 	second += first + 1
 	if rest := token[second+1:]; strings.IndexByte(rest, '.') >= 0 {
 		if strings.Count(rest, ".") == 2 {
-			return compact{}, UnsupportedToken
+			return compact{}, reason.UnsupportedToken
 		}
-		return compact{}, MalformedToken
+		return compact{}, reason.MalformedToken
 	}
 	// One buffer for all parts.
 	buffer := make([]byte, 0, len(token)*3/4)
@@ -48,14 +50,14 @@ func split(token, known string) (compact, error) {
 	var ok bool
 	if known == "" || c.segment != known {
 		if c.header, buffer, ok = decode(buffer, c.segment); !ok {
-			return compact{}, MalformedToken
+			return compact{}, reason.MalformedToken
 		}
 	}
 	if c.claims, buffer, ok = decode(buffer, token[first+1:second]); !ok {
-		return compact{}, MalformedToken
+		return compact{}, reason.MalformedToken
 	}
 	if c.signature, _, ok = decode(buffer, token[second+1:]); !ok {
-		return compact{}, MalformedToken
+		return compact{}, reason.MalformedToken
 	}
 	return c, nil
 }

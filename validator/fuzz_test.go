@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // FuzzValidate: whatever the token, there is no panic; an error is a Reason;
@@ -29,7 +31,7 @@ func FuzzValidate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) {
 		got, err := v.Validate(context.Background(), token)
 		if err != nil {
-			if _, ok := errors.AsType[Reason](err); !ok || got != nil {
+			if _, ok := errors.AsType[reason.Code](err); !ok || got != nil {
 				t.Fatalf("error %v, token %v", err, got)
 			}
 			return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // header is what a JOSE header (RFC 7515 section 4) is asked for. Keys that it
@@ -47,7 +48,7 @@ func (l *lastHeader) remember(segment string, h header) {
 func parseHeader(data []byte) (header, error) {
 	var object claims.Draft
 	if err := object.Read(data); err != nil {
-		return header{}, MalformedToken
+		return header{}, reason.MalformedToken
 	}
 	defer object.Free()
 	var (
@@ -98,9 +99,9 @@ func parseHeader(data []byte) (header, error) {
 	}
 	switch {
 	case malformed || !hasAlg:
-		return header{}, MalformedToken
+		return header{}, reason.MalformedToken
 	case unsupported:
-		return header{}, UnsupportedToken
+		return header{}, reason.UnsupportedToken
 	}
 	h.alg, _ = key.ParseAlgorithm(alg)
 	return h, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // now is the time at which every token of these tests is looked at.
@@ -141,7 +142,7 @@ func es256(t testing.TB, header, claims string) string {
 }
 
 // check validates and compares the reason; "" means accepted.
-func check(t testing.TB, v *Validator, token string, want Reason) *Token {
+func check(t testing.TB, v *Validator, token string, want reason.Code) *Token {
 	t.Helper()
 	got, err := v.Validate(context.Background(), token)
 	// With a cache the verdict is the same, at the first time and at the second.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 func TestThreat08_OtherSerializations(t *testing.T) {
@@ -16,28 +18,28 @@ func TestThreat08_OtherSerializations(t *testing.T) {
 	parts := strings.Split(good, ".")
 	for name, c := range map[string]struct {
 		token string
-		want  Reason
+		want  reason.Code
 	}{
-		"five segments (JWE)":                {"a.b.c.d.e", UnsupportedToken},
-		"five segments of a good token":      {good + ".e.f", UnsupportedToken},
-		"four segments":                      {good + ".e", MalformedToken},
-		"two segments":                       {parts[0] + "." + parts[1], MalformedToken},
-		"one segment":                        {parts[0], MalformedToken},
-		"nothing":                            {"", MalformedToken},
-		"dots alone":                         {"..", MalformedToken},
-		"a million dots":                     {strings.Repeat(".", 1_000_000), MalformedToken},
-		"dots up to the limit":               {strings.Repeat(".", MaxLength), MalformedToken},
-		"an empty header":                    {"." + parts[1] + "." + parts[2], MalformedToken},
-		"empty claims":                       {parts[0] + ".." + parts[2], MalformedToken},
-		"an empty signature":                 {parts[0] + "." + parts[1] + ".", MalformedToken},
-		"JSON serialization":                 {`{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, MalformedToken},
-		"10 MB":                              {strings.Repeat("A", 10<<20), MalformedToken},
-		"10 MB of a token":                   {parts[0] + "." + strings.Repeat("A", 10<<20) + "." + parts[2], MalformedToken},
-		"one byte over the limit":            {strings.Repeat("A", MaxLength+1), MalformedToken},
-		"with the scheme in front":           {"Bearer " + good, MalformedToken},
-		"quoted":                             {`"` + good + `"`, MalformedToken},
-		"a space behind":                     {good + " ", MalformedToken},
-		"detached payload (RFC 7515 app. F)": {parts[0] + ".." + parts[2], MalformedToken},
+		"five segments (JWE)":                {"a.b.c.d.e", reason.UnsupportedToken},
+		"five segments of a good token":      {good + ".e.f", reason.UnsupportedToken},
+		"four segments":                      {good + ".e", reason.MalformedToken},
+		"two segments":                       {parts[0] + "." + parts[1], reason.MalformedToken},
+		"one segment":                        {parts[0], reason.MalformedToken},
+		"nothing":                            {"", reason.MalformedToken},
+		"dots alone":                         {"..", reason.MalformedToken},
+		"a million dots":                     {strings.Repeat(".", 1_000_000), reason.MalformedToken},
+		"dots up to the limit":               {strings.Repeat(".", MaxLength), reason.MalformedToken},
+		"an empty header":                    {"." + parts[1] + "." + parts[2], reason.MalformedToken},
+		"empty claims":                       {parts[0] + ".." + parts[2], reason.MalformedToken},
+		"an empty signature":                 {parts[0] + "." + parts[1] + ".", reason.MalformedToken},
+		"JSON serialization":                 {`{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, reason.MalformedToken},
+		"10 MB":                              {strings.Repeat("A", 10<<20), reason.MalformedToken},
+		"10 MB of a token":                   {parts[0] + "." + strings.Repeat("A", 10<<20) + "." + parts[2], reason.MalformedToken},
+		"one byte over the limit":            {strings.Repeat("A", MaxLength+1), reason.MalformedToken},
+		"with the scheme in front":           {"Bearer " + good, reason.MalformedToken},
+		"quoted":                             {`"` + good + `"`, reason.MalformedToken},
+		"a space behind":                     {good + " ", reason.MalformedToken},
+		"detached payload (RFC 7515 app. F)": {parts[0] + ".." + parts[2], reason.MalformedToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
@@ -74,14 +76,14 @@ func TestThreat09_NonCanonicalBase64(t *testing.T) {
 			"slash":            func(s string) string { return s[:4] + "/" + s[5:] },
 			"non-ASCII":        func(s string) string { return s[:4] + "é" + s[5:] },
 		} {
-			t.Run(name, func(t *testing.T) { check(t, v, change(f), MalformedToken) })
+			t.Run(name, func(t *testing.T) { check(t, v, change(f), reason.MalformedToken) })
 		}
 	}
 	t.Run("last characters with unused bits set", func(t *testing.T) {
 		// A signature of 64 bytes ends in a character of which 4 bits are unused.
 		last := strings.IndexByte(alphabetText, good[len(good)-1])
 		for bits := 1; bits < 16; bits++ {
-			check(t, v, good[:len(good)-1]+string(alphabetText[last|bits]), MalformedToken)
+			check(t, v, good[:len(good)-1]+string(alphabetText[last|bits]), reason.MalformedToken)
 		}
 	})
 }
@@ -93,7 +95,7 @@ func TestThreat08_ALongTokenIsRefusedThoughItsIssuerSignedIt(t *testing.T) {
 		return es256(t, goodHeader, strings.Replace(goodClaims, "{", `{"padding":"`+strings.Repeat("x", n)+`",`, 1))
 	}
 	check(t, v, padded(11<<10), "")
-	check(t, v, padded(13<<10), MalformedToken)
+	check(t, v, padded(13<<10), reason.MalformedToken)
 }
 
 // It counts allocations, and so is not parallel.
@@ -102,11 +104,11 @@ func TestThreat08_ATokenOfManyValuesIsRefused(t *testing.T) {
 	many := func(n int) string { return strings.TrimSuffix(strings.Repeat("0,", n), ",") }
 	body := func(n int) string { return strings.Replace(goodClaims, "{", `{"a":[`+many(n)+`],`, 1) }
 	check(t, v, es256(t, goodHeader, body(1900)), "")
-	check(t, v, es256(t, goodHeader, body(2000)), MalformedToken)
-	check(t, v, es256(t, strings.Replace(goodHeader, "{", `{"a":[`+many(2000)+`],`, 1), goodClaims), MalformedToken)
+	check(t, v, es256(t, goodHeader, body(2000)), reason.MalformedToken)
+	check(t, v, es256(t, strings.Replace(goodHeader, "{", `{"a":[`+many(2000)+`],`, 1), goodClaims), reason.MalformedToken)
 	// What is refused costs no more than the buffer that all share.
 	hostile := b64(goodHeader) + "." + b64(`{"a":[`+many(5000)+`]}`) + ".AAAA"
-	check(t, v, hostile, MalformedToken)
+	check(t, v, hostile, reason.MalformedToken)
 	if n := testing.AllocsPerRun(100, func() { _ = v.ValidateInto(context.Background(), hostile, new(Token)) }); n > 12 {
 		t.Errorf("%v allocations", n)
 	}
@@ -126,18 +128,18 @@ func TestThreat10_DuplicateAndMiscasedMembers(t *testing.T) {
 		"twice in a nested object":   {goodHeader, strings.Replace(goodClaims, `"sub"`, `"a":{"b":1,"b":2},"sub"`, 1)},
 		"twice in an array's object": {goodHeader, strings.Replace(goodClaims, `"sub"`, `"a":[{"b":1,"b":2}],"sub"`, 1)},
 	} {
-		t.Run(name, func(t *testing.T) { check(t, v, es256(t, c[0], c[1]), MalformedToken) })
+		t.Run(name, func(t *testing.T) { check(t, v, es256(t, c[0], c[1]), reason.MalformedToken) })
 	}
 	t.Run("EXP is not exp", func(t *testing.T) {
-		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"exp"`, `"EXP"`, 1)), MissingClaim)
-		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"exp":1800000600`, `"exp":1,"EXP":1800000600`, 1)), Expired)
+		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"exp"`, `"EXP"`, 1)), reason.MissingClaim)
+		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"exp":1800000600`, `"exp":1,"EXP":1800000600`, 1)), reason.Expired)
 		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"exp"`, `"EXP":1,"exp"`, 1)), "")
 	})
 	t.Run("Iss is not iss", func(t *testing.T) {
-		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"iss"`, `"Iss"`, 1)), UnknownIssuer)
+		check(t, v, es256(t, goodHeader, strings.Replace(goodClaims, `"iss"`, `"Iss"`, 1)), reason.UnknownIssuer)
 	})
 	t.Run("ALG is not alg", func(t *testing.T) {
-		check(t, v, es256(t, `{"ALG":"ES256"}`, goodClaims), MalformedToken)
+		check(t, v, es256(t, `{"ALG":"ES256"}`, goodClaims), reason.MalformedToken)
 		check(t, v, es256(t, `{"ALG":"none","alg":"ES256","KID":"other","Crit":["x"]}`, goodClaims), "")
 	})
 }
@@ -160,12 +162,12 @@ func TestThreat13_ClaimsThatAreNoStrictObject(t *testing.T) {
 		"NaN": strings.Replace(goodClaims, "1800000600", "NaN", 1), "a raw line end in a value": strings.Replace(goodClaims, "alice", "al\nice", 1),
 		"depth 33": `{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + "}",
 	} {
-		t.Run(name, func(t *testing.T) { check(t, v, es256(t, goodHeader, claims), MalformedToken) })
+		t.Run(name, func(t *testing.T) { check(t, v, es256(t, goodHeader, claims), reason.MalformedToken) })
 	}
-	t.Run("depth 10,000", func(t *testing.T) { check(t, v, es256(t, goodHeader, deep), MalformedToken) })
+	t.Run("depth 10,000", func(t *testing.T) { check(t, v, es256(t, goodHeader, deep), reason.MalformedToken) })
 	t.Run("the header likewise", func(t *testing.T) {
 		for _, header := range []string{`null`, `[]`, `"x"`, goodHeader + " x", "{\"alg\":\"ES256\",\"a\":\"\xff\"}"} {
-			check(t, v, es256(t, header, goodClaims), MalformedToken)
+			check(t, v, es256(t, header, goodClaims), reason.MalformedToken)
 		}
 	})
 	t.Run("depth 32 and spaces pass", func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // maxTime is the last second of the year 9999, the last that Go's, and most
@@ -42,23 +43,23 @@ func (p *policy) checkTimes(t times, now time.Time) error {
 	switch {
 	case t.expires.IsZero():
 		if !p.AllowNoExpiry {
-			return MissingClaim
+			return reason.MissingClaim
 		}
 		// A token for ever is longer than any limit.
 		if p.MaxLifetime > 0 {
-			return LifetimeTooLong
+			return reason.LifetimeTooLong
 		}
 	// RFC 7519 section 4.1.4: "on or after" exp is expired.
 	case !now.Before(t.expires.Add(p.Leeway)):
-		return Expired
+		return reason.Expired
 	case p.MaxLifetime > 0 && t.expires.After(now.Add(p.MaxLifetime).Add(p.Leeway)):
-		return LifetimeTooLong
+		return reason.LifetimeTooLong
 	}
 	if !t.notBefore.IsZero() && now.Add(p.Leeway).Before(t.notBefore) {
-		return NotYetValid
+		return reason.NotYetValid
 	}
 	if !t.issued.IsZero() && now.Add(p.Leeway).Before(t.issued) {
-		return IssuedInFuture
+		return reason.IssuedInFuture
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
 // Token is a verified token. One can only be had from Validate, so that
@@ -34,9 +33,6 @@ func (t *Token) Scopes() []string {
 
 // KeyID is the "kid" of the token's header, or "".
 func (t *Token) KeyID() string { return t.of.head.kid }
-
-// Algorithm is the algorithm that the signature was verified with.
-func (t *Token) Algorithm() key.Algorithm { return t.of.head.alg }
 
 // Expires is the time in "exp", or the zero Time.
 func (t *Token) Expires() time.Time { return t.of.when.expires }

@@ -1,3 +1,9 @@
+// Package validator decides whether a token is good: a token string and the
+// policies of the trusted issuers in, verified claims or one typed reason out.
+// It follows RFC 7519 section 7.2, RFC 7515 section 5.2 and RFC 8725.
+//
+// It knows no HTTP and does no I/O; keys come through the one-method interface
+// KeySet.
 package validator
 
 import (
@@ -10,6 +16,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // MaxCandidates bounds the signatures that one token without kid can make us
@@ -178,7 +185,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, by fingerprint, parts 
 	version := p.Keys.Version("", now)
 	by, err = p.verify(ctx, t.head, by, parts, token)
 	// A flood of tokens for which there is no key is no signature's time.
-	if parts != nil && v.observe != nil && err != UnknownKey && err != AlgorithmNotAllowed {
+	if parts != nil && v.observe != nil && err != reason.UnknownKey && err != reason.AlgorithmNotAllowed {
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
@@ -200,7 +207,7 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 	// RFC 7800: a token bound to its holder's key is worth nothing to a
 	// thief only as long as nobody takes it without the proof.
 	if t.bound && !p.AllowBound {
-		return UnsupportedToken
+		return reason.UnsupportedToken
 	}
 	user, err := p.user(t)
 	if err != nil {
@@ -225,24 +232,24 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 	case v.any != nil:
 		i = *v.any
 	case !present:
-		return nil, UnknownIssuer
+		return nil, reason.UnknownIssuer
 	case v.only != nil:
 		if issuer != v.single {
-			return nil, UnknownIssuer
+			return nil, reason.UnknownIssuer
 		}
 		i = *v.only
 	default:
 		var known bool
 		if i, known = v.issuers[issuer]; !known {
-			return nil, UnknownIssuer
+			return nil, reason.UnknownIssuer
 		}
 	}
 	if alg == 0 {
-		return nil, AlgorithmNotAllowed
+		return nil, reason.AlgorithmNotAllowed
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return nil, AlgorithmNotAllowed
+		return nil, reason.AlgorithmNotAllowed
 	}
 	return p, nil
 }
@@ -254,9 +261,9 @@ func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts 
 	keys, err := p.Keys.Keys(ctx, head.kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
-		return nobody, UnknownKey
+		return nobody, reason.UnknownKey
 	case err != nil:
-		return nobody, KeysUnavailable
+		return nobody, reason.KeysUnavailable
 	}
 	var (
 		candidates [MaxCandidates]key.Key
@@ -267,14 +274,14 @@ func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts 
 			continue
 		}
 		if n == MaxCandidates {
-			return nobody, UnknownKey
+			return nobody, reason.UnknownKey
 		}
 		candidates[n] = k
 		n++
 	}
 	if n == 0 {
 		// The issuer has keys for this kid, but not for this algorithm.
-		return nobody, AlgorithmNotAllowed
+		return nobody, reason.AlgorithmNotAllowed
 	}
 	if parts == nil {
 		for _, k := range candidates[:n] {
@@ -294,5 +301,5 @@ func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts 
 			return k.Fingerprint(), nil
 		}
 	}
-	return nobody, BadSignature
+	return nobody, reason.BadSignature
 }

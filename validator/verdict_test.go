@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // counting is a key set with a version, which counts how often it is asked.
@@ -59,9 +60,9 @@ func TestVerdictStandsUntilSomethingChanges(t *testing.T) {
 		{"it is new", now, 7, nil, 1},
 		{"nothing has changed", now, 7, nil, 1},
 		{"just before exp", exp.Add(5*time.Second - 1), 7, nil, 1},
-		{"exp", exp.Add(5 * time.Second), 7, Expired, 1},
+		{"exp", exp.Add(5 * time.Second), 7, reason.Expired, 1},
 		{"just behind nbf", now.Add(-5 * time.Second), 7, nil, 1},
-		{"just before nbf", now.Add(-5*time.Second - 1), 7, NotYetValid, 1},
+		{"just before nbf", now.Add(-5*time.Second - 1), 7, reason.NotYetValid, 1},
 		{"the keys are others", now, 8, nil, 2},
 		{"nothing has changed again", now, 8, nil, 2},
 		{"the keys are said to be those of before", now, 7, nil, 3},
@@ -85,7 +86,7 @@ func TestNoVerdictForAKidThatMayCome(t *testing.T) {
 	v := newValidator(t, policy).Cached(newMemory())
 	token := es256(t, goodHeader, goodClaims)
 	for n := range 3 {
-		if reason(t, v, token, nil); set.asked != n+1 {
+		if wantErr(t, v, token, nil); set.asked != n+1 {
 			t.Errorf("the keys were asked for %d times, want %d", set.asked, n+1)
 		}
 	}
@@ -123,7 +124,7 @@ func TestKeysThatChangeMeanwhileLeaveNoVerdict(t *testing.T) {
 	v := newValidator(t, policy).Cached(newMemory())
 	token := es256(t, goodHeader, goodClaims)
 	for n := range 3 {
-		reason(t, v, token, nil)
+		wantErr(t, v, token, nil)
 		if set.asked != n+1 {
 			t.Errorf("the keys were asked for %d times, want %d", set.asked, n+1)
 		}
@@ -238,20 +239,20 @@ func TestOnlyVerifiedHeadersAreRemembered(t *testing.T) {
 			t.Errorf("%s is remembered", known())
 		}
 	}
-	reason(t, v, es256(t, goodHeader, goodClaims), nil)
+	wantErr(t, v, es256(t, goodHeader, goodClaims), nil)
 	if known() != b64(goodHeader) {
 		t.Errorf("%q is remembered, want that of the good token", known())
 	}
 	// What is remembered serves for nothing else.
 	for header, want := range map[string]error{
 		`{"alg":"ES256","kid":"p256" }`:             nil,
-		`{"alg":"ES256","kid":"p256","crit":["x"]}`: UnsupportedToken,
-		`{"alg":"ES256","kid":"p256`:                MalformedToken,
+		`{"alg":"ES256","kid":"p256","crit":["x"]}`: reason.UnsupportedToken,
+		`{"alg":"ES256","kid":"p256`:                reason.MalformedToken,
 	} {
-		reason(t, v, es256(t, header, goodClaims), want)
+		wantErr(t, v, es256(t, header, goodClaims), want)
 	}
 	token := es256(t, goodHeader, goodClaims)
 	for _, spelled := range []string{token + "=", " " + token, "\n" + token, strings.Replace(token, ".", "\n.", 1), strings.Replace(token, ".", "=.", 1)} {
-		reason(t, v, spelled, MalformedToken)
+		wantErr(t, v, spelled, reason.MalformedToken)
 	}
 }
