@@ -417,7 +417,7 @@ func TestThreat48_APIKeysAreNotPassedOn(t *testing.T) {
 		if strings.Contains(place, "cookie") && strings.TrimSpace(res.next.Header.Get("Cookie")) != "b=2" {
 			t.Errorf("%s: of the cookies is left %q", place, res.next.Header.Get("Cookie"))
 		}
-		for _, text := range []string{sprint(requestState(res.next)), sprint(requestState(res.next).removed)} {
+		for _, text := range []string{sprint(requestState(res.next)), sprint(&requestState(res.next).Removed)} {
 			if strings.Contains(text, good) {
 				t.Errorf("%s: the state shows the key: %s", place, text)
 			}
@@ -738,7 +738,7 @@ func TestLoadWarnsOfLogsWithAPIKeys(t *testing.T) {
 		"a header with _":          {[]*CredentialSource{{From: fromHeader, Name: "x_api_key"}}, []string{"request>headers>X_api_key delete", "expected_underscore_headers"}},
 		"a header and a parameter": {[]*CredentialSource{{From: fromHeader, Name: "X-Key"}, {From: fromQuery, Name: "k"}}, []string{"request>headers>X-Key delete", "delete k }"}},
 	} {
-		read, err := newCredentials(credentialSettings{kinds: kinds{apiKeys: true}, apiKeyFrom: c.from})
+		read, err := newPlaces(Settings{apiKeys: true, apiKeyFrom: sources(c.from)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -158,17 +158,17 @@ func (h *Handler) checkCaddyfile(at *places) error {
 	if err := h.checkAPIKeyOptions(); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	read, err := newCredentials(h.credentialSettings())
+	read, err := newPlaces(h.credentialSettings())
 	if err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	if _, err := newForwarding(h.Forward, h.ForwardPayload, h.Clear, read.sources); err != nil {
+	if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.headers()); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
 	if err := h.checkMode(); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	required, err := checkRequirements(h.Require)
+	required, err := checkRequirements(requirements(h.Require))
 	if err == nil {
 		err = required.checkOptional(h.Optional)
 	}
@@ -256,7 +256,7 @@ var handlerOptions = []string{
 }
 
 func (h *Handler) checkResponder(d *caddyfile.Dispenser) error {
-	if _, err := newResponder(h.Realm, h.ErrorFormat, kinds{}, ""); err != nil {
+	if _, err := newResponder(h.Realm, h.ErrorFormat, Accepted{}, ""); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil
@@ -275,7 +275,7 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 		s.Scheme = args[2]
 	}
 	h.TokenFrom = append(h.TokenFrom, s)
-	if _, err := newCredentials(credentialSettings{kinds: kinds{tokens: true}, tokenFrom: h.TokenFrom}); err != nil {
+	if _, err := newPlaces(Settings{tokens: true, tokenFrom: sources(h.TokenFrom)}); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil
@@ -294,7 +294,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 		c.Name = args[1]
 	}
 	h.Claim = append(h.Claim, c)
-	if _, err := checkClaimNames(h.Claim); err != nil {
+	if _, err := newNames(claimNames(h.Claim)); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

@@ -116,7 +116,7 @@ func (h *Handler) unmarshalAPIKeyFrom(d *caddyfile.Dispenser) error {
 		s.Scheme = args[2]
 	}
 	h.APIKeyFrom = append(h.APIKeyFrom, s)
-	if _, err := newCredentials(credentialSettings{kinds: kinds{apiKeys: true}, apiKeyFrom: h.APIKeyFrom}); err != nil {
+	if _, err := newPlaces(Settings{apiKeys: true, apiKeyFrom: sources(h.APIKeyFrom)}); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

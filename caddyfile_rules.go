@@ -37,7 +37,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 		}
 		return d.Errf("require knows no %q; there are scope, any_scope, claim and expression", kind)
 	}
-	if _, err := checkRequirements([]*Requirement{r}); err != nil {
+	if _, err := checkRequirements(requirements([]*Requirement{r})); err != nil {
 		return d.Errf("%v", err)
 	}
 	h.Require = append(h.Require, r)
@@ -50,7 +50,7 @@ func (h *Handler) unmarshalForward(d *caddyfile.Dispenser) error {
 		return d.Err("forward needs what is passed on and a header, and may have json; write forward user X-User, forward email X-Email or forward roles X-Roles json")
 	}
 	h.Forward = append(h.Forward, &Forward{What: args[0], Header: args[1], JSON: len(args) == 3})
-	if _, err := newForwarding(h.Forward, "", nil, nil); err != nil {
+	if _, err := newForwarding(forwards(h.Forward), "", nil, nil); err != nil {
 		return d.Errf("%v", err)
 	}
 	return noBlock(d, "forward")

@@ -8,20 +8,19 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// ClaimName gives a claim a placeholder of its own.
-type ClaimName struct {
-	// The claim's path: steps are divided by dots, arrays are stepped into
-	// by index, and at each step the longest literal name wins.
-	Path string `json:"path"`
-	// The name in `{http.auth.user.<name>}`. Default: the last step of the
-	// path. Never id, which is the user's.
-	Name string `json:"name,omitempty"`
+// NamedClaim is a claim with the name of its placeholder, as a config has it. The
+// name may be empty, for the last step of the path.
+type NamedClaim struct{ Path, Name string }
 
-	placeholder string
+// Name is a claim with the name of its placeholder.
+type Name struct {
+	path, name  string
+	placeholder string // the name in full
 }
 
-func checkClaimNames(configured []*ClaimName) ([]ClaimName, error) {
-	var list []ClaimName
+// newNames checks the names of claims.
+func newNames(configured []*NamedClaim) ([]Name, error) {
+	var list []Name
 	for _, c := range configured {
 		if c == nil {
 			return nil, errors.New("claim: an entry is null; write claim <path> [<name>]")
@@ -29,19 +28,19 @@ func checkClaimNames(configured []*ClaimName) ([]ClaimName, error) {
 		if err := claims.CheckPath(c.Path); err != nil {
 			return nil, fmt.Errorf("claim: %w", err)
 		}
-		named := *c
-		if named.Name == "" {
-			named.Name = claims.PathName(named.Path)
+		named := Name{path: c.Path, name: c.Name}
+		if named.name == "" {
+			named.name = claims.PathName(named.path)
 		}
-		if err := checkClaimName(named.Name); err != nil {
+		if err := checkClaimName(named.name); err != nil {
 			return nil, fmt.Errorf("claim %s: %w", c.Path, err)
 		}
 		for _, other := range list {
-			if other.Name == named.Name {
-				return nil, fmt.Errorf("claim %s: the name %s is taken by the claim %s; give one of them another: claim %s <name>", named.Path, named.Name, other.Path, named.Path)
+			if other.name == named.name {
+				return nil, fmt.Errorf("claim %s: the name %s is taken by the claim %s; give one of them another: claim %s <name>", named.path, named.name, other.path, named.path)
 			}
 		}
-		named.placeholder = "http.auth.user." + named.Name
+		named.placeholder = "http.auth.user." + named.name
 		list = append(list, named)
 	}
 	return list, nil

@@ -47,18 +47,18 @@ func cleared(name string, folded []string) bool {
 // proxy drop what is set later.
 // Names of headers that hold credentials are taken out of trailers too. Headers
 // that a jwt handler further out has made of its identity stay.
-func (f *forwarding) clear(r *http.Request, st *state) {
-	clearHeaders(r, st, f.names)
+func (f *forwarding) clear(r *http.Request, sent *Sent) {
+	clearHeaders(r, sent, f.names)
 	guardTrailers(r, f.trailers)
 }
 
-func clearHeaders(r *http.Request, st *state, folded []string) {
+func clearHeaders(r *http.Request, sent *Sent, folded []string) {
 	if len(folded) == 0 {
 		return
 	}
 	connection := false
 	for name, value := range r.Header {
-		if cleared(name, folded) && !st.hasSent(name, value) {
+		if cleared(name, folded) && !sent.has(name, value) {
 			delete(r.Header, name)
 		}
 		connection = connection || name == "Connection"

@@ -10,16 +10,16 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// source is a place with what may stand in it.
-type source struct {
-	CredentialSource
+// place is a source with the kinds of credential that may be in it.
+type place struct {
+	Source
 	tokens, apiKeys bool
 }
 
-// credentials reads tokens and API keys out of requests and takes them away.
-type credentials struct {
-	sources []source
-	header  *source // where there is no other place, and the credential is removed
+// Places reads tokens and API keys out of requests and takes them away.
+type Places struct {
+	places  []place
+	header  *place // where there is no other place, and the credential is removed
 	keep    bool
 	inPlace bool // nothing is removed, as nothing is refused
 	// origins is the standard library's protection against cross-site
@@ -27,8 +27,32 @@ type credentials struct {
 	origins *http.CrossOriginProtection
 }
 
-func (c *credentials) has(from string) bool {
-	for _, s := range c.sources {
+// headers are the names of the headers in which credentials are sent.
+func (c *Places) headers() []string {
+	var names []string
+	for i := range c.places {
+		if name := c.places[i].header(); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// header is the header that a source of credentials reads, empty for others.
+func (s *place) header() string {
+	switch s.From {
+	case fromHeader:
+		return s.Name
+	case fromBasic:
+		return "Authorization"
+	case fromCookie:
+		return "Cookie"
+	}
+	return ""
+}
+
+func (c *Places) has(from string) bool {
+	for _, s := range c.places {
 		if s.From == from {
 			return true
 		}
@@ -39,8 +63,8 @@ func (c *credentials) has(from string) bool {
 // warn tells, once at load, where Caddy's logs would show a credential: they
 // hide only the headers Authorization and Cookie, and are made of a copy of
 // the request from before any handler ran.
-func (c *credentials) warn(logger *zap.Logger) {
-	for _, s := range c.sources {
+func (c *Places) warn(logger *zap.Logger) {
+	for _, s := range c.places {
 		switch {
 		case s.From == fromQuery:
 			logger.Warn("tokens and API keys in the query show in access logs and in http.log.error; filter them: format filter { request>uri query { delete "+s.Name+" } }, as docs/security.md#logs shows",
@@ -56,17 +80,17 @@ func (c *credentials) warn(logger *zap.Logger) {
 	}
 }
 
-// found collects what the sources hold. Two different tokens in one request
+// Found collects what the sources hold. Two different tokens in one request
 // are refused rather than one of them chosen, and so are two API keys: whoever
 // reads the request behind us might choose the other (RFC 6750 section 2).
-type found struct {
-	token, apiKey credential
+type Found struct {
+	token, apiKey Credential
 	malformed     bool
 	several       bool
 }
 
-// credential is a token or an API key of a request.
-type credential struct {
+// Credential is a token or an API key of a request.
+type Credential struct {
 	text string
 	any  bool
 	// ambient tells that it was in no place but those that a browser fills by
@@ -74,7 +98,7 @@ type credential struct {
 	ambient bool
 }
 
-func (f *found) add(s *source, text string) {
+func (f *Found) add(s *place, text string) {
 	c := &f.token
 	// Where both may stand, the form decides: three segments are a token.
 	if s.apiKeys && !(s.tokens && strings.Count(text, ".") == 2) {
@@ -88,17 +112,17 @@ func (f *found) add(s *source, text string) {
 }
 
 // take reads the request's credentials and removes them, unless they are kept.
-// One that a handler further out has removed is read from st. The reason says
+// One that a handler further out has removed is read from taken. The reason says
 // why the request can't be authenticated by them, and is empty if there is a
 // token or an API key.
-func (c *credentials) take(r *http.Request, st *state) (f found, code reason.Code) {
-	if c.header != nil && c.header.takeOne(r, st, &f) {
+func (c *Places) take(r *http.Request, taken *Removed) (f Found, code reason.Code) {
+	if c.header != nil && c.header.takeOne(r, taken, &f) {
 		return f, ""
 	}
-	for i := range c.sources {
-		c.sources[i].read(r, st, &f)
+	for i := range c.places {
+		c.places[i].read(r, taken, &f)
 	}
-	c.discard(r, st)
+	c.discard(r, taken)
 	if c.keep && c.lookalike(r) {
 		f.several = true
 	}
@@ -117,9 +141,9 @@ func (c *credentials) take(r *http.Request, st *state) (f found, code reason.Cod
 
 // takeOne takes the credential of a request as nearly all are: the header is there
 // once, and holds one. It does nothing if the request is not so.
-func (s *source) takeOne(r *http.Request, st *state, f *found) bool {
+func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	values := r.Header[s.Name]
-	if len(values) != 1 || len(st.removed) > 0 {
+	if len(values) != 1 || len(taken.list) > 0 {
 		return false
 	}
 	token, ok := values[0], true
@@ -130,15 +154,15 @@ func (s *source) takeOne(r *http.Request, st *state, f *found) bool {
 		return false
 	}
 	f.add(s, token)
-	st.removed = append(st.removed, removed{s, values[0]})
+	taken.add(s, values[0])
 	delete(r.Header, s.Name)
 	return true
 }
 
 // discard removes the request's credentials, unless they are kept.
-func (c *credentials) discard(r *http.Request, st *state) {
+func (c *Places) discard(r *http.Request, taken *Removed) {
 	if !c.keep && !c.inPlace {
-		c.remove(r, st)
+		c.remove(r, taken)
 	}
 }
 
@@ -146,7 +170,7 @@ func (c *credentials) discard(r *http.Request, st *state) {
 // the browser then adds credentials that the page could never read. Safe methods
 // pass, as their answer stays hidden from the page; not so an upgrade to
 // WebSocket, which is a GET but not bound by the same-origin policy.
-func (c *credentials) crossSite(r *http.Request) bool {
+func (c *Places) crossSite(r *http.Request) bool {
 	if r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect {
 		unsafe := *r
 		unsafe.Method = http.MethodPost
@@ -156,7 +180,7 @@ func (c *credentials) crossSite(r *http.Request) bool {
 }
 
 // read adds what the source holds to f.
-func (s *source) read(r *http.Request, st *state, f *found) {
+func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 	switch s.From {
 	case fromHeader:
 		values := r.Header[s.Name]
@@ -204,7 +228,7 @@ func (s *source) read(r *http.Request, st *state, f *found) {
 			}
 		}
 	}
-	for _, old := range st.removed {
+	for _, old := range taken.list {
 		if old.of(s) {
 			if s.From == fromHeader {
 				s.readHeader(old.value, f)
@@ -234,7 +258,7 @@ func (r *repeated) differs(value string) bool {
 
 // readHeader reads scheme and credential (RFC 9110 section 11.4: any case, at least
 // one space). Another scheme is not for us and holds no token.
-func (s *source) readHeader(value string, f *found) {
+func (s *place) readHeader(value string, f *Found) {
 	token := value
 	if s.Scheme != "" {
 		var ok bool
@@ -253,7 +277,7 @@ func (s *source) readHeader(value string, f *found) {
 // readBasic reads the password of Basic (RFC 7617), or its user name where the
 // password is empty, which is how clients send a key for which they have but one
 // field.
-func (s *source) readBasic(value string, f *found) {
+func (s *place) readBasic(value string, f *Found) {
 	text, ok := cutScheme(value, "Basic")
 	if !ok {
 		f.malformed = f.malformed || nearScheme(value, "Basic")

@@ -28,7 +28,7 @@ func TestLoadWarnsOfLogs(t *testing.T) {
 		"another header":    {CredentialSource{From: fromHeader, Name: "x-token"}, []string{"format filter { request>headers>X-Token delete }, as docs/security.md#logs shows"}},
 		"a header with _":   {CredentialSource{From: fromHeader, Name: "x_token"}, []string{"request>headers>X_token delete", "expected_underscore_headers"}},
 	} {
-		read, err := newCredentials(credentialSettings{kinds: kinds{tokens: true}, tokenFrom: []*CredentialSource{&c.source}})
+		read, err := newPlaces(Settings{tokens: true, tokenFrom: sources([]*CredentialSource{&c.source})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,10 +359,10 @@ func TestPrintingTheStateShowsNoCredential(t *testing.T) {
 	good := signed(t, nil)
 	res := serve(t, bearer(good), nil, s.Handler)
 	st := requestState(res.next)
-	if len(st.removed) != 1 {
+	if len(st.Removed.list) != 1 {
 		t.Fatal("nothing was removed")
 	}
-	for _, text := range []string{sprint(st), sprint(st.removed), sprint(st.removed[0])} {
+	for _, text := range []string{sprint(st), sprint(&st.Removed), sprint(st.Removed.list[0])} {
 		if strings.Contains(text, good) {
 			t.Errorf("shows the token: %s", text)
 		}

@@ -10,19 +10,12 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// CredentialSource is a place in a request where a token or an API key may
-// stand.
-type CredentialSource struct {
-	// The kind of place: `header`, `query` or `cookie`, and for API keys
-	// `basic`, which is the password of HTTP Basic authentication, or its user
-	// name where the password is empty.
-	From string `json:"from"`
-	// The name of the header, query parameter or cookie. Default: none, as
-	// `basic` has no name.
-	Name string `json:"name,omitempty"`
-	// For a header: the scheme before the credential, in any case. Default:
-	// Bearer for the header Authorization, none for every other.
-	Scheme string `json:"scheme,omitempty"`
+// Source is a place in a request where a token or an API key may be: a header with
+// a scheme, a query parameter, a cookie, or the password of Basic.
+type Source struct {
+	From   string
+	Name   string
+	Scheme string
 }
 
 const (
@@ -34,22 +27,22 @@ const (
 
 // The places that are read where none is named.
 var (
-	defaultTokenSource  = CredentialSource{From: fromHeader, Name: "Authorization", Scheme: "Bearer"}
-	defaultAPIKeySource = CredentialSource{From: fromHeader, Name: http.CanonicalHeaderKey("X-API-Key")}
+	defaultTokenSource  = Source{From: fromHeader, Name: "Authorization", Scheme: "Bearer"}
+	defaultAPIKeySource = Source{From: fromHeader, Name: http.CanonicalHeaderKey("X-API-Key")}
 )
 
-// credentialSettings are what decides where credentials are read. A kind that
+// Settings are what decides where credentials are read. A kind that
 // nothing could vouch for is neither read nor removed.
-type credentialSettings struct {
-	kinds
-	tokenFrom, apiKeyFrom []*CredentialSource
+type Settings struct {
+	tokens, apiKeys       bool
+	tokenFrom, apiKeyFrom []*Source
 	trustedOrigins        []string
 	keep                  bool
 	inPlace               bool // nothing is removed, as nothing is refused
 }
 
-func newCredentials(settings credentialSettings) (*credentials, error) {
-	c := &credentials{keep: settings.keep, inPlace: settings.inPlace, origins: http.NewCrossOriginProtection()}
+func newPlaces(settings Settings) (*Places, error) {
+	c := &Places{keep: settings.keep, inPlace: settings.inPlace, origins: http.NewCrossOriginProtection()}
 	if err := c.add("token_from", settings.tokens, settings.tokenFrom, defaultTokenSource); err != nil {
 		return nil, err
 	}
@@ -71,14 +64,14 @@ func newCredentials(settings credentialSettings) (*credentials, error) {
 		}
 		return nil, inOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
 	}
-	if len(c.sources) == 1 && c.sources[0].From == fromHeader && !c.keep && !c.inPlace {
-		c.header = &c.sources[0]
+	if len(c.places) == 1 && c.places[0].From == fromHeader && !c.keep && !c.inPlace {
+		c.header = &c.places[0]
 	}
 	return c, nil
 }
 
 // add adds the sources of one kind of credential.
-func (c *credentials) add(option string, wanted bool, configured []*CredentialSource, usual CredentialSource) error {
+func (c *Places) add(option string, wanted bool, configured []*Source, usual Source) error {
 	if !wanted {
 		if len(configured) == 0 {
 			return nil
@@ -89,7 +82,7 @@ func (c *credentials) add(option string, wanted bool, configured []*CredentialSo
 		return inOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
 	if len(configured) == 0 {
-		configured = []*CredentialSource{&usual}
+		configured = []*Source{&usual}
 	}
 	isToken := option == "token_from"
 	for _, s := range configured {
@@ -108,9 +101,9 @@ func (c *credentials) add(option string, wanted bool, configured []*CredentialSo
 }
 
 // addSource adds a place, or lets one hold both kinds.
-func (c *credentials) addSource(s CredentialSource, isToken bool) error {
-	for i := range c.sources {
-		other := &c.sources[i]
+func (c *Places) addSource(s Source, isToken bool) error {
+	for i := range c.places {
+		other := &c.places[i]
 		if other.same(s) {
 			if isToken && other.tokens || !isToken && other.apiKeys {
 				return fmt.Errorf("%s is there twice; remove one", strings.TrimSpace(s.From+" "+s.Name))
@@ -122,17 +115,17 @@ func (c *credentials) addSource(s CredentialSource, isToken bool) error {
 			return fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)
 		}
 	}
-	c.sources = append(c.sources, source{s, isToken, !isToken})
+	c.places = append(c.places, place{s, isToken, !isToken})
 	return nil
 }
 
 // same tells whether two sources are one place. Schemes are the same in any case
 // (RFC 9110 section 11.1).
-func (s *CredentialSource) same(other CredentialSource) bool {
+func (s *Source) same(other Source) bool {
 	return s.From == other.From && s.Name == other.Name && strings.EqualFold(s.Scheme, other.Scheme)
 }
 
-func (s *CredentialSource) check(isToken bool) error {
+func (s *Source) check(isToken bool) error {
 	switch s.From {
 	case fromHeader:
 		return s.checkHeader()
@@ -160,7 +153,7 @@ func (s *CredentialSource) check(isToken bool) error {
 	}
 }
 
-func (s *CredentialSource) checkHeader() error {
+func (s *Source) checkHeader() error {
 	if !httpguts.ValidHeaderFieldName(s.Name) {
 		return fmt.Errorf("%s is no header name; write header Authorization Bearer", strconv.Quote(s.Name))
 	}
@@ -183,18 +176,3 @@ func (s *CredentialSource) checkHeader() error {
 	}
 	return nil
 }
-
-// optionError is what is wrong with an option of the handler that can only be
-// judged together with others.
-type optionError struct {
-	option string
-	err    error
-}
-
-func inOption(option, format string, values ...any) error {
-	return &optionError{option, fmt.Errorf(format, values...)}
-}
-
-func (e *optionError) Error() string { return e.option + ": " + e.err.Error() }
-
-func (e *optionError) Unwrap() error { return e.err }

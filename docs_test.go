@@ -226,12 +226,12 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		if err := h.checkAPIKeyOptions(); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
-		read, err := newCredentials(h.credentialSettings())
+		read, err := newPlaces(h.credentialSettings())
 		if err != nil {
 			t.Errorf("%s: %v", place, err)
 			return
 		}
-		if _, err := newForwarding(h.Forward, h.ForwardPayload, h.Clear, read.sources); err != nil {
+		if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.headers()); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
 		if err := h.checkMode(); err != nil {
@@ -245,7 +245,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 // docRules checks the requirements of a handler as loading them does.
 func docRules(t *testing.T, place string, h *Handler) {
 	t.Helper()
-	all, err := checkRequirements(h.Require)
+	all, err := checkRequirements(requirements(h.Require))
 	if err == nil {
 		err = all.checkOptional(h.Optional)
 	}
@@ -543,7 +543,7 @@ func TestDocs_EveryPlaceholderHasARow(t *testing.T) {
 	// What the provider function knows by name is in its cases.
 	names := 0
 	docFunctions(t, func(f *ast.FuncDecl) {
-		if f.Name.Name != "placeholder" || f.Recv == nil || docTypeName(f.Recv.List[0].Type) != "state" {
+		if f.Name.Name != "placeholder" || f.Recv == nil || docTypeName(f.Recv.List[0].Type) != "Holder" {
 			return
 		}
 		ast.Inspect(f, func(n ast.Node) bool {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -15,7 +16,7 @@ import (
 type errorGuard struct {
 	names    []string // of headers, folded
 	trailers []string // likewise
-	sources  []source // of credentials
+	places   removal
 }
 
 // errorGuard is the one of a server. Handlers of one config share it; it is whole
@@ -38,17 +39,10 @@ func (a *App) errorGuard(server *caddyhttp.Server) *errorGuard {
 }
 
 // add adds what a handler takes away.
-func (g *errorGuard) add(f *forwarding, c *credentials) {
+func (g *errorGuard) add(f *forwarding, c *Places) {
 	g.names = merged(g.names, f.names)
 	g.trailers = merged(g.trailers, f.trailers)
-	if c.keep || c.inPlace {
-		return
-	}
-	for _, s := range c.sources {
-		if !slices.ContainsFunc(g.sources, func(o source) bool { return o.same(s.CredentialSource) }) {
-			g.sources = append(g.sources, s)
-		}
-	}
+	g.places.add(c)
 }
 
 func merged(list, more []string) []string {
@@ -63,14 +57,12 @@ func merged(list, more []string) []string {
 // clean prepares a request for error routes. The headers of an identity in force
 // stay.
 func (g *errorGuard) clean(r *http.Request, st *state) {
-	clearHeaders(r, st, g.names)
-	for i := range g.sources {
-		g.sources[i].remove(r, st)
-	}
+	clearHeaders(r, &st.Sent, g.names)
+	g.places.remove(r, &st.Removed)
 	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
 		return
 	}
-	if st.isServers(r) {
+	if isServers(r, st.repl) {
 		guardTrailers(r, g.trailers)
 		return
 	}
@@ -88,14 +80,14 @@ const maxDrained = 1 << 20
 
 // isServers tells whether a request is the one that the server made, and no copy:
 // its placeholders read that one.
-func (st *state) isServers(r *http.Request) bool {
-	if st.repl == nil {
+func isServers(r *http.Request, repl *caddy.Replacer) bool {
+	if repl == nil {
 		return false
 	}
 	const mark = "}jwt"
 	method := r.Method
 	r.Method = mark
 	defer func() { r.Method = method }()
-	seen, _ := st.repl.Get("http.request.method")
+	seen, _ := repl.Get("http.request.method")
 	return seen == mark
 }

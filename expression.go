@@ -175,16 +175,16 @@ func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	if !strings.HasPrefix(name, "http.auth.user.") && !strings.HasPrefix(name, "http.jwt.") {
 		return nil, false
 	}
-	st := stateOf(r)
-	if st == nil {
+	holder := holderOf(r)
+	if holder == nil {
 		return nil, false
 	}
-	return st.placeholder(name)
+	return holder.placeholder(name)
 }
 
 // holds evaluates the expression for an identity; nil is an anonymous one. What
 // can't be evaluated does not hold.
-func (e *expression) holds(r *http.Request, id *identity) bool {
+func (e *expression) holds(r *http.Request, id *Identity) bool {
 	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
 	return err == nil && out == types.True
 }
@@ -192,7 +192,7 @@ func (e *expression) holds(r *http.Request, id *identity) bool {
 // evaluation gives an expression its variables, each when it is asked for.
 type evaluation struct {
 	request *http.Request
-	id      *identity
+	id      *Identity
 }
 
 // ResolveName implements interpreter.Activation.

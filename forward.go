@@ -14,15 +14,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// Forward passes something of the identity on in a header.
-type Forward struct {
-	// A claim's path, or `user`, `issuer`, `scopes`, `key_id` or `auth_method`,
-	// as the placeholders of these names have them.
-	What string `json:"what"`
-	// The name of the header. Whatever a client sends under it is removed.
-	Header string `json:"header"`
-	// Writes the value as JSON. Default: false, as a placeholder has it.
-	JSON bool `json:"json,omitempty"`
+// forwardSpec is something of an identity that is passed on in a header: a claim's path or
+// one of names, the header, and whether the value is written as JSON.
+type forwardSpec struct {
+	What   string
+	Header string
+	JSON   bool
 }
 
 // forwarding is what a handler passes on, and what it clears.
@@ -38,7 +35,7 @@ type forwarding struct {
 // forwarded is something that is passed on, with the place of what it is among the
 // names of what is no claim.
 type forwarded struct {
-	Forward
+	forwardSpec
 	name int // -1 for a claim
 }
 
@@ -53,17 +50,17 @@ const (
 	forwardMethod
 )
 
-// newForwarding checks what is forwarded and cleared. sources are the places of
-// credentials, whose headers can be neither.
-func newForwarding(values []*Forward, payload string, clears []string, sources []source) (*forwarding, error) {
+// newForwarding checks what is forwarded and cleared. credentials are the names of
+// the headers in which credentials are sent, which can be neither.
+func newForwarding(values []*forwardSpec, payload string, clears, credentials []string) (*forwarding, error) {
 	f := &forwarding{}
 	add := func(option, header string) (string, error) {
 		name := http.CanonicalHeaderKey(header)
 		if err := checkForwardName(header); err != nil {
 			return "", inOption(option, "%w", err)
 		}
-		for i := range sources {
-			if foldHeader(sources[i].header()) == foldHeader(name) {
+		for _, c := range credentials {
+			if foldHeader(c) == foldHeader(name) {
 				return "", inOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
 			}
 		}
@@ -93,7 +90,7 @@ func newForwarding(values []*Forward, payload string, clears []string, sources [
 		if err != nil {
 			return nil, err
 		}
-		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
+		f.values = append(f.values, forwarded{forwardSpec{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
 	}
 	if payload != "" {
 		name, err := add("forward_payload", payload)
@@ -108,10 +105,8 @@ func newForwarding(values []*Forward, payload string, clears []string, sources [
 		}
 	}
 	f.trailers = slices.Clone(f.names)
-	for i := range sources {
-		if name := sources[i].header(); name != "" {
-			f.trailers = append(f.trailers, foldHeader(name))
-		}
+	for _, c := range credentials {
+		f.trailers = append(f.trailers, foldHeader(c))
 	}
 	return f, nil
 }
@@ -149,30 +144,11 @@ func reservedHeader(name string) bool {
 	return false
 }
 
-// header is the header that a source of credentials reads, empty for others.
-func (s *source) header() string {
-	switch s.From {
-	case fromHeader:
-		return s.Name
-	case fromBasic:
-		return "Authorization"
-	case fromCookie:
-		return "Cookie"
-	}
-	return ""
-}
-
-// sentHeader is a header that was made of an identity.
-type sentHeader struct {
-	name  string
-	value []string
-}
-
 // errUnforwardable tells of a value that a header can't carry as it is.
 var errUnforwardable = errors.New("a value can't be forwarded")
 
 // headers are the headers of an identity. What is not there is not sent.
-func (f *forwarding) headers(id *identity, st *state) ([]sentHeader, error) {
+func (f *forwarding) headers(id *Identity, sent *Sent) ([]sentHeader, error) {
 	if len(f.values) == 0 && f.payload == "" {
 		return nil, nil
 	}
@@ -180,10 +156,10 @@ func (f *forwarding) headers(id *identity, st *state) ([]sentHeader, error) {
 	if f.payload != "" {
 		n++
 	}
-	sent, texts := st.room(n)
+	made, texts := sent.room(n)
 	add := func(name, value string) {
 		texts = append(texts, value)
-		sent = append(sent, sentHeader{name, texts[len(texts)-1 : len(texts) : len(texts)]})
+		made = append(made, sentHeader{name, texts[len(texts)-1 : len(texts) : len(texts)]})
 	}
 	for i := range f.values {
 		value, there, err := f.values[i].of(id)
@@ -197,12 +173,12 @@ func (f *forwarding) headers(id *identity, st *state) ([]sentHeader, error) {
 	if f.payload != "" {
 		add(f.payload, base64.RawURLEncoding.EncodeToString(id.all().AppendJSON(nil)))
 	}
-	return sent, nil
+	return made, nil
 }
 
 // of is the value for an identity; there is none for a claim that is absent, null
 // or an empty list.
-func (f *forwarded) of(id *identity) (value string, there bool, err error) {
+func (f *forwarded) of(id *Identity) (value string, there bool, err error) {
 	var (
 		v    claims.Value
 		text string

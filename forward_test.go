@@ -190,7 +190,7 @@ func TestForwardedHeadersHaveNamesOfTheirOwn(t *testing.T) {
 		if clear != "" {
 			clears = []string{clear}
 		}
-		_, err := newForwarding(values, payload, clears, nil)
+		_, err := newForwarding(forwards(values), payload, clears, nil)
 		return err
 	}
 	refused := func(err error, option string) bool { return err != nil && strings.HasPrefix(err.Error(), option+": ") }
@@ -233,7 +233,7 @@ func TestForwardedHeadersHaveNamesOfTheirOwn(t *testing.T) {
 }
 
 func newForwardingErr(f *Forward) error {
-	_, err := newForwarding([]*Forward{f}, "", nil, nil)
+	_, err := newForwarding(forwards([]*Forward{f}), "", nil, nil)
 	return err
 }
 

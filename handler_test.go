@@ -286,7 +286,7 @@ func TestEveryReasonHasAnAnswerOfItsOwn(t *testing.T) {
 			t.Errorf("%s: %s with %d", code, a.code, a.status)
 		}
 	}
-	if got := reasonOf(context.Canceled); answers[got].status != 503 {
+	if got := codeOf(context.Canceled); answers[got].status != 503 {
 		t.Errorf("an error without a reason is answered as %s", got)
 	}
 }

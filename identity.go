@@ -8,13 +8,15 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// identity is who a request comes from, as a handler has verified it: by a token,
+// Identity is who a request comes from, as a handler has verified it: by a token,
 // an API key, or both, where the token says who it is.
-type identity struct {
-	handler *Handler
-	token   validator.Token
-	key     keystore.APIKey
-	record  *claims.Value // of the key, made at the first use, by the one goroutine of a request
+type Identity struct {
+	token validator.Token
+	key   keystore.APIKey
+	names []Name // the claims that have a placeholder of their own
+
+	userName string        // of the API key's holder, where there is no token
+	record   *claims.Value // of the key, made at the first use, by the one goroutine of a request
 
 	hasToken, hasKey bool
 }
@@ -26,22 +28,22 @@ const (
 	methodAnonymous = "anonymous"
 )
 
-func (id *identity) method() string {
+func (id *Identity) method() string {
 	if !id.hasToken {
 		return methodAPIKey
 	}
 	return methodJWT
 }
 
-func (id *identity) user() string {
+func (id *Identity) user() string {
 	if !id.hasToken {
-		return id.handler.APIKeyUserPrefix + id.key.Consumer()
+		return id.userName
 	}
 	return id.token.User()
 }
 
 // all are the claims of the token, or the API key's record read as claims.
-func (id *identity) all() claims.Value {
+func (id *Identity) all() claims.Value {
 	if id.hasToken {
 		return id.token.Claims()
 	}
@@ -52,19 +54,19 @@ func (id *identity) all() claims.Value {
 	return *id.record
 }
 
-func (id *identity) claim(path string) string {
+func (id *Identity) claim(path string) string {
 	v, _ := id.all().Lookup(path)
 	return v.Render()
 }
 
-func (id *identity) scopes() []string {
+func (id *Identity) scopes() []string {
 	if !id.hasToken {
 		return id.key.Scopes()
 	}
 	return id.token.Scopes()
 }
 
-func (id *identity) expires() time.Time {
+func (id *Identity) expires() time.Time {
 	if !id.hasToken {
 		return id.key.Expires()
 	}
@@ -72,14 +74,14 @@ func (id *identity) expires() time.Time {
 }
 
 // issuer and kid are of tokens only.
-func (id *identity) issuer() string {
+func (id *Identity) issuer() string {
 	if !id.hasToken {
 		return ""
 	}
 	return id.token.Issuer()
 }
 
-func (id *identity) kid() string {
+func (id *Identity) kid() string {
 	if !id.hasToken {
 		return ""
 	}
@@ -87,14 +89,21 @@ func (id *identity) kid() string {
 }
 
 // sameUser tells whether two identities are of one user, authenticated in one way.
-func (id *identity) sameUser(other *identity) bool {
+func (id *Identity) sameUser(other *Identity) bool {
 	return id.method() == other.method() && id.issuer() == other.issuer() && id.user() == other.user() && id.keyID() == other.keyID()
 }
 
 // keyID is the id of the API key, beside a token too.
-func (id *identity) keyID() string {
+func (id *Identity) keyID() string {
 	if !id.hasKey {
 		return ""
 	}
 	return id.key.ID()
+}
+
+// setKey makes the identity that of an API key's holder, whose user is called by the
+// prefix and the consumer where there is no token.
+func (id *Identity) setKey(k keystore.APIKey, userPrefix string) {
+	id.key, id.hasKey = k, true
+	id.userName = userPrefix + k.Consumer()
 }

@@ -13,8 +13,8 @@ import (
 // logFields adds to the access log's line how the request was authenticated, or
 // why it was not. Caddy itself adds user_id, of {http.auth.user.id}. Where the
 // server has no access log nothing is done.
-func (st *state) logFields(r *http.Request, id *identity, code reason.Code) {
-	if !st.logs {
+func (h *Holder) logFields(r *http.Request, id *Identity, code reason.Code) {
+	if !h.logs {
 		return
 	}
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -39,13 +39,4 @@ func (st *state) logFields(r *http.Request, id *identity, code reason.Code) {
 	if code != "" {
 		extra.Set(zap.String("jwt_reason", string(code)))
 	}
-}
-
-// whyFields tell in a line of the plugin's log why a request is refused.
-func (st *state) whyFields(code reason.Code, status int) []zap.Field {
-	fields := []zap.Field{zap.String("reason", string(code)), zap.Int("status", status)}
-	if st.refusal != nil && st.refusal.unmet != "" {
-		fields = append(fields, zap.String("requirement", st.refusal.unmet))
-	}
-	return fields
 }

@@ -9,9 +9,9 @@ import (
 // lookalike tells whether a request whose credentials are passed on holds, in
 // a spelling that we don't read, what its upstream may read as the credential:
 // that one would then go by another token than the one that was verified here.
-func (c *credentials) lookalike(r *http.Request) bool {
-	for i := range c.sources {
-		s := &c.sources[i]
+func (c *Places) lookalike(r *http.Request) bool {
+	for i := range c.places {
+		s := &c.places[i]
 		switch s.From {
 		case fromCookie:
 			if s.cookieLookalike(r.Header["Cookie"]) {
@@ -30,7 +30,7 @@ func (c *credentials) lookalike(r *http.Request) bool {
 
 // cookieLookalike looks for the cookie's name where lenient readers (Python's
 // http.cookies) find one: behind a space or comma, or percent-encoded.
-func (s *source) cookieLookalike(lines []string) bool {
+func (s *place) cookieLookalike(lines []string) bool {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
 			if _, ok := cookieIs(pair, s.Name); ok && !strings.ContainsAny(strings.Trim(pair, " \t"), " \t,") {

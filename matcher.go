@@ -57,7 +57,7 @@ func (m *MatchClaim) Validate() error {
 		return fmt.Errorf("jwt_claim: it names no claim, so that it would match any request; write jwt_claim roles admin")
 	}
 	for _, path := range slices.Sorted(maps.Keys(*m)) {
-		if err := (&ClaimRequirement{path, (*m)[path]}).check(); err != nil {
+		if err := (&ruleClaim{path, (*m)[path]}).check(); err != nil {
 			return fmt.Errorf("jwt_%w", err)
 		}
 	}
@@ -152,16 +152,16 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 
 // verified is the identity of a request, nil for none. Where no jwt handler has
 // seen the request the matcher is in the wrong place, and the log says so, once.
-func verified(r *http.Request, matcher string) *identity {
-	st := stateOf(r)
-	if st == nil {
+func verified(r *http.Request, matcher string) *Identity {
+	holder := holderOf(r)
+	if holder == nil {
 		if misplaced.CompareAndSwap(false, true) {
 			caddy.Log().Named("http.matchers."+matcher).Warn("a matcher for identities is asked where no jwt handler has run, and never matches there; it works behind jwt only: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route behind jwt",
 				zap.String("matcher", matcher))
 		}
 		return nil
 	}
-	return st.identity
+	return holder.identity
 }
 
 // misplaced tells that the log has had its line.

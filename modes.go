@@ -2,13 +2,6 @@ package caddyjwt
 
 import (
 	"errors"
-	"net/http"
-	"time"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
-	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // The values of mode.
@@ -50,27 +43,3 @@ func (h *Handler) checkMode() error {
 }
 
 var errAuthenticatesNobody = errors.New("this jwt has neither an issuer nor API keys, so that it authenticates nobody and may only clear headers; name an issuer, or remove the option")
-
-func (h *Handler) newForwarding() (*forwarding, error) {
-	return newForwarding(h.Forward, h.ForwardPayload, h.Clear, h.credentials.sources)
-}
-
-// report lets a request go on that would have been refused, and tells of it.
-func (h *Handler) report(r *http.Request, st *state, code reason.Code) {
-	p := h.responder.prepared[code]
-	st.passed(r, &p.refusal)
-	h.metrics.reported(code)
-	st.logFields(r, st.identity, code)
-	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
-		c.Write(st.whyFields(code, p.status)...)
-	}
-}
-
-// newReportLogger bounds the lines of report mode, of which a client can cause as
-// many as it likes: the first hundred of a second, then every hundredth. The
-// metric counts them all.
-func newReportLogger(logger *zap.Logger) *zap.Logger {
-	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
-	}))
-}

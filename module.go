@@ -4,14 +4,16 @@
 package caddyjwt
 
 import (
+	"context"
 	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -107,17 +109,17 @@ type Handler struct {
 	logger      *zap.Logger
 	validator   *validator.Validator // nil where no issuer is configured
 	apiKeys     *apiKeys             // nil where no API key is
-	credentials *credentials
+	credentials *Places
 	responder   *responder
 	rules       *rules
 	forwarding  *forwarding
 	guard       *errorGuard
 	logs        bool // whether the server may have an access log
 	idle        bool // whether it authenticates nobody, and clears headers alone
-	namesake    *namesake
+	conflict    *namesake
 	metrics     *requestMetrics
 	reportLog   *zap.Logger
-	claims      []ClaimName
+	claims      []Name
 	app         *App
 	declared    map[string]*Issuer      // the app's, by name
 	stores      map[string]*APIKeyStore // likewise
@@ -132,69 +134,11 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision makes the handler ready. It fetches nothing: a config loads
-// whether or not the issuers can be reached.
-func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
-	app, err := ctx.App("jwt")
-	if err != nil {
-		return err
-	}
-	h.app = app.(*App)
-	h.declared, h.stores = h.app.Issuer, h.app.APIKeys
-	if err := h.provision(ctx); err != nil {
-		return siteError(ctx, err)
-	}
-	return nil
-}
-
-func (h *Handler) provision(ctx caddy.Context) (err error) {
-	if h.validator, err = h.provisionIssuers(); err != nil {
-		return err
-	}
-	if h.apiKeys, err = h.provisionAPIKeys(); err != nil {
-		return err
-	}
-	if h.credentials, err = newCredentials(h.credentialSettings()); err != nil {
-		return err
-	}
-	h.credentials.warn(h.logger)
-	if h.claims, err = checkClaimNames(h.Claim); err != nil {
-		return err
-	}
-	if h.rules, err = h.provisionRules(ctx); err != nil {
-		return err
-	}
-	if h.forwarding, err = h.newForwarding(); err != nil {
-		return err
-	}
-	if err := h.checkMode(); err != nil {
-		return err
-	}
-	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	h.logs = server == nil || server.Logs != nil
-	h.namesake = &namesake{server: server}
-	h.idle = h.onlyClears()
-	h.guard = h.app.errorGuard(server)
-	h.guard.add(h.forwarding, h.credentials)
-	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.kinds(), h.rules.requiredScopes()); err != nil {
-		return err
-	}
-	h.warn(h.logger, time.Now())
-	h.metrics = theRequestMetrics
-	if h.reports() {
-		h.reportLog = newReportLogger(h.logger)
-		h.app.reporting.Add(1)
-		h.logger.Warn("mode report: nothing is refused here; requests that would have been go on as anonymous")
-	}
-	return nil
-}
-
 // ServeHTTP authenticates the request, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
-	st.enter(h)
-	h.forwarding.clear(r, st)
+	st.enter(&h.claims, h.logs, h.conflict.possible())
+	h.forwarding.clear(r, &st.Sent)
 	err := h.serve(w, r, st, next)
 	if err != nil {
 		h.guard.clean(r, st)
@@ -207,20 +151,113 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	if h.idle {
 		return next.ServeHTTP(w, r)
 	}
-	id, headers, code := h.decide(r, st)
+	d := h.decide(r, st)
 	switch {
-	case code == "" && id != nil:
-		st.publish(r, id, h.forwarding.names, headers)
-		h.metrics.allowed(id)
-	case code == "":
+	case d.code == "" && d.id != nil:
+		st.publish(r, h.forwarding, d.id, d.headers)
+		h.metrics.allowed(d.id.method())
+	case d.code == "":
 		st.pass(r)
 		h.metrics.anonymous()
 	case h.reports():
-		h.report(r, st, code)
+		h.report(r, st, d)
 	default:
-		return h.refuse(w, r, st, code)
+		return h.refuse(w, r, st, d)
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// decision is what becomes of a request: it goes on with an identity and its headers,
+// without one as anonymous, or is refused for a reason.
+type decision struct {
+	id      *Identity
+	headers []sentHeader
+	code    reason.Code
+	unmet   string // the requirement that was not met, in the config's words
+}
+
+// decide authenticates a request, applies the rules and makes the headers.
+func (h *Handler) decide(r *http.Request, st *state) decision {
+	if h.AllowPreflight && isPreflight(r) {
+		h.credentials.discard(r, &st.Removed)
+		return decision{}
+	}
+	presented, code := h.credentials.take(r, &st.Removed)
+	if code == reason.MissingCredentials && h.Optional {
+		unmet, code := h.rules.checkAnonymous(r)
+		return decision{code: code, unmet: unmet}
+	}
+	if code != "" {
+		return decision{code: code}
+	}
+	id, code := h.authenticate(r.Context(), st.newIdentity(), presented)
+	if code != "" {
+		return decision{code: code}
+	}
+	if unmet, code := h.rules.check(r, id); code != "" {
+		return decision{code: code, unmet: unmet}
+	}
+	headers, err := h.forwarding.headers(id, &st.Sent)
+	if err != nil {
+		return decision{code: reason.UnforwardableClaim}
+	}
+	return decision{id: id, headers: headers}
+}
+
+// isPreflight reports whether a request is a CORS preflight (Fetch, section 4.8),
+// which a browser sends without credentials.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// authenticate says who sent a request, by its credentials, or why that can't be
+// said. A request with a token and an API key needs both to be good; it comes from
+// the user of the token. The key goes first: it is never unavailable, so that a
+// definite refusal comes before one that a later try may not meet.
+func (h *Handler) authenticate(ctx context.Context, id *Identity, presented Found) (*Identity, reason.Code) {
+	id.names = h.claims
+	if presented.apiKey.any {
+		key, code := h.apiKeys.find(presented.apiKey.text)
+		if code != "" {
+			return nil, code
+		}
+		id.setKey(key, h.APIKeyUserPrefix)
+	}
+	if presented.token.any {
+		if err := h.validator.ValidateInto(ctx, presented.token.text, &id.token); err != nil {
+			return nil, codeOf(err)
+		}
+		id.hasToken = true
+	}
+	return id, ""
+}
+
+// report lets a request go on that would have been refused, and logs it.
+func (h *Handler) report(r *http.Request, st *state, d decision) {
+	why := h.responder.answerTo(d.code).with(d.unmet)
+	st.passRefused(r, why)
+	h.metrics.reported(d.code)
+	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
+		c.Write(why.logFields()...)
+	}
+}
+
+// refuse answers a request that must not go on: the only way out of the handler
+// besides the next one.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d decision) error {
+	p := h.responder.answerTo(d.code)
+	why := p.with(d.unmet)
+	st.withdraw(r, why)
+	h.metrics.refused(d.code)
+	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
+		c.Write(why.logFields()...)
+	}
+	if err := p.handlerError(); errorRouteMatches(r, err) {
+		p.head(w.Header())
+		return err
+	}
+	p.write(w)
+	return nil
 }
 
 var (

@@ -7,21 +7,40 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
+
+// shortestKey is the least length of a text that is looked for as a credential where
+// it may be under any name; no API key is shorter.
+const shortestKey = 20
+
+// Format keeps credentials out of anything that prints a value.
+func (*Removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credentials")) }
 
 // removed is a credential that was taken out of the request. A jwt handler
 // further in, or one in an error route, still finds it through the request's
 // state.
 type removed struct {
-	from  *source
+	from  *place
 	value string
 }
 
 // of tells whether it was removed from a place like this one.
-func (o removed) of(s *source) bool { return o.from.From == s.From && o.from.Name == s.Name }
+func (o removed) of(s *place) bool { return o.from.From == s.From && o.from.Name == s.Name }
+
+// Removed are the credentials that were taken out of one request.
+type Removed struct {
+	list  []removed
+	first [1]removed // room for what most requests have one of
+}
+
+func (taken *Removed) add(from *place, value string) {
+	if taken.list == nil {
+		taken.list = taken.first[:0]
+	}
+	taken.list = append(taken.list, removed{from, value})
+}
 
 // Format keeps a credential out of anything that prints a value.
 func (removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credential")) }
@@ -29,24 +48,45 @@ func (removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed cred
 // remove takes the credentials away before anything behind can see, log or
 // forward them, whatever becomes of the request. What is not a credential
 // stays as it is, byte for byte.
-func (c *credentials) remove(r *http.Request, st *state) {
-	for i := range c.sources {
-		c.sources[i].remove(r, st)
+func (c *Places) remove(r *http.Request, taken *Removed) {
+	for i := range c.places {
+		c.places[i].remove(r, taken)
 	}
 }
 
-func (s *source) remove(r *http.Request, st *state) {
+// removal is the places of several handlers from which credentials are removed.
+type removal struct{ places []place }
+
+// add adds the places of a handler, if it removes credentials at all.
+func (all *removal) add(c *Places) {
+	if c.keep || c.inPlace {
+		return
+	}
+	for _, s := range c.places {
+		if !slices.ContainsFunc(all.places, func(o place) bool { return o.same(s.Source) }) {
+			all.places = append(all.places, s)
+		}
+	}
+}
+
+func (all *removal) remove(r *http.Request, taken *Removed) {
+	for i := range all.places {
+		all.places[i].remove(r, taken)
+	}
+}
+
+func (s *place) remove(r *http.Request, taken *Removed) {
 	switch s.From {
 	case fromHeader, fromBasic:
-		s.removeHeader(r, st)
+		s.removeHeader(r, taken)
 	case fromCookie:
-		s.removeCookie(r, st)
+		s.removeCookie(r, taken)
 	case fromQuery:
-		s.removeQuery(r, st)
+		s.removeQuery(r, taken)
 	}
 }
 
-func (s *source) removeHeader(r *http.Request, st *state) {
+func (s *place) removeHeader(r *http.Request, taken *Removed) {
 	name, scheme := s.Name, s.Scheme
 	if s.From == fromBasic {
 		name, scheme = "Authorization", "Basic"
@@ -66,7 +106,7 @@ func (s *source) removeHeader(r *http.Request, st *state) {
 	kept := make([]string, 0, len(values)-1)
 	for _, v := range values {
 		if ours(v) {
-			st.removed = append(st.removed, removed{s, v})
+			taken.add(s, v)
 		} else {
 			kept = append(kept, v)
 		}
@@ -78,7 +118,7 @@ func (s *source) removeHeader(r *http.Request, st *state) {
 	}
 }
 
-func (s *source) removeCookie(r *http.Request, st *state) {
+func (s *place) removeCookie(r *http.Request, taken *Removed) {
 	lines := r.Header["Cookie"]
 	var kept []string
 	hit := false
@@ -88,7 +128,7 @@ func (s *source) removeCookie(r *http.Request, st *state) {
 		for p := range strings.SplitSeq(line, ";") {
 			if value, ok := cookieIs(p, s.Name); ok {
 				hit = true
-				st.removed = append(st.removed, removed{s, value})
+				taken.add(s, value)
 				continue
 			}
 			if any {
@@ -115,11 +155,11 @@ func (s *source) removeCookie(r *http.Request, st *state) {
 // removeQuery cleans every place where Caddy keeps the query: the URL, the
 // request line, and the copies of both that error routes, FastCGI and
 // {http.request.orig_uri} are made of.
-func (s *source) removeQuery(r *http.Request, st *state) {
-	if query, hit := s.cleanQuery(r.URL.RawQuery, st); hit {
+func (s *place) removeQuery(r *http.Request, taken *Removed) {
+	if query, hit := s.cleanQuery(r.URL.RawQuery, taken); hit {
 		r.URL.RawQuery = query
 		r.URL.ForceQuery = false
-		r.RequestURI = s.cleanURI(r.RequestURI, st)
+		r.RequestURI = s.cleanURI(r.RequestURI, taken)
 	}
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok {
@@ -129,11 +169,11 @@ func (s *source) removeQuery(r *http.Request, st *state) {
 	// it from the request.
 	hit := false
 	if original.URL != nil {
-		if query, in := s.cleanOriginal(original.URL.RawQuery, st); in {
+		if query, in := s.cleanOriginal(original.URL.RawQuery, taken); in {
 			original.URL.RawQuery, original.URL.ForceQuery, hit = query, false, true
 		}
 	}
-	if uri := s.cleanURI(original.RequestURI, st); uri != original.RequestURI {
+	if uri := s.cleanURI(original.RequestURI, taken); uri != original.RequestURI {
 		original.RequestURI, hit = uri, true
 	}
 	if !hit {
@@ -144,17 +184,17 @@ func (s *source) removeQuery(r *http.Request, st *state) {
 	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
 	// The placeholder reads the copy through the request that the server
 	// made it for, which a handler in front of us may have replaced.
-	if st.repl != nil {
-		st.repl.Set("http.request.orig_uri", original.RequestURI)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", original.RequestURI)
 	}
 }
 
-func (s *source) cleanURI(uri string, st *state) string {
+func (s *place) cleanURI(uri string, taken *Removed) string {
 	path, query, ok := strings.Cut(uri, "?")
 	if !ok {
 		return uri
 	}
-	query, hit := s.cleanOriginal(query, st)
+	query, hit := s.cleanOriginal(query, taken)
 	switch {
 	case !hit:
 		return uri
@@ -165,11 +205,11 @@ func (s *source) cleanURI(uri string, st *state) string {
 }
 
 // cleanQuery removes the pairs with the source's name, and remembers them.
-func (s *source) cleanQuery(query string, st *state) (string, bool) {
+func (s *place) cleanQuery(query string, taken *Removed) (string, bool) {
 	return removePairs(query, func(p pair) bool {
 		value, ok := p.is(s.Name)
 		if ok {
-			st.removed = append(st.removed, removed{s, value})
+			taken.add(s, value)
 		}
 		return ok
 	})
@@ -177,13 +217,13 @@ func (s *source) cleanQuery(query string, st *state) (string, bool) {
 
 // cleanOriginal removes the pairs with the source's name, and those whose value is
 // a credential that was removed: a rewrite may have given it the name.
-func (s *source) cleanOriginal(query string, st *state) (string, bool) {
+func (s *place) cleanOriginal(query string, taken *Removed) (string, bool) {
 	return removePairs(query, func(p pair) bool {
 		if _, ok := p.is(s.Name); ok {
 			return true
 		}
 		value := p.value()
-		return len(value) >= keystore.MinAPIKeyLength && slices.ContainsFunc(st.removed, func(old removed) bool {
+		return len(value) >= shortestKey && slices.ContainsFunc(taken.list, func(old removed) bool {
 			return old.of(s) && old.value == value
 		})
 	})

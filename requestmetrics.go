@@ -71,8 +71,8 @@ func (m *requestMetrics) register(registry *prometheus.Registry) error {
 // verified notes how long a signature took.
 func (m *requestMetrics) verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
-func (m *requestMetrics) allowed(id *identity) {
-	if id.hasToken {
+func (m *requestMetrics) allowed(method string) {
+	if method == methodJWT {
 		m.byToken.Inc()
 	} else {
 		m.byAPIKey.Inc()

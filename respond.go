@@ -8,14 +8,14 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// reasonOf takes the reason out of the validator's error. One that has none is
+// codeOf takes the reason out of the validator's error. One that has none is
 // a fault of ours and is answered as keys that can't be had: never with leave.
-func reasonOf(err error) reason.Code {
+func codeOf(err error) reason.Code {
 	if r, ok := errors.AsType[reason.Code](err); ok {
 		if _, known := answers[r]; known {
 			return r
@@ -86,6 +86,10 @@ type responder struct {
 	prepared map[reason.Code]*prepared
 }
 
+// Accepted are the kinds of credential that a site accepts.
+type Accepted struct{ tokens, apiKeys bool }
+
+// prepared is the answer to one reason.
 type prepared struct {
 	answer
 	err       error
@@ -94,8 +98,39 @@ type prepared struct {
 	refusal   refusal
 }
 
-// scopes are what the challenge of a request without them names.
-func newResponder(realm, format string, accepted kinds, scopes string) (*responder, error) {
+// refusal is why a request is refused, or would be. Requests share it: it never
+// changes.
+type refusal struct {
+	code   reason.Code
+	answer *answer
+	unmet  string // the requirement that was not met, in the config's words
+}
+
+// with returns the refusal with the requirement that was not met.
+func (p *prepared) with(unmet string) *refusal {
+	if unmet == "" {
+		return &p.refusal
+	}
+	r := p.refusal
+	r.unmet = unmet
+	return &r
+}
+
+// logFields tell in a line of the plugin's log why a request is refused.
+func (r *refusal) logFields() []zap.Field {
+	fields := []zap.Field{zap.String("reason", string(r.code)), zap.Int("status", r.answer.status)}
+	if r.unmet != "" {
+		fields = append(fields, zap.String("requirement", r.unmet))
+	}
+	return fields
+}
+
+// answerTo is the answer to a reason.
+func (r *responder) answerTo(code reason.Code) *prepared { return r.prepared[code] }
+
+// newResponder makes the answers. scopes are what the challenge of a request without
+// them names.
+func newResponder(realm, format string, accepted Accepted, scopes string) (*responder, error) {
 	if realm == "" {
 		realm = "restricted"
 	}
@@ -126,7 +161,7 @@ func newResponder(realm, format string, accepted kinds, scopes string) (*respond
 				p.challenge += `, scope="` + scopes + `"`
 			}
 		}
-		p.refusal = refusal{reason: code, answer: &p.answer}
+		p.refusal = refusal{code: code, answer: &p.answer}
 		r.prepared[code] = p
 	}
 	return r, nil
@@ -134,7 +169,7 @@ func newResponder(realm, format string, accepted kinds, scopes string) (*respond
 
 // asAWS is the answer with the status that AWS API Gateway has for it: 403 for a
 // missing or bad API key.
-func (a answer) asAWS(code reason.Code, accepted kinds) answer {
+func (a answer) asAWS(code reason.Code, accepted Accepted) answer {
 	switch code {
 	case reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled:
 		a.status = http.StatusForbidden
@@ -147,7 +182,7 @@ func (a answer) asAWS(code reason.Code, accepted kinds) answer {
 }
 
 // required says what a request without a credential lacks.
-func (k kinds) required() string {
+func (k Accepted) required() string {
 	switch {
 	case k.tokens && k.apiKeys:
 		return "a token or an API key is required"
@@ -159,7 +194,7 @@ func (k kinds) required() string {
 
 // scheme is the authentication scheme of the challenge. ApiKey is none of the
 // registered ones, which know no API keys.
-func (k kinds) scheme() string {
+func (k Accepted) scheme() string {
 	if k.tokens {
 		return "Bearer"
 	}
@@ -202,16 +237,10 @@ func body(format string, code reason.Code, a answer) []byte {
 	return b
 }
 
-// refuse answers a request that must not go on: the only way out of the
-// handler besides the next one.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, code reason.Code) error {
-	p := h.responder.prepared[code]
-	st.withdraw(r, &p.refusal)
-	h.metrics.refused(code)
-	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(st.whyFields(code, p.status)...)
-	}
-	header := w.Header()
+// head sets the headers of the answer, but for those of its body.
+func (p *prepared) head(header http.Header) { p.headers(header, false) }
+
+func (p *prepared) headers(header http.Header, body bool) {
 	// One array for all values, as a flood of bad requests must cost little.
 	values := [...]string{"no-store", p.challenge, "application/json"}
 	header["Cache-Control"] = values[0:1:1]
@@ -221,17 +250,20 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, code
 	if p.status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", retryAfter)
 	}
-	err := caddyhttp.HandlerError{StatusCode: p.status, Err: p.err}
-	if errorRouteMatches(r, err) {
-		return err
-	}
-	if p.body != nil {
+	if body && p.body != nil {
 		header["Content-Type"] = values[2:3:3]
 	}
+}
+
+// handlerError is the answer for error routes.
+func (p *prepared) handlerError() caddyhttp.HandlerError {
+	return caddyhttp.HandlerError{StatusCode: p.status, Err: p.err}
+}
+
+// write answers.
+func (p *prepared) write(w http.ResponseWriter) {
+	p.headers(w.Header(), true)
 	w.WriteHeader(p.status)
-	if _, err := w.Write(p.body); err != nil {
-		// The client is gone. The refusal stands.
-		return nil
-	}
-	return nil
+	// If it fails the client is gone. The refusal stands.
+	_, _ = w.Write(p.body)
 }

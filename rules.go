@@ -16,35 +16,25 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// Requirement is something that an authenticated request must have besides. It
-// names exactly one thing; all requirements of a handler hold together.
-type Requirement struct {
-	// Scopes of which the request needs all. Default: none.
-	Scope []string `json:"scope,omitempty"`
-	// Scopes of which the request needs one. Default: none.
-	AnyScope []string `json:"any_scope,omitempty"`
-	// A claim that must have one of some values. Default: none.
-	Claim *ClaimRequirement `json:"claim,omitempty"`
-	// An expression of the Common Expression Language that must be true. It has
-	// the variables claims, scopes, issuer and auth_method, and of the request
-	// Caddy's functions and placeholders. Default: none.
-	Expression string `json:"expression,omitempty"`
+// ruleRequirement is something that an authenticated request must have besides: exactly
+// one of its fields is set.
+type ruleRequirement struct {
+	scope, anyScope []string
+	claim           *ruleClaim
+	expression      string
 }
 
-// ClaimRequirement is a claim that must have one of some values.
-type ClaimRequirement struct {
-	// The claim's path, as of `claim`.
-	Path string `json:"path"`
-	// The values, of which the claim must be one, or as an array hold one.
-	// Numbers and truth values are compared as they are written.
-	Values []string `json:"values"`
+// ruleClaim is a claim that must have one of some values.
+type ruleClaim struct {
+	Path   string
+	Values []string
 }
 
 // rules are the requirements made ready.
 type rules struct {
 	scopes      []string   // all of them
 	anyScopes   [][]string // one of each
-	claims      []ClaimRequirement
+	claims      []ruleClaim
 	expressions []*expression
 
 	// The requirements in a config's words.
@@ -53,7 +43,7 @@ type rules struct {
 }
 
 // checkRequirements checks the requirements but for their expressions.
-func checkRequirements(configured []*Requirement) (*rules, error) {
+func checkRequirements(configured []*ruleRequirement) (*rules, error) {
 	var all rules
 	for _, r := range configured {
 		if r == nil {
@@ -73,9 +63,9 @@ func checkRequirements(configured []*Requirement) (*rules, error) {
 	return &all, nil
 }
 
-func (all *rules) add(r *Requirement) error {
+func (all *rules) add(r *ruleRequirement) error {
 	named := 0
-	for _, given := range []bool{len(r.Scope) > 0, len(r.AnyScope) > 0, r.Claim != nil, r.Expression != ""} {
+	for _, given := range []bool{len(r.scope) > 0, len(r.anyScope) > 0, r.claim != nil, r.expression != ""} {
 		if given {
 			named++
 		}
@@ -83,25 +73,25 @@ func (all *rules) add(r *Requirement) error {
 	if named != 1 {
 		return errors.New("each requirement names one thing: scope, any_scope, claim or expression")
 	}
-	for _, list := range [][]string{r.Scope, r.AnyScope} {
+	for _, list := range [][]string{r.scope, r.anyScope} {
 		if err := keystore.CheckScopes(list); err != nil {
 			return err
 		}
 	}
-	all.scopes = append(all.scopes, r.Scope...)
-	if len(r.AnyScope) > 0 {
-		all.anyScopes = append(all.anyScopes, r.AnyScope)
+	all.scopes = append(all.scopes, r.scope...)
+	if len(r.anyScope) > 0 {
+		all.anyScopes = append(all.anyScopes, r.anyScope)
 	}
-	if r.Claim != nil {
-		if err := r.Claim.check(); err != nil {
+	if r.claim != nil {
+		if err := r.claim.check(); err != nil {
 			return err
 		}
-		all.claims = append(all.claims, *r.Claim)
+		all.claims = append(all.claims, *r.claim)
 	}
 	return nil
 }
 
-func (c *ClaimRequirement) check() error {
+func (c *ruleClaim) check() error {
 	if err := claims.CheckPath(c.Path); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
@@ -116,23 +106,23 @@ func (c *ClaimRequirement) check() error {
 	return nil
 }
 
-// provisionRules makes the rules of the config.
-func (h *Handler) provisionRules(ctx caddy.Context) (*rules, error) {
-	all, err := checkRequirements(h.Require)
+// newRules makes the rules of a config.
+func newRules(ctx caddy.Context, configured []*ruleRequirement, optional bool) (*rules, error) {
+	all, err := checkRequirements(configured)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range h.Require {
-		if r.Expression == "" {
+	for _, r := range configured {
+		if r.expression == "" {
 			continue
 		}
-		e, err := newExpression(ctx, r.Expression)
+		e, err := newExpression(ctx, r.expression)
 		if err != nil {
 			return nil, inOption("require", "%w", err)
 		}
 		all.expressions = append(all.expressions, e)
 	}
-	return all, all.checkOptional(h.Optional)
+	return all, all.checkOptional(optional)
 }
 
 // checkOptional tells of rules that a request without a credential could never
@@ -155,63 +145,61 @@ func (all *rules) requiredScopes() string {
 	return strings.Join(list, " ")
 }
 
-// check applies the rules to an identity.
-func (all *rules) check(r *http.Request, st *state, id *identity) reason.Code {
+// check applies the rules to an identity. Where one is not met it returns that one in
+// the config's words, and the reason.
+func (all *rules) check(r *http.Request, id *Identity) (unmet string, code reason.Code) {
 	if len(all.scopes) > 0 || len(all.anyScopes) > 0 {
 		have := id.scopes()
 		for _, s := range all.scopes {
 			if !slices.Contains(have, s) {
-				st.miss(all.scopesText)
-				return reason.InsufficientScope
+				return all.scopesText, reason.InsufficientScope
 			}
 		}
 		for i, group := range all.anyScopes {
 			if !holdsOne(have, group) {
-				st.miss(all.anyScopesText[i])
-				return reason.InsufficientScope
+				return all.anyScopesText[i], reason.InsufficientScope
 			}
 		}
 	}
 	for i := range all.claims {
 		v, _ := id.all().Lookup(all.claims[i].Path)
 		if !claimIs(v, all.claims[i].Values) {
-			st.miss(all.claimsText[i])
-			return reason.Forbidden
+			return all.claimsText[i], reason.Forbidden
 		}
 	}
-	if !all.expressionsHold(r, st, id) {
-		return reason.Forbidden
+	if unmet, hold := all.expressionsHold(r, id); !hold {
+		return unmet, reason.Forbidden
 	}
-	return ""
+	return "", ""
 }
 
 // checkAnonymous applies the rules to a request without a credential. One that
 // does not meet them lacks a credential.
-func (all *rules) checkAnonymous(r *http.Request, st *state) reason.Code {
-	if !all.expressionsHold(r, st, nil) {
-		return reason.MissingCredentials
+func (all *rules) checkAnonymous(r *http.Request) (unmet string, code reason.Code) {
+	if unmet, hold := all.expressionsHold(r, nil); !hold {
+		return unmet, reason.MissingCredentials
 	}
-	return ""
+	return "", ""
 }
 
-// expressionsHold evaluates the expressions for an identity; nil is an anonymous
-// one. While they run it is that of the request, so that the placeholders and the
-// matchers that an expression may ask tell of no other: !jwt_scope("guest") must
-// not hold because nobody is known yet.
-func (all *rules) expressionsHold(r *http.Request, st *state, id *identity) bool {
+// expressionsHold evaluates the expressions for an identity, nil for an anonymous one,
+// and returns the first that does not hold. While they run it is that of the request, so
+// that the placeholders and the matchers that an expression may ask tell of no other:
+// !jwt_scope("guest") must not hold because nobody is known yet.
+func (all *rules) expressionsHold(r *http.Request, id *Identity) (unmet string, hold bool) {
 	if len(all.expressions) == 0 {
-		return true
+		return "", true
 	}
-	outer := st.identity
-	st.identity = id
-	defer func() { st.identity = outer }()
+	if holder := holderOf(r); holder != nil {
+		outer := holder.swap(id)
+		defer holder.swap(outer)
+	}
 	for _, e := range all.expressions {
 		if !e.holds(r, id) {
-			st.miss(e.text)
-			return false
+			return e.text, false
 		}
 	}
-	return true
+	return "", true
 }
 
 func holdsOne(have, wanted []string) bool {

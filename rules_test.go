@@ -193,7 +193,7 @@ func TestRequirementsInJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(`{"require":[`+text+`]}`), h); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.provisionRules(compileOnly()); err == nil || !strings.HasPrefix(err.Error(), "require: ") || !strings.Contains(err.Error(), want) {
+		if _, err := newRules(compileOnly(), requirements(h.Require), h.Optional); err == nil || !strings.HasPrefix(err.Error(), "require: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

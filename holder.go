@@ -1,0 +1,151 @@
+package caddyjwt
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Holder holds the identity of one request, for all its jwt handlers, with the
+// refusal if there is one, and provides the placeholders of both.
+type Holder struct {
+	repl     *caddy.Replacer // of the request
+	identity *Identity       // nil for nobody
+	names    *[]Name         // of all handlers that the request has come to; nil for none
+	refusal  *refusal        // nil for none
+
+	own      Identity // room for what most requests have one of
+	ownTaken bool
+
+	logs    bool // whether the server may have an access log
+	insists bool // whether another handler may have set our placeholders
+}
+
+// stateKey is the name of the state among the request's variables. No placeholder
+// can spell it, as a brace ends a placeholder's name.
+const stateKey = "}jwt"
+
+// holding is what stands among the request's variables: anything that embeds a
+// Holder.
+type holding interface{ holder() *Holder }
+
+func (h *Holder) holder() *Holder { return h }
+
+// holderOf returns the holder of a request, nil if no jwt handler has seen it.
+func holderOf(r *http.Request) *Holder {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if of, ok := vars[stateKey].(holding); ok {
+		return of.holder()
+	}
+	return nil
+}
+
+// attach provides the placeholders for the rest of the request.
+func (h *Holder) attach(r *http.Request) {
+	h.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if h.repl != nil {
+		h.repl.Map(h.placeholder)
+	}
+}
+
+// enter notes that a request has come to a handler: with the claims that it gives
+// placeholders, whether its server may have an access log, and whether another
+// handler may have set our placeholders.
+func (h *Holder) enter(names *[]Name, logs, insists bool) {
+	h.logs = h.logs || logs
+	h.insists = h.insists || insists
+	switch {
+	case len(*names) == 0:
+	case h.names == nil:
+		h.names = names
+	default:
+		all := slices.Concat(*h.names, *names)
+		h.names = &all
+	}
+}
+
+// newIdentity returns an identity to be filled.
+func (h *Holder) newIdentity() *Identity {
+	if h.ownTaken {
+		return new(Identity)
+	}
+	h.ownTaken = true
+	return &h.own
+}
+
+// swap makes an identity that of the request and returns the one before.
+func (h *Holder) swap(id *Identity) (before *Identity) {
+	before, h.identity = h.identity, id
+	return before
+}
+
+// holdsAnother reports whether the request has the identity of another user.
+func (h *Holder) holdsAnother(id *Identity) bool {
+	return h.identity == nil || !h.identity.sameUser(id)
+}
+
+// publishIdentity makes an identity that of the request.
+func (h *Holder) publishIdentity(r *http.Request, id *Identity) {
+	h.identity, h.refusal = id, nil
+	h.insist()
+	h.logFields(r, id, "")
+}
+
+// pass lets the request go on without an identity of this handler's. That of a
+// handler further out stays.
+func (h *Holder) pass(r *http.Request) {
+	h.insist()
+	if h.identity == nil {
+		h.logFields(r, nil, "")
+	}
+}
+
+// passRefused is pass for a request that would have been refused.
+func (h *Holder) passRefused(r *http.Request, why *refusal) {
+	h.refusal = why
+	h.pass(r)
+	h.logFields(r, h.identity, why.code)
+}
+
+// withdrawIdentity leaves the request without an identity, for a refusal.
+func (h *Holder) withdrawIdentity(r *http.Request, why *refusal) {
+	h.identity = nil
+	h.refusal = why
+	h.insist()
+	h.logFields(r, nil, why.code)
+}
+
+// insist makes our placeholders win. The replacer asks others first: where one
+// of them (basic_auth in front of us) has set a name that is ours, it would
+// give another user's identity for this one's.
+func (h *Holder) insist() {
+	if h.repl == nil || !h.insists {
+		return
+	}
+	id := ""
+	if h.identity != nil {
+		id = h.identity.user()
+	}
+	h.insistOn("http.auth.user.id", id)
+	for _, c := range h.claimNames() {
+		value, _ := h.user(c.name)
+		text, _ := value.(string)
+		h.insistOn(c.placeholder, text)
+	}
+}
+
+func (h *Holder) claimNames() []Name {
+	if h.names == nil {
+		return nil
+	}
+	return *h.names
+}
+
+func (h *Holder) insistOn(name, value string) {
+	got, _ := h.repl.Get(name)
+	if text, ok := got.(string); !ok || text != value {
+		h.repl.Set(name, value)
+	}
+}

@@ -1,0 +1,99 @@
+package caddyjwt
+
+import (
+	"strings"
+	"time"
+)
+
+// placeholder provides all placeholders of this plugin. Where nobody is
+// authenticated they are known and empty: an unknown one would be written out
+// by name into headers.
+func (h *Holder) placeholder(name string) (any, bool) {
+	if rest, ok := strings.CutPrefix(name, "http.auth.user."); ok {
+		return h.user(rest)
+	}
+	rest, ok := strings.CutPrefix(name, "http.jwt.")
+	if !ok {
+		return nil, false
+	}
+	switch rest {
+	case "auth_method":
+		if h.identity == nil {
+			return methodAnonymous, true
+		}
+		return h.identity.method(), true
+	case "error", "error_description", "reason":
+		return h.refusalText(rest), true
+	}
+	id := h.identity
+	if path, ok := strings.CutPrefix(rest, "claims."); ok {
+		if id == nil {
+			return "", true
+		}
+		return id.claim(path), true
+	}
+	switch rest {
+	case "claims", "issuer", "kid", "scopes", "expires_at", "key_id":
+	default:
+		return nil, false
+	}
+	if id == nil {
+		return "", true
+	}
+	switch rest {
+	case "claims":
+		return string(id.all().AppendJSON(nil)), true
+	case "issuer":
+		return id.issuer(), true
+	case "kid":
+		return id.kid(), true
+	case "scopes":
+		return strings.Join(id.scopes(), " "), true
+	case "expires_at":
+		if id.expires().IsZero() {
+			return "", true
+		}
+		return id.expires().UTC().Format(time.RFC3339), true
+	default: // key_id
+		return id.keyID(), true
+	}
+}
+
+// user provides {http.auth.user.<name>}. A name that only a handler further
+// out gives is known and empty: the identity in force is not the one that it
+// was given for.
+func (h *Holder) user(name string) (any, bool) {
+	if name == "id" {
+		if h.identity == nil {
+			return "", true
+		}
+		return h.identity.user(), true
+	}
+	if h.identity != nil {
+		names := h.identity.names
+		for i := range names {
+			if names[i].name == name {
+				return h.identity.claim(names[i].path), true
+			}
+		}
+	}
+	for _, c := range h.claimNames() {
+		if c.name == name {
+			return "", true
+		}
+	}
+	return nil, false
+}
+
+func (h *Holder) refusalText(name string) string {
+	switch {
+	case h.refusal == nil || h.refusal.answer == nil:
+		return ""
+	case name == "error":
+		return h.refusal.answer.code
+	case name == "error_description":
+		return h.refusal.answer.text
+	default:
+		return string(h.refusal.code)
+	}
+}
