@@ -102,10 +102,10 @@ type issuerStatus struct {
 
 func (a *App) status(now time.Time) statusPage {
 	page := statusPage{Issuers: []issuerStatus{}, APIKeys: []apiKeyStatus{}}
-	for _, used := range a.list() {
+	for _, used := range a.sources.list() {
 		page.Issuers = append(page.Issuers, used.status(now))
 	}
-	for _, f := range a.keyFileList() {
+	for _, f := range a.sources.keyFileList() {
 		page.APIKeys = append(page.APIKeys, apiKeyStatus{a.namesOf(f.path), f.Status()})
 	}
 	return page
@@ -157,7 +157,7 @@ func adminRefresh(w http.ResponseWriter, r *http.Request) error {
 	if a == nil {
 		return errNotRunning
 	}
-	source, ok := a.find(id)
+	source, ok := a.sources.find(id)
 	if !ok {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is no issuer with this id; GET /jwt/status lists them")}
 	}

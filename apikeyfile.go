@@ -23,20 +23,20 @@ type pooledKeyFile struct {
 	path string
 
 	mu     sync.Mutex
-	owners []*App // the configs that use it, the newest last
+	owners []*Sources // the configs that use it, the newest last
 }
 
 // keyFile returns the key file with this path, and reads it if it is new or has
 // changed. What was read anew serves from Start on: until then the config before
 // is in force, and stays so if this one fails.
-func (a *App) keyFile(path string) (*keystore.APIKeyFile, error) {
+func (s *Sources) keyFile(path string) (*keystore.APIKeyFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if f := a.keyFiles[path]; f != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.keyFiles[path]; f != nil {
 		return f.APIKeyFile, nil
 	}
 	v, loaded, err := keyFilePool.LoadOrNew(path, func() (caddy.Destructor, error) {
@@ -62,25 +62,25 @@ func (a *App) keyFile(path string) (*keystore.APIKeyFile, error) {
 		}
 	}
 	f.mu.Lock()
-	f.owners = append(f.owners, a)
+	f.owners = append(f.owners, s)
 	f.mu.Unlock()
-	if a.keyFiles == nil {
-		a.keyFiles = map[string]*pooledKeyFile{}
+	if s.keyFiles == nil {
+		s.keyFiles = map[string]*pooledKeyFile{}
 	}
-	a.keyFiles[path] = f
-	if a.started {
+	s.keyFiles[path] = f
+	if s.started {
 		take()
 		f.Start()
 	} else {
-		a.takes = append(a.takes, take)
+		s.takes = append(s.takes, take)
 	}
 	return f.APIKeyFile, nil
 }
 
 // release gives the file back.
-func (f *pooledKeyFile) release(a *App) error {
+func (f *pooledKeyFile) release(s *Sources) error {
 	f.mu.Lock()
-	f.owners = slices.DeleteFunc(f.owners, func(b *App) bool { return a == b })
+	f.owners = slices.DeleteFunc(f.owners, func(b *Sources) bool { return s == b })
 	f.mu.Unlock()
 	_, err := keyFilePool.Delete(f.path)
 	return err
@@ -95,13 +95,13 @@ func (f *pooledKeyFile) Destruct() error {
 // tell writes a line for a change, through the config that is in force.
 func (f *pooledKeyFile) tell(e keystore.Event) {
 	f.mu.Lock()
-	var a *App
+	var owner *Sources
 	if len(f.owners) > 0 {
-		a = f.owners[len(f.owners)-1]
+		owner = f.owners[len(f.owners)-1]
 	}
 	f.mu.Unlock()
-	if a != nil {
-		logKeyFile(a.logger, e)
+	if owner != nil {
+		logKeyFile(owner.logger, e)
 	}
 }
 
@@ -119,12 +119,12 @@ func logKeyFile(logger *zap.Logger, e keystore.Event) {
 }
 
 // keyFileList returns the key files in a stable order.
-func (a *App) keyFileList() []*pooledKeyFile {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	list := make([]*pooledKeyFile, 0, len(a.keyFiles))
-	for _, path := range slices.Sorted(maps.Keys(a.keyFiles)) {
-		list = append(list, a.keyFiles[path])
+func (s *Sources) keyFileList() []*pooledKeyFile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*pooledKeyFile, 0, len(s.keyFiles))
+	for _, path := range slices.Sorted(maps.Keys(s.keyFiles)) {
+		list = append(list, s.keyFiles[path])
 	}
 	return list
 }

@@ -107,24 +107,24 @@ func (m *memory) has(name string) bool {
 	return m.objects[name] != nil
 }
 
-// config is an app with a storage, as one config has it.
-func config(t *testing.T, m *memory) (*App, *logcapture.ObservedLogs) {
+// config are sources with a storage, as one config has them.
+func config(t *testing.T, m *memory) (*Sources, *logcapture.ObservedLogs) {
 	t.Helper()
 	core, logs := logcapture.New(zapcore.DebugLevel)
 	logger := zap.New(core)
-	a := &App{logger: logger, store: keyStore{logger: logger}}
+	a := newSources(logger, nil, nil)
 	if m != nil {
 		a.store.storage = m
 	}
 	t.Cleanup(func() {
-		if err := a.Cleanup(); err != nil {
+		if err := a.close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return a, logs
 }
 
-func mustRemote(t *testing.T, a *App, iss string, s sourceSettings) *remoteSource {
+func mustRemote(t *testing.T, a *Sources, iss string, s sourceSettings) *remoteSource {
 	t.Helper()
 	r, err := a.remote(iss, s)
 	if err != nil {
@@ -194,10 +194,8 @@ func TestAReloadKeepsSourcesAndTheirKeys(t *testing.T) {
 		if mustRemote(t, after, "i", issuer.settings()) != source {
 			t.Fatal("the reload made another source")
 		}
-		if err := after.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(before.Stop(), before.Cleanup()); err != nil {
+		after.start()
+		if err := before.close(); err != nil {
 			t.Fatal(err)
 		}
 		if !hasKey(source, "a") {
@@ -207,13 +205,12 @@ func TestAReloadKeepsSourcesAndTheirKeys(t *testing.T) {
 		if logs.Len() != 1 {
 			t.Errorf("the config in force heard of %d events, not of one", logs.Len())
 		}
-		t.Cleanup(func() { _ = after.Stop() })
 		before = after
 	}
 	if issuer.fetches.Load() != 1 {
 		t.Errorf("%d fetches", issuer.fetches.Load())
 	}
-	if err := before.Cleanup(); err != nil {
+	if err := before.close(); err != nil {
 		t.Fatal(err)
 	}
 	if !hasKey(source, "a") {
@@ -232,14 +229,14 @@ func TestAConfigThatFailsToLoadLeavesTheOldOneInForce(t *testing.T) {
 	source := mustRemote(t, old, "i", issuer.settings())
 	failed, failedLogs := config(t, nil)
 	mustRemote(t, failed, "i", issuer.settings())
-	if err := failed.Cleanup(); err != nil {
+	if err := failed.close(); err != nil {
 		t.Fatal(err)
 	}
 	source.tell(keystore.Event{Kind: keystore.KeysChanged})
 	if oldLogs.Len() != 1 || failedLogs.Len() != 0 {
 		t.Errorf("the old config heard of %d, the failed one of %d", oldLogs.Len(), failedLogs.Len())
 	}
-	if err := failed.Cleanup(); err != nil { // Caddy may call it again
+	if err := failed.close(); err != nil { // Caddy may call it again
 		t.Error(err)
 	}
 }
@@ -274,7 +271,7 @@ func TestKeysAreKeptInStorageForARestart(t *testing.T) {
 		t.Fatal("no key")
 	}
 	eventually(t, "the keys are stored", func() bool { return store.has(name) })
-	if err := first.Cleanup(); err != nil {
+	if err := first.close(); err != nil {
 		t.Fatal(err)
 	}
 	issuer.down.Store(true)
@@ -282,7 +279,7 @@ func TestKeysAreKeptInStorageForARestart(t *testing.T) {
 	restart := func(t *testing.T, store *memory) (*remoteSource, *logcapture.ObservedLogs) {
 		t.Helper()
 		a, logs := config(t, store)
-		t.Cleanup(func() { _ = a.Cleanup() })
+		t.Cleanup(func() { _ = a.close() })
 		return mustRemote(t, a, "i", settings), logs
 	}
 	t.Run("they serve at once, and say so", func(t *testing.T) {
@@ -400,8 +397,8 @@ func TestChangesOfStateAreEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := loaded.(*App)
-	t.Cleanup(func() { _ = a.Cleanup() })
+	a := loaded.(*App).sources
+	t.Cleanup(func() { _ = a.close() })
 	issuer := newIssuerServer(t)
 	r := mustRemote(t, a, "https://issuer.example", issuer.settings())
 	if !hasKey(r, "a") {
@@ -458,7 +455,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 		_ = hasKey(r, fmt.Sprint("stranger", n))
 	}
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(keyMetrics{a}); err != nil {
+	if err := registry.Register(keyMetrics{a, new(atomic.Int64)}); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()
@@ -488,7 +485,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 	if fmt.Sprint(names) != fmt.Sprint(want) {
 		t.Errorf("metrics %v, want %v", names, want)
 	}
-	if err := a.Cleanup(); err != nil {
+	if err := a.close(); err != nil {
 		t.Fatal(err)
 	}
 	if families, err := registry.Gather(); err != nil || len(families) != 0 {
@@ -522,10 +519,11 @@ func TestAdminEndpoint(t *testing.T) {
 			static = s.id
 		}
 	}
-	if err := a.Start(); err != nil {
+	app := &App{sources: a}
+	if err := app.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer a.Stop()
+	defer app.Stop()
 	eventually(t, "the keys are fetched without a request", func() bool { return r.Status().State == "fresh" })
 	code, body := status()
 	var page statusPage
@@ -554,7 +552,8 @@ func TestAdminEndpoint(t *testing.T) {
 		t.Errorf("%d %s", code, body)
 	}
 	t.Run("a config that starts and fails leaves the older one in force", func(t *testing.T) {
-		b, _ := config(t, nil)
+		sources, _ := config(t, nil)
+		b := &App{sources: sources}
 		if err := b.Start(); err != nil {
 			t.Fatal(err)
 		}

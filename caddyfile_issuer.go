@@ -58,8 +58,8 @@ func (i *Issuer) unmarshalBlock(d *caddyfile.Dispenser) error {
 	if i.Iss == "" { // referred to by name; checked where the name is declared
 		return nil
 	}
-	if _, err := i.policy(unresolved); err != nil {
-		return at.Errf("%v", i.named(err))
+	if _, err := i.settings().policy(unresolved); err != nil {
+		return at.Errf("%v", i.settings().named(err))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -19,23 +20,29 @@ type errorGuard struct {
 	places   removal
 }
 
-// errorGuard is the one of a server. Handlers of one config share it; it is whole
-// before the first request comes.
-func (a *App) errorGuard(server *caddyhttp.Server) *errorGuard {
+// errorGuards are those of the servers of one config.
+type errorGuards struct {
+	mu      sync.Mutex
+	servers map[*caddyhttp.Server]*errorGuard
+}
+
+// of is the one of a server. Its handlers share it; it is whole before the first
+// request comes.
+func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
 	if server == nil {
 		return new(errorGuard)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.guards == nil {
-		a.guards = map[*caddyhttp.Server]*errorGuard{}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.servers == nil {
+		g.servers = map[*caddyhttp.Server]*errorGuard{}
 	}
-	g := a.guards[server]
-	if g == nil {
-		g = new(errorGuard)
-		a.guards[server] = g
+	guard := g.servers[server]
+	if guard == nil {
+		guard = new(errorGuard)
+		g.servers[server] = guard
 	}
-	return g
+	return guard
 }
 
 // add adds what a handler takes away.

@@ -85,7 +85,7 @@ func makeSite(t testing.TB, options string) *site {
 // the same.
 func testApp(t testing.TB) *App {
 	t.Helper()
-	a := &App{logger: zap.NewNop()}
+	a := &App{logger: zap.NewNop(), sources: newSources(zap.NewNop(), nil, nil)}
 	if os.Getenv("TEST_CACHE") != "off" {
 		a.cache = defaultCache
 	}

@@ -10,19 +10,21 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // remote tells whether the issuer's keys are fetched.
-func (i *Issuer) remote() bool {
+func (i *IssuerSettings) remote() bool {
 	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0
 }
 
 // checkKeys checks what can be known of the key source without reading or
 // fetching anything.
-func (i *Issuer) checkKeys(p *validator.Policy) error {
+func (i *IssuerSettings) checkKeys(p *validator.Policy) error {
 	var kinds []string
 	for _, k := range []struct {
 		name string
@@ -58,7 +60,7 @@ func (i *Issuer) checkKeys(p *validator.Policy) error {
 	}
 	for _, s := range i.Secret {
 		if s == nil {
-			s = new(Secret)
+			s = new(SecretPlace)
 		}
 		if err := checkPlace(s.Value, errPlainSecret); err != nil {
 			return fmt.Errorf("secret: %w", err)
@@ -108,8 +110,8 @@ func checkPublicKey(k string) error {
 const minRefresh = time.Minute
 
 // checkTiming checks how long fetched keys are used.
-func (i *Issuer) checkTiming() error {
-	refresh, stale := time.Duration(i.RefreshInterval), time.Duration(i.MaxStale)
+func (i *IssuerSettings) checkTiming() error {
+	refresh, stale := i.RefreshInterval, i.MaxStale
 	if refresh != 0 && refresh < minRefresh {
 		return errors.New("refresh_interval: it must be 1m or more; write a duration such as 1h")
 	}
@@ -126,7 +128,7 @@ func (i *Issuer) checkTiming() error {
 }
 
 // checkRemote checks the URLs as far as they are known.
-func (i *Issuer) checkRemote(p *validator.Policy) error {
+func (i *IssuerSettings) checkRemote(p *validator.Policy) error {
 	if err := i.checkTiming(); err != nil {
 		return err
 	}
@@ -162,7 +164,7 @@ func (i *Issuer) checkRemote(p *validator.Policy) error {
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
-	err := i.settings(p.Issuer, i.Discovery, i.JWKSURL).config().Check()
+	err := i.remoteSettings(p.Issuer, i.Discovery, i.JWKSURL).config().Check()
 	if err == nil {
 		return nil
 	}
@@ -189,10 +191,10 @@ func checkNoDocument(iss string) error {
 	return nil
 }
 
-func (i *Issuer) settings(iss, discovery, jwksURL string) sourceSettings {
+func (i *IssuerSettings) remoteSettings(iss, discovery, jwksURL string) sourceSettings {
 	s := sourceSettings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
-		Refresh: time.Duration(i.RefreshInterval), MaxStale: time.Duration(i.MaxStale),
+		Refresh: i.RefreshInterval, MaxStale: i.MaxStale,
 	}
 	if jwksURL == "" {
 		s.Issuer = iss
@@ -202,14 +204,14 @@ func (i *Issuer) settings(iss, discovery, jwksURL string) sourceSettings {
 
 // provisionKeys gives the policy its keys: those that are at hand are loaded,
 // the fetching of those that are not is prepared. It fetches nothing.
-func (i *Issuer) provisionKeys(h *Handler, p *validator.Policy) error {
+func (i *IssuerSettings) provisionKeys(from *Sources, logger *zap.Logger, p *validator.Policy) error {
 	if i.remote() {
-		return i.provisionRemote(h, p)
+		return i.provisionRemote(from, p)
 	}
-	return i.provisionLocal(h, p)
+	return i.provisionLocal(from, logger, p)
 }
 
-func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
+func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) error {
 	var urls [2]string
 	for n, u := range []string{i.Discovery, i.JWKSURL} {
 		var err error
@@ -217,7 +219,7 @@ func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
 			return fmt.Errorf("%s: %w", []string{"discovery", "jwks_url"}[n], err)
 		}
 	}
-	s := i.settings(p.Issuer, urls[0], urls[1])
+	s := i.remoteSettings(p.Issuer, urls[0], urls[1])
 	if i.CA != "" {
 		text, pool, err := rootCAs(i.CA)
 		if err != nil {
@@ -234,7 +236,7 @@ func (i *Issuer) provisionRemote(h *Handler, p *validator.Policy) error {
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
 	}
-	source, err := h.app.remote(p.Issuer, s)
+	source, err := from.remote(p.Issuer, s)
 	if err != nil {
 		return err
 	}

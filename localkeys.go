@@ -16,7 +16,7 @@ import (
 
 // provisionLocal loads the keys of a file or the config. Files are looked at
 // from then on, so that a change needs no reload.
-func (i *Issuer) provisionLocal(h *Handler, p *validator.Policy) error {
+func (i *IssuerSettings) provisionLocal(from *Sources, logger *zap.Logger, p *validator.Policy) error {
 	option, paths, read := i.localKeys(p)
 	var (
 		source keySource
@@ -28,17 +28,17 @@ func (i *Issuer) provisionLocal(h *Handler, p *validator.Policy) error {
 			return fmt.Errorf("%s: %w", option, located(err))
 		}
 		source, set = file, file.Set()
-		h.app.local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
+		from.local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
 	} else {
 		var err error
 		if set, err = read(nil); err != nil {
 			return fmt.Errorf("%s: %w", option, err)
 		}
 		source = keystore.NewStatic(set)
-		h.app.local(issuerText(p), "config", option, source)
+		from.local(issuerText(p), "config", option, source)
 	}
 	for _, problem := range set.Problems() {
-		h.logger.Warn("a key is not used", zap.String("issuer", i.label()), zap.String("key", problem.Key), zap.String("reason", problem.Reason))
+		logger.Warn("a key is not used", zap.String("issuer", i.label()), zap.String("key", problem.Key), zap.String("reason", problem.Reason))
 	}
 	p.Keys = source
 	return nil
@@ -56,7 +56,7 @@ func issuerText(p *validator.Policy) string {
 // to read them. What is read is checked each time: a file that is changed can't
 // bring what the config would have refused, nor secrets in the place of public
 // keys.
-func (i *Issuer) localKeys(p *validator.Policy) (option string, paths []string, checked func([][]byte) (*keystore.Set, error)) {
+func (i *IssuerSettings) localKeys(p *validator.Policy) (option string, paths []string, checked func([][]byte) (*keystore.Set, error)) {
 	var read func([][]byte) (*keystore.Set, error)
 	algorithms, symmetric := p.Algorithms, p.Symmetric
 	switch {
@@ -115,7 +115,7 @@ func publicKeyPath(setting string) (path string, ok bool) {
 
 // publicKeys reads the PEM texts of the config, of variables, and of files,
 // whose contents come in their order.
-func (i *Issuer) publicKeys(contents [][]byte) (*keystore.Set, error) {
+func (i *IssuerSettings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, setting := range i.PublicKey {
 		text, where := []byte(setting), "in the config"
@@ -139,7 +139,7 @@ func (i *Issuer) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	return keystore.NewSet(keys), nil
 }
 
-func (i *Issuer) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
+func (i *IssuerSettings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, s := range i.Secret {
 		k, err := s.load(algorithms)
@@ -181,7 +181,7 @@ func usable(keys []key.Key, allowed key.Algorithms) bool {
 }
 
 // load reads the secret. No error shows any of it.
-func (s *Secret) load(algorithms key.Algorithms) (*key.Secret, error) {
+func (s *SecretPlace) load(algorithms key.Algorithms) (*key.Secret, error) {
 	value, err := resolveSecret(s.Value)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,7 +12,10 @@ import (
 // All labels come from the config, so that nobody outside can make new ones;
 // those of a source that is gone go with it. Each config has a registry of its
 // own, and the counters live in the sources, which outlive configs.
-type keyMetrics struct{ app *App }
+type keyMetrics struct {
+	sources   *Sources
+	reporting *atomic.Int64 // handlers in report mode
+}
 
 var sourceLabels = []string{"issuer", "id"}
 
@@ -57,16 +61,16 @@ func (keyMetrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
-	if m.app.ended() {
+	if m.sources.ended() {
 		return
 	}
-	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.app.reporting.Load()))
+	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
 	for result, n := range map[string]uint64{"hit": theTokenCache.hits.Load(), "miss": theTokenCache.misses.Load()} {
 		ch <- prometheus.MustNewConstMetric(lookupsDesc, prometheus.CounterValue, float64(n), result)
 	}
 	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(theTokenCache.WeightedSize()))
 	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(theTokenCache.EstimatedSize()))
-	for _, f := range m.app.keyFileList() {
+	for _, f := range m.sources.keyFileList() {
 		s := f.Status()
 		for d, v := range map[*prometheus.Desc]float64{
 			apiKeysDesc: float64(s.Keys), apiKeyFailuresDesc: float64(s.Failures), apiKeyAgeDesc: now.Sub(s.LoadedAt).Seconds(),
@@ -74,7 +78,7 @@ func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strings.ToValidUTF8(f.path, "?"))
 		}
 	}
-	for _, used := range m.app.list() {
+	for _, used := range m.sources.list() {
 		if used.kind == "config" {
 			continue
 		}

@@ -4,14 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
+// List are the issuers of a handler.
+type List struct {
+	// Issuers are the entries of the config; nil for one that is null.
+	Issuers []*IssuerSettings
+	// Audience is that of the issuers that have none of their own.
+	Audience []string
+	// Declared returns the issuer that the app declares under a name, or nil.
+	Declared func(name string) *IssuerSettings
+}
+
 // merged returns an issuer of the handler; one that is referred to by name with
 // the settings that the app has for it.
-func (h *Handler) merged(i *Issuer) (*Issuer, error) {
+func (l *List) merged(i *IssuerSettings) (*IssuerSettings, error) {
 	if i == nil {
 		return nil, errors.New("issuer: an entry is null; write an object with iss")
 	}
@@ -20,10 +31,10 @@ func (h *Handler) merged(i *Issuer) (*Issuer, error) {
 	}
 	rest := *i
 	rest.Name, rest.Audience, rest.Typ, rest.MaxLifetime, rest.UserClaim = "", nil, nil, 0, nil
-	if !reflect.DeepEqual(rest, Issuer{}) {
+	if !reflect.DeepEqual(rest, IssuerSettings{}) {
 		return nil, i.named(errors.New("a site gives an issuer that has a name audience, typ, max_lifetime and user_claim; write the rest into the global option jwt, where the name is declared"))
 	}
-	declared := h.declared[i.Name]
+	declared := l.Declared(i.Name)
 	if declared == nil {
 		return nil, i.named(fmt.Errorf("no issuer of this name is declared; declare it in the global options: jwt { issuer %s https://auth.example.com/ }", i.Name))
 	}
@@ -31,7 +42,7 @@ func (h *Handler) merged(i *Issuer) (*Issuer, error) {
 	m.Name = i.Name
 	// The site's own audience counts before the handler's, and that before
 	// the one that all sites share.
-	if len(i.Audience) > 0 || len(h.Audience) > 0 {
+	if len(i.Audience) > 0 || len(l.Audience) > 0 {
 		m.Audience = i.Audience
 	}
 	if len(i.Typ) > 0 {
@@ -48,21 +59,10 @@ func (h *Handler) merged(i *Issuer) (*Issuer, error) {
 
 // policies checks all issuers and makes their policies, but for the keys. With
 // an error come those of the issuers before the one that is wrong.
-func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
-	if len(h.Issuer) == 0 {
-		switch {
-		case h.onlyClears():
-			return nil, nil
-		case !h.hasAPIKeys():
-			return nil, errors.New("no issuer is named and no API key, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + unset)
-		case len(h.Audience) > 0:
-			return nil, inOption("audience", "it is for tokens, and no issuer of any is named; name one, such as issuer https://auth.example.com/, or remove it")
-		}
-		return nil, nil
-	}
+func (l *List) policies(resolve resolver) ([]validator.Policy, error) {
 	var policies []validator.Policy
-	for _, i := range h.Issuer {
-		i, err := h.merged(i)
+	for _, i := range l.Issuers {
+		i, err := l.merged(i)
 		if err != nil {
 			return policies, err
 		}
@@ -70,10 +70,10 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 		if err != nil {
 			return policies, i.named(err)
 		}
-		if p.AnyIssuer && len(h.Issuer) > 1 {
+		if p.AnyIssuer && len(l.Issuers) > 1 {
 			return policies, errors.New("issuer *: it takes any token, so it stands alone; remove it or the others")
 		}
-		if p.Audience, p.AnyAudience, err = i.audience(h.Audience, resolve); err != nil {
+		if p.Audience, p.AnyAudience, err = i.audience(l.Audience, resolve); err != nil {
 			return policies, i.named(err)
 		}
 		// A local key set holds secrets only where an algorithm for them is
@@ -87,33 +87,22 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 		policies = append(policies, p)
 	}
 	// It may be wrong even where all issuers have their own.
-	if _, _, err := resolveAudience(h.Audience, resolve); err != nil {
+	if _, _, err := resolveAudience(l.Audience, resolve); err != nil {
 		return policies, err
 	}
 	return policies, nil
 }
 
-// provisionIssuers makes the validator of all issuers and their keys, or none
-// where there are API keys alone.
-func (h *Handler) provisionIssuers() (*validator.Validator, error) {
-	policies, err := h.policies(resolve)
-	if err != nil || len(policies) == 0 {
-		return nil, err
-	}
-	for n, i := range h.Issuer {
-		if i, err = h.merged(i); err != nil {
-			return nil, err
+// keys gives the policies their keys.
+func (l *List) keys(policies []validator.Policy, from *Sources, logger *zap.Logger) error {
+	for n, i := range l.Issuers {
+		i, err := l.merged(i)
+		if err != nil {
+			return err
 		}
-		if err := i.provisionKeys(h, &policies[n]); err != nil {
-			return nil, i.named(err)
+		if err := i.provisionKeys(from, logger, &policies[n]); err != nil {
+			return i.named(err)
 		}
 	}
-	v, err := validator.New(policies, nil)
-	if err != nil {
-		return nil, err
-	}
-	if h.app.cache > 0 {
-		v = v.Cached(theTokenCache)
-	}
-	return v.Observed(func(took time.Duration) { h.metrics.verified(took) }), nil
+	return nil
 }

@@ -1,10 +1,13 @@
 package caddyjwt
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // Provision makes the handler ready. It fetches nothing: a config loads
@@ -50,7 +53,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.logs = server == nil || server.Logs != nil
 	h.conflict = &namesake{server: server}
 	h.idle = h.onlyClears()
-	h.guard = h.app.errorGuard(server)
+	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)
 	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.accepted(), h.rules.requiredScopes()); err != nil {
 		return err
@@ -74,4 +77,50 @@ func (h *Handler) credentialSettings() Settings {
 		tokens: len(h.Issuer) > 0, apiKeys: h.hasAPIKeys(), tokenFrom: sources(h.TokenFrom), apiKeyFrom: sources(h.APIKeyFrom),
 		trustedOrigins: h.TrustedOrigins, keep: h.KeepCredentials, inPlace: h.reports(),
 	}
+}
+
+// issuers are the issuers of the config.
+func (h *Handler) issuers() *List {
+	l := &List{Audience: h.Audience, Declared: func(name string) *IssuerSettings { return h.declared[name].settings() }}
+	for _, i := range h.Issuer {
+		l.Issuers = append(l.Issuers, i.settings())
+	}
+	return l
+}
+
+// policies checks all issuers and makes their policies, but for the keys. With
+// an error come those of the issuers before the one that is wrong.
+func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
+	if len(h.Issuer) == 0 {
+		switch {
+		case h.onlyClears():
+			return nil, nil
+		case !h.hasAPIKeys():
+			return nil, errors.New("no issuer is named and no API key, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + unset)
+		case len(h.Audience) > 0:
+			return nil, inOption("audience", "it is for tokens, and no issuer of any is named; name one, such as issuer https://auth.example.com/, or remove it")
+		}
+		return nil, nil
+	}
+	return h.issuers().policies(resolve)
+}
+
+// provisionIssuers makes the validator of all issuers and their keys, or none
+// where there are API keys alone.
+func (h *Handler) provisionIssuers() (*validator.Validator, error) {
+	policies, err := h.policies(resolve)
+	if err != nil || len(policies) == 0 {
+		return nil, err
+	}
+	if err := h.issuers().keys(policies, h.app.sources, h.logger); err != nil {
+		return nil, err
+	}
+	v, err := validator.New(policies, nil)
+	if err != nil {
+		return nil, err
+	}
+	if h.app.cache > 0 {
+		v = v.Cached(theTokenCache)
+	}
+	return v.Observed(func(took time.Duration) { h.metrics.verified(took) }), nil
 }
