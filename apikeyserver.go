@@ -1,19 +1,13 @@
 package caddyjwt
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -49,39 +43,6 @@ func serverFlags(cmd *cobra.Command) *serverAddress {
 func (s *serverAddress) find() (err error) {
 	s.endpoint, err = adminEndpoint(s.address, s.config, s.adapter)
 	return err
-}
-
-// adminEndpoint is the address that the flags --address, --config and --adapter
-// name, or Caddy's default.
-func adminEndpoint(address, config, adapter string) (string, error) {
-	if address != "" {
-		return plainAddress(address)
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress("", nil, config, adapter)
-	if err != nil {
-		return "", fmt.Errorf("finding the admin endpoint: %w", err)
-	}
-	return address, nil
-}
-
-// plainAddress reads an address as Caddy's configs have it, and a URL or a port
-// alone, which people write too.
-func plainAddress(text string) (string, error) {
-	address := strings.TrimSuffix(strings.TrimPrefix(text, "http://"), "/")
-	if address != "" && strings.Trim(address, "0123456789") == "" {
-		address = ":" + address
-	}
-	if strings.HasPrefix(address, ":") {
-		address = "localhost" + address
-	}
-	parsed, err := caddy.ParseNetworkAddress(address)
-	if err == nil && (parsed.IsUnixNetwork() || parsed.IsFdNetwork()) {
-		return address, nil
-	}
-	if err != nil || parsed.StartPort == 0 || parsed.PortRangeSize() != 1 || strings.Contains(address, "/") {
-		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", keystore.Quote(text))
-	}
-	return address, nil
 }
 
 // keyFileChange is a change of a key file that the server shall take over.
@@ -124,9 +85,6 @@ var (
 	// errNotTaken ends a command whose change is written but not in force.
 	errNotTaken = errors.New("the file is changed, but the running server has not taken the change over")
 	errNobody   = errors.New("the file is changed, but no server answers to take the change over")
-	// errNoJWT tells of a server without the plugin, or without a config that
-	// uses it.
-	errNoJWT = errors.New("it has no jwt handler")
 )
 
 // await waits until the running server has taken over a change of a key file. Where
@@ -149,9 +107,10 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, er
 	}
 	written := time.Now()
 	for last := ""; ; time.Sleep(takeOverPoll) {
-		page, err := askStatus(s.endpoint)
+		page, _, err := askStatus(s.endpoint)
+		_, withoutJWT := errors.AsType[noJWTError](err)
 		switch {
-		case errors.Is(err, errNoJWT):
+		case withoutJWT:
 			note("The server at " + s.endpoint + " has no jwt handler, so it does not use this file.")
 			return caddy.ExitCodeSuccess, nil
 		case err != nil && time.Since(written) < takeOverDoubt:
@@ -191,64 +150,4 @@ func (c keyFileChange) takenBy(state *apiKeyStatus, written time.Time) bool {
 		return true
 	}
 	return state.LoadedAt.After(written) && !state.Modified.Before(modified)
-}
-
-// listens tells whether there is a server at an address at all.
-func listens(address string) bool {
-	parsed, err := caddy.ParseNetworkAddress(address)
-	if err != nil || parsed.IsFdNetwork() {
-		return true // for the request to say what is wrong
-	}
-	network, place := parsed.Network, parsed.JoinHostPort(0)
-	if parsed.IsUnixNetwork() {
-		network = "unix"
-		place, _, _ = strings.Cut(parsed.Host, "|") // behind it are the socket's permissions
-	}
-	c, err := net.DialTimeout(network, place, 5*time.Second)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
-}
-
-// askStatus asks a server for its status page.
-func askStatus(address string) (statusPage, error) {
-	var page statusPage
-	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
-	if err != nil {
-		// Caddy gives the status in the text alone.
-		for _, status := range []int{http.StatusNotFound, http.StatusServiceUnavailable} {
-			if strings.Contains(err.Error(), fmt.Sprintf("caddy responded with error: HTTP %d:", status)) {
-				return page, errNoJWT
-			}
-		}
-		return page, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return page, err
-	}
-	if err := json.Unmarshal(body, &page); err != nil {
-		return page, errors.New("it does not answer as one with caddy-jwt")
-	}
-	return page, nil
-}
-
-// keyFile finds a key file by its real path; nil if the server does not use it.
-func (p statusPage) keyFile(path string) *apiKeyStatus {
-	for i := range p.APIKeys {
-		if real, err := realPath(p.APIKeys[i].File); err == nil && real == path {
-			return &p.APIKeys[i]
-		}
-	}
-	return nil
-}
-
-func realPath(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	return filepath.EvalSymlinks(path)
 }

@@ -1,8 +1,13 @@
 package caddyjwt
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -132,6 +137,25 @@ func (a *App) Stop() error {
 		a.unsweep = nil
 	}
 	return nil
+}
+
+// Status is the state of the config's issuers and files of API keys.
+func (a *App) Status(now time.Time) statusPage { return pageOf(a.sources, a.namesOf, now) }
+
+// Refresh fetches the keys of an issuer now.
+func (a *App) Refresh(ctx context.Context, id string) (issuerStatus, error) {
+	return refreshIn(ctx, a.sources, id)
+}
+
+// namesOf are the names of the stores in a file.
+func (a *App) namesOf(path string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(a.APIKeys)) {
+		if full, err := filepath.Abs(a.APIKeys[name].File); err == nil && full == path {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Cleanup gives the sources back. Requests in flight keep the keys they have.

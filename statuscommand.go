@@ -1,11 +1,9 @@
 package caddyjwt
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -56,26 +54,21 @@ func status(fl caddycmd.Flags, out io.Writer) (int, error) {
 	if err != nil {
 		return exitMisuse, err
 	}
-	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
-	if err != nil && !listens(address) {
+	page, body, err := askStatus(address)
+	notOurs, answered := errors.AsType[notOursError](err)
+	switch {
+	case err == nil:
+	case answered:
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, notOurs.err)
+	case !listens(address):
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("no server answers at %s (is its admin endpoint elsewhere? name it with --address or --config; with admin off there is none): %w", address, err)
-	}
-	if err != nil {
+	default:
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the server at %s: %w", address, err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
-	var page statusPage
-	if err := json.Unmarshal(body, &page); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, err)
 	}
 	if fl.Bool("json") {
 		_, err = out.Write(body)
 	} else {
-		err = page.print(out)
+		err = printPage(out, page)
 	}
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
@@ -94,13 +87,13 @@ func status(fl caddycmd.Flags, out io.Writer) (int, error) {
 }
 
 // print writes the page for people.
-func (p statusPage) print(out io.Writer) error {
+func printPage(out io.Writer, p statusPage) error {
 	switch {
 	case len(p.Issuers) == 0 && len(p.APIKeys) == 0:
 		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
 		return err
 	case len(p.Issuers) == 0:
-		return p.printAPIKeys(out)
+		return printAPIKeys(out, p)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ISSUER\tID\tSTATE\tKEYS\tAGE\tNEXT REFRESH")
@@ -142,11 +135,11 @@ func (p statusPage) print(out io.Writer) error {
 			}
 		}
 	}
-	return p.printAPIKeys(out)
+	return printAPIKeys(out, p)
 }
 
 // printAPIKeys writes the files of API keys.
-func (p statusPage) printAPIKeys(out io.Writer) error {
+func printAPIKeys(out io.Writer, p statusPage) error {
 	if len(p.APIKeys) == 0 {
 		return nil
 	}

@@ -1,0 +1,124 @@
+package caddyjwt
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+// adminEndpoint is the address that the flags --address, --config and --adapter
+// name, or Caddy's default.
+func adminEndpoint(address, config, adapter string) (string, error) {
+	if address != "" {
+		return plainAddress(address)
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress("", nil, config, adapter)
+	if err != nil {
+		return "", fmt.Errorf("finding the admin endpoint: %w", err)
+	}
+	return address, nil
+}
+
+// plainAddress reads an address as Caddy's configs have it, and a URL or a port
+// alone, which people write too.
+func plainAddress(text string) (string, error) {
+	address := strings.TrimSuffix(strings.TrimPrefix(text, "http://"), "/")
+	if address != "" && strings.Trim(address, "0123456789") == "" {
+		address = ":" + address
+	}
+	if strings.HasPrefix(address, ":") {
+		address = "localhost" + address
+	}
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err == nil && (parsed.IsUnixNetwork() || parsed.IsFdNetwork()) {
+		return address, nil
+	}
+	if err != nil || parsed.StartPort == 0 || parsed.PortRangeSize() != 1 || strings.Contains(address, "/") {
+		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", keystore.Quote(text))
+	}
+	return address, nil
+}
+
+// noJWTError tells of a server without the plugin, or without a config that uses it.
+type noJWTError struct{ error }
+
+// Unwrap returns what the server answered.
+func (e noJWTError) Unwrap() error { return e.error }
+
+// notOursError tells of a server whose answer is no status page.
+type notOursError struct{ err error }
+
+func (notOursError) Error() string { return "it does not answer as one with caddy-jwt" }
+
+// Unwrap returns why the answer can't be read.
+func (e notOursError) Unwrap() error { return e.err }
+
+// listens tells whether there is a server at an address at all.
+func listens(address string) bool {
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err != nil || parsed.IsFdNetwork() {
+		return true // for the request to say what is wrong
+	}
+	network, place := parsed.Network, parsed.JoinHostPort(0)
+	if parsed.IsUnixNetwork() {
+		network = "unix"
+		place, _, _ = strings.Cut(parsed.Host, "|") // behind it are the socket's permissions
+	}
+	c, err := net.DialTimeout(network, place, 5*time.Second)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}
+
+// askStatus asks a server for its status page, which is returned as it was sent too.
+func askStatus(address string) (page statusPage, body []byte, err error) {
+	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
+	if err != nil {
+		// Caddy gives the status in the text alone.
+		for _, status := range []int{http.StatusNotFound, http.StatusServiceUnavailable} {
+			if strings.Contains(err.Error(), fmt.Sprintf("caddy responded with error: HTTP %d:", status)) {
+				return page, nil, noJWTError{err}
+			}
+		}
+		return page, nil, err
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(res.Body)
+	if err != nil {
+		return page, nil, err
+	}
+	if err := json.Unmarshal(body, &page); err != nil {
+		return page, nil, notOursError{err}
+	}
+	return page, body, nil
+}
+
+// keyFile finds a key file by its real path; nil if the server does not use it.
+func (p statusPage) keyFile(path string) *apiKeyStatus {
+	for i := range p.APIKeys {
+		if real, err := realPath(p.APIKeys[i].File); err == nil && real == path {
+			return &p.APIKeys[i]
+		}
+	}
+	return nil
+}
+
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}

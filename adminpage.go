@@ -1,0 +1,183 @@
+package caddyjwt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+)
+
+// adminApp is what the endpoint asks of a config that runs.
+type adminApp interface {
+	// Status is the state of the config's issuers and files of API keys.
+	Status(now time.Time) statusPage
+	// Refresh fetches the keys of an issuer now. Its errors are errNoIssuer for an
+	// unknown id, errNotRemote for keys that are not fetched, or why the fetch failed.
+	Refresh(ctx context.Context, id string) (issuerStatus, error)
+}
+
+// runningApps are the apps that have started and not stopped, the newest last.
+// During a reload there are two; if the newer one fails, the older is in force
+// again. The admin endpoint reads them here, as asking Caddy for its app races
+// with the loading of configs.
+type runningApps struct {
+	mu   sync.Mutex
+	list []adminApp
+}
+
+// running are those of this process.
+var running runningApps
+
+func (r *runningApps) add(a adminApp) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, a)
+}
+
+func (r *runningApps) remove(a adminApp) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = slices.DeleteFunc(r.list, func(b adminApp) bool { return a == b })
+}
+
+// current returns the app in force, or nil.
+func (r *runningApps) current() adminApp {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.list) == 0 {
+		return nil
+	}
+	return r.list[len(r.list)-1]
+}
+
+// adminRoutes are the routes of the endpoint, under /jwt/.
+func adminRoutes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(adminStatus)},
+		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(adminRefresh)},
+	}
+}
+
+// statusPage is the answer of GET /jwt/status.
+type statusPage struct {
+	Issuers []issuerStatus `json:"issuers"`
+	APIKeys []apiKeyStatus `json:"api_keys"`
+}
+
+// apiKeyStatus is the state of one file of API keys.
+type apiKeyStatus struct {
+	// Names are the names that the app gives to the file.
+	Names []string `json:"names,omitempty"`
+	keystore.APIKeyStatus
+}
+
+// issuerStatus is the state of one source of keys.
+type issuerStatus struct {
+	// ID names the source in POST /jwt/issuers/{id}/refresh.
+	ID string `json:"id"`
+	// Issuers are the iss values whose keys it holds.
+	Issuers []string `json:"issuers"`
+	// Kind is remote, file or config.
+	Kind string `json:"kind"`
+	// AgeSeconds is how long ago the keys were fetched, or found unchanged.
+	AgeSeconds float64 `json:"age_seconds,omitempty"`
+	keystore.Status
+}
+
+// pageOf makes the page of the sources of a config. names are the names that the app
+// gives to a file.
+func pageOf(sources *Sources, names func(path string) []string, now time.Time) statusPage {
+	page := statusPage{Issuers: []issuerStatus{}, APIKeys: []apiKeyStatus{}}
+	for _, used := range sources.list() {
+		page.Issuers = append(page.Issuers, statusOf(used, now))
+	}
+	for _, f := range sources.keyFileList() {
+		page.APIKeys = append(page.APIKeys, apiKeyStatus{names(f.path), f.Status()})
+	}
+	return page
+}
+
+// refreshIn fetches the keys of a source now.
+func refreshIn(ctx context.Context, sources *Sources, id string) (issuerStatus, error) {
+	used, ok := sources.find(id)
+	if !ok {
+		return issuerStatus{}, errNoIssuer
+	}
+	if err := used.refresh(ctx); err != nil {
+		return issuerStatus{}, err
+	}
+	return statusOf(used, time.Now()), nil
+}
+
+// errNoIssuer tells of an id that no source has.
+var errNoIssuer = errors.New("there is no issuer with this id; GET /jwt/status lists them")
+
+func statusOf(s usedSource, now time.Time) issuerStatus {
+	status := issuerStatus{ID: s.id, Issuers: s.issuers, Kind: s.kind, Status: s.source.Status()}
+	if !status.FetchedAt.IsZero() && s.kind != "config" {
+		status.AgeSeconds = now.Sub(status.FetchedAt).Round(time.Millisecond).Seconds()
+	}
+	return status
+}
+
+func adminStatus(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return methodNotAllowed(w, "GET")
+	}
+	a := running.current()
+	if a == nil {
+		return errNotRunning
+	}
+	return writeJSON(w, a.Status(time.Now()))
+}
+
+// adminRefresh serves POST /jwt/issuers/{id}/refresh.
+func adminRefresh(w http.ResponseWriter, r *http.Request) error {
+	id, ok := strings.CutPrefix(r.URL.Path, "/jwt/issuers/")
+	if ok {
+		id, ok = strings.CutSuffix(id, "/refresh")
+	}
+	if !ok || id == "" || strings.Contains(id, "/") {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is POST /jwt/issuers/{id}/refresh; GET /jwt/status lists the ids")}
+	}
+	if r.Method != http.MethodPost {
+		return methodNotAllowed(w, "POST")
+	}
+	a := running.current()
+	if a == nil {
+		return errNotRunning
+	}
+	status, err := a.Refresh(r.Context(), id)
+	switch {
+	case errors.Is(err, errNoIssuer):
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
+	case errors.Is(err, errNotRemote):
+		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err}
+	case err != nil:
+		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: fmt.Errorf("the keys can't be fetched: %w", err)}
+	}
+	return writeJSON(w, status)
+}
+
+var errNotRunning = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no config with a jwt handler is running")}
+
+func methodNotAllowed(w http.ResponseWriter, allowed string) error {
+	w.Header().Set("Allow", allowed)
+	return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("the method must be " + allowed)}
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "\t")
+	return e.Encode(v)
+}
