@@ -69,7 +69,7 @@ func (g *errorGuard) clean(r *http.Request, st *state) {
 	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
 		return
 	}
-	if isServers(r, st.repl) {
+	if isServers(r) {
 		guardTrailers(r, g.trailers)
 		return
 	}
@@ -87,7 +87,8 @@ const maxDrained = 1 << 20
 
 // isServers tells whether a request is the one that the server made, and no copy:
 // its placeholders read that one.
-func isServers(r *http.Request, repl *caddy.Replacer) bool {
+func isServers(r *http.Request) bool {
+	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl == nil {
 		return false
 	}

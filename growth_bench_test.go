@@ -75,7 +75,7 @@ func cachedSite(b *testing.B, options string) *site {
 // served is a handler as it stands in a server that writes no access log and has no
 // other handler that authenticates.
 func served(s *site) *site {
-	s.logger, s.Handler.logs, s.conflict = zap.NewNop(), false, &namesake{server: new(caddyhttp.Server)}
+	s.logger, s.Handler.logs, s.conflict = zap.NewNop(), false, newNamesake(new(caddyhttp.Server), "")
 	return s
 }
 

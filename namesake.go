@@ -14,6 +14,7 @@ import (
 // at each request whether one did costs as much as all of our own.
 type namesake struct {
 	server *caddyhttp.Server
+	own    string // the package whose matchers are ours
 	once   sync.Once
 	is     bool
 }
@@ -31,26 +32,30 @@ var harmless = map[caddy.ModuleID]bool{
 // http.matchers and http.regexp alone.
 const caddyPackages = "github.com/caddyserver/caddy/v2/"
 
-var ownPackage = reflect.TypeFor[Handler]().PkgPath()
+// newNamesake makes one for a server, nil for one that is not known. own is the path of
+// the package whose matchers set none of our placeholders.
+func newNamesake(server *caddyhttp.Server, own string) *namesake {
+	return &namesake{server: server, own: own}
+}
 
 // possible looks through the server at the first request, when all its handlers are
 // there.
 func (n *namesake) possible() bool {
 	n.once.Do(func() {
-		n.is = n.server == nil || len(n.server.NamedRoutes) > 0 || !allHarmless(n.server.Routes) ||
-			n.server.Errors != nil && !allHarmless(n.server.Errors.Routes)
+		n.is = n.server == nil || len(n.server.NamedRoutes) > 0 || !allHarmless(n.server.Routes, n.own) ||
+			n.server.Errors != nil && !allHarmless(n.server.Errors.Routes, n.own)
 	})
 	return n.is
 }
 
-func allHarmless(routes caddyhttp.RouteList) bool {
+func allHarmless(routes caddyhttp.RouteList, own string) bool {
 	for i := range routes {
 		if len(routes[i].Handlers) == 0 && len(routes[i].HandlersRaw) > 0 {
 			return false // not there yet
 		}
 		for _, set := range routes[i].MatcherSets {
 			for _, matcher := range set {
-				if path := reflect.Indirect(reflect.ValueOf(matcher)).Type().PkgPath(); !strings.HasPrefix(path, caddyPackages) && path != ownPackage {
+				if path := reflect.Indirect(reflect.ValueOf(matcher)).Type().PkgPath(); !strings.HasPrefix(path, caddyPackages) && path != own {
 					return false // it may set anything
 				}
 			}
@@ -62,11 +67,11 @@ func allHarmless(routes caddyhttp.RouteList) bool {
 			}
 			// reverse_proxy may have routes of its own, for answers.
 			if v := reflect.Indirect(reflect.ValueOf(handler)); v.Kind() == reflect.Struct {
-				if own := v.FieldByName("HandleResponse"); own.IsValid() && own.Len() > 0 {
+				if of := v.FieldByName("HandleResponse"); of.IsValid() && of.Len() > 0 {
 					return false
 				}
 			}
-			if sub, ok := handler.(*caddyhttp.Subroute); ok && (!allHarmless(sub.Routes) || sub.Errors != nil && !allHarmless(sub.Errors.Routes)) {
+			if sub, ok := handler.(*caddyhttp.Subroute); ok && (!allHarmless(sub.Routes, own) || sub.Errors != nil && !allHarmless(sub.Errors.Routes, own)) {
 				return false
 			}
 		}

@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -48,11 +49,11 @@ func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 		"named routes":                {&caddyhttp.Server{Routes: routes(jwt), NamedRoutes: map[string]*caddyhttp.Route{"a": {}}}, true},
 		"handlers that are not there": {&caddyhttp.Server{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{[]byte("{}")}}}}, true},
 	} {
-		if got := (&namesake{server: c.server}).possible(); got != c.want {
+		if got := newNamesake(c.server, reflect.TypeFor[Handler]().PkgPath()).possible(); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-	if !(&namesake{}).possible() {
+	if !newNamesake(nil, "").possible() {
 		t.Error("a server that is not known is taken for harmless")
 	}
 }

@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,7 +52,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	}
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	h.logs = server == nil || server.Logs != nil
-	h.conflict = &namesake{server: server}
+	h.conflict = newNamesake(server, reflect.TypeFor[Handler]().PkgPath())
 	h.idle = h.onlyClears()
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)

@@ -3,7 +3,6 @@ package caddyjwt
 import (
 	"crypto/tls"
 	"crypto/x509"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +18,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-)
 
-// quickstartCaddyfile is what the command runs and what the example shows.
-//
-//go:embed examples/quickstart/Caddyfile
-var quickstartCaddyfile []byte
+	"github.com/caddy-jwt/caddy-jwt/examples"
+)
 
 // What the Caddyfile of the quickstart trusts.
 const (
@@ -91,7 +87,7 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 	if err := quickstartFiles(dir); err != nil {
 		return err
 	}
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(quickstartCaddyfile, map[string]any{"filename": "Caddyfile"})
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(examples.Quickstart, map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/examples"
 )
 
 // quickstartFails runs a quickstart that must fail, in a process whose folder,
@@ -141,7 +143,7 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 // authority that goes on.
 func TestQuickstartKnowsItsOwn(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name, content := range map[string][]byte{"Caddyfile": quickstartCaddyfile, "ca.crt": []byte("ca"), caddyCA: []byte("ca")} {
+	for name, content := range map[string][]byte{"Caddyfile": examples.Quickstart, "ca.crt": []byte("ca"), caddyCA: []byte("ca")} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/caddy-jwt/caddy-jwt/examples"
 )
 
 // quickstartDir makes the folder. A temporary one goes with the process, as it
@@ -118,8 +120,8 @@ func quickstartFiles(dir string) error {
 		files = append(files, quickstartFile{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
 	}
 	// The example's own folder has this very Caddyfile.
-	if !sameFile("Caddyfile", quickstartCaddyfile) {
-		files = append(files, quickstartFile{"Caddyfile", quickstartCaddyfile})
+	if !sameFile("Caddyfile", examples.Quickstart) {
+		files = append(files, quickstartFile{"Caddyfile", examples.Quickstart})
 	}
 	var names []string
 	for _, f := range files {

@@ -93,6 +93,9 @@ func checkPlace(setting string, otherwise error) error {
 // anyPlaceholder has a dot, unlike the name of a folder such as {GUID}.
 var anyPlaceholder = regexp.MustCompile(`\{[a-z_]+\.[^{}]*\}`)
 
+// hasPlaceholder reports whether a setting has what looks like a placeholder.
+func hasPlaceholder(setting string) bool { return anyPlaceholder.MatchString(setting) }
+
 // checkPath checks the path of a file, which takes no placeholder.
 func checkPath(path string) error {
 	p := anyPlaceholder.FindString(path)

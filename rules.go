@@ -99,7 +99,7 @@ func (c *ruleClaim) check() error {
 		return fmt.Errorf("claim %s: it needs a value; write require claim %s and a value behind it", c.Path, c.Path)
 	}
 	for _, v := range c.Values {
-		if anyPlaceholder.MatchString(v) {
+		if hasPlaceholder(v) {
 			return fmt.Errorf("claim %s: %s is not replaced here; write the value itself, or a rule such as require expression `claims.%s == {http.request.host}`", c.Path, strconv.Quote(v), c.Path)
 		}
 	}
