@@ -66,7 +66,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.sources = newSources(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
-		if err := registry.Register(keyMetrics{a.sources, &a.reporting}); err != nil {
+		if err := registry.Register(OfSources(a.sources, &a.reporting)); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 		if err := theRequestMetrics.register(registry); err != nil {

@@ -455,7 +455,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 		_ = hasKey(r, fmt.Sprint("stranger", n))
 	}
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(keyMetrics{a, new(atomic.Int64)}); err != nil {
+	if err := registry.Register(OfSources(a, new(atomic.Int64))); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()

@@ -57,7 +57,7 @@ func (m *MatchClaim) Validate() error {
 		return fmt.Errorf("jwt_claim: it names no claim, so that it would match any request; write jwt_claim roles admin")
 	}
 	for _, path := range slices.Sorted(maps.Keys(*m)) {
-		if err := (&ruleClaim{path, (*m)[path]}).check(); err != nil {
+		if err := (&ruleClaim{Path: path, Values: (*m)[path]}).check(); err != nil {
 			return fmt.Errorf("jwt_%w", err)
 		}
 	}

@@ -17,6 +17,12 @@ type keyMetrics struct {
 	reporting *atomic.Int64 // handlers in report mode
 }
 
+// OfSources are the figures of the sources of a config, and of its handlers in report
+// mode.
+func OfSources(sources *Sources, reporting *atomic.Int64) keyMetrics {
+	return keyMetrics{sources, reporting}
+}
+
 var sourceLabels = []string{"issuer", "id"}
 
 var (

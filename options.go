@@ -92,7 +92,7 @@ func requirements(list []*Requirement) []*ruleRequirement {
 	out := make([]*ruleRequirement, len(list))
 	for i, r := range list {
 		if r != nil {
-			out[i] = &ruleRequirement{r.Scope, r.AnyScope, (*ruleClaim)(r.Claim), r.Expression}
+			out[i] = &ruleRequirement{Scope: r.Scope, AnyScope: r.AnyScope, Claim: (*ruleClaim)(r.Claim), Expression: r.Expression}
 		}
 	}
 	return out

@@ -19,9 +19,9 @@ import (
 // ruleRequirement is something that an authenticated request must have besides: exactly
 // one of its fields is set.
 type ruleRequirement struct {
-	scope, anyScope []string
-	claim           *ruleClaim
-	expression      string
+	Scope, AnyScope []string
+	Claim           *ruleClaim
+	Expression      string
 }
 
 // ruleClaim is a claim that must have one of some values.
@@ -65,7 +65,7 @@ func checkRequirements(configured []*ruleRequirement) (*rules, error) {
 
 func (all *rules) add(r *ruleRequirement) error {
 	named := 0
-	for _, given := range []bool{len(r.scope) > 0, len(r.anyScope) > 0, r.claim != nil, r.expression != ""} {
+	for _, given := range []bool{len(r.Scope) > 0, len(r.AnyScope) > 0, r.Claim != nil, r.Expression != ""} {
 		if given {
 			named++
 		}
@@ -73,20 +73,20 @@ func (all *rules) add(r *ruleRequirement) error {
 	if named != 1 {
 		return errors.New("each requirement names one thing: scope, any_scope, claim or expression")
 	}
-	for _, list := range [][]string{r.scope, r.anyScope} {
+	for _, list := range [][]string{r.Scope, r.AnyScope} {
 		if err := keystore.CheckScopes(list); err != nil {
 			return err
 		}
 	}
-	all.scopes = append(all.scopes, r.scope...)
-	if len(r.anyScope) > 0 {
-		all.anyScopes = append(all.anyScopes, r.anyScope)
+	all.scopes = append(all.scopes, r.Scope...)
+	if len(r.AnyScope) > 0 {
+		all.anyScopes = append(all.anyScopes, r.AnyScope)
 	}
-	if r.claim != nil {
-		if err := r.claim.check(); err != nil {
+	if r.Claim != nil {
+		if err := r.Claim.check(); err != nil {
 			return err
 		}
-		all.claims = append(all.claims, *r.claim)
+		all.claims = append(all.claims, *r.Claim)
 	}
 	return nil
 }
@@ -113,10 +113,10 @@ func newRules(ctx caddy.Context, configured []*ruleRequirement, optional bool) (
 		return nil, err
 	}
 	for _, r := range configured {
-		if r.expression == "" {
+		if r.Expression == "" {
 			continue
 		}
-		e, err := newExpression(ctx, r.expression)
+		e, err := newExpression(ctx, r.Expression)
 		if err != nil {
 			return nil, inOption("require", "%w", err)
 		}
