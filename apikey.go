@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
@@ -61,7 +62,7 @@ func (k *APIKey) named(err error) error {
 var errPlainAPIKey = errors.New("an API key can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write its hash, sha256: and 64 hexadecimal digits, which `caddy jwt api-key hash` prints, or {env.NAME} or {file./path} to read the key from there")
 
 // record makes the record of the key. digest says what its hash is.
-func (k *APIKey) record(digest func(setting string) (keystore.Digest, error)) (r keystore.APIKeyRecord, err error) {
+func (k *APIKey) record(digest func(written string) (keystore.Digest, error)) (r keystore.APIKeyRecord, err error) {
 	if err := keystore.CheckAPIKeyID(k.ID); err != nil {
 		return r, fmt.Errorf("api_key: %w", err)
 	}
@@ -110,38 +111,38 @@ func (k *APIKey) meta() (claims.Value, error) {
 
 // digestShape checks what a config says of a key's hash without looking anywhere.
 // The digest of a placeholder is not known, and stands for none.
-func digestShape(setting string) (keystore.Digest, error) {
-	if keystore.IsDigest(setting) {
-		return keystore.ParseDigest(setting)
+func digestShape(written string) (keystore.Digest, error) {
+	if keystore.IsDigest(written) {
+		return keystore.ParseDigest(written)
 	}
-	return keystore.Digest{}, checkPlace(setting, errPlainAPIKey)
+	return keystore.Digest{}, setting.CheckPlace(written, errPlainAPIKey)
 }
 
 // digestOf reads the digest, or the key, from where the config says it is. The
 // key is forgotten at once.
-func digestOf(setting string) (keystore.Digest, error) {
-	if keystore.IsDigest(setting) {
-		return keystore.ParseDigest(setting)
+func digestOf(written string) (keystore.Digest, error) {
+	if keystore.IsDigest(written) {
+		return keystore.ParseDigest(written)
 	}
-	if err := checkPlace(setting, errPlainAPIKey); err != nil {
+	if err := setting.CheckPlace(written, errPlainAPIKey); err != nil {
 		return keystore.Digest{}, err
 	}
-	value, err := resolveSecret(setting)
+	value, err := setting.ResolveSecret(written)
 	if err != nil {
 		return keystore.Digest{}, err
 	}
 	if keystore.IsDigest(value) {
 		d, err := keystore.ParseDigest(value)
 		if err != nil {
-			return d, fmt.Errorf("%s: %w", setting, err)
+			return d, fmt.Errorf("%s: %w", written, err)
 		}
 		return d, nil
 	}
 	if err := keystore.CheckAPIKey(value); err != nil {
-		return keystore.Digest{}, fmt.Errorf("%s: %w", setting, err)
+		return keystore.Digest{}, fmt.Errorf("%s: %w", written, err)
 	}
 	if keystore.WeakAPIKey(value) {
-		return keystore.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; `caddy jwt api-key new` makes a good one", setting)
+		return keystore.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; `caddy jwt api-key new` makes a good one", written)
 	}
 	return keystore.DigestOf(value), nil
 }
@@ -210,7 +211,7 @@ func (h *Handler) keyFiles() ([]string, error) {
 		case s.Name != "":
 			path = h.stores[s.Name].File
 		}
-		if err := checkPath(path); err != nil {
+		if err := setting.CheckPath(path); err != nil {
 			return paths, fmt.Errorf("api_keys: %w", err)
 		}
 		for _, other := range paths {
@@ -232,10 +233,10 @@ func (h *Handler) checkAPIKeyOptions() error {
 	case h.APIKeyUserPrefix == "":
 		return nil
 	case !h.hasAPIKeys():
-		return inOption("api_key_user_prefix", "there is no API key; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
+		return setting.InOption("api_key_user_prefix", "there is no API key; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
 	if err := keystore.CheckConsumer(h.APIKeyUserPrefix + "x"); err != nil {
-		return inOption("api_key_user_prefix", "%s can't begin a user's id; write a short text such as key:", strconv.Quote(h.APIKeyUserPrefix))
+		return setting.InOption("api_key_user_prefix", "%s can't begin a user's id; write a short text such as key:", strconv.Quote(h.APIKeyUserPrefix))
 	}
 	return nil
 }
@@ -329,7 +330,7 @@ func judge(keys *keystore.APIKeys, digest keystore.Digest, now time.Time, before
 
 // apiKeySource tells the name of a store from a path.
 func (h *Handler) apiKeySource(arg string) *APIKeySource {
-	if h.stores[arg] != nil || isName(arg) {
+	if h.stores[arg] != nil || setting.IsName(arg) {
 		return &APIKeySource{Name: arg}
 	}
 	return &APIKeySource{File: arg}

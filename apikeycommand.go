@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -90,14 +91,14 @@ func argument(cmd *cobra.Command, arg string) (string, error) {
 	var text []byte
 	var err error
 	if path == "-" {
-		text, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxFile+1))
+		text, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), setting.MaxFile+1))
 	} else {
-		text, err = readFile(path)
+		text, err = setting.ReadFile(path)
 	}
 	if err != nil {
 		return "", here(unnamed(path, err))
 	}
-	if len(text) > maxFile {
+	if len(text) > setting.MaxFile {
 		return "", errors.New("standard input holds more than 1 MiB")
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -24,7 +25,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if meant := nearest(unknown.GetSpecifiedName(), names); meant != "" {
+		if meant := setting.Nearest(unknown.GetSpecifiedName(), names); meant != "" {
 			return fmt.Errorf("%w; is --%s meant?", err, meant)
 		}
 	}

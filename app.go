@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 func init() {
@@ -73,17 +75,17 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 	}
-	return a.check(resolve)
+	return a.check(setting.Resolve)
 }
 
 // check checks the named issuers. Their keys are looked at where a site uses
 // them.
-func (a *App) check(resolve resolver) (err error) {
+func (a *App) check(resolve setting.Resolver) (err error) {
 	if a.cache, err = cacheSize(a.Cache); err != nil {
 		return fmt.Errorf("jwt: %w", err)
 	}
 	for name, i := range a.Issuer {
-		if !isName(name) {
+		if !setting.IsName(name) {
 			return fmt.Errorf("jwt: %q is no name of an issuer; use letters, digits, _ and -", name)
 		}
 		if i == nil {
@@ -97,13 +99,13 @@ func (a *App) check(resolve resolver) (err error) {
 		}
 	}
 	for name, store := range a.APIKeys {
-		if !isName(name) {
+		if !setting.IsName(name) {
 			return fmt.Errorf("jwt: %q is no name of a store of API keys; use letters, digits, _ and -", name)
 		}
 		if store == nil || store.File == "" {
 			return fmt.Errorf("jwt: api_keys %s has no place for its keys; write file /etc/caddy/keys.jsonl", name)
 		}
-		if err := checkPath(store.File); err != nil {
+		if err := setting.CheckPath(store.File); err != nil {
 			return fmt.Errorf("jwt: api_keys %s: %w", name, err)
 		}
 	}

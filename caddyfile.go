@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 func init() {
@@ -149,8 +151,8 @@ type places struct {
 // will run on, so that the error has a file and a line. Provision checks it
 // all again, for configs in JSON.
 func (h *Handler) checkCaddyfile(at *places) error {
-	if good, err := h.policies(unresolved); err != nil {
-		if _, ok := errors.AsType[*optionError](err); ok {
+	if good, err := h.policies(setting.Unresolved); err != nil {
+		if _, ok := errors.AsType[*setting.OptionError](err); ok {
 			return at.of(err).Errf("%v", err)
 		}
 		return at.issuers[len(good)].Errf("%v", err)
@@ -180,8 +182,8 @@ func (h *Handler) checkCaddyfile(at *places) error {
 
 // of finds the line of the option that an error is about.
 func (at *places) of(err error) *caddyfile.Dispenser {
-	if e, ok := errors.AsType[*optionError](err); ok {
-		if line, ok := at.options[e.option]; ok {
+	if e, ok := errors.AsType[*setting.OptionError](err); ok {
+		if line, ok := at.options[e.Option]; ok {
 			return &line
 		}
 	}
@@ -238,10 +240,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		if slices.Contains(issuerOptions, option) {
 			return d.Errf("%s is an option of an issuer; write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, option)
 		}
-		if near := nearest(option, handlerOptions); near != "" {
+		if near := setting.Nearest(option, handlerOptions); near != "" {
 			return d.Errf("there is no option %q; write %s", option, near)
 		}
-		if near := nearest(option, issuerOptions); near != "" {
+		if near := setting.Nearest(option, issuerOptions); near != "" {
 			return d.Errf("there is no option %q; %s is an option of an issuer: write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, near, near)
 		}
 		return d.Errf("there is no option %q; there are %s", option, strings.Join(handlerOptions, ", "))

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -60,7 +61,7 @@ func (k *APIKey) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "meta":
 		return k.unmarshalMeta(d)
 	default:
-		if near := nearest(option, apiKeyOptions); near != "" {
+		if near := setting.Nearest(option, apiKeyOptions); near != "" {
 			return d.Errf("an API key has no option %q; write %s", option, near)
 		}
 		return d.Errf("an API key has no option %q; there are %s", option, strings.Join(apiKeyOptions, ", "))
@@ -129,7 +130,7 @@ func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 		return d.Err("a store of API keys has a name and a block; write api_keys partners { file /etc/caddy/keys.jsonl }")
 	}
 	name := args[0]
-	if !isName(name) {
+	if !setting.IsName(name) {
 		return d.Errf("%q is no name of a store; use letters, digits, _ and -, such as partners", name)
 	}
 	if a.APIKeys[name] != nil {
@@ -145,7 +146,7 @@ func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 		if err := seen.text(d, &store.File, "file /etc/caddy/keys.jsonl"); err != nil {
 			return err
 		}
-		if err := checkPath(store.File); err != nil {
+		if err := setting.CheckPath(store.File); err != nil {
 			return line.Errf("%v", err)
 		}
 	}

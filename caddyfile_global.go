@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 func init() {
@@ -66,7 +68,7 @@ func (a *App) unmarshalIssuer(d *caddyfile.Dispenser) error {
 		return d.Err("an issuer of the global option needs a name and its iss; write issuer corp https://auth.example.com/")
 	}
 	name := args[0]
-	if !isName(name) {
+	if !setting.IsName(name) {
 		return d.Errf("%q is no name of an issuer; use letters, digits, _ and -, such as corp", name)
 	}
 	if a.Issuer[name] != nil {

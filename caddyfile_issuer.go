@@ -6,6 +6,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // unmarshalIssuer reads:
@@ -58,7 +60,7 @@ func (i *Issuer) unmarshalBlock(d *caddyfile.Dispenser) error {
 	if i.Iss == "" { // referred to by name; checked where the name is declared
 		return nil
 	}
-	if _, err := i.settings().policy(unresolved); err != nil {
+	if _, err := i.settings().policy(setting.Unresolved); err != nil {
 		return at.Errf("%v", i.settings().named(err))
 	}
 	return nil
@@ -133,10 +135,10 @@ func (i *Issuer) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 		if slices.Contains(handlerOptions, option) {
 			return d.Errf("%s does not belong to an issuer; write it directly into the jwt block, outside of issuer", option)
 		}
-		if near := nearest(option, issuerOptions); near != "" {
+		if near := setting.Nearest(option, issuerOptions); near != "" {
 			return d.Errf("an issuer has no option %q; write %s", option, near)
 		}
-		if near := nearest(option, handlerOptions); near != "" {
+		if near := setting.Nearest(option, handlerOptions); near != "" {
 			return d.Errf("an issuer has no option %q; %s does not belong to an issuer: write it directly into the jwt block, outside of issuer", option, near)
 		}
 		return d.Errf("an issuer has no option %q; it has %s", option, strings.Join(issuerOptions, ", "))
@@ -151,13 +153,13 @@ func (i *Issuer) unmarshalSecret(d *caddyfile.Dispenser) error {
 	}
 	// What stands there may be the secret: it is not shown.
 	if len(args) != 1 {
-		return d.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}" + unset)
+		return d.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}" + setting.Unset)
 	}
 	if err := noBlock(d, "secret"); err != nil {
 		return err
 	}
 	s.Value = args[0]
-	if err := checkPlace(s.Value, errPlainSecret); err != nil {
+	if err := setting.CheckPlace(s.Value, setting.ErrPlainSecret); err != nil {
 		return d.Errf("secret: %v", err)
 	}
 	i.Secret = append(i.Secret, s)

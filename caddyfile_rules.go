@@ -2,6 +2,8 @@ package caddyjwt
 
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // unmarshalRequire reads a requirement:
@@ -32,7 +34,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 			return d.Errf("require: %v", err)
 		}
 	default:
-		if near := nearest(kind, []string{"scope", "any_scope", "claim", "expression"}); near != "" {
+		if near := setting.Nearest(kind, []string{"scope", "any_scope", "claim", "expression"}); near != "" {
 			return d.Errf("require knows no %q; write require %s", kind, near)
 		}
 		return d.Errf("require knows no %q; there are scope, any_scope, claim and expression", kind)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // Source is a place in a request where a token or an API key may be: a header with
@@ -51,10 +53,10 @@ func newPlaces(settings Settings) (*Places, error) {
 	}
 	for _, o := range settings.trustedOrigins {
 		if strings.Contains(o, "*") {
-			return nil, inOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
+			return nil, setting.InOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
 		}
 		if err := c.origins.AddTrustedOrigin(o); err != nil {
-			return nil, inOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
+			return nil, setting.InOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
 		}
 	}
 	if len(settings.trustedOrigins) > 0 && !c.has(fromCookie) && !c.has(fromBasic) {
@@ -62,7 +64,7 @@ func newPlaces(settings Settings) (*Places, error) {
 		if !settings.tokens {
 			option = "api_key_from"
 		}
-		return nil, inOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
+		return nil, setting.InOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
 	}
 	if len(c.places) == 1 && c.places[0].From == fromHeader && !c.keep && !c.inPlace {
 		c.header = &c.places[0]
@@ -77,9 +79,9 @@ func (c *Places) add(option string, wanted bool, configured []*Source, usual Sou
 			return nil
 		}
 		if option == "token_from" {
-			return inOption(option, "there is no issuer whose tokens could be read; name one, such as issuer https://auth.example.com/, or remove it")
+			return setting.InOption(option, "there is no issuer whose tokens could be read; name one, such as issuer https://auth.example.com/, or remove it")
 		}
-		return inOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
+		return setting.InOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
 	if len(configured) == 0 {
 		configured = []*Source{&usual}
@@ -87,14 +89,14 @@ func (c *Places) add(option string, wanted bool, configured []*Source, usual Sou
 	isToken := option == "token_from"
 	for _, s := range configured {
 		if s == nil {
-			return inOption(option, "an entry is null; write a source such as header %s", usual.Name)
+			return setting.InOption(option, "an entry is null; write a source such as header %s", usual.Name)
 		}
 		this := *s
 		if err := this.check(isToken); err != nil {
-			return inOption(option, "%w", err)
+			return setting.InOption(option, "%w", err)
 		}
 		if err := c.addSource(this, isToken); err != nil {
-			return inOption(option, "%w", err)
+			return setting.InOption(option, "%w", err)
 		}
 	}
 	return nil

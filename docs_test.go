@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"go/ast"
 	"go/parser"
 	gotoken "go/token"
@@ -20,11 +21,10 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -194,7 +194,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 	}
 	if err := json.Unmarshal(config, &declared); err != nil {
 		t.Errorf("%s: %v", place, err)
-	} else if err := declared.Apps.JWT.check(unresolved); err != nil {
+	} else if err := declared.Apps.JWT.check(setting.Unresolved); err != nil {
 		t.Errorf("%s: %v", place, err)
 	}
 	handlers := 0
@@ -214,7 +214,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 			t.Errorf("%s: %v", place, err)
 			return
 		}
-		if _, err := h.policies(unresolved); err != nil {
+		if _, err := h.policies(setting.Unresolved); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
 		if _, err := h.writtenKeys(digestShape); err != nil {

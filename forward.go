@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // forwardSpec is something of an identity that is passed on in a header: a claim's path or
@@ -57,34 +58,34 @@ func newForwarding(values []*forwardSpec, payload string, clears, credentials []
 	add := func(option, header string) (string, error) {
 		name := http.CanonicalHeaderKey(header)
 		if err := checkForwardName(header); err != nil {
-			return "", inOption(option, "%w", err)
+			return "", setting.InOption(option, "%w", err)
 		}
 		for _, c := range credentials {
 			if foldHeader(c) == foldHeader(name) {
-				return "", inOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
+				return "", setting.InOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
 			}
 		}
 		if option != "clear" && reservedHeader(name) {
-			return "", inOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
+			return "", setting.InOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
 		}
 		folded := foldHeader(name)
 		if slices.Contains(f.names, folded) {
-			return "", inOption(option, "the header %s is there twice; remove one", name)
+			return "", setting.InOption(option, "the header %s is there twice; remove one", name)
 		}
 		f.names = append(f.names, folded)
 		return name, nil
 	}
 	for _, v := range values {
 		if v == nil {
-			return nil, inOption("forward", "an entry is null; write an object with what and header")
+			return nil, setting.InOption("forward", "an entry is null; write an object with what and header")
 		}
 		if !slices.Contains(forwardNames, v.What) {
 			if err := claims.CheckPath(v.What); err != nil {
-				return nil, inOption("forward", "%w", err)
+				return nil, setting.InOption("forward", "%w", err)
 			}
 		}
 		if slices.Contains(forwardNames, strings.ToLower(v.Header)) {
-			return nil, inOption("forward", "%s stands where the header belongs, behind what is passed on; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
+			return nil, setting.InOption("forward", "%s stands where the header belongs, behind what is passed on; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
 		}
 		name, err := add("forward", v.Header)
 		if err != nil {

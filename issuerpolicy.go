@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -47,7 +48,7 @@ const maxLeeway = time.Hour
 
 // policy checks the issuer's settings and makes the validator's policy of
 // them, but for its keys and audience.
-func (i *IssuerSettings) policy(resolve resolver) (validator.Policy, error) {
+func (i *IssuerSettings) policy(resolve setting.Resolver) (validator.Policy, error) {
 	p := validator.Policy{
 		AudienceClaims: i.AudienceClaim,
 		ScopeClaims:    i.ScopeClaim,
@@ -108,18 +109,18 @@ func (i *IssuerSettings) policy(resolve resolver) (validator.Policy, error) {
 }
 
 // audience resolves the issuer's own audience, else the handler's.
-func (i *IssuerSettings) audience(handlers []string, resolve resolver) (list []string, waived bool, err error) {
+func (i *IssuerSettings) audience(handlers []string, resolve setting.Resolver) (list []string, waived bool, err error) {
 	own := i.Audience
 	if len(own) == 0 {
 		own = handlers
 	}
 	if len(own) == 0 {
-		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check" + unset)
+		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check" + setting.Unset)
 	}
 	return resolveAudience(own, resolve)
 }
 
-func resolveAudience(own []string, resolve resolver) (list []string, waived bool, err error) {
+func resolveAudience(own []string, resolve setting.Resolver) (list []string, waived bool, err error) {
 	for _, a := range own {
 		value, err := resolve(a)
 		switch {

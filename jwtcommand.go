@@ -8,6 +8,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -68,7 +69,7 @@ func noCommand(wrong string, names []string) string {
 	if len(wrong) >= keystore.MinAPIKeyLength {
 		return "such command"
 	}
-	meant := nearest(wrong, names)
+	meant := setting.Nearest(wrong, names)
 	if other, ok := meantCommands[wrong]; ok && slices.Contains(names, strings.Fields(other)[0]) {
 		meant = other
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -62,7 +63,7 @@ func (i *IssuerSettings) checkKeys(p *validator.Policy) error {
 		if s == nil {
 			s = new(SecretPlace)
 		}
-		if err := checkPlace(s.Value, errPlainSecret); err != nil {
+		if err := setting.CheckPlace(s.Value, setting.ErrPlainSecret); err != nil {
 			return fmt.Errorf("secret: %w", err)
 		}
 	}
@@ -74,11 +75,11 @@ func (i *IssuerSettings) checkKeys(p *validator.Policy) error {
 	for _, file := range [...]struct{ option, path string }{
 		{"jwks_file", i.JWKSFile}, {"ca", i.CA}, {"bearer_token_file", i.BearerTokenFile},
 	} {
-		if err := checkPath(file.path); err != nil {
+		if err := setting.CheckPath(file.path); err != nil {
 			return fmt.Errorf("%s: %w", file.option, err)
 		}
 	}
-	if isURL(i.JWKSFile) {
+	if setting.IsURL(i.JWKSFile) {
 		return errors.New("jwks_file: it is a URL; write jwks_url in place of jwks_file")
 	}
 	if i.remote() {
@@ -97,10 +98,10 @@ func checkPublicKey(k string) error {
 			return fmt.Errorf("public_key in the config: %w", err)
 		}
 		return nil
-	case isURL(k):
+	case setting.IsURL(k):
 		return errors.New("public_key: it is a URL, and only key sets are fetched; write jwks_url and the URL of a key set, or the path of a PEM file")
 	}
-	if err := checkPlace(k, checkPath(k)); err != nil {
+	if err := setting.CheckPlace(k, setting.CheckPath(k)); err != nil {
 		return fmt.Errorf("public_key: %w", err)
 	}
 	return nil
@@ -132,22 +133,22 @@ func (i *IssuerSettings) checkRemote(p *validator.Policy) error {
 	if err := i.checkTiming(); err != nil {
 		return err
 	}
-	option, setting := "", p.Issuer
+	option, written := "", p.Issuer
 	switch {
 	case i.JWKSURL != "":
-		option, setting = "jwks_url: ", i.JWKSURL
+		option, written = "jwks_url: ", i.JWKSURL
 	case i.Discovery != "":
-		option, setting = "discovery: ", i.Discovery
+		option, written = "discovery: ", i.Discovery
 	}
 	if option != "" {
-		if _, err := unresolved(setting); err != nil {
+		if _, err := setting.Unresolved(written); err != nil {
 			return fmt.Errorf("%s%w", option, err)
 		}
 	}
-	if strings.Contains(setting, "{env.") {
+	if strings.Contains(written, "{env.") {
 		return nil // known only when the config loads
 	}
-	if i.JWKSURL != "" && (!strings.Contains(setting, "://") || strings.HasPrefix(strings.ToLower(setting), "file:")) {
+	if i.JWKSURL != "" && (!strings.Contains(written, "://") || strings.HasPrefix(strings.ToLower(written), "file:")) {
 		return errors.New("jwks_url: it is no URL; for a file write jwks_file and its path, for a URL begin with https://")
 	}
 	if option == "" {
@@ -155,10 +156,10 @@ func (i *IssuerSettings) checkRemote(p *validator.Policy) error {
 			return err
 		}
 		if u, err := url.Parse(p.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			if isName(p.Issuer) {
+			if setting.IsName(p.Issuer) {
 				return errors.New("it is no https URL, so its metadata can't be found, and no issuer of this name is declared in the global option jwt; name where its keys are: jwks_url, jwks_file, public_key or secret")
 			}
-			if host, _, _ := strings.Cut(p.Issuer, "/"); isHost(host) {
+			if host, _, _ := strings.Cut(p.Issuer, "/"); setting.IsHost(host) {
 				return fmt.Errorf("it is no https URL, so its metadata can't be found; write https://%s/, exactly as iss in the tokens has it, or name where its keys are: jwks_url, jwks_file, public_key or secret", strings.TrimSuffix(p.Issuer, "/"))
 			}
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
@@ -168,7 +169,7 @@ func (i *IssuerSettings) checkRemote(p *validator.Policy) error {
 	if err == nil {
 		return nil
 	}
-	if option == "" && strings.HasPrefix(setting, "http://") {
+	if option == "" && strings.HasPrefix(written, "http://") {
 		// An iss must be what the tokens say, so that https alone is no help.
 		return fmt.Errorf("%w; where the tokens do say http, name their keys' place with jwks_url and an https URL", err)
 	}
@@ -185,7 +186,7 @@ func checkNoDocument(iss string) error {
 			return fmt.Errorf("it is the URL of the issuer's metadata; write the issuer that stands there, %s or %s/", base, strings.TrimSuffix(base, "/"))
 		}
 	}
-	if u, err := url.Parse(iss); err == nil && isURL(iss) && strings.HasSuffix(u.Path, ".json") {
+	if u, err := url.Parse(iss); err == nil && setting.IsURL(iss) && strings.HasSuffix(u.Path, ".json") {
 		return errors.New("it looks like the URL of a key set; write it as jwks_url into an issuer block, and the exact iss of the tokens behind issuer")
 	}
 	return nil
@@ -215,7 +216,7 @@ func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) err
 	var urls [2]string
 	for n, u := range []string{i.Discovery, i.JWKSURL} {
 		var err error
-		if urls[n], err = resolve(u); err != nil {
+		if urls[n], err = setting.Resolve(u); err != nil {
 			return fmt.Errorf("%s: %w", []string{"discovery", "jwks_url"}[n], err)
 		}
 	}
@@ -232,7 +233,7 @@ func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) err
 	if i.BearerTokenFile != "" {
 		// It is read anew at each fetch, as Kubernetes renews it; a wrong
 		// path is told now.
-		if _, err := bearerToken(i.BearerTokenFile); err != nil {
+		if _, err := setting.BearerToken(i.BearerTokenFile); err != nil {
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
 	}
@@ -245,7 +246,7 @@ func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) err
 }
 
 func rootCAs(path string) ([]byte, *x509.CertPool, error) {
-	text, err := readFile(path)
+	text, err := setting.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -257,16 +258,4 @@ func rootCAs(path string) ([]byte, *x509.CertPool, error) {
 		return nil, nil, fmt.Errorf("the file %s holds no certificate in PEM", path)
 	}
 	return text, pool, nil
-}
-
-func bearerToken(path string) (string, error) {
-	text, err := readFile(path)
-	if err != nil {
-		return "", err
-	}
-	token := strings.TrimSpace(string(text))
-	if token == "" || strings.ContainsAny(token, " \r\n\t") {
-		return "", fmt.Errorf("the file %s must hold one token and nothing else", path)
-	}
-	return token, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -25,7 +26,7 @@ func (i *IssuerSettings) provisionLocal(from *Sources, logger *zap.Logger, p *va
 	if len(paths) > 0 {
 		file, err := keystore.NewFile(keystore.FileConfig{Paths: paths, Read: read})
 		if err != nil {
-			return fmt.Errorf("%s: %w", option, located(err))
+			return fmt.Errorf("%s: %w", option, setting.Located(err))
 		}
 		source, set = file, file.Set()
 		from.local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
@@ -74,8 +75,8 @@ func (i *IssuerSettings) localKeys(p *validator.Policy) (option string, paths []
 		}
 	case len(i.PublicKey) > 0:
 		option = "public_key"
-		for _, setting := range i.PublicKey {
-			if path, ok := publicKeyPath(setting); ok {
+		for _, written := range i.PublicKey {
+			if path, ok := publicKeyPath(written); ok {
 				paths = append(paths, path)
 			}
 		}
@@ -103,30 +104,30 @@ func (i *IssuerSettings) localKeys(p *validator.Policy) (option string, paths []
 const pemBegin = "-----BEGIN"
 
 // publicKeyPath tells whether a public_key is in a file.
-func publicKeyPath(setting string) (path string, ok bool) {
-	if strings.Contains(setting, pemBegin) || strings.HasPrefix(setting, "{env.") {
+func publicKeyPath(written string) (path string, ok bool) {
+	if strings.Contains(written, pemBegin) || strings.HasPrefix(written, "{env.") {
 		return "", false
 	}
-	if path, ok := strings.CutPrefix(setting, "{file."); ok && isSecretPlaceholder(setting) {
+	if path, ok := strings.CutPrefix(written, "{file."); ok && setting.IsPlaceholder(written) {
 		return strings.TrimSuffix(path, "}"), true
 	}
-	return setting, true
+	return written, true
 }
 
 // publicKeys reads the PEM texts of the config, of variables, and of files,
 // whose contents come in their order.
 func (i *IssuerSettings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	var keys []key.Key
-	for _, setting := range i.PublicKey {
-		text, where := []byte(setting), "in the config"
-		if _, ok := publicKeyPath(setting); ok {
-			text, contents, where = contents[0], contents[1:], setting
-		} else if isSecretPlaceholder(setting) {
-			value, err := resolveSecret(setting)
+	for _, written := range i.PublicKey {
+		text, where := []byte(written), "in the config"
+		if _, ok := publicKeyPath(written); ok {
+			text, contents, where = contents[0], contents[1:], written
+		} else if setting.IsPlaceholder(written) {
+			value, err := setting.ResolveSecret(written)
 			if err != nil {
 				return nil, err
 			}
-			text, where = []byte(value), setting
+			text, where = []byte(value), written
 		}
 		parsed, err := key.ParsePEM(text)
 		if err != nil {
@@ -182,7 +183,7 @@ func usable(keys []key.Key, allowed key.Algorithms) bool {
 
 // load reads the secret. No error shows any of it.
 func (s *SecretPlace) load(algorithms key.Algorithms) (*key.Secret, error) {
-	value, err := resolveSecret(s.Value)
+	value, err := setting.ResolveSecret(s.Value)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package caddyjwt
 
 import (
 	"errors"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // The values of mode.
@@ -22,7 +24,7 @@ func (h *Handler) checkMode() error {
 	switch h.Mode {
 	case "", modeEnforce, modeReport:
 	default:
-		return inOption("mode", "%q is no mode; write enforce or report", h.Mode)
+		return setting.InOption("mode", "%q is no mode; write enforce or report", h.Mode)
 	}
 	if !h.onlyClears() {
 		return nil
@@ -36,7 +38,7 @@ func (h *Handler) checkMode() error {
 		{"keep_credentials", h.KeepCredentials}, {"optional", h.Optional}, {"allow_preflight", h.AllowPreflight}, {"mode", h.Mode != ""},
 	} {
 		if o.given {
-			return inOption(o.option, "%w", errAuthenticatesNobody)
+			return setting.InOption(o.option, "%w", errAuthenticatesNobody)
 		}
 	}
 	return nil

@@ -16,11 +16,11 @@ import (
 // request; where none may, it is not.
 func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 	t.Parallel()
-	routes := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
+	list := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
 		return caddyhttp.RouteList{{Handlers: handlers}}
 	}
 	sub := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.MiddlewareHandler {
-		return &caddyhttp.Subroute{Routes: routes(handlers...)}
+		return &caddyhttp.Subroute{Routes: list(handlers...)}
 	}
 	matched := func(matchers ...any) caddyhttp.RouteList {
 		return caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{matchers}, Handlers: []caddyhttp.MiddlewareHandler{&caddyhttp.StaticResponse{}}}}
@@ -32,21 +32,21 @@ func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 		server *caddyhttp.Server
 		want   bool
 	}{
-		"a site":               {&caddyhttp.Server{Routes: routes(vars, rewrite.Rewrite{}, jwt, sub(proxy), answer)}, false},
+		"a site":               {&caddyhttp.Server{Routes: list(vars, rewrite.Rewrite{}, jwt, sub(proxy), answer)}, false},
 		"matchers of Caddy's":  {&caddyhttp.Server{Routes: matched(caddyhttp.MatchPath{"/a"}, &caddyhttp.MatchHost{"a"})}, false},
 		"a matcher of ours":    {&caddyhttp.Server{Routes: matched(&MatchScope{"a"})}, false},
 		"another's matcher":    {&caddyhttp.Server{Routes: matched(json.Number("1"))}, true},
-		"basic_auth":           {&caddyhttp.Server{Routes: routes(basic, jwt)}, true},
-		"basic_auth in handle": {&caddyhttp.Server{Routes: routes(vars, sub(sub(basic)), jwt)}, true},
-		"map":                  {&caddyhttp.Server{Routes: append(routes(jwt), routes(maphandler.Handler{})...)}, true},
-		"another's handler":    {&caddyhttp.Server{Routes: routes(unknown)}, true},
-		"routes for answers": {&caddyhttp.Server{Routes: routes(&reverseproxy.Handler{
+		"basic_auth":           {&caddyhttp.Server{Routes: list(basic, jwt)}, true},
+		"basic_auth in handle": {&caddyhttp.Server{Routes: list(vars, sub(sub(basic)), jwt)}, true},
+		"map":                  {&caddyhttp.Server{Routes: append(list(jwt), list(maphandler.Handler{})...)}, true},
+		"another's handler":    {&caddyhttp.Server{Routes: list(unknown)}, true},
+		"routes for answers": {&caddyhttp.Server{Routes: list(&reverseproxy.Handler{
 			HandleResponse: []caddyhttp.ResponseHandler{{}},
 		})}, true},
-		"an error route":              {&caddyhttp.Server{Routes: routes(jwt), Errors: &caddyhttp.HTTPErrorConfig{Routes: routes(sub(answer))}}, false},
-		"basic_auth in an error":      {&caddyhttp.Server{Routes: routes(jwt), Errors: &caddyhttp.HTTPErrorConfig{Routes: routes(basic)}}, true},
-		"errors of a subroute":        {&caddyhttp.Server{Routes: routes(&caddyhttp.Subroute{Errors: &caddyhttp.HTTPErrorConfig{Routes: routes(basic)}})}, true},
-		"named routes":                {&caddyhttp.Server{Routes: routes(jwt), NamedRoutes: map[string]*caddyhttp.Route{"a": {}}}, true},
+		"an error route":              {&caddyhttp.Server{Routes: list(jwt), Errors: &caddyhttp.HTTPErrorConfig{Routes: list(sub(answer))}}, false},
+		"basic_auth in an error":      {&caddyhttp.Server{Routes: list(jwt), Errors: &caddyhttp.HTTPErrorConfig{Routes: list(basic)}}, true},
+		"errors of a subroute":        {&caddyhttp.Server{Routes: list(&caddyhttp.Subroute{Errors: &caddyhttp.HTTPErrorConfig{Routes: list(basic)}})}, true},
+		"named routes":                {&caddyhttp.Server{Routes: list(jwt), NamedRoutes: map[string]*caddyhttp.Route{"a": {}}}, true},
 		"handlers that are not there": {&caddyhttp.Server{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{[]byte("{}")}}}}, true},
 	} {
 		if got := newNamesake(c.server, reflect.TypeFor[Handler]().PkgPath()).possible(); got != c.want {

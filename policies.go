@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -59,7 +60,7 @@ func (l *List) merged(i *IssuerSettings) (*IssuerSettings, error) {
 
 // policies checks all issuers and makes their policies, but for the keys. With
 // an error come those of the issuers before the one that is wrong.
-func (l *List) policies(resolve resolver) ([]validator.Policy, error) {
+func (l *List) policies(resolve setting.Resolver) ([]validator.Policy, error) {
 	var policies []validator.Policy
 	for _, i := range l.Issuers {
 		i, err := l.merged(i)

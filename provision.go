@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -91,15 +92,15 @@ func (h *Handler) issuers() *List {
 
 // policies checks all issuers and makes their policies, but for the keys. With
 // an error come those of the issuers before the one that is wrong.
-func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
+func (h *Handler) policies(resolve setting.Resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
 		switch {
 		case h.onlyClears():
 			return nil, nil
 		case !h.hasAPIKeys():
-			return nil, errors.New("no issuer is named and no API key, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + unset)
+			return nil, errors.New("no issuer is named and no API key, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + setting.Unset)
 		case len(h.Audience) > 0:
-			return nil, inOption("audience", "it is for tokens, and no issuer of any is named; name one, such as issuer https://auth.example.com/, or remove it")
+			return nil, setting.InOption("audience", "it is for tokens, and no issuer of any is named; name one, such as issuer https://auth.example.com/, or remove it")
 		}
 		return nil, nil
 	}
@@ -109,7 +110,7 @@ func (h *Handler) policies(resolve resolver) ([]validator.Policy, error) {
 // provisionIssuers makes the validator of all issuers and their keys, or none
 // where there are API keys alone.
 func (h *Handler) provisionIssuers() (*validator.Validator, error) {
-	policies, err := h.policies(resolve)
+	policies, err := h.policies(setting.Resolve)
 	if err != nil || len(policies) == 0 {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
@@ -47,10 +48,10 @@ func checkRequirements(configured []*ruleRequirement) (*rules, error) {
 	var all rules
 	for _, r := range configured {
 		if r == nil {
-			return nil, inOption("require", "an entry is null; write an object with scope, any_scope, claim or expression")
+			return nil, setting.InOption("require", "an entry is null; write an object with scope, any_scope, claim or expression")
 		}
 		if err := all.add(r); err != nil {
-			return nil, inOption("require", "%w", err)
+			return nil, setting.InOption("require", "%w", err)
 		}
 	}
 	all.scopesText = "require scope " + strings.Join(all.scopes, " ")
@@ -99,7 +100,7 @@ func (c *ruleClaim) check() error {
 		return fmt.Errorf("claim %s: it needs a value; write require claim %s and a value behind it", c.Path, c.Path)
 	}
 	for _, v := range c.Values {
-		if hasPlaceholder(v) {
+		if setting.HasPlaceholder(v) {
 			return fmt.Errorf("claim %s: %s is not replaced here; write the value itself, or a rule such as require expression `claims.%s == {http.request.host}`", c.Path, strconv.Quote(v), c.Path)
 		}
 	}
@@ -118,7 +119,7 @@ func newRules(ctx caddy.Context, configured []*ruleRequirement, optional bool) (
 		}
 		e, err := newExpression(ctx, r.Expression)
 		if err != nil {
-			return nil, inOption("require", "%w", err)
+			return nil, setting.InOption("require", "%w", err)
 		}
 		all.expressions = append(all.expressions, e)
 	}
@@ -131,7 +132,7 @@ func (all *rules) checkOptional(optional bool) error {
 	if !optional || len(all.scopes) == 0 && len(all.anyScopes) == 0 && len(all.claims) == 0 {
 		return nil
 	}
-	return inOption("optional", "a request without a credential has no scopes and no claims, so that what is required could never hold for it; remove optional or the requirement, or write it as require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")
+	return setting.InOption("optional", "a request without a credential has no scopes and no claims, so that what is required could never hold for it; remove optional or the requirement, or write it as require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")
 }
 
 // requiredScopes are what the challenge of a refusal names (RFC 6750 section 3).

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
@@ -66,7 +67,7 @@ func (s sourceSettings) config() keystore.RemoteConfig {
 	}
 	if s.BearerFile != "" {
 		path := s.BearerFile
-		c.BearerToken = func() (string, error) { return bearerToken(path) }
+		c.BearerToken = func() (string, error) { return setting.BearerToken(path) }
 	}
 	return c
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/maypok86/otter/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -25,16 +26,16 @@ const (
 )
 
 // cacheSize reads the setting; 0 is for no cache.
-func cacheSize(setting string) (uint64, error) {
-	switch setting {
+func cacheSize(written string) (uint64, error) {
+	switch written {
 	case "":
 		return defaultCache, nil
 	case cacheOff:
 		return 0, nil
 	}
-	size, err := humanize.ParseBytes(setting)
-	if err != nil || size < minCache || size > maxCache || strings.ContainsAny(setting, " \t") {
-		return 0, inOption("cache", "%q is no size of a cache; write one from 1MiB to 64GiB, such as 64MiB, or off", setting)
+	size, err := humanize.ParseBytes(written)
+	if err != nil || size < minCache || size > maxCache || strings.ContainsAny(written, " \t") {
+		return 0, setting.InOption("cache", "%q is no size of a cache; write one from 1MiB to 64GiB, such as 64MiB, or off", written)
 	}
 	return size, nil
 }

@@ -1,12 +1,9 @@
-package caddyjwt
+package setting
 
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -19,20 +16,17 @@ import (
 // loadPlaceholder is {env.NAME} or {file.PATH}.
 var loadPlaceholder = regexp.MustCompile(`\{([^{}]*)\}`)
 
-// maxFile bounds what is read of a file that a config names.
-const maxFile = 1 << 20
+// Resolver replaces the placeholders of a setting that is no secret.
+type Resolver func(setting string) (string, error)
 
-// resolver replaces the placeholders of a setting that is no secret.
-type resolver func(setting string) (string, error)
-
-// resolve replaces each {env.NAME}.
-func resolve(setting string) (string, error) {
+// Resolve replaces each {env.NAME}.
+func Resolve(setting string) (string, error) {
 	return replacePlaceholders(setting, environment)
 }
 
-// unresolved checks the placeholders of a setting and leaves them: for a
+// Unresolved checks the placeholders of a setting and leaves them: for a
 // Caddyfile, which may be adapted on another machine than the one it runs on.
-func unresolved(setting string) (string, error) {
+func Unresolved(setting string) (string, error) {
 	return replacePlaceholders(setting, func(name string) (string, error) { return "{env." + name + "}", nil })
 }
 
@@ -67,20 +61,20 @@ func environment(name string) (string, error) {
 	return value, nil
 }
 
-// errPlainSecret does not show the secret.
-var errPlainSecret = errors.New("a secret can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write {env.NAME} to read an environment variable, or {file./path} to read a file")
+// ErrPlainSecret does not show the secret.
+var ErrPlainSecret = errors.New("a secret can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write {env.NAME} to read an environment variable, or {file./path} to read a file")
 
-// unset follows errors of something that is missing.
-const unset = " (a {$NAME} that is not set counts as nothing)"
+// Unset follows errors of something that is missing.
+const Unset = " (a {$NAME} that is not set counts as nothing)"
 
 // requestFile begins what the Caddyfile makes of {file.NAME}, where NAME has
 // neither a slash nor a dot: to Caddy that is a part of the request's path.
 const requestFile = "{http.request.uri.path.file."
 
-// checkPlace checks that a setting is one {env.NAME} or {file.PATH}. otherwise
+// CheckPlace checks that a setting is one {env.NAME} or {file.PATH}. otherwise
 // is the error for what is neither.
-func checkPlace(setting string, otherwise error) error {
-	if isSecretPlaceholder(setting) {
+func CheckPlace(setting string, otherwise error) error {
+	if IsPlaceholder(setting) {
 		return nil
 	}
 	if name, ok := strings.CutPrefix(setting, requestFile); ok && strings.IndexAny(name, "{}") == len(name)-1 {
@@ -93,11 +87,11 @@ func checkPlace(setting string, otherwise error) error {
 // anyPlaceholder has a dot, unlike the name of a folder such as {GUID}.
 var anyPlaceholder = regexp.MustCompile(`\{[a-z_]+\.[^{}]*\}`)
 
-// hasPlaceholder reports whether a setting has what looks like a placeholder.
-func hasPlaceholder(setting string) bool { return anyPlaceholder.MatchString(setting) }
+// HasPlaceholder reports whether a setting has what looks like a placeholder.
+func HasPlaceholder(setting string) bool { return anyPlaceholder.MatchString(setting) }
 
-// checkPath checks the path of a file, which takes no placeholder.
-func checkPath(path string) error {
+// CheckPath checks the path of a file, which takes no placeholder.
+func CheckPath(path string) error {
 	p := anyPlaceholder.FindString(path)
 	switch name, env := strings.CutPrefix(p, "{env."); {
 	case p == "":
@@ -111,36 +105,23 @@ func checkPath(path string) error {
 	}
 }
 
-// isURL tells a URL from a path.
-func isURL(setting string) bool {
+// IsURL tells a URL from a path.
+func IsURL(setting string) bool {
 	lower := strings.ToLower(setting)
 	return strings.HasPrefix(lower, "https://") || strings.HasPrefix(lower, "http://")
 }
 
-// located says of a file that is missing where its relative path leads.
-func located(err error) error {
-	var missing *fs.PathError
-	if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) || filepath.IsAbs(missing.Path) {
-		return err
-	}
-	dir, unknown := os.Getwd()
-	if unknown != nil {
-		return err
-	}
-	return fmt.Errorf("%w (relative to %s, where Caddy runs; write a full path)", err, dir)
-}
-
-// resolveSecret reads a secret from where its one placeholder points.
-func resolveSecret(setting string) (string, error) {
-	if !isSecretPlaceholder(setting) {
-		return "", errPlainSecret
+// ResolveSecret reads a secret from where its one placeholder points.
+func ResolveSecret(setting string) (string, error) {
+	if !IsPlaceholder(setting) {
+		return "", ErrPlainSecret
 	}
 	inner := setting[1 : len(setting)-1]
 	if name, ok := strings.CutPrefix(inner, "env."); ok {
 		return environment(name)
 	}
 	path := strings.TrimPrefix(inner, "file.")
-	text, err := readFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
 		return "", err
 	}
@@ -152,25 +133,8 @@ func resolveSecret(setting string) (string, error) {
 	return value, nil
 }
 
-// readFile reads a file that a config names.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, located(err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
-	}
-	return text, nil
-}
-
-// isSecretPlaceholder tells whether a setting points to a secret.
-func isSecretPlaceholder(setting string) bool {
+// IsPlaceholder tells whether a setting points to a secret.
+func IsPlaceholder(setting string) bool {
 	for _, prefix := range []string{"{env.", "{file."} {
 		if rest, ok := strings.CutPrefix(setting, prefix); ok && len(rest) > 1 && strings.IndexAny(rest, "{}") == len(rest)-1 && rest[len(rest)-1] == '}' {
 			return true

@@ -1,11 +1,11 @@
-package caddyjwt
+package setting
 
 import "strings"
 
-// nearest finds the option that a wrong one was meant to be: the first that it
+// Nearest finds the option that a wrong one was meant to be: the first that it
 // begins, else the one that is the fewest letters away, a third of them at
 // most. It is empty if there is none.
-func nearest(wrong string, options []string) string {
+func Nearest(wrong string, options []string) string {
 	const short = 3
 	best, distance := "", len(wrong)/3+1
 	for _, o := range options {

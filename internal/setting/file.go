@@ -1,0 +1,56 @@
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func BearerToken(path string) (string, error) {
+	text, err := ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" || strings.ContainsAny(token, " \r\n\t") {
+		return "", fmt.Errorf("the file %s must hold one token and nothing else", path)
+	}
+	return token, nil
+}
+
+// MaxFile bounds what is read of a file that a config names.
+const MaxFile = 1 << 20
+
+// Located says of a file that is missing where its relative path leads.
+func Located(err error) error {
+	var missing *fs.PathError
+	if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) || filepath.IsAbs(missing.Path) {
+		return err
+	}
+	dir, unknown := os.Getwd()
+	if unknown != nil {
+		return err
+	}
+	return fmt.Errorf("%w (relative to %s, where Caddy runs; write a full path)", err, dir)
+}
+
+// ReadFile reads a file that a config names.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Located(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > MaxFile {
+		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
+	}
+	return text, nil
+}
