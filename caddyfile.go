@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -118,7 +119,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		h.Issuer = append(h.Issuer, i)
 		at.issuers = append(at.issuers, *d)
 	}
-	seen := once{}
+	seen := grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		at.options[d.Val()] = *d
 		if d.Val() == "issuer" {
@@ -190,24 +191,24 @@ func (at *places) of(err error) *caddyfile.Dispenser {
 	return &at.directive
 }
 
-func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen grammar.Once) error {
 	switch option := d.Val(); option {
 	case "issuer":
 		return h.unmarshalIssuer(d)
 	case "audience":
-		return seen.list(d, &h.Audience, "audience https://api.example.com")
+		return seen.List(d, &h.Audience, "audience https://api.example.com")
 	case "api_key":
 		return h.unmarshalAPIKey(d)
 	case "api_keys":
 		return h.unmarshalAPIKeys(d)
 	case "api_key_user_prefix":
-		return seen.text(d, &h.APIKeyUserPrefix, "api_key_user_prefix key:")
+		return seen.Text(d, &h.APIKeyUserPrefix, "api_key_user_prefix key:")
 	case "token_from":
 		return h.unmarshalTokenFrom(d)
 	case "api_key_from":
 		return h.unmarshalAPIKeyFrom(d)
 	case "trusted_origins":
-		return seen.list(d, &h.TrustedOrigins, "trusted_origins https://app.example.com")
+		return seen.List(d, &h.TrustedOrigins, "trusted_origins https://app.example.com")
 	case "require":
 		return h.unmarshalRequire(d)
 	case "claim":
@@ -215,27 +216,27 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
 	case "forward":
 		return h.unmarshalForward(d)
 	case "forward_payload":
-		return seen.text(d, &h.ForwardPayload, "forward_payload X-JWT-Payload")
+		return seen.Text(d, &h.ForwardPayload, "forward_payload X-JWT-Payload")
 	case "clear":
 		return h.unmarshalClear(d)
 	case "keep_credentials":
-		return seen.flag(d, &h.KeepCredentials)
+		return seen.Flag(d, &h.KeepCredentials)
 	case "optional":
-		return seen.flag(d, &h.Optional)
+		return seen.Flag(d, &h.Optional)
 	case "allow_preflight":
-		return seen.flag(d, &h.AllowPreflight)
+		return seen.Flag(d, &h.AllowPreflight)
 	case "realm":
-		if err := seen.text(d, &h.Realm, "realm api"); err != nil {
+		if err := seen.Text(d, &h.Realm, "realm api"); err != nil {
 			return err
 		}
 		return h.checkResponder(d)
 	case "error_format":
-		if err := seen.text(d, &h.ErrorFormat, "error_format json"); err != nil {
+		if err := seen.Text(d, &h.ErrorFormat, "error_format json"); err != nil {
 			return err
 		}
 		return h.checkResponder(d)
 	case "mode":
-		return seen.text(d, &h.Mode, "mode report")
+		return seen.Text(d, &h.Mode, "mode report")
 	default:
 		if slices.Contains(issuerOptions, option) {
 			return d.Errf("%s is an option of an issuer; write issuer <iss> into this block, not behind jwt, and %s into the block of that issuer", option, option)
@@ -269,7 +270,7 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 	if len(args) < 2 || len(args) > 3 {
 		return d.Err("token_from needs a place and a name; write token_from header Authorization Bearer, token_from query access_token or token_from cookie session")
 	}
-	if err := noBlock(d, "token_from"); err != nil {
+	if err := grammar.NoBlock(d, "token_from"); err != nil {
 		return err
 	}
 	s := &CredentialSource{From: args[0], Name: args[1]}
@@ -288,7 +289,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 	if len(args) < 1 || len(args) > 2 {
 		return d.Err("claim needs a path and may have a name; write claim email, or claim realm_access.roles roles")
 	}
-	if err := noBlock(d, "claim"); err != nil {
+	if err := grammar.NoBlock(d, "claim"); err != nil {
 		return err
 	}
 	c := &ClaimName{Path: args[0]}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
@@ -36,7 +37,7 @@ func (h *Handler) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return at.Errf("%v", err)
 	}
-	seen := once{}
+	seen := grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		line := *d
 		if err := k.unmarshalOption(d, seen); err != nil {
@@ -50,14 +51,14 @@ func (h *Handler) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (k *APIKey) unmarshalOption(d *caddyfile.Dispenser, seen once) error {
+func (k *APIKey) unmarshalOption(d *caddyfile.Dispenser, seen grammar.Once) error {
 	switch option := d.Val(); option {
 	case "consumer":
-		return seen.text(d, &k.Consumer, "consumer partner")
+		return seen.Text(d, &k.Consumer, "consumer partner")
 	case "scopes":
-		return seen.list(d, &k.Scopes, "scopes orders:read orders:write")
+		return seen.List(d, &k.Scopes, "scopes orders:read orders:write")
 	case "expires":
-		return seen.text(d, &k.Expires, "expires 2030-12-31T23:59:59Z")
+		return seen.Text(d, &k.Expires, "expires 2030-12-31T23:59:59Z")
 	case "meta":
 		return k.unmarshalMeta(d)
 	default:
@@ -83,12 +84,12 @@ func (k *APIKey) unmarshalMeta(d *caddyfile.Dispenser) error {
 		k.Meta = map[string]string{}
 	}
 	k.Meta[args[0]] = args[1]
-	return noBlock(d, "meta")
+	return grammar.NoBlock(d, "meta")
 }
 
 func (h *Handler) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 	var path string
-	if err := text(d, &path, "api_keys /etc/caddy/keys.jsonl"); err != nil {
+	if err := grammar.Text(d, &path, "api_keys /etc/caddy/keys.jsonl"); err != nil {
 		return err
 	}
 	if keystore.IsDigest(path) {
@@ -106,7 +107,7 @@ func (h *Handler) unmarshalAPIKeyFrom(d *caddyfile.Dispenser) error {
 	if len(args) == 0 || len(args) > 3 || len(args) == 1 && args[0] != fromBasic {
 		return d.Err("api_key_from needs a place and a name; write api_key_from header X-API-Key, api_key_from query api_key, api_key_from cookie key or api_key_from basic")
 	}
-	if err := noBlock(d, "api_key_from"); err != nil {
+	if err := grammar.NoBlock(d, "api_key_from"); err != nil {
 		return err
 	}
 	s := &CredentialSource{From: args[0]}
@@ -137,13 +138,13 @@ func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 		return d.Errf("api_keys %s is there twice; give one of them another name", name)
 	}
 	store := new(APIKeyStore)
-	at, seen := *d, once{}
+	at, seen := *d, grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "file" {
 			return d.Errf("a store of API keys has no option %q; there is file <path>", d.Val())
 		}
 		line := *d
-		if err := seen.text(d, &store.File, "file /etc/caddy/keys.jsonl"); err != nil {
+		if err := seen.Text(d, &store.File, "file /etc/caddy/keys.jsonl"); err != nil {
 			return err
 		}
 		if err := setting.CheckPath(store.File); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -42,7 +43,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("the global option jwt has a block and nothing else; the directive jwt <issuer> <audience> belongs into a site")
 	}
-	seen := once{}
+	seen := grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
@@ -82,8 +83,8 @@ func (a *App) unmarshalIssuer(d *caddyfile.Dispenser) error {
 	return i.unmarshalBlock(d)
 }
 
-func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen once) error {
-	if err := seen.text(d, &a.Cache, "cache 64MiB, or cache off"); err != nil {
+func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen grammar.Once) error {
+	if err := seen.Text(d, &a.Cache, "cache 64MiB, or cache off"); err != nil {
 		return err
 	}
 	if _, err := cacheSize(a.Cache); err != nil {

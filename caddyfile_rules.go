@@ -3,6 +3,7 @@ package caddyjwt
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -43,7 +44,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 		return d.Errf("%v", err)
 	}
 	h.Require = append(h.Require, r)
-	return noBlock(d, "require")
+	return grammar.NoBlock(d, "require")
 }
 
 func (h *Handler) unmarshalForward(d *caddyfile.Dispenser) error {
@@ -55,7 +56,7 @@ func (h *Handler) unmarshalForward(d *caddyfile.Dispenser) error {
 	if _, err := newForwarding(forwards(h.Forward), "", nil, nil); err != nil {
 		return d.Errf("%v", err)
 	}
-	return noBlock(d, "forward")
+	return grammar.NoBlock(d, "forward")
 }
 
 func (h *Handler) unmarshalClear(d *caddyfile.Dispenser) error {
@@ -67,5 +68,5 @@ func (h *Handler) unmarshalClear(d *caddyfile.Dispenser) error {
 	if _, err := newForwarding(nil, "", h.Clear, nil); err != nil {
 		return d.Errf("%v", err)
 	}
-	return noBlock(d, "clear")
+	return grammar.NoBlock(d, "clear")
 }

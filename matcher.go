@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -96,7 +97,7 @@ func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := m.Validate(); err != nil {
 			return d.Errf("%v", err)
 		}
-		if err := noBlock(d, "jwt_claim"); err != nil {
+		if err := grammar.NoBlock(d, "jwt_claim"); err != nil {
 			return err
 		}
 	}
@@ -114,7 +115,7 @@ func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := m.Validate(); err != nil {
 			return d.Errf("%v", err)
 		}
-		if err := noBlock(d, "jwt_scope"); err != nil {
+		if err := grammar.NoBlock(d, "jwt_scope"); err != nil {
 			return err
 		}
 	}

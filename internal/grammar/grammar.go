@@ -1,0 +1,106 @@
+package grammar
+
+import (
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// Once reads options of which each may be said one time.
+type Once map[string]bool
+
+func (o Once) Check(d *caddyfile.Dispenser, remedy string) error {
+	if o[d.Val()] {
+		return d.Errf("%s is there twice; %s", d.Val(), remedy)
+	}
+	o[d.Val()] = true
+	return nil
+}
+
+const RemoveOne = "remove one"
+
+func (o Once) Text(d *caddyfile.Dispenser, into *string, example string) error {
+	if err := o.Check(d, RemoveOne); err != nil {
+		return err
+	}
+	return Text(d, into, example)
+}
+
+func (o Once) List(d *caddyfile.Dispenser, into *[]string, example string) error {
+	option := d.Val()
+	if err := o.Check(d, "put all its values into one line"); err != nil {
+		return err
+	}
+	if *into = d.RemainingArgs(); len(*into) == 0 {
+		return d.Errf("%s needs a value; write %s", option, example)
+	}
+	if slices.Contains(*into, "") {
+		return d.Errf("%s has an empty value; write %s", option, example)
+	}
+	return NoBlock(d, option)
+}
+
+func (o Once) Flag(d *caddyfile.Dispenser, into *bool) error {
+	option := d.Val()
+	if err := o.Check(d, RemoveOne); err != nil {
+		return err
+	}
+	*into = true
+	if d.CountRemainingArgs() > 0 {
+		return d.Errf("%s takes no value; write it alone, or leave it out where it is not wanted", option)
+	}
+	return NoBlock(d, option)
+}
+
+func (o Once) Duration(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
+	var value string
+	if err := o.Text(d, &value, example); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(value)
+	if err != nil {
+		return d.Errf("%q is no duration, which is a number with a unit; write %s", value, example)
+	}
+	*into = caddy.Duration(parsed)
+	return nil
+}
+
+// Above0 reads a duration of which 0 would mean the default, or no limit.
+func (o Once) Above0(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
+	option := d.Val()
+	if err := o.Duration(d, into, example); err != nil {
+		return err
+	}
+	if *into == 0 {
+		return d.Errf("%s must be above 0; write %s", option, example)
+	}
+	return nil
+}
+
+// Text reads exactly one argument that is not empty.
+func Text(d *caddyfile.Dispenser, into *string, example string) error {
+	option := d.Val()
+	switch args := d.RemainingArgs(); len(args) {
+	case 0:
+		return d.Errf("%s needs a value; write %s", option, example)
+	case 1:
+		*into = args[0]
+	default:
+		return d.Errf("%s has more than one value; write %s, or quotes around a value with spaces", option, example)
+	}
+	if *into == "" {
+		return d.Errf("%s is empty; write %s", option, example)
+	}
+	return NoBlock(d, option)
+}
+
+// NoBlock tells of a block behind an option that has none, which would
+// otherwise be passed over without a word. What stands in it is not shown: it
+// may be a secret.
+func NoBlock(d *caddyfile.Dispenser, option string) error {
+	if at := *d; d.NextBlock(d.Nesting()) {
+		return at.Errf("%s has no block; remove what stands in braces behind it", option)
+	}
+	return nil
+}
