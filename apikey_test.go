@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -731,19 +732,19 @@ func TestLoadWarnsOfLogsWithAPIKeys(t *testing.T) {
 		want []string // what each line has in it
 	}{
 		"the default":              {nil, []string{"format filter { request>headers>X-Api-Key delete }, as docs/security.md#logs shows"}},
-		"a query parameter":        {[]*CredentialSource{{From: fromQuery, Name: "api_key"}}, []string{"format filter { request>uri query { delete api_key } }, as docs/security.md#logs shows"}},
-		"Authorization":            {[]*CredentialSource{{From: fromHeader, Name: "authorization", Scheme: "ApiKey"}}, nil},
-		"a cookie":                 {[]*CredentialSource{{From: fromCookie, Name: "key"}}, nil},
-		"Basic":                    {[]*CredentialSource{{From: fromBasic}}, nil},
-		"a header with _":          {[]*CredentialSource{{From: fromHeader, Name: "x_api_key"}}, []string{"request>headers>X_api_key delete", "expected_underscore_headers"}},
-		"a header and a parameter": {[]*CredentialSource{{From: fromHeader, Name: "X-Key"}, {From: fromQuery, Name: "k"}}, []string{"request>headers>X-Key delete", "delete k }"}},
+		"a query parameter":        {[]*CredentialSource{{From: credential.FromQuery, Name: "api_key"}}, []string{"format filter { request>uri query { delete api_key } }, as docs/security.md#logs shows"}},
+		"Authorization":            {[]*CredentialSource{{From: credential.FromHeader, Name: "authorization", Scheme: "ApiKey"}}, nil},
+		"a cookie":                 {[]*CredentialSource{{From: credential.FromCookie, Name: "key"}}, nil},
+		"Basic":                    {[]*CredentialSource{{From: credential.FromBasic}}, nil},
+		"a header with _":          {[]*CredentialSource{{From: credential.FromHeader, Name: "x_api_key"}}, []string{"request>headers>X_api_key delete", "expected_underscore_headers"}},
+		"a header and a parameter": {[]*CredentialSource{{From: credential.FromHeader, Name: "X-Key"}, {From: credential.FromQuery, Name: "k"}}, []string{"request>headers>X-Key delete", "delete k }"}},
 	} {
-		read, err := newPlaces(Settings{apiKeys: true, apiKeyFrom: sources(c.from)})
+		read, err := credential.New(credential.Settings{APIKeys: true, APIKeyFrom: sources(c.from)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		core, logs := logcapture.New(zapcore.DebugLevel)
-		read.warn(zap.New(core))
+		read.Warn(zap.New(core))
 		lines := logs.AllUntimed()
 		if len(lines) != len(c.want) {
 			t.Errorf("%s: %d lines; want %d", name, len(lines), len(c.want))

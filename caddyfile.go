@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -161,11 +162,11 @@ func (h *Handler) checkCaddyfile(at *places) error {
 	if err := h.checkAPIKeyOptions(); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	read, err := newPlaces(h.credentialSettings())
+	read, err := credential.New(h.credentialSettings())
 	if err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.headers()); err != nil {
+	if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.Headers()); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
 	if err := h.checkMode(); err != nil {
@@ -278,7 +279,7 @@ func (h *Handler) unmarshalTokenFrom(d *caddyfile.Dispenser) error {
 		s.Scheme = args[2]
 	}
 	h.TokenFrom = append(h.TokenFrom, s)
-	if _, err := newPlaces(Settings{tokens: true, tokenFrom: sources(h.TokenFrom)}); err != nil {
+	if _, err := credential.New(credential.Settings{Tokens: true, TokenFrom: sources(h.TokenFrom)}); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

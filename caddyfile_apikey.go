@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -104,7 +105,7 @@ func (h *Handler) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 
 func (h *Handler) unmarshalAPIKeyFrom(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
-	if len(args) == 0 || len(args) > 3 || len(args) == 1 && args[0] != fromBasic {
+	if len(args) == 0 || len(args) > 3 || len(args) == 1 && args[0] != credential.FromBasic {
 		return d.Err("api_key_from needs a place and a name; write api_key_from header X-API-Key, api_key_from query api_key, api_key_from cookie key or api_key_from basic")
 	}
 	if err := grammar.NoBlock(d, "api_key_from"); err != nil {
@@ -118,7 +119,7 @@ func (h *Handler) unmarshalAPIKeyFrom(d *caddyfile.Dispenser) error {
 		s.Scheme = args[2]
 	}
 	h.APIKeyFrom = append(h.APIKeyFrom, s)
-	if _, err := newPlaces(Settings{apiKeys: true, apiKeyFrom: sources(h.APIKeyFrom)}); err != nil {
+	if _, err := credential.New(credential.Settings{APIKeys: true, APIKeyFrom: sources(h.APIKeyFrom)}); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

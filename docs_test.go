@@ -24,6 +24,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
@@ -226,12 +227,12 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		if err := h.checkAPIKeyOptions(); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
-		read, err := newPlaces(h.credentialSettings())
+		read, err := credential.New(h.credentialSettings())
 		if err != nil {
 			t.Errorf("%s: %v", place, err)
 			return
 		}
-		if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.headers()); err != nil {
+		if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.Headers()); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
 		if err := h.checkMode(); err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 )
 
 // errorGuard is what the jwt handlers of one server take away, all together. A
@@ -17,7 +19,7 @@ import (
 type errorGuard struct {
 	names    []string // of headers, folded
 	trailers []string // likewise
-	places   removal
+	places   credential.Removal
 }
 
 // errorGuards are those of the servers of one config.
@@ -46,10 +48,10 @@ func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
 }
 
 // add adds what a handler takes away.
-func (g *errorGuard) add(f *forwarding, c *Places) {
+func (g *errorGuard) add(f *forwarding, c *credential.Places) {
 	g.names = merged(g.names, f.names)
 	g.trailers = merged(g.trailers, f.trailers)
-	g.places.add(c)
+	g.places.Add(c)
 }
 
 func merged(list, more []string) []string {
@@ -65,7 +67,7 @@ func merged(list, more []string) []string {
 // stay.
 func (g *errorGuard) clean(r *http.Request, st *state) {
 	clearHeaders(r, &st.Sent, g.names)
-	g.places.remove(r, &st.Removed)
+	g.places.Remove(r, &st.Removed)
 	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -109,7 +110,7 @@ type Handler struct {
 	logger      *zap.Logger
 	validator   *validator.Validator // nil where no issuer is configured
 	apiKeys     *apiKeys             // nil where no API key is
-	credentials *Places
+	credentials *credential.Places
 	responder   *responder
 	rules       *rules
 	forwarding  *forwarding
@@ -179,10 +180,10 @@ type decision struct {
 // decide authenticates a request, applies the rules and makes the headers.
 func (h *Handler) decide(r *http.Request, st *state) decision {
 	if h.AllowPreflight && isPreflight(r) {
-		h.credentials.discard(r, &st.Removed)
+		h.credentials.Discard(r, &st.Removed)
 		return decision{}
 	}
-	presented, code := h.credentials.take(r, &st.Removed)
+	presented, code := h.credentials.Take(r, &st.Removed)
 	if code == reason.MissingCredentials && h.Optional {
 		unmet, code := h.rules.checkAnonymous(r)
 		return decision{code: code, unmet: unmet}
@@ -214,17 +215,17 @@ func isPreflight(r *http.Request) bool {
 // said. A request with a token and an API key needs both to be good; it comes from
 // the user of the token. The key goes first: it is never unavailable, so that a
 // definite refusal comes before one that a later try may not meet.
-func (h *Handler) authenticate(ctx context.Context, id *Identity, presented Found) (*Identity, reason.Code) {
+func (h *Handler) authenticate(ctx context.Context, id *Identity, presented credential.Found) (*Identity, reason.Code) {
 	id.names = h.claims
-	if presented.apiKey.any {
-		key, code := h.apiKeys.find(presented.apiKey.text)
+	if presented.APIKey.Any {
+		key, code := h.apiKeys.find(presented.APIKey.Text)
 		if code != "" {
 			return nil, code
 		}
 		id.setKey(key, h.APIKeyUserPrefix)
 	}
-	if presented.token.any {
-		if err := h.validator.ValidateInto(ctx, presented.token.text, &id.token); err != nil {
+	if presented.Token.Any {
+		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.token); err != nil {
 			return nil, codeOf(err)
 		}
 		id.hasToken = true

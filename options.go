@@ -1,5 +1,7 @@
 package caddyjwt
 
+import "github.com/caddy-jwt/caddy-jwt/internal/credential"
+
 // CredentialSource is a place in a request where a token or an API key may
 // stand.
 type CredentialSource struct {
@@ -64,10 +66,10 @@ type ClaimRequirement struct {
 // converts pointers to structs of one shape, whatever their tags, so that the two
 // can't differ without an error of the compiler.
 
-func sources(list []*CredentialSource) []*Source {
-	out := make([]*Source, len(list))
+func sources(list []*CredentialSource) []*credential.Source {
+	out := make([]*credential.Source, len(list))
 	for i, s := range list {
-		out[i] = (*Source)(s)
+		out[i] = (*credential.Source)(s)
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -35,17 +36,17 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.apiKeys, err = h.provisionAPIKeys(); err != nil {
 		return err
 	}
-	if h.credentials, err = newPlaces(h.credentialSettings()); err != nil {
+	if h.credentials, err = credential.New(h.credentialSettings()); err != nil {
 		return err
 	}
-	h.credentials.warn(h.logger)
+	h.credentials.Warn(h.logger)
 	if h.claims, err = newNames(claimNames(h.Claim)); err != nil {
 		return err
 	}
 	if h.rules, err = newRules(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}
-	if h.forwarding, err = newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.headers()); err != nil {
+	if h.forwarding, err = newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.Headers()); err != nil {
 		return err
 	}
 	if err := h.checkMode(); err != nil {
@@ -74,10 +75,10 @@ func (h *Handler) accepted() Accepted {
 	return Accepted{tokens: len(h.Issuer) > 0, apiKeys: h.hasAPIKeys()}
 }
 
-func (h *Handler) credentialSettings() Settings {
-	return Settings{
-		tokens: len(h.Issuer) > 0, apiKeys: h.hasAPIKeys(), tokenFrom: sources(h.TokenFrom), apiKeyFrom: sources(h.APIKeyFrom),
-		trustedOrigins: h.TrustedOrigins, keep: h.KeepCredentials, inPlace: h.reports(),
+func (h *Handler) credentialSettings() credential.Settings {
+	return credential.Settings{
+		Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys(), TokenFrom: sources(h.TokenFrom), APIKeyFrom: sources(h.APIKeyFrom),
+		TrustedOrigins: h.TrustedOrigins, Keep: h.KeepCredentials, InPlace: h.reports(),
 	}
 }
 

@@ -5,13 +5,15 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 )
 
 // state is what the jwt handlers of one request share: each step of a request has a
 // part of its own. It is one allocation.
 type state struct {
 	Holder
-	Removed
+	credential.Removed
 	Sent
 }
 

@@ -1,4 +1,4 @@
-package caddyjwt
+package credential
 
 import (
 	"net/url"

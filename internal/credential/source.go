@@ -1,4 +1,4 @@
-package caddyjwt
+package credential
 
 import (
 	"errors"
@@ -21,37 +21,37 @@ type Source struct {
 }
 
 const (
-	fromHeader = "header"
-	fromQuery  = "query"
-	fromCookie = "cookie"
-	fromBasic  = "basic"
+	FromHeader = "header"
+	FromQuery  = "query"
+	FromCookie = "cookie"
+	FromBasic  = "basic"
 )
 
 // The places that are read where none is named.
 var (
-	defaultTokenSource  = Source{From: fromHeader, Name: "Authorization", Scheme: "Bearer"}
-	defaultAPIKeySource = Source{From: fromHeader, Name: http.CanonicalHeaderKey("X-API-Key")}
+	defaultTokenSource  = Source{From: FromHeader, Name: "Authorization", Scheme: "Bearer"}
+	defaultAPIKeySource = Source{From: FromHeader, Name: http.CanonicalHeaderKey("X-API-Key")}
 )
 
 // Settings are what decides where credentials are read. A kind that
 // nothing could vouch for is neither read nor removed.
 type Settings struct {
-	tokens, apiKeys       bool
-	tokenFrom, apiKeyFrom []*Source
-	trustedOrigins        []string
-	keep                  bool
-	inPlace               bool // nothing is removed, as nothing is refused
+	Tokens, APIKeys       bool
+	TokenFrom, APIKeyFrom []*Source
+	TrustedOrigins        []string
+	Keep                  bool
+	InPlace               bool // nothing is removed, as nothing is refused
 }
 
-func newPlaces(settings Settings) (*Places, error) {
-	c := &Places{keep: settings.keep, inPlace: settings.inPlace, origins: http.NewCrossOriginProtection()}
-	if err := c.add("token_from", settings.tokens, settings.tokenFrom, defaultTokenSource); err != nil {
+func New(settings Settings) (*Places, error) {
+	c := &Places{keep: settings.Keep, inPlace: settings.InPlace, origins: http.NewCrossOriginProtection()}
+	if err := c.add("token_from", settings.Tokens, settings.TokenFrom, defaultTokenSource); err != nil {
 		return nil, err
 	}
-	if err := c.add("api_key_from", settings.apiKeys, settings.apiKeyFrom, defaultAPIKeySource); err != nil {
+	if err := c.add("api_key_from", settings.APIKeys, settings.APIKeyFrom, defaultAPIKeySource); err != nil {
 		return nil, err
 	}
-	for _, o := range settings.trustedOrigins {
+	for _, o := range settings.TrustedOrigins {
 		if strings.Contains(o, "*") {
 			return nil, setting.InOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
 		}
@@ -59,14 +59,14 @@ func newPlaces(settings Settings) (*Places, error) {
 			return nil, setting.InOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
 		}
 	}
-	if len(settings.trustedOrigins) > 0 && !c.has(fromCookie) && !c.has(fromBasic) {
+	if len(settings.TrustedOrigins) > 0 && !c.has(FromCookie) && !c.has(FromBasic) {
 		option := "token_from"
-		if !settings.tokens {
+		if !settings.Tokens {
 			option = "api_key_from"
 		}
 		return nil, setting.InOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
 	}
-	if len(c.places) == 1 && c.places[0].From == fromHeader && !c.keep && !c.inPlace {
+	if len(c.places) == 1 && c.places[0].From == FromHeader && !c.keep && !c.inPlace {
 		c.header = &c.places[0]
 	}
 	return c, nil
@@ -113,7 +113,7 @@ func (c *Places) addSource(s Source, isToken bool) error {
 			other.tokens, other.apiKeys = true, true
 			return nil
 		}
-		if s.From == fromHeader && other.From == fromHeader && s.Name == other.Name && (s.Scheme == "") != (other.Scheme == "") {
+		if s.From == FromHeader && other.From == FromHeader && s.Name == other.Name && (s.Scheme == "") != (other.Scheme == "") {
 			return fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)
 		}
 	}
@@ -129,17 +129,17 @@ func (s *Source) same(other Source) bool {
 
 func (s *Source) check(isToken bool) error {
 	switch s.From {
-	case fromHeader:
+	case FromHeader:
 		return s.checkHeader()
-	case fromQuery, fromCookie:
-		if s.Name == "" || s.From == fromCookie && !httpguts.ValidHeaderFieldName(s.Name) {
-			return fmt.Errorf("%s is no name of a %s; write one such as access_token", strconv.Quote(s.Name), map[string]string{fromQuery: "query parameter", fromCookie: "cookie"}[s.From])
+	case FromQuery, FromCookie:
+		if s.Name == "" || s.From == FromCookie && !httpguts.ValidHeaderFieldName(s.Name) {
+			return fmt.Errorf("%s is no name of a %s; write one such as access_token", strconv.Quote(s.Name), map[string]string{FromQuery: "query parameter", FromCookie: "cookie"}[s.From])
 		}
 		if s.Scheme != "" {
 			return fmt.Errorf("a scheme is for headers; write %s %s", s.From, s.Name)
 		}
 		return nil
-	case fromBasic:
+	case FromBasic:
 		if isToken {
 			return errors.New("basic is for API keys; write api_key_from basic, or header Authorization Bearer for tokens")
 		}

@@ -1,4 +1,4 @@
-package caddyjwt
+package credential
 
 import (
 	"net/http"
@@ -13,11 +13,11 @@ func (c *Places) lookalike(r *http.Request) bool {
 	for i := range c.places {
 		s := &c.places[i]
 		switch s.From {
-		case fromCookie:
+		case FromCookie:
 			if s.cookieLookalike(r.Header["Cookie"]) {
 				return true
 			}
-		case fromQuery:
+		case FromQuery:
 			for p := range queryPairs(r.URL.RawQuery) {
 				if _, ok := p.is(s.Name); !ok && foldParameter(p.name()) == foldParameter(s.Name) {
 					return true

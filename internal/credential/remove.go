@@ -1,4 +1,4 @@
-package caddyjwt
+package credential
 
 import (
 	"context"
@@ -31,15 +31,15 @@ func (o removed) of(s *place) bool { return o.from.From == s.From && o.from.Name
 
 // Removed are the credentials that were taken out of one request.
 type Removed struct {
-	list  []removed
+	List  []removed
 	first [1]removed // room for what most requests have one of
 }
 
 func (taken *Removed) add(from *place, value string) {
-	if taken.list == nil {
-		taken.list = taken.first[:0]
+	if taken.List == nil {
+		taken.List = taken.first[:0]
 	}
-	taken.list = append(taken.list, removed{from, value})
+	taken.List = append(taken.List, removed{from, value})
 }
 
 // Format keeps a credential out of anything that prints a value.
@@ -54,11 +54,11 @@ func (c *Places) remove(r *http.Request, taken *Removed) {
 	}
 }
 
-// removal is the places of several handlers from which credentials are removed.
-type removal struct{ places []place }
+// Removal is the places of several handlers from which credentials are removed.
+type Removal struct{ places []place }
 
-// add adds the places of a handler, if it removes credentials at all.
-func (all *removal) add(c *Places) {
+// Add adds the places of a handler, if it removes credentials at all.
+func (all *Removal) Add(c *Places) {
 	if c.keep || c.inPlace {
 		return
 	}
@@ -69,7 +69,7 @@ func (all *removal) add(c *Places) {
 	}
 }
 
-func (all *removal) remove(r *http.Request, taken *Removed) {
+func (all *Removal) Remove(r *http.Request, taken *Removed) {
 	for i := range all.places {
 		all.places[i].remove(r, taken)
 	}
@@ -77,18 +77,18 @@ func (all *removal) remove(r *http.Request, taken *Removed) {
 
 func (s *place) remove(r *http.Request, taken *Removed) {
 	switch s.From {
-	case fromHeader, fromBasic:
+	case FromHeader, FromBasic:
 		s.removeHeader(r, taken)
-	case fromCookie:
+	case FromCookie:
 		s.removeCookie(r, taken)
-	case fromQuery:
+	case FromQuery:
 		s.removeQuery(r, taken)
 	}
 }
 
 func (s *place) removeHeader(r *http.Request, taken *Removed) {
 	name, scheme := s.Name, s.Scheme
-	if s.From == fromBasic {
+	if s.From == FromBasic {
 		name, scheme = "Authorization", "Basic"
 	}
 	values := r.Header[name]
@@ -223,7 +223,7 @@ func (s *place) cleanOriginal(query string, taken *Removed) (string, bool) {
 			return true
 		}
 		value := p.value()
-		return len(value) >= shortestKey && slices.ContainsFunc(taken.list, func(old removed) bool {
+		return len(value) >= shortestKey && slices.ContainsFunc(taken.List, func(old removed) bool {
 			return old.of(s) && old.value == value
 		})
 	})

@@ -1,4 +1,4 @@
-package caddyjwt
+package credential
 
 import (
 	"encoding/base64"
@@ -27,8 +27,8 @@ type Places struct {
 	origins *http.CrossOriginProtection
 }
 
-// headers are the names of the headers in which credentials are sent.
-func (c *Places) headers() []string {
+// Headers are the names of the headers in which credentials are sent.
+func (c *Places) Headers() []string {
 	var names []string
 	for i := range c.places {
 		if name := c.places[i].header(); name != "" {
@@ -41,11 +41,11 @@ func (c *Places) headers() []string {
 // header is the header that a source of credentials reads, empty for others.
 func (s *place) header() string {
 	switch s.From {
-	case fromHeader:
+	case FromHeader:
 		return s.Name
-	case fromBasic:
+	case FromBasic:
 		return "Authorization"
-	case fromCookie:
+	case FromCookie:
 		return "Cookie"
 	}
 	return ""
@@ -60,16 +60,16 @@ func (c *Places) has(from string) bool {
 	return false
 }
 
-// warn tells, once at load, where Caddy's logs would show a credential: they
+// Warn tells, once at load, where Caddy's logs would show a credential: they
 // hide only the headers Authorization and Cookie, and are made of a copy of
 // the request from before any handler ran.
-func (c *Places) warn(logger *zap.Logger) {
+func (c *Places) Warn(logger *zap.Logger) {
 	for _, s := range c.places {
 		switch {
-		case s.From == fromQuery:
+		case s.From == FromQuery:
 			logger.Warn("tokens and API keys in the query show in access logs and in http.log.error; filter them: format filter { request>uri query { delete "+s.Name+" } }, as docs/security.md#logs shows",
 				zap.String("parameter", s.Name))
-		case s.From == fromHeader && s.Name != "Authorization" && s.Name != "Proxy-Authorization":
+		case s.From == FromHeader && s.Name != "Authorization" && s.Name != "Proxy-Authorization":
 			logger.Warn("tokens and API keys in this header show in access logs and in http.log.error; filter them: format filter { request>headers>"+s.Name+" delete }, as docs/security.md#logs shows",
 				zap.String("header", s.Name))
 			if strings.ContainsAny(s.Name, "_.") {
@@ -84,45 +84,45 @@ func (c *Places) warn(logger *zap.Logger) {
 // are refused rather than one of them chosen, and so are two API keys: whoever
 // reads the request behind us might choose the other (RFC 6750 section 2).
 type Found struct {
-	token, apiKey Credential
+	Token, APIKey Credential
 	malformed     bool
 	several       bool
 }
 
 // Credential is a token or an API key of a request.
 type Credential struct {
-	text string
-	any  bool
+	Text string
+	Any  bool
 	// ambient tells that it was in no place but those that a browser fills by
 	// itself: a cookie, or Basic once it knows the password.
 	ambient bool
 }
 
 func (f *Found) add(s *place, text string) {
-	c := &f.token
+	c := &f.Token
 	// Where both may stand, the form decides: three segments are a token.
 	if s.apiKeys && !(s.tokens && strings.Count(text, ".") == 2) {
-		c = &f.apiKey
+		c = &f.APIKey
 	}
-	if c.any && c.text != text {
+	if c.Any && c.Text != text {
 		f.several = true
 	}
-	c.ambient = (s.From == fromCookie || s.From == fromBasic) && (c.ambient || !c.any)
-	c.text, c.any = text, true
+	c.ambient = (s.From == FromCookie || s.From == FromBasic) && (c.ambient || !c.Any)
+	c.Text, c.Any = text, true
 }
 
-// take reads the request's credentials and removes them, unless they are kept.
+// Take reads the request's credentials and removes them, unless they are kept.
 // One that a handler further out has removed is read from taken. The reason says
 // why the request can't be authenticated by them, and is empty if there is a
 // token or an API key.
-func (c *Places) take(r *http.Request, taken *Removed) (f Found, code reason.Code) {
+func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Code) {
 	if c.header != nil && c.header.takeOne(r, taken, &f) {
 		return f, ""
 	}
 	for i := range c.places {
 		c.places[i].read(r, taken, &f)
 	}
-	c.discard(r, taken)
+	c.Discard(r, taken)
 	if c.keep && c.lookalike(r) {
 		f.several = true
 	}
@@ -131,9 +131,9 @@ func (c *Places) take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 		return f, reason.MultipleCredentials
 	case f.malformed:
 		return f, reason.MalformedRequest
-	case !f.token.any && !f.apiKey.any:
+	case !f.Token.Any && !f.APIKey.Any:
 		return f, reason.MissingCredentials
-	case (f.token.ambient || f.apiKey.ambient) && c.crossSite(r):
+	case (f.Token.ambient || f.APIKey.ambient) && c.crossSite(r):
 		return f, reason.CrossOrigin
 	}
 	return f, ""
@@ -143,7 +143,7 @@ func (c *Places) take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 // once, and holds one. It does nothing if the request is not so.
 func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	values := r.Header[s.Name]
-	if len(values) != 1 || len(taken.list) > 0 {
+	if len(values) != 1 || len(taken.List) > 0 {
 		return false
 	}
 	token, ok := values[0], true
@@ -159,8 +159,8 @@ func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	return true
 }
 
-// discard removes the request's credentials, unless they are kept.
-func (c *Places) discard(r *http.Request, taken *Removed) {
+// Discard removes the request's credentials, unless they are kept.
+func (c *Places) Discard(r *http.Request, taken *Removed) {
 	if !c.keep && !c.inPlace {
 		c.remove(r, taken)
 	}
@@ -182,7 +182,7 @@ func (c *Places) crossSite(r *http.Request) bool {
 // read adds what the source holds to f.
 func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 	switch s.From {
-	case fromHeader:
+	case FromHeader:
 		values := r.Header[s.Name]
 		// RFC 9110 section 11.6.2 allows one Authorization.
 		if s.Name == "Authorization" && len(values) > 1 {
@@ -191,7 +191,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 		for _, v := range values {
 			s.readHeader(v, f)
 		}
-	case fromBasic:
+	case FromBasic:
 		values := r.Header["Authorization"]
 		if len(values) > 1 {
 			f.several = true
@@ -199,7 +199,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 		for _, v := range values {
 			s.readBasic(v, f)
 		}
-	case fromQuery:
+	case FromQuery:
 		var same repeated
 		for pair := range queryPairs(r.URL.RawQuery) {
 			if value, ok := pair.is(s.Name); ok {
@@ -211,7 +211,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 				}
 			}
 		}
-	case fromCookie:
+	case FromCookie:
 		var same repeated
 		for _, line := range r.Header["Cookie"] {
 			for pair := range strings.SplitSeq(line, ";") {
@@ -228,11 +228,11 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 			}
 		}
 	}
-	for _, old := range taken.list {
+	for _, old := range taken.List {
 		if old.of(s) {
-			if s.From == fromHeader {
+			if s.From == FromHeader {
 				s.readHeader(old.value, f)
-			} else if s.From == fromBasic {
+			} else if s.From == FromBasic {
 				s.readBasic(old.value, f)
 			} else if old.value != "" {
 				f.add(s, old.value)
