@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -260,7 +261,7 @@ var handlerOptions = []string{
 }
 
 func (h *Handler) checkResponder(d *caddyfile.Dispenser) error {
-	if _, err := newResponder(h.Realm, h.ErrorFormat, Accepted{}, ""); err != nil {
+	if _, err := refusal.New(h.Realm, h.ErrorFormat, refusal.Accepted{}, ""); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

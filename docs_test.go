@@ -25,6 +25,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
@@ -501,16 +502,16 @@ func TestDocs_EveryReasonHasARow(t *testing.T) {
 	refusals := docSections(t)["Refusals"][""]
 	codes := docReasons(t)
 	for _, code := range codes {
-		a, ok := answers[reason.Code(code)]
+		a, ok := refusal.Answers[reason.Code(code)]
 		if !ok {
 			t.Errorf("the reason %s has no answer", code)
 			continue
 		}
 		rfc := "none"
-		if a.code != "" {
-			rfc = "`" + a.code + "`"
+		if a.Code != "" {
+			rfc = "`" + a.Code + "`"
 		}
-		row := fmt.Sprintf("\n| `%s` | %d | %s | %s | ", code, a.status, rfc, a.text)
+		row := fmt.Sprintf("\n| `%s` | %d | %s | %s | ", code, a.Status, rfc, a.Text)
 		if strings.Count(refusals, row) != 1 {
 			t.Errorf("%s: there should be one row%s…", docReference, row)
 		}
@@ -531,11 +532,11 @@ func TestDocs_RefusalBodies(t *testing.T) {
 		shown[strings.TrimSuffix(b.text, "\n")] = true
 	}
 	sent := map[string]bool{}
-	for code, a := range answers {
-		for _, format := range []string{formatJSON, formatAWS} {
-			text := string(body(format, code, a))
+	for code, a := range refusal.Answers {
+		for _, format := range []string{refusal.FormatJSON, refusal.FormatAWS} {
+			text := string(refusal.Body(format, code, a))
 			sent[text] = true
-			if format == formatAWS && !shown[text] {
+			if format == refusal.FormatAWS && !shown[text] {
 				t.Errorf("%s: it does not show the body %s", docReference, text)
 			}
 		}

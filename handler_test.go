@@ -28,6 +28,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -267,26 +268,26 @@ func TestEveryReasonHasAnAnswerOfItsOwn(t *testing.T) {
 	t.Parallel()
 	ofKeys := []reason.Code{reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled}
 	seen := map[string]reason.Code{}
-	for code, a := range answers {
+	for code, a := range refusal.Answers {
 		if slices.Contains(ofKeys, code) {
-			if a != answers[ofKeys[0]] {
-				t.Errorf("%s is answered with %+v, %s with %+v", code, a, ofKeys[0], answers[ofKeys[0]])
+			if a != refusal.Answers[ofKeys[0]] {
+				t.Errorf("%s is answered with %+v, %s with %+v", code, a, ofKeys[0], refusal.Answers[ofKeys[0]])
 			}
 			code = ofKeys[0]
 		}
-		if other, ok := seen[a.text]; ok && other != code {
+		if other, ok := seen[a.Text]; ok && other != code {
 			t.Errorf("%s and %s have one text", code, other)
 		}
-		seen[a.text] = code
-		if a.status < 400 || a.text == "" || strings.ContainsAny(a.text, `"\`) {
+		seen[a.Text] = code
+		if a.Status < 400 || a.Text == "" || strings.ContainsAny(a.Text, `"\`) {
 			t.Errorf("%s: %+v", code, a)
 		}
 		// RFC 6750 section 3.1 binds the codes to their status.
-		if want := map[string]int{invalidRequest: 400, invalidToken: 401}[a.code]; want != 0 && a.status != want {
-			t.Errorf("%s: %s with %d", code, a.code, a.status)
+		if want := map[string]int{refusal.InvalidRequest: 400, refusal.InvalidToken: 401}[a.Code]; want != 0 && a.Status != want {
+			t.Errorf("%s: %s with %d", code, a.Code, a.Status)
 		}
 	}
-	if got := codeOf(context.Canceled); answers[got].status != 503 {
+	if got := refusal.CodeOf(context.Canceled); refusal.Answers[got].Status != 503 {
 		t.Errorf("an error without a reason is answered as %s", got)
 	}
 }

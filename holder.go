@@ -6,15 +6,17 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
 // Holder holds the identity of one request, for all its jwt handlers, with the
 // refusal if there is one, and provides the placeholders of both.
 type Holder struct {
-	repl     *caddy.Replacer // of the request
-	identity *Identity       // nil for nobody
-	names    *[]Name         // of all handlers that the request has come to; nil for none
-	refusal  *refusal        // nil for none
+	repl     *caddy.Replacer  // of the request
+	identity *Identity        // nil for nobody
+	names    *[]Name          // of all handlers that the request has come to; nil for none
+	refusal  *refusal.Refusal // nil for none
 
 	own      Identity // room for what most requests have one of
 	ownTaken bool
@@ -103,18 +105,18 @@ func (h *Holder) pass(r *http.Request) {
 }
 
 // passRefused is pass for a request that would have been refused.
-func (h *Holder) passRefused(r *http.Request, why *refusal) {
+func (h *Holder) passRefused(r *http.Request, why *refusal.Refusal) {
 	h.refusal = why
 	h.pass(r)
-	h.logFields(r, h.identity, why.code)
+	h.logFields(r, h.identity, why.Code)
 }
 
 // withdrawIdentity leaves the request without an identity, for a refusal.
-func (h *Holder) withdrawIdentity(r *http.Request, why *refusal) {
+func (h *Holder) withdrawIdentity(r *http.Request, why *refusal.Refusal) {
 	h.identity = nil
 	h.refusal = why
 	h.insist()
-	h.logFields(r, nil, why.code)
+	h.logFields(r, nil, why.Code)
 }
 
 // insist makes our placeholders win. The replacer asks others first: where one

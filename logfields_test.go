@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -170,7 +171,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 					known := map[string][]string{
 						"result": {"allowed", "anonymous", "refused", "would_refuse"}, "method": {"jwt", "api_key", "none"}, "reason": {""},
 					}[l.GetName()]
-					_, isReason := answers[reason.Code(l.GetValue())]
+					_, isReason := refusal.Answers[reason.Code(l.GetValue())]
 					if !slices.Contains(known, l.GetValue()) && !(l.GetName() == "reason" && isReason) {
 						t.Errorf("%s has the label %s=%q", f.GetName(), l.GetName(), l.GetValue())
 					}
@@ -182,7 +183,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 		return list
 	}
 	before := series()
-	if want := 1 + 2 + 1 + 2*len(answers); len(before) != want {
+	if want := 1 + 2 + 1 + 2*len(refusal.Answers); len(before) != want {
 		t.Errorf("%d series, want %d", len(before), want)
 	}
 	for n := range 50 {

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
 // counted makes a handler's request metrics its own, and tells what has been
@@ -251,7 +253,7 @@ func TestReportModeSamplesItsLog(t *testing.T) {
 	core, logs := logcapture.New(zapcore.DebugLevel)
 	s := newSite(t, "mode report")
 	since := counted(t, s)
-	s.reportLog = newReportLogger(zap.New(core, zap.WithClock(stopped{})))
+	s.reportLog = refusal.NewReportLogger(zap.New(core, zap.WithClock(stopped{})))
 	for range 1000 {
 		serve(t, bearer("x"), nil, s.Handler)
 	}
@@ -312,5 +314,6 @@ func TestClearWithAnIssuerAuthenticates(t *testing.T) {
 // stopped is a clock that stands.
 type stopped struct{}
 
-func (stopped) Now() time.Time                       { return time.Unix(1_800_000_000, 0) }
+func (stopped) Now() time.Time { return time.Unix(1_800_000_000, 0) }
+
 func (stopped) NewTicker(time.Duration) *time.Ticker { return time.NewTicker(time.Hour) }

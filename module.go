@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -111,7 +112,7 @@ type Handler struct {
 	validator   *validator.Validator // nil where no issuer is configured
 	apiKeys     *apiKeys             // nil where no API key is
 	credentials *credential.Places
-	responder   *responder
+	responder   *refusal.Responder
 	rules       *rules
 	forwarding  *forwarding
 	guard       *errorGuard
@@ -226,7 +227,7 @@ func (h *Handler) authenticate(ctx context.Context, id *Identity, presented cred
 	}
 	if presented.Token.Any {
 		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.token); err != nil {
-			return nil, codeOf(err)
+			return nil, refusal.CodeOf(err)
 		}
 		id.hasToken = true
 	}
@@ -235,29 +236,29 @@ func (h *Handler) authenticate(ctx context.Context, id *Identity, presented cred
 
 // report lets a request go on that would have been refused, and logs it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
-	why := h.responder.answerTo(d.code).with(d.unmet)
+	why := h.responder.To(d.code).With(d.unmet)
 	st.passRefused(r, why)
 	h.metrics.reported(d.code)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
-		c.Write(why.logFields()...)
+		c.Write(why.LogFields()...)
 	}
 }
 
 // refuse answers a request that must not go on: the only way out of the handler
 // besides the next one.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d decision) error {
-	p := h.responder.answerTo(d.code)
-	why := p.with(d.unmet)
+	p := h.responder.To(d.code)
+	why := p.With(d.unmet)
 	st.withdraw(r, why)
 	h.metrics.refused(d.code)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(why.logFields()...)
+		c.Write(why.LogFields()...)
 	}
-	if err := p.handlerError(); errorRouteMatches(r, err) {
-		p.head(w.Header())
+	if err := p.HandlerError(); errorRouteMatches(r, err) {
+		p.Head(w.Header())
 		return err
 	}
-	p.write(w)
+	p.Write(w)
 	return nil
 }
 

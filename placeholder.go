@@ -87,13 +87,13 @@ func (h *Holder) user(name string) (any, bool) {
 
 func (h *Holder) refusalText(name string) string {
 	switch {
-	case h.refusal == nil || h.refusal.answer == nil:
+	case h.refusal == nil || h.refusal.Answer == nil:
 		return ""
 	case name == "error":
-		return h.refusal.answer.code
+		return h.refusal.Answer.Code
 	case name == "error_description":
-		return h.refusal.answer.text
+		return h.refusal.Answer.Text
 	default:
-		return string(h.refusal.code)
+		return string(h.refusal.Code)
 	}
 }

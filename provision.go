@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -58,21 +59,21 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.idle = h.onlyClears()
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)
-	if h.responder, err = newResponder(h.Realm, h.ErrorFormat, h.accepted(), h.rules.requiredScopes()); err != nil {
+	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, h.accepted(), h.rules.requiredScopes()); err != nil {
 		return err
 	}
 	h.warn(h.logger, time.Now())
 	h.metrics = theRequestMetrics
 	if h.reports() {
-		h.reportLog = newReportLogger(h.logger)
+		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
 		h.logger.Warn("mode report: nothing is refused here; requests that would have been go on as anonymous")
 	}
 	return nil
 }
 
-func (h *Handler) accepted() Accepted {
-	return Accepted{tokens: len(h.Issuer) > 0, apiKeys: h.hasAPIKeys()}
+func (h *Handler) accepted() refusal.Accepted {
+	return refusal.Accepted{Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys()}
 }
 
 func (h *Handler) credentialSettings() credential.Settings {

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
 // state is what the jwt handlers of one request share: each step of a request has a
@@ -45,7 +46,7 @@ func (st *state) publish(r *http.Request, f *forwarding, id *Identity, headers [
 }
 
 // withdraw leaves the request without an identity, for a refusal.
-func (st *state) withdraw(r *http.Request, why *refusal) {
+func (st *state) withdraw(r *http.Request, why *refusal.Refusal) {
 	st.withdrawHeaders(r)
 	st.withdrawIdentity(r, why)
 }

@@ -1,4 +1,4 @@
-package caddyjwt
+package refusal
 
 import (
 	"time"
@@ -7,10 +7,10 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newReportLogger bounds the lines of report mode, of which a client can cause as
+// NewReportLogger bounds the lines of report mode, of which a client can cause as
 // many as it likes: the first hundred of a second, then every hundredth. The
 // metric counts them all.
-func newReportLogger(logger *zap.Logger) *zap.Logger {
+func NewReportLogger(logger *zap.Logger) *zap.Logger {
 	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Second, 100, 100)
 	}))

@@ -1,0 +1,131 @@
+package refusal
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
+)
+
+// retryAfter is what a 503 asks for, in seconds: the time in which an issuer
+// that has come back is found again.
+const retryAfter = "5"
+
+// Responder answers refusals. All that it writes is made when the config
+// loads, since a flood of bad requests must cost less than good ones.
+type Responder struct {
+	prepared map[reason.Code]*prepared
+}
+
+// prepared is the answer to one reason.
+type prepared struct {
+	answer
+	err       error
+	challenge string
+	body      []byte
+	refusal   Refusal
+}
+
+// Refusal is why a request is refused, or would be. Requests share it: it never
+// changes.
+type Refusal struct {
+	Code   reason.Code
+	Answer *answer
+	unmet  string // the requirement that was not met, in the config's words
+}
+
+// With returns the refusal with the requirement that was not met.
+func (p *prepared) With(unmet string) *Refusal {
+	if unmet == "" {
+		return &p.refusal
+	}
+	r := p.refusal
+	r.unmet = unmet
+	return &r
+}
+
+// LogFields tell in a line of the plugin's log why a request is refused.
+func (r *Refusal) LogFields() []zap.Field {
+	fields := []zap.Field{zap.String("reason", string(r.Code)), zap.Int("status", r.Answer.Status)}
+	if r.unmet != "" {
+		fields = append(fields, zap.String("requirement", r.unmet))
+	}
+	return fields
+}
+
+// To is the answer to a reason.
+func (r *Responder) To(code reason.Code) *prepared { return r.prepared[code] }
+
+// New makes the answers. scopes are what the challenge of a request without
+// them names.
+func New(realm, format string, accepted Accepted, scopes string) (*Responder, error) {
+	if realm == "" {
+		realm = "restricted"
+	}
+	for _, c := range []byte(realm) {
+		if c < ' ' || c > '~' {
+			return nil, errors.New("realm: it may hold printable ASCII characters only (RFC 9110 section 11.5); write a short name such as api")
+		}
+	}
+	switch format {
+	case "":
+		format = FormatJSON
+	case FormatJSON, FormatAWS, formatNone:
+	default:
+		return nil, fmt.Errorf("error_format: %q is no format; write json, aws or none", format)
+	}
+	r := &Responder{prepared: make(map[reason.Code]*prepared, len(Answers))}
+	for code, a := range Answers {
+		if code == reason.MissingCredentials {
+			a.Text = accepted.required()
+		}
+		if format == FormatAWS {
+			a = a.asAWS(code, accepted)
+		}
+		p := &prepared{answer: a, err: errors.New(a.Text), body: Body(format, code, a)}
+		if a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden {
+			p.challenge = challenge(accepted.scheme(), realm, a)
+			if code == reason.InsufficientScope && scopes != "" {
+				p.challenge += `, scope="` + scopes + `"`
+			}
+		}
+		p.refusal = Refusal{Code: code, Answer: &p.answer}
+		r.prepared[code] = p
+	}
+	return r, nil
+}
+
+// Head sets the headers of the answer, but for those of its body.
+func (p *prepared) Head(header http.Header) { p.headers(header, false) }
+
+func (p *prepared) headers(header http.Header, body bool) {
+	// One array for all values, as a flood of bad requests must cost little.
+	values := [...]string{"no-store", p.challenge, "application/json"}
+	header["Cache-Control"] = values[0:1:1]
+	if p.challenge != "" {
+		header["Www-Authenticate"] = values[1:2:2]
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", retryAfter)
+	}
+	if body && p.body != nil {
+		header["Content-Type"] = values[2:3:3]
+	}
+}
+
+// HandlerError is the answer for error routes.
+func (p *prepared) HandlerError() caddyhttp.HandlerError {
+	return caddyhttp.HandlerError{StatusCode: p.Status, Err: p.err}
+}
+
+// Write answers.
+func (p *prepared) Write(w http.ResponseWriter) {
+	p.headers(w.Header(), true)
+	w.WriteHeader(p.Status)
+	// If it fails the client is gone. The refusal stands.
+	_, _ = w.Write(p.body)
+}
