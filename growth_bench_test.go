@@ -15,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -75,7 +76,7 @@ func cachedSite(b *testing.B, options string) *site {
 // served is a handler as it stands in a server that writes no access log and has no
 // other handler that authenticates.
 func served(s *site) *site {
-	s.logger, s.Handler.logs, s.conflict = zap.NewNop(), false, newNamesake(new(caddyhttp.Server), "")
+	s.logger, s.Handler.logs, s.conflict = zap.NewNop(), false, routes.NewConflict(new(caddyhttp.Server), "")
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -118,7 +119,7 @@ type Handler struct {
 	guard       *errorGuard
 	logs        bool // whether the server may have an access log
 	idle        bool // whether it authenticates nobody, and clears headers alone
-	conflict    *namesake
+	conflict    *routes.Conflict
 	metrics     *requestMetrics
 	reportLog   *zap.Logger
 	claims      []Name
@@ -139,7 +140,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
-	st.enter(&h.claims, h.logs, h.conflict.possible())
+	st.enter(&h.claims, h.logs, h.conflict.Possible())
 	h.forwarding.clear(r, &st.Sent)
 	err := h.serve(w, r, st, next)
 	if err != nil {
@@ -254,7 +255,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}
-	if err := p.HandlerError(); errorRouteMatches(r, err) {
+	if err := p.HandlerError(); routes.ErrorRouteMatches(r, err) {
 		p.Head(w.Header())
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 )
 
 // Where another handler may set a placeholder of ours, it is looked for at each
@@ -49,11 +51,11 @@ func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 		"named routes":                {&caddyhttp.Server{Routes: list(jwt), NamedRoutes: map[string]*caddyhttp.Route{"a": {}}}, true},
 		"handlers that are not there": {&caddyhttp.Server{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{[]byte("{}")}}}}, true},
 	} {
-		if got := newNamesake(c.server, reflect.TypeFor[Handler]().PkgPath()).possible(); got != c.want {
+		if got := routes.NewConflict(c.server, reflect.TypeFor[Handler]().PkgPath()).Possible(); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-	if !newNamesake(nil, "").possible() {
+	if !routes.NewConflict(nil, "").Possible() {
 		t.Error("a server that is not known is taken for harmless")
 	}
 }

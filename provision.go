@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -25,7 +26,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.app = app.(*App)
 	h.declared, h.stores = h.app.Issuer, h.app.APIKeys
 	if err := h.provision(ctx); err != nil {
-		return siteError(ctx, err)
+		return routes.SiteError(ctx, err)
 	}
 	return nil
 }
@@ -55,7 +56,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	}
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	h.logs = server == nil || server.Logs != nil
-	h.conflict = newNamesake(server, reflect.TypeFor[Handler]().PkgPath())
+	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
 	h.idle = h.onlyClears()
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)

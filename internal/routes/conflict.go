@@ -1,4 +1,4 @@
-package caddyjwt
+package routes
 
 import (
 	"reflect"
@@ -9,10 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// namesake tells whether another handler of a server may set a placeholder whose
+// Conflict tells whether another handler of a server may set a placeholder whose
 // name is ours, {http.auth.user.id} above all. Most servers have none, and to look
 // at each request whether one did costs as much as all of our own.
-type namesake struct {
+type Conflict struct {
 	server *caddyhttp.Server
 	own    string // the package whose matchers are ours
 	once   sync.Once
@@ -32,15 +32,15 @@ var harmless = map[caddy.ModuleID]bool{
 // http.matchers and http.regexp alone.
 const caddyPackages = "github.com/caddyserver/caddy/v2/"
 
-// newNamesake makes one for a server, nil for one that is not known. own is the path of
+// NewConflict makes one for a server, nil for one that is not known. own is the path of
 // the package whose matchers set none of our placeholders.
-func newNamesake(server *caddyhttp.Server, own string) *namesake {
-	return &namesake{server: server, own: own}
+func NewConflict(server *caddyhttp.Server, own string) *Conflict {
+	return &Conflict{server: server, own: own}
 }
 
-// possible looks through the server at the first request, when all its handlers are
+// Possible looks through the server at the first request, when all its handlers are
 // there.
-func (n *namesake) possible() bool {
+func (n *Conflict) Possible() bool {
 	n.once.Do(func() {
 		n.is = n.server == nil || len(n.server.NamedRoutes) > 0 || !allHarmless(n.server.Routes, n.own) ||
 			n.server.Errors != nil && !allHarmless(n.server.Errors.Routes, n.own)

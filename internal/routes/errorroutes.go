@@ -1,4 +1,4 @@
-package caddyjwt
+package routes
 
 import (
 	"net/http"
@@ -7,12 +7,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// errorRouteMatches tells whether one of the server's error routes would
+// ErrorRouteMatches tells whether one of the server's error routes would
 // answer this request. The sites of one listener share the list, each behind
 // its host matcher, so that the existence of routes says nothing; and a site
 // with an error route for 404 alone has none for our 401. Without a match the
 // server would answer with an empty body.
-func errorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
+func ErrorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
 		return false

@@ -1,4 +1,4 @@
-package caddyjwt
+package routes
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// siteError says at which site an error of provisioning lies. Caddy itself
+// SiteError says at which site an error of provisioning lies. Caddy itself
 // names positions in lists of routes, which nobody who writes a Caddyfile
 // knows.
-func siteError(ctx caddy.Context, err error) error {
+func SiteError(ctx caddy.Context, err error) error {
 	if site := siteOf(ctx); site != "" {
 		return fmt.Errorf("jwt at %s: %w", site, err)
 	}
