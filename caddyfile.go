@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -299,7 +300,7 @@ func (h *Handler) unmarshalClaim(d *caddyfile.Dispenser) error {
 		c.Name = args[1]
 	}
 	h.Claim = append(h.Claim, c)
-	if _, err := newNames(claimNames(h.Claim)); err != nil {
+	if _, err := identity.NewNames(claimNames(h.Claim)); err != nil {
 		return d.Errf("%v", err)
 	}
 	return nil

@@ -552,7 +552,7 @@ func TestDocs_EveryPlaceholderHasARow(t *testing.T) {
 	t.Parallel()
 	text := docSections(t)["Placeholders"][""]
 	for _, m := range regexp.MustCompile("(?m)^\\| `\\{([a-z_.]+)\\}` \\|").FindAllStringSubmatch(text, -1) {
-		if _, ok := new(state).placeholder(m[1]); !ok {
+		if _, ok := new(state).Placeholder(m[1]); !ok {
 			t.Errorf("%s: it has a row for {%s}, which does not exist", docReference, m[1])
 		}
 	}

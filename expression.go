@@ -16,6 +16,8 @@ import (
 	"cel.dev/cel-go/interpreter"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
 // expression is a rule in the Common Expression Language, compiled once.
@@ -175,16 +177,16 @@ func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	if !strings.HasPrefix(name, "http.auth.user.") && !strings.HasPrefix(name, "http.jwt.") {
 		return nil, false
 	}
-	holder := holderOf(r)
+	holder := identity.Of(r)
 	if holder == nil {
 		return nil, false
 	}
-	return holder.placeholder(name)
+	return holder.Placeholder(name)
 }
 
 // holds evaluates the expression for an identity; nil is an anonymous one. What
 // can't be evaluated does not hold.
-func (e *expression) holds(r *http.Request, id *Identity) bool {
+func (e *expression) holds(r *http.Request, id *identity.Identity) bool {
 	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
 	return err == nil && out == types.True
 }
@@ -192,7 +194,7 @@ func (e *expression) holds(r *http.Request, id *Identity) bool {
 // evaluation gives an expression its variables, each when it is asked for.
 type evaluation struct {
 	request *http.Request
-	id      *Identity
+	id      *identity.Identity
 }
 
 // ResolveName implements interpreter.Activation.
@@ -203,19 +205,19 @@ func (e *evaluation) ResolveName(name string) (any, bool) {
 	case "scopes":
 		var scopes []string
 		if e.id != nil {
-			scopes = e.id.scopes()
+			scopes = e.id.Scopes()
 		}
 		return types.NewStringList(types.DefaultTypeAdapter, scopes), true
 	case "issuer":
 		if e.id == nil {
 			return types.String(""), true
 		}
-		return types.String(e.id.issuer()), true
+		return types.String(e.id.Issuer()), true
 	case "auth_method":
 		if e.id == nil {
-			return types.String(methodAnonymous), true
+			return types.String(identity.MethodAnonymous), true
 		}
-		return types.String(e.id.method()), true
+		return types.String(e.id.Method()), true
 	case caddyhttp.CELRequestVarName:
 		return celRequest(e.request), true
 	}

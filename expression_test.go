@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
 func requiring(expression string) string { return "require expression `" + expression + "`" }
@@ -158,11 +159,11 @@ func TestThreat45_ExpressionsAreAskedOfAnonymousToo(t *testing.T) {
 func TestExpressionsShareNoClaims(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
-	known := &Identity{names: s.Handler.claims, hasToken: true}
-	if err := s.validator.ValidateInto(t.Context(), signed(t, nil), &known.token); err != nil {
+	known := &identity.Identity{Names: s.Handler.claims, HasToken: true}
+	if err := s.validator.ValidateInto(t.Context(), signed(t, nil), &known.Token); err != nil {
 		t.Fatal(err)
 	}
-	for name, id := range map[string]*Identity{"anonymous": nil, "a token": known} {
+	for name, id := range map[string]*identity.Identity{"anonymous": nil, "a token": known} {
 		if (&evaluation{id: id}).claims() == (&evaluation{id: id}).claims() {
 			t.Errorf("%s: two evaluations have the same object", name)
 		}
@@ -242,14 +243,14 @@ func TestExpressionsEnd(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, requiring(expression))
-			out, _, err := s.rules.expressions[0].program.Eval(&evaluation{request: bearer(""), id: &Identity{record: &all}})
+			out, _, err := s.rules.expressions[0].program.Eval(&evaluation{request: bearer(""), id: &identity.Identity{Record: &all}})
 			if ends && (err != nil || out != types.True) {
 				t.Errorf("%v, %v", out, err)
 			}
 			if !ends && (err == nil || !strings.Contains(err.Error(), "actual cost limit exceeded")) {
 				t.Errorf("it was not given up: %v", err)
 			}
-			if holds := s.rules.expressions[0].holds(bearer(""), &Identity{record: &all}); holds != ends {
+			if holds := s.rules.expressions[0].holds(bearer(""), &identity.Identity{Record: &all}); holds != ends {
 				t.Errorf("it holds: %v", holds)
 			}
 		})
@@ -303,7 +304,7 @@ func BenchmarkExpression(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			id := &Identity{token: *token, hasToken: true}
+			id := &identity.Identity{Token: *token, HasToken: true}
 			r := caddyhttp.PrepareRequest(bearer(""), caddy.NewReplacer(), httptest.NewRecorder(), new(caddyhttp.Server))
 			b.ReportAllocs()
 			for b.Loop() {

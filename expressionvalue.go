@@ -23,7 +23,7 @@ func (e *evaluation) claims() ref.Val {
 	if e.id == nil {
 		return &celObject{v: noClaims}
 	}
-	return &celObject{v: e.id.all()}
+	return &celObject{v: e.id.Claims()}
 }
 
 var noClaims = claims.ObjectValue()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -149,7 +150,7 @@ func reservedHeader(name string) bool {
 var errUnforwardable = errors.New("a value can't be forwarded")
 
 // headers are the headers of an identity. What is not there is not sent.
-func (f *forwarding) headers(id *Identity, sent *Sent) ([]sentHeader, error) {
+func (f *forwarding) headers(id *identity.Identity, sent *Sent) ([]sentHeader, error) {
 	if len(f.values) == 0 && f.payload == "" {
 		return nil, nil
 	}
@@ -172,14 +173,14 @@ func (f *forwarding) headers(id *Identity, sent *Sent) ([]sentHeader, error) {
 		}
 	}
 	if f.payload != "" {
-		add(f.payload, base64.RawURLEncoding.EncodeToString(id.all().AppendJSON(nil)))
+		add(f.payload, base64.RawURLEncoding.EncodeToString(id.Claims().AppendJSON(nil)))
 	}
 	return made, nil
 }
 
 // of is the value for an identity; there is none for a claim that is absent, null
 // or an empty list.
-func (f *forwarded) of(id *Identity) (value string, there bool, err error) {
+func (f *forwarded) of(id *identity.Identity) (value string, there bool, err error) {
 	var (
 		v    claims.Value
 		text string
@@ -187,21 +188,21 @@ func (f *forwarded) of(id *Identity) (value string, there bool, err error) {
 	isText := true
 	switch f.name {
 	case forwardUser:
-		text = id.user()
+		text = id.User()
 	case forwardIssuer:
-		text = id.issuer()
+		text = id.Issuer()
 	case forwardKeyID:
-		text = id.keyID()
+		text = id.KeyID()
 	case forwardMethod:
-		text = id.method()
+		text = id.Method()
 	case forwardScopes:
 		if isText = !f.JSON; isText {
-			text = strings.Join(id.scopes(), " ")
+			text = strings.Join(id.Scopes(), " ")
 		} else {
-			v = claims.TextList(id.scopes())
+			v = claims.TextList(id.Scopes())
 		}
 	default:
-		v, _ = id.all().Lookup(f.What)
+		v, _ = id.Claims().Lookup(f.What)
 		text, isText = v.Text()
 	}
 	switch {

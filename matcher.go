@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -129,7 +130,7 @@ func (m *MatchClaim) MatchWithError(r *http.Request) (bool, error) {
 		return false, nil
 	}
 	for path, values := range *m {
-		if v, _ := id.all().Lookup(path); !claimIs(v, values) {
+		if v, _ := id.Claims().Lookup(path); !claimIs(v, values) {
 			return false, nil
 		}
 	}
@@ -142,7 +143,7 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 	if id == nil || len(*m) == 0 {
 		return false, nil
 	}
-	have := id.scopes()
+	have := id.Scopes()
 	for _, s := range *m {
 		if !slices.Contains(have, s) {
 			return false, nil
@@ -153,8 +154,8 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 
 // verified is the identity of a request, nil for none. Where no jwt handler has
 // seen the request the matcher is in the wrong place, and the log says so, once.
-func verified(r *http.Request, matcher string) *Identity {
-	holder := holderOf(r)
+func verified(r *http.Request, matcher string) *identity.Identity {
+	holder := identity.Of(r)
 	if holder == nil {
 		if misplaced.CompareAndSwap(false, true) {
 			caddy.Log().Named("http.matchers."+matcher).Warn("a matcher for identities is asked where no jwt handler has run, and never matches there; it works behind jwt only: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route behind jwt",
@@ -162,7 +163,7 @@ func verified(r *http.Request, matcher string) *Identity {
 		}
 		return nil
 	}
-	return holder.identity
+	return holder.Identity
 }
 
 // misplaced tells that the log has had its line.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -122,7 +123,7 @@ type Handler struct {
 	conflict    *routes.Conflict
 	metrics     *requestMetrics
 	reportLog   *zap.Logger
-	claims      []Name
+	claims      []identity.Name
 	app         *App
 	declared    map[string]*Issuer      // the app's, by name
 	stores      map[string]*APIKeyStore // likewise
@@ -140,7 +141,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
-	st.enter(&h.claims, h.logs, h.conflict.Possible())
+	st.Enter(&h.claims, h.logs, h.conflict.Possible())
 	h.forwarding.clear(r, &st.Sent)
 	err := h.serve(w, r, st, next)
 	if err != nil {
@@ -158,9 +159,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	switch {
 	case d.code == "" && d.id != nil:
 		st.publish(r, h.forwarding, d.id, d.headers)
-		h.metrics.allowed(d.id.method())
+		h.metrics.allowed(d.id.Method())
 	case d.code == "":
-		st.pass(r)
+		st.Pass(r)
 		h.metrics.anonymous()
 	case h.reports():
 		h.report(r, st, d)
@@ -173,7 +174,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 // decision is what becomes of a request: it goes on with an identity and its headers,
 // without one as anonymous, or is refused for a reason.
 type decision struct {
-	id      *Identity
+	id      *identity.Identity
 	headers []sentHeader
 	code    reason.Code
 	unmet   string // the requirement that was not met, in the config's words
@@ -193,7 +194,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if code != "" {
 		return decision{code: code}
 	}
-	id, code := h.authenticate(r.Context(), st.newIdentity(), presented)
+	id, code := h.authenticate(r.Context(), st.NewIdentity(), presented)
 	if code != "" {
 		return decision{code: code}
 	}
@@ -217,20 +218,20 @@ func isPreflight(r *http.Request) bool {
 // said. A request with a token and an API key needs both to be good; it comes from
 // the user of the token. The key goes first: it is never unavailable, so that a
 // definite refusal comes before one that a later try may not meet.
-func (h *Handler) authenticate(ctx context.Context, id *Identity, presented credential.Found) (*Identity, reason.Code) {
-	id.names = h.claims
+func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (*identity.Identity, reason.Code) {
+	id.Names = h.claims
 	if presented.APIKey.Any {
 		key, code := h.apiKeys.find(presented.APIKey.Text)
 		if code != "" {
 			return nil, code
 		}
-		id.setKey(key, h.APIKeyUserPrefix)
+		id.SetKey(key, h.APIKeyUserPrefix)
 	}
 	if presented.Token.Any {
-		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.token); err != nil {
+		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.Token); err != nil {
 			return nil, refusal.CodeOf(err)
 		}
-		id.hasToken = true
+		id.HasToken = true
 	}
 	return id, ""
 }
@@ -238,7 +239,7 @@ func (h *Handler) authenticate(ctx context.Context, id *Identity, presented cred
 // report lets a request go on that would have been refused, and logs it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
 	why := h.responder.To(d.code).With(d.unmet)
-	st.passRefused(r, why)
+	st.PassRefused(r, why)
 	h.metrics.reported(d.code)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(why.LogFields()...)

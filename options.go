@@ -1,6 +1,9 @@
 package caddyjwt
 
-import "github.com/caddy-jwt/caddy-jwt/internal/credential"
+import (
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+)
 
 // CredentialSource is a place in a request where a token or an API key may
 // stand.
@@ -82,10 +85,10 @@ func forwards(list []*Forward) []*forwardSpec {
 	return out
 }
 
-func claimNames(list []*ClaimName) []*NamedClaim {
-	out := make([]*NamedClaim, len(list))
+func claimNames(list []*ClaimName) []*identity.NamedClaim {
+	out := make([]*identity.NamedClaim, len(list))
 	for i, c := range list {
-		out[i] = (*NamedClaim)(c)
+		out[i] = (*identity.NamedClaim)(c)
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -42,7 +43,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.credentials.Warn(h.logger)
-	if h.claims, err = newNames(claimNames(h.Claim)); err != nil {
+	if h.claims, err = identity.NewNames(claimNames(h.Claim)); err != nil {
 		return err
 	}
 	if h.rules, err = newRules(ctx, requirements(h.Require), h.Optional); err != nil {

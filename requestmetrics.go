@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -46,8 +47,8 @@ func newRequestMetrics() *requestMetrics {
 		}),
 		byReason: map[reason.Code]prometheus.Counter{}, wouldBy: map[reason.Code]prometheus.Counter{},
 	}
-	m.byToken = m.requests.WithLabelValues(resultAllowed, methodJWT, "")
-	m.byAPIKey = m.requests.WithLabelValues(resultAllowed, methodAPIKey, "")
+	m.byToken = m.requests.WithLabelValues(resultAllowed, identity.MethodJWT, "")
+	m.byAPIKey = m.requests.WithLabelValues(resultAllowed, identity.MethodAPIKey, "")
 	m.noBody = m.requests.WithLabelValues(resultAnonymous, "none", "")
 	for _, code := range reason.All {
 		m.byReason[code] = m.requests.WithLabelValues(resultRefused, "none", string(code))
@@ -72,7 +73,7 @@ func (m *requestMetrics) register(registry *prometheus.Registry) error {
 func (m *requestMetrics) verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
 func (m *requestMetrics) allowed(method string) {
-	if method == methodJWT {
+	if method == identity.MethodJWT {
 		m.byToken.Inc()
 	} else {
 		m.byAPIKey.Inc()

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -148,9 +149,9 @@ func (all *rules) requiredScopes() string {
 
 // check applies the rules to an identity. Where one is not met it returns that one in
 // the config's words, and the reason.
-func (all *rules) check(r *http.Request, id *Identity) (unmet string, code reason.Code) {
+func (all *rules) check(r *http.Request, id *identity.Identity) (unmet string, code reason.Code) {
 	if len(all.scopes) > 0 || len(all.anyScopes) > 0 {
-		have := id.scopes()
+		have := id.Scopes()
 		for _, s := range all.scopes {
 			if !slices.Contains(have, s) {
 				return all.scopesText, reason.InsufficientScope
@@ -163,7 +164,7 @@ func (all *rules) check(r *http.Request, id *Identity) (unmet string, code reaso
 		}
 	}
 	for i := range all.claims {
-		v, _ := id.all().Lookup(all.claims[i].Path)
+		v, _ := id.Claims().Lookup(all.claims[i].Path)
 		if !claimIs(v, all.claims[i].Values) {
 			return all.claimsText[i], reason.Forbidden
 		}
@@ -187,13 +188,13 @@ func (all *rules) checkAnonymous(r *http.Request) (unmet string, code reason.Cod
 // and returns the first that does not hold. While they run it is that of the request, so
 // that the placeholders and the matchers that an expression may ask tell of no other:
 // !jwt_scope("guest") must not hold because nobody is known yet.
-func (all *rules) expressionsHold(r *http.Request, id *Identity) (unmet string, hold bool) {
+func (all *rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet string, hold bool) {
 	if len(all.expressions) == 0 {
 		return "", true
 	}
-	if holder := holderOf(r); holder != nil {
-		outer := holder.swap(id)
-		defer holder.swap(outer)
+	if holder := identity.Of(r); holder != nil {
+		outer := holder.Swap(id)
+		defer holder.Swap(outer)
 	}
 	for _, e := range all.expressions {
 		if !e.holds(r, id) {

@@ -7,13 +7,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
 // state is what the jwt handlers of one request share: each step of a request has a
 // part of its own. It is one allocation.
 type state struct {
-	Holder
+	identity.Holder
 	credential.Removed
 	Sent
 }
@@ -28,25 +29,25 @@ func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) 
 // routes.
 func requestState(r *http.Request) *state {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	if st, ok := vars[stateKey].(*state); ok {
+	if st, ok := vars[identity.VarsKey].(*state); ok {
 		return st
 	}
 	st := new(state)
 	if vars != nil {
-		vars[stateKey] = st
+		vars[identity.VarsKey] = st
 	}
-	st.attach(r)
+	st.Attach(r)
 	return st
 }
 
 // publish makes an identity that of the request, with its headers.
-func (st *state) publish(r *http.Request, f *forwarding, id *Identity, headers []sentHeader) {
-	st.sendHeaders(r, f, headers, st.holdsAnother(id))
-	st.publishIdentity(r, id)
+func (st *state) publish(r *http.Request, f *forwarding, id *identity.Identity, headers []sentHeader) {
+	st.sendHeaders(r, f, headers, st.HoldsAnother(id))
+	st.PublishIdentity(r, id)
 }
 
 // withdraw leaves the request without an identity, for a refusal.
 func (st *state) withdraw(r *http.Request, why *refusal.Refusal) {
 	st.withdrawHeaders(r)
-	st.withdrawIdentity(r, why)
+	st.WithdrawIdentity(r, why)
 }

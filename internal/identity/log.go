@@ -1,4 +1,4 @@
-package caddyjwt
+package identity
 
 import (
 	"net/http"
@@ -25,12 +25,12 @@ func (h *Holder) logFields(r *http.Request, id *Identity, code reason.Code) {
 	if !ok {
 		return
 	}
-	method := methodAnonymous
+	method := MethodAnonymous
 	// Written over the issuer of a handler further out, whose identity is gone.
 	issuer := zap.Field{Key: "jwt_issuer", Type: zapcore.SkipType}
 	if id != nil {
-		method = id.method()
-		if text := id.issuer(); text != "" {
+		method = id.Method()
+		if text := id.Issuer(); text != "" {
 			issuer = zap.String("jwt_issuer", text)
 		}
 	}

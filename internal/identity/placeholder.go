@@ -1,14 +1,14 @@
-package caddyjwt
+package identity
 
 import (
 	"strings"
 	"time"
 )
 
-// placeholder provides all placeholders of this plugin. Where nobody is
+// Placeholder provides all placeholders of this plugin. Where nobody is
 // authenticated they are known and empty: an unknown one would be written out
 // by name into headers.
-func (h *Holder) placeholder(name string) (any, bool) {
+func (h *Holder) Placeholder(name string) (any, bool) {
 	if rest, ok := strings.CutPrefix(name, "http.auth.user."); ok {
 		return h.user(rest)
 	}
@@ -18,14 +18,14 @@ func (h *Holder) placeholder(name string) (any, bool) {
 	}
 	switch rest {
 	case "auth_method":
-		if h.identity == nil {
-			return methodAnonymous, true
+		if h.Identity == nil {
+			return MethodAnonymous, true
 		}
-		return h.identity.method(), true
+		return h.Identity.Method(), true
 	case "error", "error_description", "reason":
 		return h.refusalText(rest), true
 	}
-	id := h.identity
+	id := h.Identity
 	if path, ok := strings.CutPrefix(rest, "claims."); ok {
 		if id == nil {
 			return "", true
@@ -42,20 +42,20 @@ func (h *Holder) placeholder(name string) (any, bool) {
 	}
 	switch rest {
 	case "claims":
-		return string(id.all().AppendJSON(nil)), true
+		return string(id.Claims().AppendJSON(nil)), true
 	case "issuer":
-		return id.issuer(), true
+		return id.Issuer(), true
 	case "kid":
 		return id.kid(), true
 	case "scopes":
-		return strings.Join(id.scopes(), " "), true
+		return strings.Join(id.Scopes(), " "), true
 	case "expires_at":
 		if id.expires().IsZero() {
 			return "", true
 		}
 		return id.expires().UTC().Format(time.RFC3339), true
 	default: // key_id
-		return id.keyID(), true
+		return id.KeyID(), true
 	}
 }
 
@@ -64,16 +64,16 @@ func (h *Holder) placeholder(name string) (any, bool) {
 // was given for.
 func (h *Holder) user(name string) (any, bool) {
 	if name == "id" {
-		if h.identity == nil {
+		if h.Identity == nil {
 			return "", true
 		}
-		return h.identity.user(), true
+		return h.Identity.User(), true
 	}
-	if h.identity != nil {
-		names := h.identity.names
+	if h.Identity != nil {
+		names := h.Identity.Names
 		for i := range names {
 			if names[i].name == name {
-				return h.identity.claim(names[i].path), true
+				return h.Identity.claim(names[i].path), true
 			}
 		}
 	}

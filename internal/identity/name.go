@@ -1,4 +1,4 @@
-package caddyjwt
+package identity
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ type Name struct {
 	placeholder string // the name in full
 }
 
-// newNames checks the names of claims.
-func newNames(configured []*NamedClaim) ([]Name, error) {
+// NewNames checks the names of claims.
+func NewNames(configured []*NamedClaim) ([]Name, error) {
 	var list []Name
 	for _, c := range configured {
 		if c == nil {

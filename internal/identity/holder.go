@@ -1,4 +1,4 @@
-package caddyjwt
+package identity
 
 import (
 	"net/http"
@@ -14,7 +14,7 @@ import (
 // refusal if there is one, and provides the placeholders of both.
 type Holder struct {
 	repl     *caddy.Replacer  // of the request
-	identity *Identity        // nil for nobody
+	Identity *Identity        // nil for nobody
 	names    *[]Name          // of all handlers that the request has come to; nil for none
 	refusal  *refusal.Refusal // nil for none
 
@@ -25,9 +25,9 @@ type Holder struct {
 	insists bool // whether another handler may have set our placeholders
 }
 
-// stateKey is the name of the state among the request's variables. No placeholder
+// VarsKey is the name of the state among the request's variables. No placeholder
 // can spell it, as a brace ends a placeholder's name.
-const stateKey = "}jwt"
+const VarsKey = "}jwt"
 
 // holding is what stands among the request's variables: anything that embeds a
 // Holder.
@@ -35,27 +35,27 @@ type holding interface{ holder() *Holder }
 
 func (h *Holder) holder() *Holder { return h }
 
-// holderOf returns the holder of a request, nil if no jwt handler has seen it.
-func holderOf(r *http.Request) *Holder {
+// Of returns the holder of a request, nil if no jwt handler has seen it.
+func Of(r *http.Request) *Holder {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	if of, ok := vars[stateKey].(holding); ok {
+	if of, ok := vars[VarsKey].(holding); ok {
 		return of.holder()
 	}
 	return nil
 }
 
-// attach provides the placeholders for the rest of the request.
-func (h *Holder) attach(r *http.Request) {
+// Attach provides the placeholders for the rest of the request.
+func (h *Holder) Attach(r *http.Request) {
 	h.repl, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if h.repl != nil {
-		h.repl.Map(h.placeholder)
+		h.repl.Map(h.Placeholder)
 	}
 }
 
-// enter notes that a request has come to a handler: with the claims that it gives
+// Enter notes that a request has come to a handler: with the claims that it gives
 // placeholders, whether its server may have an access log, and whether another
 // handler may have set our placeholders.
-func (h *Holder) enter(names *[]Name, logs, insists bool) {
+func (h *Holder) Enter(names *[]Name, logs, insists bool) {
 	h.logs = h.logs || logs
 	h.insists = h.insists || insists
 	switch {
@@ -68,8 +68,8 @@ func (h *Holder) enter(names *[]Name, logs, insists bool) {
 	}
 }
 
-// newIdentity returns an identity to be filled.
-func (h *Holder) newIdentity() *Identity {
+// NewIdentity returns an identity to be filled.
+func (h *Holder) NewIdentity() *Identity {
 	if h.ownTaken {
 		return new(Identity)
 	}
@@ -77,43 +77,43 @@ func (h *Holder) newIdentity() *Identity {
 	return &h.own
 }
 
-// swap makes an identity that of the request and returns the one before.
-func (h *Holder) swap(id *Identity) (before *Identity) {
-	before, h.identity = h.identity, id
+// Swap makes an identity that of the request and returns the one before.
+func (h *Holder) Swap(id *Identity) (before *Identity) {
+	before, h.Identity = h.Identity, id
 	return before
 }
 
-// holdsAnother reports whether the request has the identity of another user.
-func (h *Holder) holdsAnother(id *Identity) bool {
-	return h.identity == nil || !h.identity.sameUser(id)
+// HoldsAnother reports whether the request has the identity of another user.
+func (h *Holder) HoldsAnother(id *Identity) bool {
+	return h.Identity == nil || !h.Identity.sameUser(id)
 }
 
-// publishIdentity makes an identity that of the request.
-func (h *Holder) publishIdentity(r *http.Request, id *Identity) {
-	h.identity, h.refusal = id, nil
+// PublishIdentity makes an identity that of the request.
+func (h *Holder) PublishIdentity(r *http.Request, id *Identity) {
+	h.Identity, h.refusal = id, nil
 	h.insist()
 	h.logFields(r, id, "")
 }
 
-// pass lets the request go on without an identity of this handler's. That of a
+// Pass lets the request go on without an identity of this handler's. That of a
 // handler further out stays.
-func (h *Holder) pass(r *http.Request) {
+func (h *Holder) Pass(r *http.Request) {
 	h.insist()
-	if h.identity == nil {
+	if h.Identity == nil {
 		h.logFields(r, nil, "")
 	}
 }
 
-// passRefused is pass for a request that would have been refused.
-func (h *Holder) passRefused(r *http.Request, why *refusal.Refusal) {
+// PassRefused is pass for a request that would have been refused.
+func (h *Holder) PassRefused(r *http.Request, why *refusal.Refusal) {
 	h.refusal = why
-	h.pass(r)
-	h.logFields(r, h.identity, why.Code)
+	h.Pass(r)
+	h.logFields(r, h.Identity, why.Code)
 }
 
-// withdrawIdentity leaves the request without an identity, for a refusal.
-func (h *Holder) withdrawIdentity(r *http.Request, why *refusal.Refusal) {
-	h.identity = nil
+// WithdrawIdentity leaves the request without an identity, for a refusal.
+func (h *Holder) WithdrawIdentity(r *http.Request, why *refusal.Refusal) {
+	h.Identity = nil
 	h.refusal = why
 	h.insist()
 	h.logFields(r, nil, why.Code)
@@ -127,8 +127,8 @@ func (h *Holder) insist() {
 		return
 	}
 	id := ""
-	if h.identity != nil {
-		id = h.identity.user()
+	if h.Identity != nil {
+		id = h.Identity.User()
 	}
 	h.insistOn("http.auth.user.id", id)
 	for _, c := range h.claimNames() {

@@ -1,0 +1,109 @@
+package identity
+
+import (
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/validator"
+)
+
+// Identity is who a request comes from, as a handler has verified it: by a token,
+// an API key, or both, where the token says who it is.
+type Identity struct {
+	Token validator.Token
+	key   keystore.APIKey
+	Names []Name // the claims that have a placeholder of their own
+
+	userName string        // of the API key's holder, where there is no token
+	Record   *claims.Value // of the key, made at the first use, by the one goroutine of a request
+
+	HasToken, hasKey bool
+}
+
+// The values of {http.jwt.auth_method}.
+const (
+	MethodJWT       = "jwt"
+	MethodAPIKey    = "api_key"
+	MethodAnonymous = "anonymous"
+)
+
+func (id *Identity) Method() string {
+	if !id.HasToken {
+		return MethodAPIKey
+	}
+	return MethodJWT
+}
+
+func (id *Identity) User() string {
+	if !id.HasToken {
+		return id.userName
+	}
+	return id.Token.User()
+}
+
+// Claims are the claims of the token, or the API key's record read as claims.
+func (id *Identity) Claims() claims.Value {
+	if id.HasToken {
+		return id.Token.Claims()
+	}
+	if id.Record == nil {
+		made := id.key.Claims()
+		id.Record = &made
+	}
+	return *id.Record
+}
+
+func (id *Identity) claim(path string) string {
+	v, _ := id.Claims().Lookup(path)
+	return v.Render()
+}
+
+func (id *Identity) Scopes() []string {
+	if !id.HasToken {
+		return id.key.Scopes()
+	}
+	return id.Token.Scopes()
+}
+
+func (id *Identity) expires() time.Time {
+	if !id.HasToken {
+		return id.key.Expires()
+	}
+	return id.Token.Expires()
+}
+
+// Issuer and kid are of tokens only.
+func (id *Identity) Issuer() string {
+	if !id.HasToken {
+		return ""
+	}
+	return id.Token.Issuer()
+}
+
+func (id *Identity) kid() string {
+	if !id.HasToken {
+		return ""
+	}
+	return id.Token.KeyID()
+}
+
+// sameUser tells whether two identities are of one user, authenticated in one way.
+func (id *Identity) sameUser(other *Identity) bool {
+	return id.Method() == other.Method() && id.Issuer() == other.Issuer() && id.User() == other.User() && id.KeyID() == other.KeyID()
+}
+
+// KeyID is the id of the API key, beside a token too.
+func (id *Identity) KeyID() string {
+	if !id.hasKey {
+		return ""
+	}
+	return id.key.ID()
+}
+
+// SetKey makes the identity that of an API key's holder, whose user is called by the
+// prefix and the consumer where there is no token.
+func (id *Identity) SetKey(k keystore.APIKey, userPrefix string) {
+	id.key, id.hasKey = k, true
+	id.userName = userPrefix + k.Consumer()
+}
