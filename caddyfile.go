@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -168,7 +169,7 @@ func (h *Handler) checkCaddyfile(at *places) error {
 	if err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.Headers()); err != nil {
+	if _, err := header.New(forwards(h.Forward), h.ForwardPayload, h.Clear, read.Headers()); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
 	if err := h.checkMode(); err != nil {

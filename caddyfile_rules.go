@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -53,7 +54,7 @@ func (h *Handler) unmarshalForward(d *caddyfile.Dispenser) error {
 		return d.Err("forward needs what is passed on and a header, and may have json; write forward user X-User, forward email X-Email or forward roles X-Roles json")
 	}
 	h.Forward = append(h.Forward, &Forward{What: args[0], Header: args[1], JSON: len(args) == 3})
-	if _, err := newForwarding(forwards(h.Forward), "", nil, nil); err != nil {
+	if _, err := header.New(forwards(h.Forward), "", nil, nil); err != nil {
 		return d.Errf("%v", err)
 	}
 	return grammar.NoBlock(d, "forward")
@@ -65,7 +66,7 @@ func (h *Handler) unmarshalClear(d *caddyfile.Dispenser) error {
 		return d.Err("clear needs a header; write clear X-User")
 	}
 	h.Clear = append(h.Clear, args...)
-	if _, err := newForwarding(nil, "", h.Clear, nil); err != nil {
+	if _, err := header.New(nil, "", h.Clear, nil); err != nil {
 		return d.Errf("%v", err)
 	}
 	return grammar.NoBlock(d, "clear")

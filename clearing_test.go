@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 )
 
 // forgedSpellings are the names under which a client can try to send X-User. Those
@@ -59,7 +61,7 @@ func (*trailing) Close() error { return nil }
 func checkCleared(t *testing.T, r *http.Request, user string) {
 	t.Helper()
 	for name, values := range r.Header {
-		switch folded := foldHeader(name); {
+		switch folded := header.Fold(name); {
 		case name == "X-User" && user != "" && len(values) == 1 && values[0] == user:
 		case folded == "x-user", folded == "x-role":
 			t.Errorf("%s: %q", name, values)

@@ -25,6 +25,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -233,7 +234,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 			t.Errorf("%s: %v", place, err)
 			return
 		}
-		if _, err := newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, read.Headers()); err != nil {
+		if _, err := header.New(forwards(h.Forward), h.ForwardPayload, h.Clear, read.Headers()); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
 		if err := h.checkMode(); err != nil {

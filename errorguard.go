@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 )
 
 // errorGuard is what the jwt handlers of one server take away, all together. A
@@ -48,9 +49,9 @@ func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
 }
 
 // add adds what a handler takes away.
-func (g *errorGuard) add(f *forwarding, c *credential.Places) {
-	g.names = merged(g.names, f.names)
-	g.trailers = merged(g.trailers, f.trailers)
+func (g *errorGuard) add(f *header.Forwarding, c *credential.Places) {
+	g.names = merged(g.names, f.Names)
+	g.trailers = merged(g.trailers, f.Trailers)
 	g.places.Add(c)
 }
 
@@ -66,13 +67,13 @@ func merged(list, more []string) []string {
 // clean prepares a request for error routes. The headers of an identity in force
 // stay.
 func (g *errorGuard) clean(r *http.Request, st *state) {
-	clearHeaders(r, &st.Sent, g.names)
+	header.ClearHeaders(r, &st.Sent, g.names)
 	g.places.Remove(r, &st.Removed)
 	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
 		return
 	}
 	if isServers(r) {
-		guardTrailers(r, g.trailers)
+		header.GuardTrailers(r, g.trailers)
 		return
 	}
 	// A handler in front (tracing) has made a copy of the request, and error
@@ -81,7 +82,7 @@ func (g *errorGuard) clean(r *http.Request, st *state) {
 	if _, err := io.CopyN(io.Discard, r.Body, maxDrained); err == nil {
 		_ = r.Body.Close() // whoever reads on gets an error
 	}
-	clearNames(r.Trailer, g.trailers)
+	header.ClearNames(r.Trailer, g.trailers)
 }
 
 // maxDrained is how much of a body is read to come to its trailers.

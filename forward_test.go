@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 )
 
 func TestForward(t *testing.T) {
@@ -190,7 +192,7 @@ func TestForwardedHeadersHaveNamesOfTheirOwn(t *testing.T) {
 		if clear != "" {
 			clears = []string{clear}
 		}
-		_, err := newForwarding(forwards(values), payload, clears, nil)
+		_, err := header.New(forwards(values), payload, clears, nil)
 		return err
 	}
 	refused := func(err error, option string) bool { return err != nil && strings.HasPrefix(err.Error(), option+": ") }
@@ -233,7 +235,7 @@ func TestForwardedHeadersHaveNamesOfTheirOwn(t *testing.T) {
 }
 
 func newForwardingErr(f *Forward) error {
-	_, err := newForwarding(forwards([]*Forward{f}), "", nil, nil)
+	_, err := header.New(forwards([]*Forward{f}), "", nil, nil)
 	return err
 }
 

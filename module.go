@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
@@ -116,7 +117,7 @@ type Handler struct {
 	credentials *credential.Places
 	responder   *refusal.Responder
 	rules       *rules
-	forwarding  *forwarding
+	forwarding  *header.Forwarding
 	guard       *errorGuard
 	logs        bool // whether the server may have an access log
 	idle        bool // whether it authenticates nobody, and clears headers alone
@@ -142,7 +143,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
 	st.Enter(&h.claims, h.logs, h.conflict.Possible())
-	h.forwarding.clear(r, &st.Sent)
+	h.forwarding.Clear(r, &st.Sent)
 	err := h.serve(w, r, st, next)
 	if err != nil {
 		h.guard.clean(r, st)
@@ -175,7 +176,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 // without one as anonymous, or is refused for a reason.
 type decision struct {
 	id      *identity.Identity
-	headers []sentHeader
+	headers []header.Header
 	code    reason.Code
 	unmet   string // the requirement that was not met, in the config's words
 }
@@ -201,7 +202,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if unmet, code := h.rules.check(r, id); code != "" {
 		return decision{code: code, unmet: unmet}
 	}
-	headers, err := h.forwarding.headers(id, &st.Sent)
+	headers, err := h.forwarding.Headers(id, &st.Sent)
 	if err != nil {
 		return decision{code: reason.UnforwardableClaim}
 	}

@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
@@ -77,10 +78,10 @@ func sources(list []*CredentialSource) []*credential.Source {
 	return out
 }
 
-func forwards(list []*Forward) []*forwardSpec {
-	out := make([]*forwardSpec, len(list))
+func forwards(list []*Forward) []*header.Forward {
+	out := make([]*header.Forward, len(list))
 	for i, f := range list {
-		out[i] = (*forwardSpec)(f)
+		out[i] = (*header.Forward)(f)
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
@@ -49,7 +50,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.rules, err = newRules(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}
-	if h.forwarding, err = newForwarding(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.Headers()); err != nil {
+	if h.forwarding, err = header.New(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.Headers()); err != nil {
 		return err
 	}
 	if err := h.checkMode(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
@@ -16,7 +17,7 @@ import (
 type state struct {
 	identity.Holder
 	credential.Removed
-	Sent
+	header.Sent
 }
 
 // Format keeps what the state holds out of anything that prints a value.
@@ -41,13 +42,13 @@ func requestState(r *http.Request) *state {
 }
 
 // publish makes an identity that of the request, with its headers.
-func (st *state) publish(r *http.Request, f *forwarding, id *identity.Identity, headers []sentHeader) {
-	st.sendHeaders(r, f, headers, st.HoldsAnother(id))
+func (st *state) publish(r *http.Request, f *header.Forwarding, id *identity.Identity, headers []header.Header) {
+	st.SendHeaders(r, f, headers, st.HoldsAnother(id))
 	st.PublishIdentity(r, id)
 }
 
 // withdraw leaves the request without an identity, for a refusal.
 func (st *state) withdraw(r *http.Request, why *refusal.Refusal) {
-	st.withdrawHeaders(r)
+	st.WithdrawHeaders(r)
 	st.WithdrawIdentity(r, why)
 }

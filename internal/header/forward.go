@@ -1,4 +1,4 @@
-package caddyjwt
+package header
 
 import (
 	"encoding/base64"
@@ -16,28 +16,28 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// forwardSpec is something of an identity that is passed on in a header: a claim's path or
+// Forward is something of an identity that is passed on in a header: a claim's path or
 // one of names, the header, and whether the value is written as JSON.
-type forwardSpec struct {
+type Forward struct {
 	What   string
 	Header string
 	JSON   bool
 }
 
-// forwarding is what a handler passes on, and what it clears.
-type forwarding struct {
+// Forwarding is what a handler passes on, and what it clears.
+type Forwarding struct {
 	values  []forwarded
 	payload string   // the header of the claims as a whole, empty for none
-	names   []string // of all headers that are cleared, folded
-	// trailers are the names that are cleared in trailers: names, and those of
+	Names   []string // of all headers that are cleared, folded
+	// Trailers are the names that are cleared in trailers: names, and those of
 	// the headers in which credentials stand.
-	trailers []string
+	Trailers []string
 }
 
 // forwarded is something that is passed on, with the place of what it is among the
 // names of what is no claim.
 type forwarded struct {
-	forwardSpec
+	Forward
 	name int // -1 for a claim
 }
 
@@ -52,28 +52,28 @@ const (
 	forwardMethod
 )
 
-// newForwarding checks what is forwarded and cleared. credentials are the names of
+// New checks what is forwarded and cleared. credentials are the names of
 // the headers in which credentials are sent, which can be neither.
-func newForwarding(values []*forwardSpec, payload string, clears, credentials []string) (*forwarding, error) {
-	f := &forwarding{}
+func New(values []*Forward, payload string, clears, credentials []string) (*Forwarding, error) {
+	f := &Forwarding{}
 	add := func(option, header string) (string, error) {
 		name := http.CanonicalHeaderKey(header)
 		if err := checkForwardName(header); err != nil {
 			return "", setting.InOption(option, "%w", err)
 		}
 		for _, c := range credentials {
-			if foldHeader(c) == foldHeader(name) {
+			if Fold(c) == Fold(name) {
 				return "", setting.InOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
 			}
 		}
 		if option != "clear" && reservedHeader(name) {
 			return "", setting.InOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
 		}
-		folded := foldHeader(name)
-		if slices.Contains(f.names, folded) {
+		folded := Fold(name)
+		if slices.Contains(f.Names, folded) {
 			return "", setting.InOption(option, "the header %s is there twice; remove one", name)
 		}
-		f.names = append(f.names, folded)
+		f.Names = append(f.Names, folded)
 		return name, nil
 	}
 	for _, v := range values {
@@ -92,7 +92,7 @@ func newForwarding(values []*forwardSpec, payload string, clears, credentials []
 		if err != nil {
 			return nil, err
 		}
-		f.values = append(f.values, forwarded{forwardSpec{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
+		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
 	}
 	if payload != "" {
 		name, err := add("forward_payload", payload)
@@ -106,9 +106,9 @@ func newForwarding(values []*forwardSpec, payload string, clears, credentials []
 			return nil, err
 		}
 	}
-	f.trailers = slices.Clone(f.names)
+	f.Trailers = slices.Clone(f.Names)
 	for _, c := range credentials {
-		f.trailers = append(f.trailers, foldHeader(c))
+		f.Trailers = append(f.Trailers, Fold(c))
 	}
 	return f, nil
 }
@@ -149,8 +149,8 @@ func reservedHeader(name string) bool {
 // errUnforwardable tells of a value that a header can't carry as it is.
 var errUnforwardable = errors.New("a value can't be forwarded")
 
-// headers are the headers of an identity. What is not there is not sent.
-func (f *forwarding) headers(id *identity.Identity, sent *Sent) ([]sentHeader, error) {
+// Headers are the headers of an identity. What is not there is not sent.
+func (f *Forwarding) Headers(id *identity.Identity, sent *Sent) ([]Header, error) {
 	if len(f.values) == 0 && f.payload == "" {
 		return nil, nil
 	}
@@ -161,7 +161,7 @@ func (f *forwarding) headers(id *identity.Identity, sent *Sent) ([]sentHeader, e
 	made, texts := sent.room(n)
 	add := func(name, value string) {
 		texts = append(texts, value)
-		made = append(made, sentHeader{name, texts[len(texts)-1 : len(texts) : len(texts)]})
+		made = append(made, Header{name, texts[len(texts)-1 : len(texts) : len(texts)]})
 	}
 	for i := range f.values {
 		value, there, err := f.values[i].of(id)

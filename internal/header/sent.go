@@ -1,40 +1,40 @@
-package caddyjwt
+package header
 
 import "net/http"
 
 // Sent are the headers that were made of the identity of one request.
 type Sent struct {
-	list []sentHeader
+	list []Header
 
 	// Room for what most requests have one of.
-	headerRoom [1]sentHeader
+	headerRoom [1]Header
 	textRoom   [1]string
 	taken      bool
 }
 
-// sentHeader is a header that was made of an identity.
-type sentHeader struct {
+// Header is a header that was made of an identity.
+type Header struct {
 	name  string
 	value []string
 }
 
 // room returns empty slices for n headers and their values.
-func (s *Sent) room(n int) ([]sentHeader, []string) {
+func (s *Sent) room(n int) ([]Header, []string) {
 	if s.taken || n > len(s.headerRoom) {
-		return make([]sentHeader, 0, n), make([]string, 0, n)
+		return make([]Header, 0, n), make([]string, 0, n)
 	}
 	s.taken = true
 	return s.headerRoom[:0:n], s.textRoom[:0:n]
 }
 
-// sendHeaders sets the headers of an identity. Of those that a handler further out
+// SendHeaders sets the headers of an identity. Of those that a handler further out
 // has made the ones of these names go, and all of them where it has found another
 // user: nobody may be told of two users at once.
-func (s *Sent) sendHeaders(r *http.Request, f *forwarding, headers []sentHeader, another bool) {
+func (s *Sent) SendHeaders(r *http.Request, f *Forwarding, headers []Header, another bool) {
 	if len(s.list) > 0 {
-		var kept []sentHeader
+		var kept []Header
 		for _, h := range s.list {
-			if another || cleared(h.name, f.names) {
+			if another || cleared(h.name, f.Names) {
 				delete(r.Header, h.name)
 			} else {
 				kept = append(kept, h)
@@ -52,8 +52,8 @@ func (s *Sent) sendHeaders(r *http.Request, f *forwarding, headers []sentHeader,
 	}
 }
 
-// withdrawHeaders removes the headers of the identity.
-func (s *Sent) withdrawHeaders(r *http.Request) {
+// WithdrawHeaders removes the headers of the identity.
+func (s *Sent) WithdrawHeaders(r *http.Request) {
 	for _, h := range s.list {
 		delete(r.Header, h.name)
 	}

@@ -1,4 +1,4 @@
-package caddyjwt
+package header
 
 import (
 	"io"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// foldHeader brings a header's name to the form in which upstreams compare them:
+// Fold brings a header's name to the form in which upstreams compare them:
 // CGI and its like know neither case nor the difference of - _ and dots.
-func foldHeader(name string) string {
+func Fold(name string) string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 }
 
@@ -41,18 +41,18 @@ func cleared(name string, folded []string) bool {
 	return false
 }
 
-// clear takes away what a client sends under the names of identity headers, in
+// Clear takes away what a client sends under the names of identity headers, in
 // any spelling, from headers and from trailers, those included that come at the
 // end of the body; and takes the names out of Connection, where they would make a
 // proxy drop what is set later.
 // Names of headers that hold credentials are taken out of trailers too. Headers
 // that a jwt handler further out has made of its identity stay.
-func (f *forwarding) clear(r *http.Request, sent *Sent) {
-	clearHeaders(r, sent, f.names)
-	guardTrailers(r, f.trailers)
+func (f *Forwarding) Clear(r *http.Request, sent *Sent) {
+	ClearHeaders(r, sent, f.Names)
+	GuardTrailers(r, f.Trailers)
 }
 
-func clearHeaders(r *http.Request, sent *Sent, folded []string) {
+func ClearHeaders(r *http.Request, sent *Sent, folded []string) {
 	if len(folded) == 0 {
 		return
 	}
@@ -68,7 +68,7 @@ func clearHeaders(r *http.Request, sent *Sent, folded []string) {
 	}
 }
 
-func clearNames(h http.Header, folded []string) {
+func ClearNames(h http.Header, folded []string) {
 	for name := range h {
 		if cleared(name, folded) {
 			delete(h, name)
@@ -102,13 +102,13 @@ func clearConnection(h http.Header, folded []string) {
 	}
 }
 
-// guardTrailers clears trailers: the declared ones now, and all at the end of the
+// GuardTrailers clears trailers: the declared ones now, and all at the end of the
 // body, when the server fills them in.
-func guardTrailers(r *http.Request, folded []string) {
+func GuardTrailers(r *http.Request, folded []string) {
 	if r.Trailer == nil || len(folded) == 0 || r.Body == nil {
 		return
 	}
-	clearNames(r.Trailer, folded)
+	ClearNames(r.Trailer, folded)
 	r.Body = &trailerGuard{r.Body, r.Trailer, folded}
 }
 
@@ -124,7 +124,7 @@ type trailerGuard struct {
 func (g *trailerGuard) Read(p []byte) (int, error) {
 	n, err := g.ReadCloser.Read(p)
 	if err != nil {
-		clearNames(g.trailer, g.folded)
+		ClearNames(g.trailer, g.folded)
 	}
 	return n, err
 }
