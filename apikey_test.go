@@ -19,6 +19,7 @@ import (
 	logcapture "go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -698,7 +699,7 @@ func TestAKeyFileOfANamedStore(t *testing.T) {
 	h := &Handler{APIKeys: []*APIKeySource{{Name: "partners"}}, stores: map[string]*APIKeyStore{"partners": {File: path}}}
 	s := makeSite(t, "api_keys "+path)
 	h.logger, h.app = s.logger, s.app
-	if err := h.provision(compileOnly()); err != nil {
+	if err := h.provision(rule.CompileOnly()); err != nil {
 		t.Fatal(err)
 	}
 	if res := serve(t, request(text, "", "", "", "X-API-Key: %G"), nil, h); res.placeholder("{http.auth.user.id}") != "corp" {

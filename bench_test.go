@@ -28,6 +28,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -293,7 +294,7 @@ func benchUnknownKID(b *testing.B) {
 		b.Fatal(err)
 	}
 	h.logger, h.app = zap.NewNop(), testApp(b)
-	if err := h.provision(compileOnly()); err != nil {
+	if err := h.provision(rule.CompileOnly()); err != nil {
 		b.Fatal(err)
 	}
 	claims := b64JSON(b, map[string]any{"iss": "https://issuer.example/", "aud": "https://api.example", "sub": "x", "exp": time.Now().Add(time.Hour).Unix()})

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -175,9 +176,9 @@ func (h *Handler) checkCaddyfile(at *places) error {
 	if err := h.checkMode(); err != nil {
 		return at.of(err).Errf("%v", err)
 	}
-	required, err := checkRequirements(requirements(h.Require))
+	required, err := rule.Check(requirements(h.Require))
 	if err == nil {
-		err = required.checkOptional(h.Optional)
+		err = required.CheckOptional(h.Optional)
 	}
 	if err != nil {
 		return at.of(err).Errf("%v", err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -32,7 +33,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 			return d.Err("require expression takes one argument; write it in backticks: require expression `claims.age > 17`")
 		}
 		r.Expression = rest[0]
-		if err := checkExpression(r.Expression); err != nil {
+		if err := rule.CheckExpression(r.Expression); err != nil {
 			return d.Errf("require: %v", err)
 		}
 	default:
@@ -41,7 +42,7 @@ func (h *Handler) unmarshalRequire(d *caddyfile.Dispenser) error {
 		}
 		return d.Errf("require knows no %q; there are scope, any_scope, claim and expression", kind)
 	}
-	if _, err := checkRequirements(requirements([]*Requirement{r})); err != nil {
+	if _, err := rule.Check(requirements([]*Requirement{r})); err != nil {
 		return d.Errf("%v", err)
 	}
 	h.Require = append(h.Require, r)

@@ -27,6 +27,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
@@ -248,16 +249,16 @@ func docDecode(t *testing.T, place string, config []byte) int {
 // docRules checks the requirements of a handler as loading them does.
 func docRules(t *testing.T, place string, h *Handler) {
 	t.Helper()
-	all, err := checkRequirements(requirements(h.Require))
+	all, err := rule.Check(requirements(h.Require))
 	if err == nil {
-		err = all.checkOptional(h.Optional)
+		err = all.CheckOptional(h.Optional)
 	}
 	if err != nil {
 		t.Errorf("%s: %v", place, err)
 	}
 	for _, r := range h.Require {
 		if r != nil && r.Expression != "" {
-			if err := checkExpression(r.Expression); err != nil {
+			if err := rule.CheckExpression(r.Expression); err != nil {
 				t.Errorf("%s: %v", place, err)
 			}
 		}

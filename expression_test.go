@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
 func requiring(expression string) string { return "require expression `" + expression + "`" }
@@ -63,7 +64,7 @@ func TestExpressions(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			t.Parallel()
 			if expression == `claims.admin` || strings.Contains(expression, ".?") {
-				if err := checkExpression(expression); err == nil {
+				if err := rule.CheckExpression(expression); err == nil {
 					t.Error("accepted")
 				}
 				return
@@ -99,7 +100,7 @@ func TestExpressionsAskOfTheRequest(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			t.Parallel()
 			if strings.HasPrefix(expression, `\`) {
-				if err := checkExpression(expression); err == nil {
+				if err := rule.CheckExpression(expression); err == nil {
 					t.Error("accepted")
 				}
 				return
@@ -164,7 +165,7 @@ func TestExpressionsShareNoClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, id := range map[string]*identity.Identity{"anonymous": nil, "a token": known} {
-		if (&evaluation{id: id}).claims() == (&evaluation{id: id}).claims() {
+		if (&rule.Evaluation{ID: id}).Claims() == (&rule.Evaluation{ID: id}).Claims() {
 			t.Errorf("%s: two evaluations have the same object", name)
 		}
 	}
@@ -174,11 +175,11 @@ func TestExpressionsShareNoClaims(t *testing.T) {
 // a panic of a function in it is no panic of the server.
 func TestAnExpressionThatEndsBadlyRefuses(t *testing.T) {
 	t.Parallel()
-	env, err := expressionEnv(compileOnly())
+	env, err := rule.ExpressionEnv(rule.CompileOnly())
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := func(name string, run func(...ref.Val) ref.Val) *expression {
+	broken := func(name string, run func(...ref.Val) ref.Val) *rule.Expression {
 		env, err := env.Extend(cel.Function(name, cel.Overload(name, nil, cel.BoolType, cel.FunctionBinding(run))))
 		if err != nil {
 			t.Fatal(err)
@@ -191,9 +192,9 @@ func TestAnExpressionThatEndsBadlyRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &expression{program: program}
+		return &rule.Expression{Program: program}
 	}
-	for name, e := range map[string]*expression{
+	for name, e := range map[string]*rule.Expression{
 		"a panic":          broken("panics", func(...ref.Val) ref.Val { panic("boom") }),
 		"a nil dereferral": broken("dereferences", func(...ref.Val) ref.Val { var r *http.Request; return types.String(r.Method) }),
 		"an error":         broken("fails", func(...ref.Val) ref.Val { return types.NewErr("no") }),
@@ -204,7 +205,7 @@ func TestAnExpressionThatEndsBadlyRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for method, r := range map[string]*http.Request{"forbidden": bearer(signed(t, nil)), "missing_credentials": httptest.NewRequest("GET", "/", nil)} {
 				s := newSite(t, "optional")
-				s.rules.expressions = []*expression{e}
+				s.rules.Expressions = []*rule.Expression{e}
 				if res := serve(t, r, nil, s.Handler); res.next != nil || res.reason() != method || res.placeholder("{http.auth.user.id}") != "" {
 					t.Errorf("passed, or %s", res.reason())
 				}
@@ -243,14 +244,14 @@ func TestExpressionsEnd(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, requiring(expression))
-			out, _, err := s.rules.expressions[0].program.Eval(&evaluation{request: bearer(""), id: &identity.Identity{Record: &all}})
+			out, _, err := s.rules.Expressions[0].Program.Eval(&rule.Evaluation{Request: bearer(""), ID: &identity.Identity{Record: &all}})
 			if ends && (err != nil || out != types.True) {
 				t.Errorf("%v, %v", out, err)
 			}
 			if !ends && (err == nil || !strings.Contains(err.Error(), "actual cost limit exceeded")) {
 				t.Errorf("it was not given up: %v", err)
 			}
-			if holds := s.rules.expressions[0].holds(bearer(""), &identity.Identity{Record: &all}); holds != ends {
+			if holds := s.rules.Expressions[0].Holds(bearer(""), &identity.Identity{Record: &all}); holds != ends {
 				t.Errorf("it holds: %v", holds)
 			}
 		})
@@ -287,7 +288,7 @@ func TestPlacesInExpressions(t *testing.T) {
 		`{http.request.host} + 1 + scopes == nothing`: "line 1, column 25:",
 		`jwt_claim("a")`:                              "line 1, column 10:",
 	} {
-		if err := checkExpression(text); err == nil || !strings.Contains(err.Error(), "at "+want) {
+		if err := rule.CheckExpression(text); err == nil || !strings.Contains(err.Error(), "at "+want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
@@ -308,7 +309,7 @@ func BenchmarkExpression(b *testing.B) {
 			r := caddyhttp.PrepareRequest(bearer(""), caddy.NewReplacer(), httptest.NewRecorder(), new(caddyhttp.Server))
 			b.ReportAllocs()
 			for b.Loop() {
-				if !s.rules.expressions[0].holds(r, id) {
+				if !s.rules.Expressions[0].Holds(r, id) {
 					b.Fatal("it does not hold")
 				}
 			}
@@ -317,6 +318,6 @@ func BenchmarkExpression(b *testing.B) {
 }
 
 func ExampleHandler_expression() {
-	fmt.Println(checkExpression(`claims.age > 17 && nobody`))
+	fmt.Println(rule.CheckExpression(`claims.age > 17 && nobody`))
 	// Output: the expression is wrong at line 1, column 20: undeclared reference to 'nobody' (in container ''); there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders
 }

@@ -29,6 +29,7 @@ import (
 	logcapture "go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -74,7 +75,7 @@ func makeSite(t testing.TB, options string) *site {
 	}
 	core, logs := logcapture.New(zapcore.DebugLevel)
 	h.logger, h.app = zap.New(core), testApp(t)
-	if err := h.provision(compileOnly()); err != nil {
+	if err := h.provision(rule.CompileOnly()); err != nil {
 		t.Fatal(err)
 	}
 	logs.TakeAll() // warnings at load are another test's business
@@ -384,7 +385,7 @@ func TestAHandlerFurtherInFindsTheCredential(t *testing.T) {
 			t.Fatal(err)
 		}
 		other.logger, other.app = zap.NewNop(), testApp(t)
-		if err := other.provision(compileOnly()); err != nil {
+		if err := other.provision(rule.CompileOnly()); err != nil {
 			t.Fatal(err)
 		}
 		res := serve(t, bearer(good), nil, outer.Handler, other)

@@ -4,16 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"reflect"
 	"slices"
 	"sync/atomic"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common"
-	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/parser"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -21,6 +15,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -59,7 +54,7 @@ func (m *MatchClaim) Validate() error {
 		return fmt.Errorf("jwt_claim: it names no claim, so that it would match any request; write jwt_claim roles admin")
 	}
 	for _, path := range slices.Sorted(maps.Keys(*m)) {
-		if err := (&ruleClaim{Path: path, Values: (*m)[path]}).check(); err != nil {
+		if err := (&rule.Claim{Path: path, Values: (*m)[path]}).Check(); err != nil {
 			return fmt.Errorf("jwt_%w", err)
 		}
 	}
@@ -130,7 +125,7 @@ func (m *MatchClaim) MatchWithError(r *http.Request) (bool, error) {
 		return false, nil
 	}
 	for path, values := range *m {
-		if v, _ := id.Claims().Lookup(path); !claimIs(v, values) {
+		if v, _ := id.Claims().Lookup(path); !rule.ClaimIs(v, values) {
 			return false, nil
 		}
 	}
@@ -169,59 +164,19 @@ func verified(r *http.Request, matcher string) *identity.Identity {
 // misplaced tells that the log has had its line.
 var misplaced atomic.Bool
 
-// The names of the matchers in expressions: jwt_claim("roles", "admin") and
-// jwt_scope("orders:read").
-const (
-	celClaimFunction = "jwt_claim"
-	celScopeFunction = "jwt_scope"
-)
-
 // CELLibrary implements caddyhttp.CELLibraryProducer.
 func (*MatchClaim) CELLibrary(caddy.Context) (cel.Library, error) {
-	return celMatcher(celClaimFunction, 2, func(args []string) caddyhttp.RequestMatcherWithError {
+	return rule.CELMatcher(rule.CELClaimFunction, 2, func(args []string) caddyhttp.RequestMatcherWithError {
 		return &MatchClaim{args[0]: args[1:]}
 	}), nil
 }
 
 // CELLibrary implements caddyhttp.CELLibraryProducer.
 func (*MatchScope) CELLibrary(caddy.Context) (cel.Library, error) {
-	return celMatcher(celScopeFunction, 1, func(args []string) caddyhttp.RequestMatcherWithError {
+	return rule.CELMatcher(rule.CELScopeFunction, 1, func(args []string) caddyhttp.RequestMatcherWithError {
 		m := MatchScope(args)
 		return &m
 	}), nil
-}
-
-// celMatcher makes a function of a matcher that takes at least so many texts.
-func celMatcher(name string, least int, matcher func(args []string) caddyhttp.RequestMatcherWithError) cel.Library {
-	function := name + "_of_request"
-	macro := parser.NewGlobalVarArgMacro(name, func(eh parser.ExprHelper, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
-		if len(args) < least {
-			return nil, eh.NewError(eh.NewList().ID(), fmt.Sprintf("%s takes %d texts at least", name, least))
-		}
-		return eh.NewCall(function, eh.NewIdent(caddyhttp.CELRequestVarName), eh.NewList(args...)), nil
-	})
-	binding := func(request, list ref.Val) ref.Val {
-		native, err := request.ConvertToNative(nil)
-		r, ok := native.(*http.Request)
-		args, listErr := list.ConvertToNative(reflect.TypeFor[[]string]())
-		texts, isList := args.([]string)
-		if err != nil || listErr != nil || !ok || !isList || len(texts) < least {
-			return types.NewErr("%s takes texts", name)
-		}
-		if learn, ok := r.Context().Value(celProbe{}).(*reflect.Type); ok {
-			*learn = reflect.TypeOf(request)
-		}
-		matches, err := matcher(texts).MatchWithError(r)
-		if err != nil {
-			return types.WrapErr(err)
-		}
-		return types.Bool(matches)
-	}
-	return caddyhttp.NewMatcherCELLibrary([]cel.EnvOption{
-		cel.Macros(macro),
-		cel.Function(function, cel.Overload(function, []*cel.Type{cel.ObjectType("http.Request"), cel.ListType(cel.StringType)}, cel.BoolType),
-			cel.SingletonBinaryBinding(binding)),
-	}, nil)
 }
 
 var (

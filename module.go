@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -116,7 +117,7 @@ type Handler struct {
 	apiKeys     *apiKeys             // nil where no API key is
 	credentials *credential.Places
 	responder   *refusal.Responder
-	rules       *rules
+	rules       *rule.Rules
 	forwarding  *header.Forwarding
 	guard       *errorGuard
 	logs        bool // whether the server may have an access log
@@ -189,7 +190,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	}
 	presented, code := h.credentials.Take(r, &st.Removed)
 	if code == reason.MissingCredentials && h.Optional {
-		unmet, code := h.rules.checkAnonymous(r)
+		unmet, code := h.rules.CheckAnonymous(r)
 		return decision{code: code, unmet: unmet}
 	}
 	if code != "" {
@@ -199,7 +200,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if code != "" {
 		return decision{code: code}
 	}
-	if unmet, code := h.rules.check(r, id); code != "" {
+	if unmet, code := h.rules.Check(r, id); code != "" {
 		return decision{code: code, unmet: unmet}
 	}
 	headers, err := h.forwarding.Headers(id, &st.Sent)

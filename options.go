@@ -4,6 +4,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
 // CredentialSource is a place in a request where a token or an API key may
@@ -94,11 +95,11 @@ func claimNames(list []*ClaimName) []*identity.NamedClaim {
 	return out
 }
 
-func requirements(list []*Requirement) []*ruleRequirement {
-	out := make([]*ruleRequirement, len(list))
+func requirements(list []*Requirement) []*rule.Requirement {
+	out := make([]*rule.Requirement, len(list))
 	for i, r := range list {
 		if r != nil {
-			out[i] = &ruleRequirement{Scope: r.Scope, AnyScope: r.AnyScope, Claim: (*ruleClaim)(r.Claim), Expression: r.Expression}
+			out[i] = &rule.Requirement{Scope: r.Scope, AnyScope: r.AnyScope, Claim: (*rule.Claim)(r.Claim), Expression: r.Expression}
 		}
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -47,7 +48,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.claims, err = identity.NewNames(claimNames(h.Claim)); err != nil {
 		return err
 	}
-	if h.rules, err = newRules(ctx, requirements(h.Require), h.Optional); err != nil {
+	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}
 	if h.forwarding, err = header.New(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.Headers()); err != nil {
@@ -62,7 +63,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.idle = h.onlyClears()
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)
-	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, h.accepted(), h.rules.requiredScopes()); err != nil {
+	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, h.accepted(), h.rules.RequiredScopes()); err != nil {
 		return err
 	}
 	h.warn(h.logger, time.Now())

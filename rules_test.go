@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
 // keySite is a site with one API key and how to ask it.
@@ -128,7 +129,7 @@ func TestClaimValues(t *testing.T) {
 		}
 		v, _ := object.Lookup("x")
 		for value, is := range want {
-			if got := claimIs(v, []string{"never", value}); got != is {
+			if got := rule.ClaimIs(v, []string{"never", value}); got != is {
 				t.Errorf("%s is %q: %v", text, value, got)
 			}
 		}
@@ -193,7 +194,7 @@ func TestRequirementsInJSON(t *testing.T) {
 		if err := json.Unmarshal([]byte(`{"require":[`+text+`]}`), h); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newRules(compileOnly(), requirements(h.Require), h.Optional); err == nil || !strings.HasPrefix(err.Error(), "require: ") || !strings.Contains(err.Error(), want) {
+		if _, err := rule.New(rule.CompileOnly(), requirements(h.Require), h.Optional); err == nil || !strings.HasPrefix(err.Error(), "require: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package caddyjwt
+package rule
 
 import (
 	"context"
@@ -18,12 +18,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// claims are the claims as an expression reads them, empty for anonymous.
-func (e *evaluation) claims() ref.Val {
-	if e.id == nil {
+// Claims are the claims as an expression reads them, empty for anonymous.
+func (e *Evaluation) Claims() ref.Val {
+	if e.ID == nil {
 		return &celObject{v: noClaims}
 	}
-	return &celObject{v: e.id.Claims()}
+	return &celObject{v: e.ID.Claims()}
 }
 
 var noClaims = claims.ObjectValue()
@@ -158,7 +158,7 @@ func learnCELRequest(ctx caddy.Context) error {
 }
 
 func probeCELRequest(ctx caddy.Context) (reflect.Type, error) {
-	probe := caddyhttp.MatchExpression{Expr: celScopeFunction + `("probe")`}
+	probe := caddyhttp.MatchExpression{Expr: CELScopeFunction + `("probe")`}
 	if err := probe.Provision(ctx); err != nil {
 		return nil, err
 	}

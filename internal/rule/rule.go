@@ -1,4 +1,4 @@
-package caddyjwt
+package rule
 
 import (
 	"context"
@@ -18,35 +18,35 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// ruleRequirement is something that an authenticated request must have besides: exactly
+// Requirement is something that an authenticated request must have besides: exactly
 // one of its fields is set.
-type ruleRequirement struct {
+type Requirement struct {
 	Scope, AnyScope []string
-	Claim           *ruleClaim
+	Claim           *Claim
 	Expression      string
 }
 
-// ruleClaim is a claim that must have one of some values.
-type ruleClaim struct {
+// Claim is a claim that must have one of some values.
+type Claim struct {
 	Path   string
 	Values []string
 }
 
-// rules are the requirements made ready.
-type rules struct {
+// Rules are the requirements made ready.
+type Rules struct {
 	scopes      []string   // all of them
 	anyScopes   [][]string // one of each
-	claims      []ruleClaim
-	expressions []*expression
+	claims      []Claim
+	Expressions []*Expression
 
 	// The requirements in a config's words.
 	scopesText                string
 	anyScopesText, claimsText []string
 }
 
-// checkRequirements checks the requirements but for their expressions.
-func checkRequirements(configured []*ruleRequirement) (*rules, error) {
-	var all rules
+// Check checks the requirements but for their expressions.
+func Check(configured []*Requirement) (*Rules, error) {
+	var all Rules
 	for _, r := range configured {
 		if r == nil {
 			return nil, setting.InOption("require", "an entry is null; write an object with scope, any_scope, claim or expression")
@@ -65,7 +65,7 @@ func checkRequirements(configured []*ruleRequirement) (*rules, error) {
 	return &all, nil
 }
 
-func (all *rules) add(r *ruleRequirement) error {
+func (all *Rules) add(r *Requirement) error {
 	named := 0
 	for _, given := range []bool{len(r.Scope) > 0, len(r.AnyScope) > 0, r.Claim != nil, r.Expression != ""} {
 		if given {
@@ -85,7 +85,7 @@ func (all *rules) add(r *ruleRequirement) error {
 		all.anyScopes = append(all.anyScopes, r.AnyScope)
 	}
 	if r.Claim != nil {
-		if err := r.Claim.check(); err != nil {
+		if err := r.Claim.Check(); err != nil {
 			return err
 		}
 		all.claims = append(all.claims, *r.Claim)
@@ -93,7 +93,7 @@ func (all *rules) add(r *ruleRequirement) error {
 	return nil
 }
 
-func (c *ruleClaim) check() error {
+func (c *Claim) Check() error {
 	if err := claims.CheckPath(c.Path); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
@@ -108,9 +108,9 @@ func (c *ruleClaim) check() error {
 	return nil
 }
 
-// newRules makes the rules of a config.
-func newRules(ctx caddy.Context, configured []*ruleRequirement, optional bool) (*rules, error) {
-	all, err := checkRequirements(configured)
+// New makes the rules of a config.
+func New(ctx caddy.Context, configured []*Requirement, optional bool) (*Rules, error) {
+	all, err := Check(configured)
 	if err != nil {
 		return nil, err
 	}
@@ -122,22 +122,22 @@ func newRules(ctx caddy.Context, configured []*ruleRequirement, optional bool) (
 		if err != nil {
 			return nil, setting.InOption("require", "%w", err)
 		}
-		all.expressions = append(all.expressions, e)
+		all.Expressions = append(all.Expressions, e)
 	}
-	return all, all.checkOptional(optional)
+	return all, all.CheckOptional(optional)
 }
 
-// checkOptional tells of rules that a request without a credential could never
+// CheckOptional tells of rules that a request without a credential could never
 // meet.
-func (all *rules) checkOptional(optional bool) error {
+func (all *Rules) CheckOptional(optional bool) error {
 	if !optional || len(all.scopes) == 0 && len(all.anyScopes) == 0 && len(all.claims) == 0 {
 		return nil
 	}
 	return setting.InOption("optional", "a request without a credential has no scopes and no claims, so that what is required could never hold for it; remove optional or the requirement, or write it as require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")
 }
 
-// requiredScopes are what the challenge of a refusal names (RFC 6750 section 3).
-func (all *rules) requiredScopes() string {
+// RequiredScopes are what the challenge of a refusal names (RFC 6750 section 3).
+func (all *Rules) RequiredScopes() string {
 	var list []string
 	for _, s := range slices.Concat(append([][]string{all.scopes}, all.anyScopes...)...) {
 		if !slices.Contains(list, s) {
@@ -147,9 +147,9 @@ func (all *rules) requiredScopes() string {
 	return strings.Join(list, " ")
 }
 
-// check applies the rules to an identity. Where one is not met it returns that one in
+// Check applies the rules to an identity. Where one is not met it returns that one in
 // the config's words, and the reason.
-func (all *rules) check(r *http.Request, id *identity.Identity) (unmet string, code reason.Code) {
+func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, code reason.Code) {
 	if len(all.scopes) > 0 || len(all.anyScopes) > 0 {
 		have := id.Scopes()
 		for _, s := range all.scopes {
@@ -165,7 +165,7 @@ func (all *rules) check(r *http.Request, id *identity.Identity) (unmet string, c
 	}
 	for i := range all.claims {
 		v, _ := id.Claims().Lookup(all.claims[i].Path)
-		if !claimIs(v, all.claims[i].Values) {
+		if !ClaimIs(v, all.claims[i].Values) {
 			return all.claimsText[i], reason.Forbidden
 		}
 	}
@@ -175,9 +175,9 @@ func (all *rules) check(r *http.Request, id *identity.Identity) (unmet string, c
 	return "", ""
 }
 
-// checkAnonymous applies the rules to a request without a credential. One that
+// CheckAnonymous applies the rules to a request without a credential. One that
 // does not meet them lacks a credential.
-func (all *rules) checkAnonymous(r *http.Request) (unmet string, code reason.Code) {
+func (all *Rules) CheckAnonymous(r *http.Request) (unmet string, code reason.Code) {
 	if unmet, hold := all.expressionsHold(r, nil); !hold {
 		return unmet, reason.MissingCredentials
 	}
@@ -188,16 +188,16 @@ func (all *rules) checkAnonymous(r *http.Request) (unmet string, code reason.Cod
 // and returns the first that does not hold. While they run it is that of the request, so
 // that the placeholders and the matchers that an expression may ask tell of no other:
 // !jwt_scope("guest") must not hold because nobody is known yet.
-func (all *rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet string, hold bool) {
-	if len(all.expressions) == 0 {
+func (all *Rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet string, hold bool) {
+	if len(all.Expressions) == 0 {
 		return "", true
 	}
 	if holder := identity.Of(r); holder != nil {
 		outer := holder.Swap(id)
 		defer holder.Swap(outer)
 	}
-	for _, e := range all.expressions {
-		if !e.holds(r, id) {
+	for _, e := range all.Expressions {
+		if !e.Holds(r, id) {
 			return e.text, false
 		}
 	}
@@ -213,9 +213,9 @@ func holdsOne(have, wanted []string) bool {
 	return false
 }
 
-// claimIs tells whether a claim is, or as an array holds, one of the values. An
+// ClaimIs tells whether a claim is, or as an array holds, one of the values. An
 // object or null is none, and an array within an array does not count.
-func claimIs(v claims.Value, values []string) bool {
+func ClaimIs(v claims.Value, values []string) bool {
 	if v.Kind() != claims.Array {
 		return scalarIs(v, values)
 	}
@@ -236,6 +236,6 @@ func scalarIs(v claims.Value, values []string) bool {
 	}
 }
 
-// compileOnly is the context for checking an expression where nothing is
+// CompileOnly is the context for checking an expression where nothing is
 // provisioned.
-func compileOnly() caddy.Context { return caddy.Context{Context: context.Background()} }
+func CompileOnly() caddy.Context { return caddy.Context{Context: context.Background()} }

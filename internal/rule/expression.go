@@ -1,4 +1,4 @@
-package caddyjwt
+package rule
 
 import (
 	"errors"
@@ -20,9 +20,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
-// expression is a rule in the Common Expression Language, compiled once.
-type expression struct {
-	program cel.Program
+// Expression is a rule in the Common Expression Language, compiled once.
+type Expression struct {
+	Program cel.Program
 	text    string // as a config has it
 }
 
@@ -35,8 +35,8 @@ const (
 )
 
 // newExpression compiles an expression. The error names the place in it.
-func newExpression(ctx caddy.Context, text string) (*expression, error) {
-	env, err := expressionEnv(ctx)
+func newExpression(ctx caddy.Context, text string) (*Expression, error) {
+	env, err := ExpressionEnv(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("setting up expressions: %w", err)
 	}
@@ -53,15 +53,15 @@ func newExpression(ctx caddy.Context, text string) (*expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the expression can't be used: %w", err)
 	}
-	return &expression{program, "require expression " + text}, learnCELRequest(ctx)
+	return &Expression{program, "require expression " + text}, learnCELRequest(ctx)
 }
 
 // checkingEnv is for checking expressions where nothing is provisioned. It is made
 // once, as that takes longer than to check one.
-var checkingEnv = sync.OnceValues(func() (*cel.Env, error) { return expressionEnv(compileOnly()) })
+var checkingEnv = sync.OnceValues(func() (*cel.Env, error) { return ExpressionEnv(CompileOnly()) })
 
-// checkExpression compiles an expression without making it ready.
-func checkExpression(text string) error {
+// CheckExpression compiles an expression without making it ready.
+func CheckExpression(text string) error {
 	env, err := checkingEnv()
 	if err != nil {
 		return fmt.Errorf("setting up expressions: %w", err)
@@ -86,8 +86,8 @@ func compileExpression(env *cel.Env, text string) (*cel.Ast, error) {
 	return checked, nil
 }
 
-// expressionEnv has our variables, and what Caddy's own expressions have.
-func expressionEnv(ctx caddy.Context) (*cel.Env, error) {
+// ExpressionEnv has our variables, and what Caddy's own expressions have.
+func ExpressionEnv(ctx caddy.Context) (*cel.Env, error) {
 	// path_regexp and header_regexp ask for the name of their matcher.
 	ctx = ctx.WithValue(caddyhttp.MatcherNameCtxKey, "")
 	request := cel.ObjectType("http.Request")
@@ -184,48 +184,48 @@ func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	return holder.Placeholder(name)
 }
 
-// holds evaluates the expression for an identity; nil is an anonymous one. What
+// Holds evaluates the expression for an identity; nil is an anonymous one. What
 // can't be evaluated does not hold.
-func (e *expression) holds(r *http.Request, id *identity.Identity) bool {
-	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
+func (e *Expression) Holds(r *http.Request, id *identity.Identity) bool {
+	out, _, err := e.Program.Eval(&Evaluation{Request: r, ID: id})
 	return err == nil && out == types.True
 }
 
-// evaluation gives an expression its variables, each when it is asked for.
-type evaluation struct {
-	request *http.Request
-	id      *identity.Identity
+// Evaluation gives an expression its variables, each when it is asked for.
+type Evaluation struct {
+	Request *http.Request
+	ID      *identity.Identity
 }
 
 // ResolveName implements interpreter.Activation.
-func (e *evaluation) ResolveName(name string) (any, bool) {
+func (e *Evaluation) ResolveName(name string) (any, bool) {
 	switch name {
 	case "claims":
-		return e.claims(), true
+		return e.Claims(), true
 	case "scopes":
 		var scopes []string
-		if e.id != nil {
-			scopes = e.id.Scopes()
+		if e.ID != nil {
+			scopes = e.ID.Scopes()
 		}
 		return types.NewStringList(types.DefaultTypeAdapter, scopes), true
 	case "issuer":
-		if e.id == nil {
+		if e.ID == nil {
 			return types.String(""), true
 		}
-		return types.String(e.id.Issuer()), true
+		return types.String(e.ID.Issuer()), true
 	case "auth_method":
-		if e.id == nil {
+		if e.ID == nil {
 			return types.String(identity.MethodAnonymous), true
 		}
-		return types.String(e.id.Method()), true
+		return types.String(e.ID.Method()), true
 	case caddyhttp.CELRequestVarName:
-		return celRequest(e.request), true
+		return celRequest(e.Request), true
 	}
 	return nil, false
 }
 
 // Parent implements interpreter.Activation.
-func (*evaluation) Parent() interpreter.Activation { return nil }
+func (*Evaluation) Parent() interpreter.Activation { return nil }
 
 // tokenSizes says how large what an expression reads may be: as large as a token.
 type tokenSizes struct{}

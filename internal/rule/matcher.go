@@ -1,0 +1,55 @@
+package rule
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/parser"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// The names of the matchers in expressions: jwt_claim("roles", "admin") and
+// jwt_scope("orders:read").
+const (
+	CELClaimFunction = "jwt_claim"
+	CELScopeFunction = "jwt_scope"
+)
+
+// CELMatcher makes a function of a matcher that takes at least so many texts.
+func CELMatcher(name string, least int, matcher func(args []string) caddyhttp.RequestMatcherWithError) cel.Library {
+	function := name + "_of_request"
+	macro := parser.NewGlobalVarArgMacro(name, func(eh parser.ExprHelper, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
+		if len(args) < least {
+			return nil, eh.NewError(eh.NewList().ID(), fmt.Sprintf("%s takes %d texts at least", name, least))
+		}
+		return eh.NewCall(function, eh.NewIdent(caddyhttp.CELRequestVarName), eh.NewList(args...)), nil
+	})
+	binding := func(request, list ref.Val) ref.Val {
+		native, err := request.ConvertToNative(nil)
+		r, ok := native.(*http.Request)
+		args, listErr := list.ConvertToNative(reflect.TypeFor[[]string]())
+		texts, isList := args.([]string)
+		if err != nil || listErr != nil || !ok || !isList || len(texts) < least {
+			return types.NewErr("%s takes texts", name)
+		}
+		if learn, ok := r.Context().Value(celProbe{}).(*reflect.Type); ok {
+			*learn = reflect.TypeOf(request)
+		}
+		matches, err := matcher(texts).MatchWithError(r)
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		return types.Bool(matches)
+	}
+	return caddyhttp.NewMatcherCELLibrary([]cel.EnvOption{
+		cel.Macros(macro),
+		cel.Function(function, cel.Overload(function, []*cel.Type{cel.ObjectType("http.Request"), cel.ListType(cel.StringType)}, cel.BoolType),
+			cel.SingletonBinaryBinding(binding)),
+	}, nil)
+}
