@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -95,24 +96,24 @@ type issuerStatus struct {
 
 // pageOf makes the page of the sources of a config. names are the names that the app
 // gives to a file.
-func pageOf(sources *Sources, names func(path string) []string, now time.Time) statusPage {
+func pageOf(sources *shared.Sources, names func(path string) []string, now time.Time) statusPage {
 	page := statusPage{Issuers: []issuerStatus{}, APIKeys: []apiKeyStatus{}}
-	for _, used := range sources.list() {
+	for _, used := range sources.List() {
 		page.Issuers = append(page.Issuers, statusOf(used, now))
 	}
-	for _, f := range sources.keyFileList() {
-		page.APIKeys = append(page.APIKeys, apiKeyStatus{names(f.path), f.Status()})
+	for _, f := range sources.KeyFileList() {
+		page.APIKeys = append(page.APIKeys, apiKeyStatus{names(f.Path), f.Status()})
 	}
 	return page
 }
 
 // refreshIn fetches the keys of a source now.
-func refreshIn(ctx context.Context, sources *Sources, id string) (issuerStatus, error) {
-	used, ok := sources.find(id)
+func refreshIn(ctx context.Context, sources *shared.Sources, id string) (issuerStatus, error) {
+	used, ok := sources.Find(id)
 	if !ok {
 		return issuerStatus{}, errNoIssuer
 	}
-	if err := used.refresh(ctx); err != nil {
+	if err := used.Refresh(ctx); err != nil {
 		return issuerStatus{}, err
 	}
 	return statusOf(used, time.Now()), nil
@@ -121,9 +122,9 @@ func refreshIn(ctx context.Context, sources *Sources, id string) (issuerStatus, 
 // errNoIssuer tells of an id that no source has.
 var errNoIssuer = errors.New("there is no issuer with this id; GET /jwt/status lists them")
 
-func statusOf(s usedSource, now time.Time) issuerStatus {
-	status := issuerStatus{ID: s.id, Issuers: s.issuers, Kind: s.kind, Status: s.source.Status()}
-	if !status.FetchedAt.IsZero() && s.kind != "config" {
+func statusOf(s shared.Used, now time.Time) issuerStatus {
+	status := issuerStatus{ID: s.ID, Issuers: s.Issuers, Kind: s.Kind, Status: s.Source.Status()}
+	if !status.FetchedAt.IsZero() && s.Kind != "config" {
 		status.AgeSeconds = now.Sub(status.FetchedAt).Round(time.Millisecond).Seconds()
 	}
 	return status
@@ -160,7 +161,7 @@ func adminRefresh(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.Is(err, errNoIssuer):
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: err}
-	case errors.Is(err, errNotRemote):
+	case errors.Is(err, shared.ErrNotRemote):
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err}
 	case err != nil:
 		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: fmt.Errorf("the keys can't be fetched: %w", err)}

@@ -268,7 +268,7 @@ func (h *Handler) provisionAPIKeys() (*apiKeys, error) {
 		return nil, err
 	}
 	for _, path := range paths {
-		file, err := h.app.sources.keyFile(path)
+		file, err := h.app.sources.KeyFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("api_keys: %w", keyFileError(path, err))
 		}

@@ -705,7 +705,7 @@ func TestAKeyFileOfANamedStore(t *testing.T) {
 	if res := serve(t, request(text, "", "", "", "X-API-Key: %G"), nil, h); res.placeholder("{http.auth.user.id}") != "corp" {
 		t.Error(res.reason())
 	}
-	if n := len(s.app.sources.keyFileList()); n != 1 {
+	if n := len(s.app.sources.KeyFileList()); n != 1 {
 		t.Errorf("two sites with one file read %d", n)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 )
 
 func init() {
@@ -38,7 +39,7 @@ type App struct {
 	Cache string `json:"cache,omitempty"`
 
 	logger  *zap.Logger
-	sources *Sources
+	sources *shared.Sources
 
 	cache     uint64       // 0 for none
 	unsweep   func()       // ends the sweeping of the cache
@@ -66,7 +67,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("jwt: loading the events app: %w", err)
 	}
-	a.sources = newSources(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
+	a.sources = shared.New(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
 		if err := registry.Register(OfSources(a.sources, &a.reporting)); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
@@ -125,7 +126,7 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 func (a *App) Start() error {
 	theTokenCache.resize(a.cache)
 	a.unsweep = theTokenCache.sweeper()
-	a.sources.start()
+	a.sources.Start()
 	running.add(a)
 	return nil
 }
@@ -167,7 +168,7 @@ func (a *App) Cleanup() error {
 	if a.sources == nil {
 		return nil
 	}
-	return a.sources.close()
+	return a.sources.Close()
 }
 
 var (

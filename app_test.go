@@ -24,6 +24,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -61,7 +62,7 @@ func signerSet(t *testing.T, kid string) []byte {
 	return fmt.Appendf(nil, `{"keys":[{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}]}`, kid, b64(point[1:33]), b64(point[33:]))
 }
 
-func (s *issuerServer) settings() sourceSettings { return sourceSettings{JWKSURL: s.URL} }
+func (s *issuerServer) settings() shared.Settings { return shared.Settings{JWKSURL: s.URL} }
 
 // memory is a storage in memory.
 type memory struct {
@@ -108,25 +109,25 @@ func (m *memory) has(name string) bool {
 }
 
 // config are sources with a storage, as one config has them.
-func config(t *testing.T, m *memory) (*Sources, *logcapture.ObservedLogs) {
+func config(t *testing.T, m *memory) (*shared.Sources, *logcapture.ObservedLogs) {
 	t.Helper()
 	core, logs := logcapture.New(zapcore.DebugLevel)
 	logger := zap.New(core)
-	a := newSources(logger, nil, nil)
+	a := shared.New(logger, nil, nil)
 	if m != nil {
-		a.store.storage = m
+		a.Store.Storage = m
 	}
 	t.Cleanup(func() {
-		if err := a.close(); err != nil {
+		if err := a.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return a, logs
 }
 
-func mustRemote(t *testing.T, a *Sources, iss string, s sourceSettings) *remoteSource {
+func mustRemote(t *testing.T, a *shared.Sources, iss string, s shared.Settings) *shared.Remote {
 	t.Helper()
-	r, err := a.remote(iss, s)
+	r, err := a.Remote(iss, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within 5 s: %s", what)
 }
 
-func hasKey(r *remoteSource, kid string) bool {
+func hasKey(r *shared.Remote, kid string) bool {
 	_, err := r.Keys(context.Background(), kid)
 	return err == nil
 }
@@ -158,7 +159,7 @@ func TestOneSourceForAllWhoAskForTheSameKeys(t *testing.T) {
 	if mustRemote(t, a, "https://two.example", issuer.settings()) != one {
 		t.Error("the same settings give two sources")
 	}
-	for name, other := range map[string]sourceSettings{
+	for name, other := range map[string]shared.Settings{
 		"another URL": {JWKSURL: issuer.URL + "/2"}, "a CA": {JWKSURL: issuer.URL, CA: "digest"}, "a token": {JWKSURL: issuer.URL, BearerFile: "f"},
 		"http": {JWKSURL: issuer.URL, InsecureHTTP: true}, "timing": {JWKSURL: issuer.URL, Refresh: time.Minute}, "age": {JWKSURL: issuer.URL, MaxStale: 2 * time.Hour},
 	} {
@@ -174,8 +175,8 @@ func TestOneSourceForAllWhoAskForTheSameKeys(t *testing.T) {
 	if n := issuer.fetches.Load(); n != 1 {
 		t.Errorf("%d fetches", n)
 	}
-	list := a.list()
-	if len(list) != 7 || strings.Join(list[0].issuers, " ") == "" {
+	list := a.List()
+	if len(list) != 7 || strings.Join(list[0].Issuers, " ") == "" {
 		t.Errorf("%d sources", len(list))
 	}
 }
@@ -194,14 +195,14 @@ func TestAReloadKeepsSourcesAndTheirKeys(t *testing.T) {
 		if mustRemote(t, after, "i", issuer.settings()) != source {
 			t.Fatal("the reload made another source")
 		}
-		after.start()
-		if err := before.close(); err != nil {
+		after.Start()
+		if err := before.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if !hasKey(source, "a") {
 			t.Error("the keys are gone")
 		}
-		source.tell(keystore.Event{Kind: keystore.KeysChanged})
+		source.Tell(keystore.Event{Kind: keystore.KeysChanged})
 		if logs.Len() != 1 {
 			t.Errorf("the config in force heard of %d events, not of one", logs.Len())
 		}
@@ -210,7 +211,7 @@ func TestAReloadKeepsSourcesAndTheirKeys(t *testing.T) {
 	if issuer.fetches.Load() != 1 {
 		t.Errorf("%d fetches", issuer.fetches.Load())
 	}
-	if err := before.close(); err != nil {
+	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if !hasKey(source, "a") {
@@ -229,14 +230,14 @@ func TestAConfigThatFailsToLoadLeavesTheOldOneInForce(t *testing.T) {
 	source := mustRemote(t, old, "i", issuer.settings())
 	failed, failedLogs := config(t, nil)
 	mustRemote(t, failed, "i", issuer.settings())
-	if err := failed.close(); err != nil {
+	if err := failed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	source.tell(keystore.Event{Kind: keystore.KeysChanged})
+	source.Tell(keystore.Event{Kind: keystore.KeysChanged})
 	if oldLogs.Len() != 1 || failedLogs.Len() != 0 {
 		t.Errorf("the old config heard of %d, the failed one of %d", oldLogs.Len(), failedLogs.Len())
 	}
-	if err := failed.close(); err != nil { // Caddy may call it again
+	if err := failed.Close(); err != nil { // Caddy may call it again
 		t.Error(err)
 	}
 }
@@ -265,21 +266,21 @@ func TestKeysAreKeptInStorageForARestart(t *testing.T) {
 	t.Parallel()
 	issuer, store := newIssuerServer(t), &memory{}
 	settings := issuer.settings()
-	name := storedName(settings.identity())
+	name := shared.StoredName(settings.Identity())
 	first, _ := config(t, store)
 	if !hasKey(mustRemote(t, first, "i", settings), "a") {
 		t.Fatal("no key")
 	}
 	eventually(t, "the keys are stored", func() bool { return store.has(name) })
-	if err := first.close(); err != nil {
+	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 	issuer.down.Store(true)
 
-	restart := func(t *testing.T, store *memory) (*remoteSource, *logcapture.ObservedLogs) {
+	restart := func(t *testing.T, store *memory) (*shared.Remote, *logcapture.ObservedLogs) {
 		t.Helper()
 		a, logs := config(t, store)
-		t.Cleanup(func() { _ = a.close() })
+		t.Cleanup(func() { _ = a.Close() })
 		return mustRemote(t, a, "i", settings), logs
 	}
 	t.Run("they serve at once, and say so", func(t *testing.T) {
@@ -288,8 +289,8 @@ func TestKeysAreKeptInStorageForARestart(t *testing.T) {
 			t.Errorf("status %+v", r.Status())
 		}
 	})
-	change := func(f func(*storedKeys)) *memory {
-		var kept storedKeys
+	change := func(f func(*shared.StoredKeys)) *memory {
+		var kept shared.StoredKeys
 		if err := json.Unmarshal(store.objects[name], &kept); err != nil {
 			t.Fatal(err)
 		}
@@ -301,12 +302,12 @@ func TestKeysAreKeptInStorageForARestart(t *testing.T) {
 		return &memory{objects: map[string][]byte{name: object}}
 	}
 	for what, bad := range map[string]*memory{
-		"of other settings":   change(func(s *storedKeys) { s.Source = "other" }),
-		"from the future":     change(func(s *storedKeys) { s.FetchedAt = time.Now().Add(time.Hour) }),
-		"too old":             change(func(s *storedKeys) { s.FetchedAt = time.Now().Add(-25 * time.Hour) }),
-		"without a time":      change(func(s *storedKeys) { s.FetchedAt = time.Time{} }),
-		"a secret":            change(func(s *storedKeys) { s.Keys = json.RawMessage(`{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}`) }),
-		"empty":               change(func(s *storedKeys) { s.Keys = json.RawMessage(`{"keys":[]}`) }),
+		"of other settings":   change(func(s *shared.StoredKeys) { s.Source = "other" }),
+		"from the future":     change(func(s *shared.StoredKeys) { s.FetchedAt = time.Now().Add(time.Hour) }),
+		"too old":             change(func(s *shared.StoredKeys) { s.FetchedAt = time.Now().Add(-25 * time.Hour) }),
+		"without a time":      change(func(s *shared.StoredKeys) { s.FetchedAt = time.Time{} }),
+		"a secret":            change(func(s *shared.StoredKeys) { s.Keys = json.RawMessage(`{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}`) }),
+		"empty":               change(func(s *shared.StoredKeys) { s.Keys = json.RawMessage(`{"keys":[]}`) }),
 		"no JSON":             {objects: map[string][]byte{name: []byte("{")}},
 		"not to be read":      {err: errors.New("broken")},
 		"none":                {},
@@ -351,7 +352,7 @@ func TestAStorageThatHangsHoldsRequestsUpForNoLongerThanAFetch(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if took := time.Since(start); took > 2*storageReadTime {
+	if took := time.Since(start); took > 2*shared.StorageReadTime {
 		t.Errorf("took %v", took)
 	}
 	if n := logs.FilterLevelExact(zapcore.WarnLevel).Len(); n != 1 {
@@ -398,7 +399,7 @@ func TestChangesOfStateAreEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := loaded.(*App).sources
-	t.Cleanup(func() { _ = a.close() })
+	t.Cleanup(func() { _ = a.Close() })
 	issuer := newIssuerServer(t)
 	r := mustRemote(t, a, "https://issuer.example", issuer.settings())
 	if !hasKey(r, "a") {
@@ -469,7 +470,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 			for _, l := range m.Label {
 				switch {
 				case l.GetName() == "issuer" && l.GetValue() == "https://issuer.example":
-				case l.GetName() == "id" && l.GetValue() == r.id:
+				case l.GetName() == "id" && l.GetValue() == r.ID:
 				case l.GetName() == "result" && slices.Contains([]string{"ok", "failed", "hit", "miss"}, l.GetValue()):
 				default:
 					t.Errorf("%s has the label %s=%q", f.GetName(), l.GetName(), l.GetValue())
@@ -485,7 +486,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 	if fmt.Sprint(names) != fmt.Sprint(want) {
 		t.Errorf("metrics %v, want %v", names, want)
 	}
-	if err := a.close(); err != nil {
+	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if families, err := registry.Gather(); err != nil || len(families) != 0 {
@@ -512,11 +513,11 @@ func TestAdminEndpoint(t *testing.T) {
 	issuer := newIssuerServer(t)
 	a, _ := config(t, nil)
 	r := mustRemote(t, a, "https://issuer.example", issuer.settings())
-	a.local("https://static.example", "config", "secret", keystore.NewStatic(keystore.NewSet(nil)))
+	a.Local("https://static.example", "config", "secret", keystore.NewStatic(keystore.NewSet(nil)))
 	var static string
-	for _, s := range a.list() {
-		if s.kind == "config" {
-			static = s.id
+	for _, s := range a.List() {
+		if s.Kind == "config" {
+			static = s.ID
 		}
 	}
 	app := &App{sources: a}
@@ -528,16 +529,16 @@ func TestAdminEndpoint(t *testing.T) {
 	code, body := status()
 	var page statusPage
 	if err := json.Unmarshal([]byte(body), &page); code != 200 || err != nil || len(page.Issuers) != 2 ||
-		page.Issuers[0].ID != r.id || page.Issuers[0].Keys[0].ID != "a" || page.Issuers[0].AgeSeconds < 0 {
+		page.Issuers[0].ID != r.ID || page.Issuers[0].Keys[0].ID != "a" || page.Issuers[0].AgeSeconds < 0 {
 		t.Errorf("%d %v %s", code, err, body)
 	}
-	refresh := "/jwt/issuers/" + r.id + "/refresh"
+	refresh := "/jwt/issuers/" + r.ID + "/refresh"
 	for name, c := range map[string]struct {
 		method, path string
 		want         int
 	}{
 		"refresh": {"POST", refresh, 200}, "refresh by GET": {"GET", refresh, 405}, "an unknown id": {"POST", "/jwt/issuers/nope/refresh", 404},
-		"no id": {"POST", "/jwt/issuers//refresh", 404}, "no verb": {"POST", "/jwt/issuers/" + r.id, 404}, "too deep": {"POST", "/jwt/issuers/a/b/refresh", 404},
+		"no id": {"POST", "/jwt/issuers//refresh", 404}, "no verb": {"POST", "/jwt/issuers/" + r.ID, 404}, "too deep": {"POST", "/jwt/issuers/a/b/refresh", 404},
 		"what is not fetched": {"POST", "/jwt/issuers/" + static + "/refresh", 409},
 	} {
 		if code, body := ask(c.method, c.path, adminRefresh); code != c.want {
@@ -557,13 +558,13 @@ func TestAdminEndpoint(t *testing.T) {
 		if err := b.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if _, body := status(); strings.Contains(body, r.id) {
+		if _, body := status(); strings.Contains(body, r.ID) {
 			t.Error("the newer one is not in force")
 		}
 		if err := b.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		if _, body := status(); !strings.Contains(body, r.id) {
+		if _, body := status(); !strings.Contains(body, r.ID) {
 			t.Error("the older one is not back in force")
 		}
 	})

@@ -30,6 +30,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -87,7 +88,7 @@ func makeSite(t testing.TB, options string) *site {
 // the same.
 func testApp(t testing.TB) *App {
 	t.Helper()
-	a := &App{logger: zap.NewNop(), sources: newSources(zap.NewNop(), nil, nil)}
+	a := &App{logger: zap.NewNop(), sources: shared.New(zap.NewNop(), nil, nil)}
 	if os.Getenv("TEST_CACHE") != "off" {
 		a.cache = defaultCache
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -165,7 +166,7 @@ func (i *IssuerSettings) checkRemote(p *validator.Policy) error {
 			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
-	err := i.remoteSettings(p.Issuer, i.Discovery, i.JWKSURL).config().Check()
+	err := i.remoteSettings(p.Issuer, i.Discovery, i.JWKSURL).Config().Check()
 	if err == nil {
 		return nil
 	}
@@ -192,8 +193,8 @@ func checkNoDocument(iss string) error {
 	return nil
 }
 
-func (i *IssuerSettings) remoteSettings(iss, discovery, jwksURL string) sourceSettings {
-	s := sourceSettings{
+func (i *IssuerSettings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
+	s := shared.Settings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
 		Refresh: i.RefreshInterval, MaxStale: i.MaxStale,
 	}
@@ -205,14 +206,14 @@ func (i *IssuerSettings) remoteSettings(iss, discovery, jwksURL string) sourceSe
 
 // provisionKeys gives the policy its keys: those that are at hand are loaded,
 // the fetching of those that are not is prepared. It fetches nothing.
-func (i *IssuerSettings) provisionKeys(from *Sources, logger *zap.Logger, p *validator.Policy) error {
+func (i *IssuerSettings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
 	if i.remote() {
 		return i.provisionRemote(from, p)
 	}
 	return i.provisionLocal(from, logger, p)
 }
 
-func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) error {
+func (i *IssuerSettings) provisionRemote(from *shared.Sources, p *validator.Policy) error {
 	var urls [2]string
 	for n, u := range []string{i.Discovery, i.JWKSURL} {
 		var err error
@@ -228,7 +229,7 @@ func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) err
 		}
 		// Other certificates under the same path are another source.
 		sum := sha256.Sum256(text)
-		s.CA, s.roots = hex.EncodeToString(sum[:]), pool
+		s.CA, s.Roots = hex.EncodeToString(sum[:]), pool
 	}
 	if i.BearerTokenFile != "" {
 		// It is read anew at each fetch, as Kubernetes renews it; a wrong
@@ -237,7 +238,7 @@ func (i *IssuerSettings) provisionRemote(from *Sources, p *validator.Policy) err
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
 	}
-	source, err := from.remote(p.Issuer, s)
+	source, err := from.Remote(p.Issuer, s)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -17,10 +18,10 @@ import (
 
 // provisionLocal loads the keys of a file or the config. Files are looked at
 // from then on, so that a change needs no reload.
-func (i *IssuerSettings) provisionLocal(from *Sources, logger *zap.Logger, p *validator.Policy) error {
+func (i *IssuerSettings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
 	option, paths, read := i.localKeys(p)
 	var (
-		source keySource
+		source shared.Source
 		set    *keystore.Set
 	)
 	if len(paths) > 0 {
@@ -29,14 +30,14 @@ func (i *IssuerSettings) provisionLocal(from *Sources, logger *zap.Logger, p *va
 			return fmt.Errorf("%s: %w", option, setting.Located(err))
 		}
 		source, set = file, file.Set()
-		from.local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
+		from.Local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
 	} else {
 		var err error
 		if set, err = read(nil); err != nil {
 			return fmt.Errorf("%s: %w", option, err)
 		}
 		source = keystore.NewStatic(set)
-		from.local(issuerText(p), "config", option, source)
+		from.Local(issuerText(p), "config", option, source)
 	}
 	for _, problem := range set.Problems() {
 		logger.Warn("a key is not used", zap.String("issuer", i.label()), zap.String("key", problem.Key), zap.String("reason", problem.Reason))

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 )
 
 // keyMetrics are the figures of the key sources, read when they are asked for.
@@ -13,13 +15,13 @@ import (
 // those of a source that is gone go with it. Each config has a registry of its
 // own, and the counters live in the sources, which outlive configs.
 type keyMetrics struct {
-	sources   *Sources
+	sources   *shared.Sources
 	reporting *atomic.Int64 // handlers in report mode
 }
 
 // OfSources are the figures of the sources of a config, and of its handlers in report
 // mode.
-func OfSources(sources *Sources, reporting *atomic.Int64) keyMetrics {
+func OfSources(sources *shared.Sources, reporting *atomic.Int64) keyMetrics {
 	return keyMetrics{sources, reporting}
 }
 
@@ -67,7 +69,7 @@ func (keyMetrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
-	if m.sources.ended() {
+	if m.sources.Ended() {
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
@@ -76,20 +78,20 @@ func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(theTokenCache.WeightedSize()))
 	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(theTokenCache.EstimatedSize()))
-	for _, f := range m.sources.keyFileList() {
+	for _, f := range m.sources.KeyFileList() {
 		s := f.Status()
 		for d, v := range map[*prometheus.Desc]float64{
 			apiKeysDesc: float64(s.Keys), apiKeyFailuresDesc: float64(s.Failures), apiKeyAgeDesc: now.Sub(s.LoadedAt).Seconds(),
 		} {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strings.ToValidUTF8(f.path, "?"))
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strings.ToValidUTF8(f.Path, "?"))
 		}
 	}
-	for _, used := range m.sources.list() {
-		if used.kind == "config" {
+	for _, used := range m.sources.List() {
+		if used.Kind == "config" {
 			continue
 		}
-		s := used.source.Status()
-		labels := []string{strings.Join(used.issuers, " "), used.id}
+		s := used.Source.Status()
+		labels := []string{strings.Join(used.Issuers, " "), used.ID}
 		gauge := func(d *prometheus.Desc, v float64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 		}
@@ -98,7 +100,7 @@ func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 		if !s.FetchedAt.IsZero() {
 			gauge(ageDesc, now.Sub(s.FetchedAt).Seconds())
 		}
-		if used.kind != "remote" {
+		if used.Kind != "remote" {
 			continue
 		}
 		if !s.NextRefresh.IsZero() {

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -95,7 +96,7 @@ func (l *List) policies(resolve setting.Resolver) ([]validator.Policy, error) {
 }
 
 // keys gives the policies their keys.
-func (l *List) keys(policies []validator.Policy, from *Sources, logger *zap.Logger) error {
+func (l *List) keys(policies []validator.Policy, from *shared.Sources, logger *zap.Logger) error {
 	for n, i := range l.Issuers {
 		i, err := l.merged(i)
 		if err != nil {

@@ -1,4 +1,4 @@
-package caddyjwt
+package shared
 
 import (
 	"cmp"
@@ -21,39 +21,39 @@ import (
 // configs (remote sources, key files) is taken out of pools and given back.
 type Sources struct {
 	logger *zap.Logger
-	store  keyStore
+	Store  storedKeySets
 	emit   func(name string, data func() map[string]any) // to Caddy's events; nil for nobody
 
 	mu       sync.Mutex
-	sources  map[string]*usedSource    // by id
+	sources  map[string]*Used          // by id
 	keyFiles map[string]*pooledKeyFile // by path
 	takes    []func()                  // take over what was read of key files anew
 	started  bool
 	cleaned  bool
 }
 
-// newSources makes the sources of a config. storage keeps fetched keys, nil for none;
+// New makes the sources of a config. storage keeps fetched keys, nil for none;
 // emit emits an event, if somebody listens.
-func newSources(logger *zap.Logger, storage certmagic.Storage, emit func(name string, data func() map[string]any)) *Sources {
-	return &Sources{logger: logger, store: keyStore{storage: storage, logger: logger}, emit: emit}
+func New(logger *zap.Logger, storage certmagic.Storage, emit func(name string, data func() map[string]any)) *Sources {
+	return &Sources{logger: logger, Store: storedKeySets{Storage: storage, logger: logger}, emit: emit}
 }
 
-// usedSource is a key source of this config.
-type usedSource struct {
-	id      string
-	kind    string   // remote, file or config
-	issuers []string // the iss of all that use it
-	source  keySource
+// Used is a key source of this config.
+type Used struct {
+	ID      string
+	Kind    string   // remote, file or config
+	Issuers []string // the iss of all that use it
+	Source  Source
 }
 
-// start begins to fetch keys and to look for changes of files, and takes over what was
+// Start begins to fetch keys and to look for changes of files, and takes over what was
 // read of key files anew.
-func (s *Sources) start() {
+func (s *Sources) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started = true
 	for _, used := range s.sources {
-		used.source.Start()
+		used.Source.Start()
 	}
 	for _, take := range s.takes {
 		take()
@@ -64,9 +64,9 @@ func (s *Sources) start() {
 	}
 }
 
-// close gives the sources back. Requests in flight keep the keys they have. What was
+// Close gives the sources back. Requests in flight keep the keys they have. What was
 // not taken is not given back, and a second call does nothing.
-func (s *Sources) close() error {
+func (s *Sources) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cleaned {
@@ -77,10 +77,10 @@ func (s *Sources) close() error {
 	s.takes = nil
 	var errs []error
 	for _, used := range s.sources {
-		if r, ok := used.source.(*remoteSource); ok {
+		if r, ok := used.Source.(*Remote); ok {
 			errs = append(errs, r.release(s))
 		} else {
-			used.source.Close()
+			used.Source.Close()
 		}
 	}
 	for _, f := range s.keyFiles {
@@ -89,27 +89,27 @@ func (s *Sources) close() error {
 	return errors.Join(errs...)
 }
 
-// remote returns the source with these settings for an issuer.
-func (s *Sources) remote(iss string, settings sourceSettings) (*remoteSource, error) {
+// Remote returns the source with these settings for an issuer.
+func (s *Sources) Remote(iss string, settings Settings) (*Remote, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := settings.id()
 	if used, ok := s.sources[id]; ok {
 		used.add(iss)
-		return used.source.(*remoteSource), nil
+		return used.Source.(*Remote), nil
 	}
-	store := s.store
+	store := s.Store
 	store.logger = s.logger.With(zap.String("issuer", iss), zap.String("id", id))
 	r, err := acquireRemote(settings, binding{owner: s, observe: func(e keystore.Event) { s.observe(id, e) }, store: store})
 	if err != nil {
 		return nil, err
 	}
-	s.use(&usedSource{id: id, kind: "remote", issuers: []string{iss}, source: r})
+	s.use(&Used{ID: id, Kind: "remote", Issuers: []string{iss}, Source: r})
 	return r, nil
 }
 
-// local puts a source of this machine under the app's care. what names it.
-func (s *Sources) local(iss, kind, what string, source keySource) {
+// Local puts a source of this machine under the app's care. what names it.
+func (s *Sources) Local(iss, kind, what string, source Source) {
 	sum := sha256.Sum256([]byte(kind + "\x00" + iss + "\x00" + what))
 	id := hex.EncodeToString(sum[:8])
 	s.mu.Lock()
@@ -120,69 +120,69 @@ func (s *Sources) local(iss, kind, what string, source keySource) {
 	if f, ok := source.(*keystore.File); ok {
 		f.Observe(func(e keystore.Event) { s.observe(id, e) })
 	}
-	s.use(&usedSource{id: id, kind: kind, issuers: []string{iss}, source: source})
+	s.use(&Used{ID: id, Kind: kind, Issuers: []string{iss}, Source: source})
 }
 
 // use notes a source. Call with the lock.
-func (s *Sources) use(used *usedSource) {
+func (s *Sources) use(used *Used) {
 	if s.sources == nil {
-		s.sources = map[string]*usedSource{}
+		s.sources = map[string]*Used{}
 	}
-	s.sources[used.id] = used
+	s.sources[used.ID] = used
 	if s.started {
-		used.source.Start()
+		used.Source.Start()
 	}
 }
 
-func (s *usedSource) add(iss string) {
-	if !slices.Contains(s.issuers, iss) {
-		s.issuers = append(s.issuers, iss)
+func (s *Used) add(iss string) {
+	if !slices.Contains(s.Issuers, iss) {
+		s.Issuers = append(s.Issuers, iss)
 	}
 }
 
-// list returns the sources in a stable order.
-func (s *Sources) list() []usedSource {
+// List returns the sources in a stable order.
+func (s *Sources) List() []Used {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]usedSource, 0, len(s.sources))
+	list := make([]Used, 0, len(s.sources))
 	for _, used := range s.sources {
 		c := *used
-		c.issuers = slices.Sorted(slices.Values(used.issuers))
+		c.Issuers = slices.Sorted(slices.Values(used.Issuers))
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(x, y usedSource) int {
-		return cmp.Or(cmp.Compare(x.issuers[0], y.issuers[0]), cmp.Compare(x.id, y.id))
+	slices.SortFunc(list, func(x, y Used) int {
+		return cmp.Or(cmp.Compare(x.Issuers[0], y.Issuers[0]), cmp.Compare(x.ID, y.ID))
 	})
 	return list
 }
 
-// ended tells whether the config is gone.
-func (s *Sources) ended() bool {
+// Ended tells whether the config is gone.
+func (s *Sources) Ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cleaned
 }
 
-// find returns the source with an id.
-func (s *Sources) find(id string) (usedSource, bool) {
-	for _, used := range s.list() {
-		if used.id == id {
+// Find returns the source with an id.
+func (s *Sources) Find(id string) (Used, bool) {
+	for _, used := range s.List() {
+		if used.ID == id {
 			return used, true
 		}
 	}
-	return usedSource{}, false
+	return Used{}, false
 }
 
-// refresh fetches the keys of a remote source now.
-func (s usedSource) refresh(ctx context.Context) error {
-	r, ok := s.source.(*remoteSource)
+// Refresh fetches the keys of a remote source now.
+func (s Used) Refresh(ctx context.Context) error {
+	r, ok := s.Source.(*Remote)
 	if !ok {
-		return errNotRemote
+		return ErrNotRemote
 	}
 	return r.Refresh(ctx)
 }
 
-var errNotRemote = errors.New("its keys come from this machine and are not fetched; a changed file is taken over by itself")
+var ErrNotRemote = errors.New("its keys come from this machine and are not fetched; a changed file is taken over by itself")
 
 // observe tells the log and Caddy's events of a change of a source's state.
 // Nothing of it is caused by a request alone, so nobody floods either from
@@ -192,7 +192,7 @@ func (s *Sources) observe(id string, e keystore.Event) {
 	used, ok := s.sources[id]
 	issuer := ""
 	if ok {
-		issuer = strings.Join(used.issuers, " ")
+		issuer = strings.Join(used.Issuers, " ")
 	}
 	s.mu.Unlock()
 	logEvent(s.logger.With(zap.String("issuer", issuer), zap.String("id", id)), e)

@@ -1,4 +1,4 @@
-package caddyjwt
+package shared
 
 import (
 	"go.uber.org/zap"

@@ -1,4 +1,4 @@
-package caddyjwt
+package shared
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
-// keySource is a source of keys, as handlers use it and the app looks after it.
-type keySource interface {
+// Source is a source of keys, as handlers use it and the app looks after it.
+type Source interface {
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
 	Version(kid string, now time.Time) uint64
 	Status() keystore.Status
@@ -27,9 +27,9 @@ type keySource interface {
 	Close()
 }
 
-// sourceSettings are all that decides which keys a remote source yields, and
+// Settings are all that decides which keys a remote source yields, and
 // when. Two handlers with the same ones share a source.
-type sourceSettings struct {
+type Settings struct {
 	Issuer       string        `json:"issuer,omitempty"` // of the metadata
 	Discovery    string        `json:"discovery,omitempty"`
 	JWKSURL      string        `json:"jwks_url,omitempty"`
@@ -39,12 +39,12 @@ type sourceSettings struct {
 	Refresh      time.Duration `json:"refresh_interval,omitempty"`
 	MaxStale     time.Duration `json:"max_stale,omitempty"`
 
-	roots *x509.CertPool
+	Roots *x509.CertPool
 }
 
 // id identifies the settings. It shows nothing of them, but for whether they
 // are the same.
-func (s sourceSettings) id() string {
+func (s Settings) id() string {
 	text, err := json.Marshal(s)
 	if err != nil {
 		panic(err) // strings and numbers
@@ -53,17 +53,17 @@ func (s sourceSettings) id() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// identity is id without what decides about time alone: sources of one
+// Identity is id without what decides about time alone: sources of one
 // identity hold the same keys.
-func (s sourceSettings) identity() string {
+func (s Settings) Identity() string {
 	s.Refresh, s.MaxStale = 0, 0
 	return s.id()
 }
 
-func (s sourceSettings) config() keystore.RemoteConfig {
+func (s Settings) Config() keystore.RemoteConfig {
 	c := keystore.RemoteConfig{
 		Issuer: s.Issuer, Discovery: s.Discovery, JWKSURL: s.JWKSURL, InsecureHTTP: s.InsecureHTTP,
-		RefreshInterval: s.Refresh, MaxStale: s.MaxStale, RootCAs: s.roots,
+		RefreshInterval: s.Refresh, MaxStale: s.MaxStale, RootCAs: s.Roots,
 	}
 	if s.BearerFile != "" {
 		path := s.BearerFile
@@ -76,11 +76,11 @@ func (s sourceSettings) config() keystore.RemoteConfig {
 // outlive configs: a reload that names a source again finds it with its keys.
 var remotes = caddy.NewUsagePool()
 
-// remoteSource is a remote source in the pool. It keeps nothing of one config;
+// Remote is a remote source in the pool. It keeps nothing of one config;
 // what it needs of the configs in force is bound to it while they last.
-type remoteSource struct {
+type Remote struct {
 	*keystore.Remote
-	id       string
+	ID       string
 	identity string
 
 	restored  atomic.Bool // or tried to
@@ -95,23 +95,23 @@ type remoteSource struct {
 type binding struct {
 	owner   any
 	observe func(keystore.Event)
-	store   keyStore
+	store   storedKeySets
 }
 
 // acquireRemote returns the pool's source with these settings, and makes it if
 // there is none, with the keys of one that differs in its timing alone. It
 // binds a config's means to it: from now on, as the HTTP server may be asked
 // before this app starts. Each call must be followed by one of release.
-func acquireRemote(s sourceSettings, b binding) (*remoteSource, error) {
+func acquireRemote(s Settings, b binding) (*Remote, error) {
 	id := s.id()
-	donor := donorOf(s.identity(), id)
+	donor := donorOf(s.Identity(), id)
 	v, _, err := remotes.LoadOrNew(id, func() (caddy.Destructor, error) {
-		remote, err := keystore.NewRemote(s.config())
+		remote, err := keystore.NewRemote(s.Config())
 		if err != nil {
 			return nil, err
 		}
-		r := &remoteSource{Remote: remote, id: id, identity: s.identity()}
-		remote.Observe(r.tell)
+		r := &Remote{Remote: remote, ID: id, identity: s.Identity()}
+		remote.Observe(r.Tell)
 		if donor != nil {
 			if set, fetchedAt, ok := donor.Snapshot(); ok && remote.Seed(set, fetchedAt) {
 				r.restored.Store(true)
@@ -123,7 +123,7 @@ func acquireRemote(s sourceSettings, b binding) (*remoteSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := v.(*remoteSource)
+	r := v.(*Remote)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.owners = append(r.owners, b)
@@ -132,10 +132,10 @@ func acquireRemote(s sourceSettings, b binding) (*remoteSource, error) {
 
 // donorOf finds a source with the same keys. The pool is asked before the new
 // source is in it, as asking waits for those that are being made.
-func donorOf(identity, except string) *remoteSource {
-	var donor *remoteSource
+func donorOf(identity, except string) *Remote {
+	var donor *Remote
 	remotes.Range(func(k, v any) bool {
-		if r, ok := v.(*remoteSource); ok && k != except && r.identity == identity {
+		if r, ok := v.(*Remote); ok && k != except && r.identity == identity {
 			donor = r
 		}
 		return true
@@ -146,24 +146,24 @@ func donorOf(identity, except string) *remoteSource {
 // release gives a source back and takes back what its config had lent. If the
 // config before is still running (the newer one failed to load), its means are
 // in force again.
-func (r *remoteSource) release(owner any) error {
+func (r *Remote) release(owner any) error {
 	r.mu.Lock()
 	r.owners = slices.DeleteFunc(r.owners, func(b binding) bool { return b.owner == owner })
 	r.mu.Unlock()
-	_, err := remotes.Delete(r.id)
+	_, err := remotes.Delete(r.ID)
 	return err
 }
 
 // Destruct ends the refreshing when no config uses the source any more.
-func (r *remoteSource) Destruct() error {
+func (r *Remote) Destruct() error {
 	r.Remote.Close()
 	return nil
 }
 
 // Close does nothing: a source is given back through release.
-func (r *remoteSource) Close() {}
+func (r *Remote) Close() {}
 
-func (r *remoteSource) bound() (binding, bool) {
+func (r *Remote) bound() (binding, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.owners) == 0 {
@@ -172,9 +172,9 @@ func (r *remoteSource) bound() (binding, bool) {
 	return r.owners[len(r.owners)-1], true
 }
 
-// tell passes an event on, and saves the keys after each good fetch: the time
+// Tell passes an event on, and saves the keys after each good fetch: the time
 // of it counts as much as the keys do, for how long they may be used.
-func (r *remoteSource) tell(e keystore.Event) {
+func (r *Remote) Tell(e keystore.Event) {
 	b, ok := r.bound()
 	if !ok {
 		return
@@ -188,7 +188,7 @@ func (r *remoteSource) tell(e keystore.Event) {
 }
 
 // Start restores the last good keys, then begins to refresh. It returns at once.
-func (r *remoteSource) Start() {
+func (r *Remote) Start() {
 	go func() {
 		r.restore()
 		r.Remote.Start()
@@ -197,7 +197,7 @@ func (r *remoteSource) Start() {
 
 // Keys implements validator.KeySet. A request that comes before the stored
 // keys are read waits for them: in an outage they are all there is.
-func (r *remoteSource) Keys(ctx context.Context, kid string) ([]key.Key, error) {
+func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 	if !r.restored.Load() {
 		r.restore()
 	}
@@ -205,7 +205,7 @@ func (r *remoteSource) Keys(ctx context.Context, kid string) ([]key.Key, error) 
 }
 
 // Version implements validator.KeySet.
-func (r *remoteSource) Version(kid string, now time.Time) uint64 {
+func (r *Remote) Version(kid string, now time.Time) uint64 {
 	if !r.restored.Load() {
 		return 0
 	}
@@ -214,7 +214,7 @@ func (r *remoteSource) Version(kid string, now time.Time) uint64 {
 
 // Status is the source's state. Keys that came from a source with other timing
 // were fetched by this process and are not restored ones.
-func (r *remoteSource) Status() keystore.Status {
+func (r *Remote) Status() keystore.Status {
 	s := r.Remote.Status()
 	s.Restored = s.Restored && r.stored.Load()
 	return s
@@ -222,7 +222,7 @@ func (r *remoteSource) Status() keystore.Status {
 
 // restore reads the last good keys from storage, once. The storage has a bound
 // on its time; a request waits for no longer.
-func (r *remoteSource) restore() {
+func (r *Remote) restore() {
 	r.restoring.Lock()
 	defer r.restoring.Unlock()
 	if r.restored.Load() {

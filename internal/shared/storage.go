@@ -1,4 +1,4 @@
-package caddyjwt
+package shared
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
-// keyStore keeps the last good key set of each remote source in Caddy's
+// storedKeySets keeps the last good key set of each remote source in Caddy's
 // storage, so that a restart during an outage of the issuer still serves.
 // Public keys are no secret, but whoever can write here can sign: it is the
 // storage that holds Caddy's private keys too.
-type keyStore struct {
-	storage certmagic.Storage
+type storedKeySets struct {
+	Storage certmagic.Storage
 	logger  *zap.Logger
 }
 
-// storedKeys is the content of one object.
-type storedKeys struct {
+// StoredKeys is the content of one object.
+type StoredKeys struct {
 	// Source is the identity of the settings that the set was fetched with.
 	Source    string          `json:"source"`
 	FetchedAt time.Time       `json:"fetched_at"`
@@ -34,26 +34,26 @@ type storedKeys struct {
 // The bounds on a storage that hangs. Reading is what the first requests wait
 // for.
 const (
-	storageReadTime  = 2 * time.Second
+	StorageReadTime  = 2 * time.Second
 	storageWriteTime = 10 * time.Second
 )
 
-func storedName(identity string) string {
+func StoredName(identity string) string {
 	return path.Join("jwt", "keys", identity+".json")
 }
 
 // save keeps a set. A failure is a line in the log: the set in hand serves.
-func (s keyStore) save(identity string, set *keystore.Set, fetchedAt time.Time) {
-	if s.storage == nil {
+func (s storedKeySets) save(identity string, set *keystore.Set, fetchedAt time.Time) {
+	if s.Storage == nil {
 		return
 	}
 	keys, err := set.MarshalJSON()
 	if err == nil {
 		var object []byte
-		if object, err = json.Marshal(storedKeys{Source: identity, FetchedAt: fetchedAt, Keys: keys}); err == nil {
+		if object, err = json.Marshal(StoredKeys{Source: identity, FetchedAt: fetchedAt, Keys: keys}); err == nil {
 			ctx, cancel := context.WithTimeout(context.Background(), storageWriteTime)
 			defer cancel()
-			err = s.storage.Store(ctx, storedName(identity), object)
+			err = s.Storage.Store(ctx, StoredName(identity), object)
 		}
 	}
 	if err != nil {
@@ -63,20 +63,20 @@ func (s keyStore) save(identity string, set *keystore.Set, fetchedAt time.Time) 
 
 // load reads a set back. It is parsed as strictly as one from the network, and
 // the source itself refuses one from the future or past its age.
-func (s keyStore) load(identity string) (set *keystore.Set, fetchedAt time.Time, ok bool) {
-	if s.storage == nil {
+func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.Time, ok bool) {
+	if s.Storage == nil {
 		return nil, time.Time{}, false
 	}
 	type result struct {
 		object []byte
 		err    error
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storageReadTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StorageReadTime)
 	defer cancel()
 	done := make(chan result, 1)
 	// Not every storage minds the context.
 	go func() {
-		object, err := s.storage.Load(ctx, storedName(identity))
+		object, err := s.Storage.Load(ctx, StoredName(identity))
 		done <- result{object, err}
 	}()
 	var r result
@@ -88,7 +88,7 @@ func (s keyStore) load(identity string) (set *keystore.Set, fetchedAt time.Time,
 	if errors.Is(r.err, fs.ErrNotExist) {
 		return nil, time.Time{}, false
 	}
-	var kept storedKeys
+	var kept StoredKeys
 	if r.err == nil {
 		if r.err = json.Unmarshal(r.object, &kept); r.err == nil && kept.Source != identity {
 			r.err = errors.New("it was fetched with other settings")

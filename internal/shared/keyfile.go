@@ -1,4 +1,4 @@
-package caddyjwt
+package shared
 
 import (
 	"maps"
@@ -20,16 +20,16 @@ var keyFilePool = caddy.NewUsagePool()
 // its changes are told is bound to it while a config lasts.
 type pooledKeyFile struct {
 	*keystore.APIKeyFile
-	path string
+	Path string
 
 	mu     sync.Mutex
 	owners []*Sources // the configs that use it, the newest last
 }
 
-// keyFile returns the key file with this path, and reads it if it is new or has
+// KeyFile returns the key file with this path, and reads it if it is new or has
 // changed. What was read anew serves from Start on: until then the config before
 // is in force, and stays so if this one fails.
-func (s *Sources) keyFile(path string) (*keystore.APIKeyFile, error) {
+func (s *Sources) KeyFile(path string) (*keystore.APIKeyFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *Sources) keyFile(path string) (*keystore.APIKeyFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := &pooledKeyFile{APIKeyFile: file, path: path}
+		f := &pooledKeyFile{APIKeyFile: file, Path: path}
 		file.Observe(f.tell)
 		return f, nil
 	})
@@ -82,7 +82,7 @@ func (f *pooledKeyFile) release(s *Sources) error {
 	f.mu.Lock()
 	f.owners = slices.DeleteFunc(f.owners, func(b *Sources) bool { return s == b })
 	f.mu.Unlock()
-	_, err := keyFilePool.Delete(f.path)
+	_, err := keyFilePool.Delete(f.Path)
 	return err
 }
 
@@ -118,8 +118,8 @@ func logKeyFile(logger *zap.Logger, e keystore.Event) {
 	}
 }
 
-// keyFileList returns the key files in a stable order.
-func (s *Sources) keyFileList() []*pooledKeyFile {
+// KeyFileList returns the key files in a stable order.
+func (s *Sources) KeyFileList() []*pooledKeyFile {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]*pooledKeyFile, 0, len(s.keyFiles))
