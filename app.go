@@ -6,15 +6,18 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 )
 
 func init() {
@@ -124,8 +127,8 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 
 // Start begins to fetch keys and to look for changes of files.
 func (a *App) Start() error {
-	theTokenCache.resize(a.cache)
-	a.unsweep = theTokenCache.sweeper()
+	tokencache.Process.Resize(a.cache)
+	a.unsweep = tokencache.Process.Sweeper()
 	a.sources.Start()
 	running.add(a)
 	return nil
@@ -176,3 +179,25 @@ var (
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
 )
+
+// The bounds of the setting: below the least a cache would be of no use.
+const (
+	minCache = 1 << 20
+	maxCache = 64 << 30
+	cacheOff = "off"
+)
+
+// cacheSize reads the setting; 0 is for no cache.
+func cacheSize(written string) (uint64, error) {
+	switch written {
+	case "":
+		return tokencache.DefaultSize, nil
+	case cacheOff:
+		return 0, nil
+	}
+	size, err := humanize.ParseBytes(written)
+	if err != nil || size < minCache || size > maxCache || strings.ContainsAny(written, " \t") {
+		return 0, setting.InOption("cache", "%q is no size of a cache; write one from 1MiB to 64GiB, such as 64MiB, or off", written)
+	}
+	return size, nil
+}

@@ -29,6 +29,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -75,7 +76,7 @@ func BenchmarkTokenNeverSeen(b *testing.B) {
 		alg := c.method.Alg()
 		tokens := benchSign(b, c.method, c.private)
 		b.Run(alg, func(b *testing.B) {
-			v := benchValidator(b, alg, c.public).Cached(&forgetful{tokenCache: newTokenCache(defaultCache)})
+			v := benchValidator(b, alg, c.public).Cached(&forgetful{Cache: tokencache.New(tokencache.DefaultSize)})
 			k := benchKeyfunc(b, alg, c.public)
 			parser := jwt.NewParser(jwt.WithValidMethods([]string{alg}), jwt.WithIssuer(benchIssuer), jwt.WithAudience(benchAudience),
 				jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(time.Minute), jwt.WithStrictDecoding())
@@ -166,7 +167,7 @@ func median(list []float64) float64 {
 
 // forgetful is a cache to which every token is new.
 type forgetful struct {
-	*tokenCache
+	*tokencache.Cache
 	n uint64
 }
 
@@ -177,10 +178,10 @@ func (f *forgetful) fresh(d [sha256.Size]byte) [sha256.Size]byte {
 
 func (f *forgetful) Get(d [sha256.Size]byte) (*validator.Verified, bool) {
 	f.n++
-	return f.tokenCache.Get(f.fresh(d))
+	return f.Cache.Get(f.fresh(d))
 }
 
-func (f *forgetful) Put(d [sha256.Size]byte, t *validator.Verified) { f.tokenCache.Put(f.fresh(d), t) }
+func (f *forgetful) Put(d [sha256.Size]byte, t *validator.Verified) { f.Cache.Put(f.fresh(d), t) }
 
 const (
 	benchIssuer   = "https://issuer.example/"
@@ -388,7 +389,7 @@ func BenchmarkAuthorization(b *testing.B) {
 	run := func(name string, s *site, h http.Header) {
 		served(s)
 		if s.validator != nil {
-			s.validator = s.validator.Cached(newTokenCache(defaultCache))
+			s.validator = s.validator.Cached(tokencache.New(tokencache.DefaultSize))
 		}
 		b.Run(name, func(b *testing.B) { benchServeHeader(b, s.Handler, nothing(), h) })
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
@@ -69,7 +70,7 @@ func nothing() caddyhttp.MiddlewareHandler {
 // cachedSite is a site with a cache of its own, and without a log.
 func cachedSite(b *testing.B, options string) *site {
 	s := served(newSite(b, options))
-	s.validator = s.validator.Cached(newTokenCache(defaultCache))
+	s.validator = s.validator.Cached(tokencache.New(tokencache.DefaultSize))
 	return s
 }
 
@@ -97,7 +98,7 @@ func BenchmarkGrowthIssuers(b *testing.B) {
 				b.Fatal(err)
 			}
 			s := cachedSite(b, "forward user X-User")
-			s.validator = v.Cached(newTokenCache(defaultCache))
+			s.validator = v.Cached(tokencache.New(tokencache.DefaultSize))
 			tokens := make([]string, benchTokens)
 			for i := range tokens {
 				tokens[i] = signed(b, map[string]any{"iss": fmt.Sprintf("https://issuer-%d.example/", i*n/benchTokens)})
@@ -165,7 +166,7 @@ func BenchmarkGrowthClaims(b *testing.B) {
 		for i := range tokens {
 			tokens[i] = tokenOfSize(b, size, i)
 		}
-		for name, cache := range map[string]validator.Cache{"seen": newTokenCache(defaultCache), "never_seen": &forgetful{tokenCache: newTokenCache(defaultCache)}} {
+		for name, cache := range map[string]validator.Cache{"seen": tokencache.New(tokencache.DefaultSize), "never_seen": &forgetful{Cache: tokencache.New(tokencache.DefaultSize)}} {
 			b.Run(fmt.Sprintf("%d/%s", size, name), func(b *testing.B) {
 				s := served(newSite(b, "forward user X-User"))
 				s.validator = s.validator.Cached(cache)

@@ -31,6 +31,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -90,7 +91,7 @@ func testApp(t testing.TB) *App {
 	t.Helper()
 	a := &App{logger: zap.NewNop(), sources: shared.New(zap.NewNop(), nil, nil)}
 	if os.Getenv("TEST_CACHE") != "off" {
-		a.cache = defaultCache
+		a.cache = tokencache.DefaultSize
 	}
 	t.Cleanup(func() {
 		if err := a.Cleanup(); err != nil {

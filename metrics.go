@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 )
 
 // keyMetrics are the figures of the key sources, read when they are asked for.
@@ -73,11 +74,11 @@ func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
-	for result, n := range map[string]uint64{"hit": theTokenCache.hits.Load(), "miss": theTokenCache.misses.Load()} {
+	for result, n := range map[string]uint64{"hit": tokencache.Process.Hits.Load(), "miss": tokencache.Process.Misses.Load()} {
 		ch <- prometheus.MustNewConstMetric(lookupsDesc, prometheus.CounterValue, float64(n), result)
 	}
-	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(theTokenCache.WeightedSize()))
-	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(theTokenCache.EstimatedSize()))
+	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(tokencache.Process.WeightedSize()))
+	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(tokencache.Process.EstimatedSize()))
 	for _, f := range m.sources.KeyFileList() {
 		s := f.Status()
 		for d, v := range map[*prometheus.Desc]float64{

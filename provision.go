@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -128,7 +129,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	if h.app.cache > 0 {
-		v = v.Cached(theTokenCache)
+		v = v.Cached(tokencache.Process)
 	}
 	return v.Observed(func(took time.Duration) { h.metrics.verified(took) }), nil
 }

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 )
 
 // What the cache counts for tokens is what they take three times, with what the
@@ -30,7 +32,7 @@ func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measur
 			}
 			tokens[i] = signed(t, all)
 		}
-		cache := newTokenCache(1 << 30)
+		cache := tokencache.New(1 << 30)
 		s := newSite(t, "")
 		v := s.validator.Cached(cache)
 		before := heapInUse()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -30,7 +31,7 @@ func TestCacheSize(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	const bound = 1 << 20
-	cache := newTokenCache(bound)
+	cache := tokencache.New(bound)
 	s := newSite(t, "")
 	v := s.validator.Cached(cache)
 	steady := signed(t, map[string]any{"sub": "steady"})
@@ -52,21 +53,21 @@ func TestCacheIsBounded(t *testing.T) {
 	// Nobody has to clean up for it: the upkeep is put off for a few tokens alone.
 	taken, largest := 0, 0
 	for _, token := range cache.All() {
-		taken += token.size()
-		largest = max(largest, token.size())
+		taken += token.Size()
+		largest = max(largest, token.Size())
 	}
-	if over := taken - bound; taken == 0 || over > 2*putsPerUpkeep*largest {
+	if over := taken - bound; taken == 0 || over > 2*tokencache.PutsPerUpkeep*largest {
 		t.Errorf("the tokens in the cache take %d bytes, bound %d", taken, bound)
 	}
 	cache.CleanUp()
 	if size := cache.WeightedSize(); size == 0 || size > bound {
 		t.Errorf("the cache takes %d bytes, bound %d", size, bound)
 	}
-	misses := cache.misses.Load()
-	if validate(steady); cache.misses.Load() != misses {
+	misses := cache.Misses.Load()
+	if validate(steady); cache.Misses.Load() != misses {
 		t.Error("the token in steady use is gone")
 	}
-	cache.resize(0)
+	cache.Resize(0)
 	if n := cache.EstimatedSize(); n != 0 {
 		t.Errorf("%d tokens are left after the cache was ended", n)
 	}
@@ -75,7 +76,7 @@ func TestCacheIsBounded(t *testing.T) {
 // A token is judged by each site's own settings, though both share the cache.
 func TestSitesShareTheCacheAndNotTheVerdict(t *testing.T) {
 	t.Parallel()
-	cache := newTokenCache(defaultCache)
+	cache := tokencache.New(tokencache.DefaultSize)
 	open, narrow := newSite(t, ""), newSite(t, "require scope admin")
 	open.validator, narrow.validator = open.validator.Cached(cache), narrow.validator.Cached(cache)
 	token := signed(t, map[string]any{"scope": "reader"})
@@ -87,8 +88,8 @@ func TestSitesShareTheCacheAndNotTheVerdict(t *testing.T) {
 			t.Errorf("%d %s", res.Code, res.reason())
 		}
 	}
-	if cache.hits.Load() != 3 {
-		t.Errorf("%d hits, want 3", cache.hits.Load())
+	if cache.Hits.Load() != 3 {
+		t.Errorf("%d hits, want 3", cache.Hits.Load())
 	}
 }
 
@@ -97,7 +98,7 @@ func TestTokensInTheCacheAreNotTimed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
 	since := counted(t, s)
-	s.validator = s.validator.Cached(newTokenCache(defaultCache))
+	s.validator = s.validator.Cached(tokencache.New(tokencache.DefaultSize))
 	token := signed(t, nil)
 	for n, want := range []float64{1, 0, 0} {
 		if res := serve(t, bearer(token), nil, s.Handler); res.next == nil {
@@ -114,7 +115,7 @@ func TestTokensLeaveTheCacheBehindTheirExpiry(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	s := makeSite(t, "issuer https://issuer.example/ {\npublic_key \""+publicPEM(t, signer().Public())+"\"\naudience https://api.example\nleeway 1h\nallow_no_expiry\n}")
-	cache := newTokenCache(defaultCache)
+	cache := tokencache.New(tokencache.DefaultSize)
 	tokens := map[string]string{}
 	for name, exp := range map[string]any{
 		"an hour to come": now.Add(time.Hour).Unix(), "over for a minute": now.Add(-time.Minute).Unix(), "over for 11 minutes": now.Add(-11 * time.Minute).Unix(),
@@ -144,20 +145,20 @@ func TestTokensLeaveTheCacheBehindTheirExpiry(t *testing.T) {
 		{69 * time.Minute, "an hour to come, none, the year 9999"},
 		{71 * time.Minute, "none, the year 9999"},
 	} {
-		if cache.sweep(now.Add(c.after)); there() != c.want {
+		if cache.Sweep(now.Add(c.after)); there() != c.want {
 			t.Errorf("after %s there are %s; want %s", c.after, there(), c.want)
 		}
 	}
 }
 
-var _ validator.Cache = (*tokenCache)(nil)
+var _ validator.Cache = (*tokencache.Cache)(nil)
 
 // The upkeep of the store is put off, but not for ever: not where tokens are only
 // found, and not where several processors put tokens in at once.
 func TestTheStoreIsKeptUp(t *testing.T) {
 	t.Parallel()
 	const bound = 1 << 20
-	cache := newTokenCache(bound)
+	cache := tokencache.New(bound)
 	s := newSite(t, "")
 	v := s.validator.Cached(cache)
 	tokens := make([]string, 1200)
@@ -178,7 +179,7 @@ func TestTheStoreIsKeptUp(t *testing.T) {
 	wait.Wait()
 	taken := 0
 	for _, token := range cache.All() {
-		taken += token.size()
+		taken += token.Size()
 	}
 	if taken > bound+bound/4 {
 		t.Errorf("the tokens in the cache take %d bytes, bound %d", taken, bound)
@@ -186,14 +187,14 @@ func TestTheStoreIsKeptUp(t *testing.T) {
 	// Tokens that are found in the store, as more are in use than the front has
 	// places for them.
 	waited := false
-	for n := 0; n < 40*hitsPerUpkeep || cache.found.Load()%hitsPerUpkeep != 0; n++ {
-		cache.front = cacheFront{}
+	for n := 0; n < 40*tokencache.HitsPerUpkeep || cache.Found.Load()%tokencache.HitsPerUpkeep != 0; n++ {
+		cache.Front = tokencache.CacheFront{}
 		if _, err := v.Validate(t.Context(), tokens[len(tokens)-1-n%10]); err != nil {
 			t.Fatal(err)
 		}
-		waited = waited || cache.upkeep.Load() != nil
+		waited = waited || cache.Upkeep.Load() != nil
 	}
-	if !waited || cache.upkeep.Load() != nil {
-		t.Errorf("the store asked for upkeep: %v; it waits for it still: %v", waited, cache.upkeep.Load() != nil)
+	if !waited || cache.Upkeep.Load() != nil {
+		t.Errorf("the store asked for upkeep: %v; it waits for it still: %v", waited, cache.Upkeep.Load() != nil)
 	}
 }

@@ -7,22 +7,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // checkFront tells how many tokens stand in the front. All must be in the store.
-func checkFront(t *testing.T, c *tokenCache) (n int) {
+func checkFront(t *testing.T, c *tokencache.Cache) (n int) {
 	t.Helper()
-	for i := range c.front {
-		token := c.front[i].Load()
+	for i := range c.Front {
+		token := c.Front[i].Load()
 		if token == nil {
 			continue
 		}
 		n++
-		if place := c.front.place(&token.digest); place != &c.front[i] {
+		if place := c.Front.Place(&token.Digest); place != &c.Front[i] {
 			t.Errorf("a token stands at another place than %d", i)
 		}
-		if e, ok := c.GetEntryQuietly(token.digest); !ok || e.Value != token || token.gone.Load() {
+		if e, ok := c.GetEntryQuietly(token.Digest); !ok || e.Value != token || token.Gone.Load() {
 			t.Errorf("place %d: the token is not that of the store (there is one: %v)", i, ok)
 		}
 	}
@@ -49,7 +50,8 @@ func verifiedTokens(t *testing.T, n int) (all []*validator.Verified, digests [][
 // keeper keeps what is put.
 type keeper map[[sha256.Size]byte]*validator.Verified
 
-func (k keeper) Get([sha256.Size]byte) (*validator.Verified, bool)   { return nil, false }
+func (k keeper) Get([sha256.Size]byte) (*validator.Verified, bool) { return nil, false }
+
 func (k keeper) Put(digest [sha256.Size]byte, t *validator.Verified) { k[digest] = t }
 
 // A token that is found again and again is found without the store, as long as none
@@ -60,7 +62,7 @@ func TestTheFrontOfTheCache(t *testing.T) {
 	for n := range digests {
 		digests[n] = [sha256.Size]byte{byte(n)} // so that none shares a place
 	}
-	c := newTokenCache(defaultCache)
+	c := tokencache.New(tokencache.DefaultSize)
 	get := func(n int) *validator.Verified {
 		found, _ := c.Get(digests[n])
 		return found
@@ -75,11 +77,11 @@ func TestTheFrontOfTheCache(t *testing.T) {
 			}
 		}
 	}
-	if c.hits.Load() != 3000 || c.misses.Load() != 0 || checkFront(t, c) != 30 {
-		t.Errorf("%d hits, %d misses, %d in the front; want 3000, 0, 30", c.hits.Load(), c.misses.Load(), checkFront(t, c))
+	if c.Hits.Load() != 3000 || c.Misses.Load() != 0 || checkFront(t, c) != 30 {
+		t.Errorf("%d hits, %d misses, %d in the front; want 3000, 0, 30", c.Hits.Load(), c.Misses.Load(), checkFront(t, c))
 	}
-	if c.found.Load() != 30 {
-		t.Errorf("%d were found in the store; want 30, each once", c.found.Load())
+	if c.Found.Load() != 30 {
+		t.Errorf("%d were found in the store; want 30, each once", c.Found.Load())
 	}
 
 	c.Put(digests[0], tokens[1]) // verified again, by another key
@@ -96,12 +98,12 @@ func TestTheFrontOfTheCache(t *testing.T) {
 		t.Errorf("%d in the front; want 29", n)
 	}
 	// Found in the store just before it went from there.
-	late := &cachedToken{digest: digests[2], verified: tokens[2]}
-	late.gone.Store(true)
-	if late.stand(c.front.place(&digests[2])); checkFront(t, c) != 29 {
+	late := &tokencache.CachedToken{Digest: digests[2], Verified: tokens[2]}
+	late.Gone.Store(true)
+	if late.Stand(c.Front.Place(&digests[2])); checkFront(t, c) != 29 {
 		t.Error("one stands in the front that has gone from the store")
 	}
-	c.resize(0)
+	c.Resize(0)
 	if n := checkFront(t, c); n != 0 || get(3) != nil {
 		t.Errorf("%d in the front of a cache that was ended", n)
 	}
@@ -112,16 +114,16 @@ func TestTheFrontOfTheCache(t *testing.T) {
 func TestTheStoreHearsOfWhatTheFrontFinds(t *testing.T) {
 	t.Parallel()
 	tokens, digests := verifiedTokens(t, 2)
-	c := newTokenCache(defaultCache)
+	c := tokencache.New(tokencache.DefaultSize)
 	c.Put(digests[0], tokens[0])
 	c.Get(digests[0])
-	for n := range 10 * putsPerUse {
+	for n := range 10 * tokencache.PutsPerUse {
 		c.Put([sha256.Size]byte{1: 1, 2: byte(n)}, tokens[1])
 		c.Get(digests[0])
 		c.Get(digests[0])
 	}
-	if heard := c.found.Load(); heard != 1+10 {
-		t.Errorf("the store heard of it %d times; want 11: at first, and for each %d that are put", heard, putsPerUse)
+	if heard := c.Found.Load(); heard != 1+10 {
+		t.Errorf("the store heard of it %d times; want 11: at first, and for each %d that are put", heard, tokencache.PutsPerUse)
 	}
 }
 
@@ -129,7 +131,7 @@ func TestTheStoreHearsOfWhatTheFrontFinds(t *testing.T) {
 func TestTokensThatShareAPlace(t *testing.T) {
 	t.Parallel()
 	tokens, _ := verifiedTokens(t, 3)
-	c := newTokenCache(defaultCache)
+	c := tokencache.New(tokencache.DefaultSize)
 	digest := func(n int) [sha256.Size]byte { return [sha256.Size]byte{31: byte(n)} }
 	for n := range tokens {
 		c.Put(digest(n), tokens[n])
@@ -148,22 +150,22 @@ func TestTokensThatShareAPlace(t *testing.T) {
 func TestASweepKeepsTheStoreUp(t *testing.T) {
 	t.Parallel()
 	tokens, _ := verifiedTokens(t, 1)
-	c := newTokenCache(1 << 20)
+	c := tokencache.New(1 << 20)
 	last := [sha256.Size]byte{}
-	for n := range 40*putsPerUpkeep - 1 {
+	for n := range 40*tokencache.PutsPerUpkeep - 1 {
 		last = [sha256.Size]byte{byte(n), byte(n >> 8)}
 		c.Put(last, tokens[0])
 	}
-	for range 10 * hitsPerUpkeep {
+	for range 10 * tokencache.HitsPerUpkeep {
 		c.Get(last)
 	}
-	if c.upkeep.Load() == nil {
+	if c.Upkeep.Load() == nil {
 		t.Fatal("no upkeep is waited for: the test is of no use")
 	}
-	c.sweep(time.Now())
+	c.Sweep(time.Now())
 	taken := 0
 	for _, token := range c.All() {
-		taken += token.size()
+		taken += token.Size()
 	}
 	if taken == 0 || taken > 1<<20 {
 		t.Errorf("the tokens take %d bytes after a sweep, bound %d", taken, 1<<20)
@@ -174,7 +176,7 @@ func TestASweepKeepsTheStoreUp(t *testing.T) {
 func TestTheFrontOfTheCacheAtOnce(t *testing.T) {
 	t.Parallel()
 	tokens, digests := verifiedTokens(t, 400)
-	c := newTokenCache(1 << 20) // too small for all
+	c := tokencache.New(1 << 20) // too small for all
 	var all sync.WaitGroup
 	for w := range 4 {
 		all.Go(func() {
@@ -189,8 +191,8 @@ func TestTheFrontOfTheCacheAtOnce(t *testing.T) {
 				case w == 0 && i%500 == 0:
 					c.Invalidate(digests[n])
 				case w == 1 && i%5000 == 0:
-					c.resize(0)
-					c.resize(1 << 20)
+					c.Resize(0)
+					c.Resize(1 << 20)
 				}
 			}
 		})
