@@ -15,6 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
@@ -72,10 +73,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.sources = shared.New(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
-		if err := registry.Register(OfSources(a.sources, &a.reporting)); err != nil {
+		if err := registry.Register(metrics.OfSources(a.sources, &a.reporting)); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
-		if err := theRequestMetrics.register(registry); err != nil {
+		if err := metrics.Process.Register(registry); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
@@ -456,7 +457,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 		_ = hasKey(r, fmt.Sprint("stranger", n))
 	}
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(OfSources(a, new(atomic.Int64))); err != nil {
+	if err := registry.Register(metrics.OfSources(a, new(atomic.Int64))); err != nil {
 		t.Fatal(err)
 	}
 	families, err := registry.Gather()

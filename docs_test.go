@@ -26,6 +26,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -658,7 +659,7 @@ func TestDocs_DashboardAsksForMetricsThatExist(t *testing.T) {
 		t.Fatal("the dashboard has no panels")
 	}
 	names := docMetrics(t)
-	results := []string{resultAllowed, resultAnonymous, resultRefused, resultReported}
+	results := []string{metrics.ResultAllowed, metrics.ResultAnonymous, metrics.ResultRefused, metrics.ResultReported}
 	metric, result := regexp.MustCompile(`caddy_[a-z_]+`), regexp.MustCompile(`result="([^"]*)"`)
 	for _, p := range dashboard.Panels {
 		if len(p.Targets) == 0 {

@@ -151,10 +151,10 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 	counted(t, s)
 	series := func() (list []string) {
 		registry := prometheus.NewPedanticRegistry()
-		if err := s.metrics.register(registry); err != nil {
+		if err := s.metrics.Register(registry); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.metrics.register(registry); err != nil {
+		if err := s.metrics.Register(registry); err != nil {
 			t.Errorf("a second time: %v", err)
 		}
 		families, err := registry.Gather()
@@ -200,7 +200,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 	}
 	closed := prometheus.NewRegistry()
 	closed.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caddy_jwt_requests_total", Help: "another"}, []string{"other"}))
-	if err := s.metrics.register(closed); err == nil || errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+	if err := s.metrics.Register(closed); err == nil || errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 		t.Errorf("another's metric of this name: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
@@ -24,9 +25,9 @@ func counted(t testing.TB, s *site) (since func() map[string]float64) {
 	if s.validator != nil {
 		s.validator = s.validator.Cached(nil) // so that each token is verified anew
 	}
-	s.metrics = newRequestMetrics()
+	s.metrics = metrics.NewRequestMetrics()
 	registry := prometheus.NewPedanticRegistry()
-	if err := s.metrics.register(registry); err != nil {
+	if err := s.metrics.Register(registry); err != nil {
 		t.Fatal(err)
 	}
 	last := map[string]float64{}

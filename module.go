@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
@@ -123,7 +124,7 @@ type Handler struct {
 	logs        bool // whether the server may have an access log
 	idle        bool // whether it authenticates nobody, and clears headers alone
 	conflict    *routes.Conflict
-	metrics     *requestMetrics
+	metrics     *metrics.Requests
 	reportLog   *zap.Logger
 	claims      []identity.Name
 	app         *App
@@ -161,10 +162,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	switch {
 	case d.code == "" && d.id != nil:
 		st.publish(r, h.forwarding, d.id, d.headers)
-		h.metrics.allowed(d.id.Method())
+		h.metrics.Allowed(d.id.Method())
 	case d.code == "":
 		st.Pass(r)
-		h.metrics.anonymous()
+		h.metrics.Anonymous()
 	case h.reports():
 		h.report(r, st, d)
 	default:
@@ -242,7 +243,7 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 func (h *Handler) report(r *http.Request, st *state, d decision) {
 	why := h.responder.To(d.code).With(d.unmet)
 	st.PassRefused(r, why)
-	h.metrics.reported(d.code)
+	h.metrics.Reported(d.code)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}
@@ -254,7 +255,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	p := h.responder.To(d.code)
 	why := p.With(d.unmet)
 	st.withdraw(r, why)
-	h.metrics.refused(d.code)
+	h.metrics.Refused(d.code)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
@@ -68,7 +69,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.warn(h.logger, time.Now())
-	h.metrics = theRequestMetrics
+	h.metrics = metrics.Process
 	if h.reports() {
 		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
@@ -131,5 +132,5 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if h.app.cache > 0 {
 		v = v.Cached(tokencache.Process)
 	}
-	return v.Observed(func(took time.Duration) { h.metrics.verified(took) }), nil
+	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }

@@ -1,4 +1,4 @@
-package caddyjwt
+package metrics
 
 import (
 	"strings"
@@ -11,19 +11,19 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 )
 
-// keyMetrics are the figures of the key sources, read when they are asked for.
+// Sources are the figures of the key sources, read when they are asked for.
 // All labels come from the config, so that nobody outside can make new ones;
 // those of a source that is gone go with it. Each config has a registry of its
 // own, and the counters live in the sources, which outlive configs.
-type keyMetrics struct {
+type Sources struct {
 	sources   *shared.Sources
 	reporting *atomic.Int64 // handlers in report mode
 }
 
 // OfSources are the figures of the sources of a config, and of its handlers in report
 // mode.
-func OfSources(sources *shared.Sources, reporting *atomic.Int64) keyMetrics {
-	return keyMetrics{sources, reporting}
+func OfSources(sources *shared.Sources, reporting *atomic.Int64) Sources {
+	return Sources{sources, reporting}
 }
 
 var sourceLabels = []string{"issuer", "id"}
@@ -61,14 +61,14 @@ var (
 var fileLabels = []string{"file"}
 
 // Describe implements prometheus.Collector.
-func (keyMetrics) Describe(ch chan<- *prometheus.Desc) {
+func (Sources) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{fetchesDesc, keysDesc, ageDesc, nextDesc, failuresDesc, reportDesc, lookupsDesc, cacheBytesDesc, cacheTokensDesc, apiKeysDesc, apiKeyFailuresDesc, apiKeyAgeDesc} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (m keyMetrics) Collect(ch chan<- prometheus.Metric) {
+func (m Sources) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	if m.sources.Ended() {
 		return

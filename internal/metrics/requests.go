@@ -1,4 +1,4 @@
-package caddyjwt
+package metrics
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// requestMetrics count what becomes of requests. They outlive configs, as
+// Requests count what becomes of requests. They outlive configs, as
 // counters must not begin anew with each. All labels are words of this plugin, so
 // that nobody outside can make new ones.
-type requestMetrics struct {
+type Requests struct {
 	requests *prometheus.CounterVec
 	seconds  prometheus.Histogram
 
@@ -26,16 +26,16 @@ type requestMetrics struct {
 
 // The values of the label result.
 const (
-	resultAllowed   = "allowed"
-	resultAnonymous = "anonymous"
-	resultRefused   = "refused"
-	resultReported  = "would_refuse"
+	ResultAllowed   = "allowed"
+	ResultAnonymous = "anonymous"
+	ResultRefused   = "refused"
+	ResultReported  = "would_refuse"
 )
 
-var theRequestMetrics = newRequestMetrics()
+var Process = NewRequestMetrics()
 
-func newRequestMetrics() *requestMetrics {
-	m := &requestMetrics{
+func NewRequestMetrics() *Requests {
+	m := &Requests{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "caddy_jwt_requests_total",
 			Help: "Requests by result (allowed, anonymous, refused, would_refuse), by the method of authentication (jwt, api_key, none) and by the reason of the refusal.",
@@ -47,18 +47,18 @@ func newRequestMetrics() *requestMetrics {
 		}),
 		byReason: map[reason.Code]prometheus.Counter{}, wouldBy: map[reason.Code]prometheus.Counter{},
 	}
-	m.byToken = m.requests.WithLabelValues(resultAllowed, identity.MethodJWT, "")
-	m.byAPIKey = m.requests.WithLabelValues(resultAllowed, identity.MethodAPIKey, "")
-	m.noBody = m.requests.WithLabelValues(resultAnonymous, "none", "")
+	m.byToken = m.requests.WithLabelValues(ResultAllowed, identity.MethodJWT, "")
+	m.byAPIKey = m.requests.WithLabelValues(ResultAllowed, identity.MethodAPIKey, "")
+	m.noBody = m.requests.WithLabelValues(ResultAnonymous, "none", "")
 	for _, code := range reason.All {
-		m.byReason[code] = m.requests.WithLabelValues(resultRefused, "none", string(code))
-		m.wouldBy[code] = m.requests.WithLabelValues(resultReported, "none", string(code))
+		m.byReason[code] = m.requests.WithLabelValues(ResultRefused, "none", string(code))
+		m.wouldBy[code] = m.requests.WithLabelValues(ResultReported, "none", string(code))
 	}
 	return m
 }
 
-// register adds the metrics to the registry of a config.
-func (m *requestMetrics) register(registry *prometheus.Registry) error {
+// Register adds the metrics to the registry of a config.
+func (m *Requests) Register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{m.requests, m.seconds} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
@@ -69,10 +69,10 @@ func (m *requestMetrics) register(registry *prometheus.Registry) error {
 	return nil
 }
 
-// verified notes how long a signature took.
-func (m *requestMetrics) verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
+// Verified notes how long a signature took.
+func (m *Requests) Verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
-func (m *requestMetrics) allowed(method string) {
+func (m *Requests) Allowed(method string) {
 	if method == identity.MethodJWT {
 		m.byToken.Inc()
 	} else {
@@ -80,8 +80,8 @@ func (m *requestMetrics) allowed(method string) {
 	}
 }
 
-func (m *requestMetrics) anonymous() { m.noBody.Inc() }
+func (m *Requests) Anonymous() { m.noBody.Inc() }
 
-func (m *requestMetrics) refused(code reason.Code) { m.byReason[code].Inc() }
+func (m *Requests) Refused(code reason.Code) { m.byReason[code].Inc() }
 
-func (m *requestMetrics) reported(code reason.Code) { m.wouldBy[code].Inc() }
+func (m *Requests) Reported(code reason.Code) { m.wouldBy[code].Inc() }
