@@ -1,6 +1,10 @@
 package caddyjwt
 
-import "github.com/caddyserver/caddy/v2"
+import (
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+)
 
 func init() {
 	caddy.RegisterModule(adminAPI{})
@@ -20,7 +24,7 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	return adminRoutes()
+	return admin.Routes()
 }
 
 var _ caddy.AdminRouter = adminAPI{}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -41,7 +42,7 @@ func serverFlags(cmd *cobra.Command) *serverAddress {
 // find reads the flags, before anything is changed: whoever is told of a misuse
 // must not wonder what has happened.
 func (s *serverAddress) find() (err error) {
-	s.endpoint, err = adminEndpoint(s.address, s.config, s.adapter)
+	s.endpoint, err = admin.Endpoint(s.address, s.config, s.adapter)
 	return err
 }
 
@@ -93,12 +94,12 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, er
 	if s.noWait {
 		return caddy.ExitCodeSuccess, nil
 	}
-	path, err := realPath(change.path)
+	path, err := admin.RealPath(change.path)
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	note := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
-	if !listens(s.endpoint) {
+	if !admin.Listens(s.endpoint) {
 		if s.address != "" || s.config != "" {
 			return caddy.ExitCodeFailedStartup, fmt.Errorf("%w: asking %s", errNobody, s.endpoint)
 		}
@@ -107,8 +108,8 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, er
 	}
 	written := time.Now()
 	for last := ""; ; time.Sleep(takeOverPoll) {
-		page, _, err := askStatus(s.endpoint)
-		_, withoutJWT := errors.AsType[noJWTError](err)
+		page, _, err := admin.Ask(s.endpoint)
+		_, withoutJWT := errors.AsType[admin.NoJWTError](err)
 		switch {
 		case withoutJWT:
 			note("The server at " + s.endpoint + " has no jwt handler, so it does not use this file.")
@@ -118,7 +119,7 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, er
 		case err != nil:
 			return caddy.ExitCodeFailedStartup, fmt.Errorf("%w: asking the server at %s: %w", errNotTaken, s.endpoint, err)
 		}
-		state := page.keyFile(path)
+		state := page.KeyFile(path)
 		switch {
 		case state == nil:
 			note("The server at " + s.endpoint + " does not use this file.")
@@ -141,7 +142,7 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, er
 // takenBy tells whether a server has read the new file, or what somebody else has
 // made of it since written. The time of a file alone proves nothing: the old one may
 // be of the future, as a copy from a machine whose clock is ahead is.
-func (c keyFileChange) takenBy(state *apiKeyStatus, written time.Time) bool {
+func (c keyFileChange) takenBy(state *admin.APIKeyStatus, written time.Time) bool {
 	if state.LastError != "" || !state.LoadedAt.After(c.before) {
 		return false
 	}

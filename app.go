@@ -15,6 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
@@ -131,14 +132,14 @@ func (a *App) Start() error {
 	tokencache.Process.Resize(a.cache)
 	a.unsweep = tokencache.Process.Sweeper()
 	a.sources.Start()
-	running.add(a)
+	admin.Running.Add(a)
 	return nil
 }
 
 // Stop takes the app out of the admin endpoint. Sources that another config
 // uses go on; the others end with Cleanup.
 func (a *App) Stop() error {
-	running.remove(a)
+	admin.Running.Remove(a)
 	if a.unsweep != nil {
 		a.unsweep()
 		a.unsweep = nil
@@ -147,11 +148,11 @@ func (a *App) Stop() error {
 }
 
 // Status is the state of the config's issuers and files of API keys.
-func (a *App) Status(now time.Time) statusPage { return pageOf(a.sources, a.namesOf, now) }
+func (a *App) Status(now time.Time) admin.Page { return admin.PageOf(a.sources, a.namesOf, now) }
 
 // Refresh fetches the keys of an issuer now.
-func (a *App) Refresh(ctx context.Context, id string) (issuerStatus, error) {
-	return refreshIn(ctx, a.sources, id)
+func (a *App) Refresh(ctx context.Context, id string) (admin.IssuerStatus, error) {
+	return admin.RefreshIn(ctx, a.sources, id)
 }
 
 // namesOf are the names of the stores in a file.

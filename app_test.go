@@ -24,6 +24,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -507,7 +508,7 @@ func TestAdminEndpoint(t *testing.T) {
 		}
 		return w.Code, w.Body.String()
 	}
-	status := func() (int, string) { return ask("GET", "/jwt/status", adminStatus) }
+	status := func() (int, string) { return ask("GET", "/jwt/status", admin.ServeStatus) }
 	if code, _ := status(); code != 503 {
 		t.Fatalf("%d where nothing runs", code)
 	}
@@ -528,7 +529,7 @@ func TestAdminEndpoint(t *testing.T) {
 	defer app.Stop()
 	eventually(t, "the keys are fetched without a request", func() bool { return r.Status().State == "fresh" })
 	code, body := status()
-	var page statusPage
+	var page admin.Page
 	if err := json.Unmarshal([]byte(body), &page); code != 200 || err != nil || len(page.Issuers) != 2 ||
 		page.Issuers[0].ID != r.ID || page.Issuers[0].Keys[0].ID != "a" || page.Issuers[0].AgeSeconds < 0 {
 		t.Errorf("%d %v %s", code, err, body)
@@ -542,15 +543,15 @@ func TestAdminEndpoint(t *testing.T) {
 		"no id": {"POST", "/jwt/issuers//refresh", 404}, "no verb": {"POST", "/jwt/issuers/" + r.ID, 404}, "too deep": {"POST", "/jwt/issuers/a/b/refresh", 404},
 		"what is not fetched": {"POST", "/jwt/issuers/" + static + "/refresh", 409},
 	} {
-		if code, body := ask(c.method, c.path, adminRefresh); code != c.want {
+		if code, body := ask(c.method, c.path, admin.ServeRefresh); code != c.want {
 			t.Errorf("%s: %d %s", name, code, body)
 		}
 	}
-	if code, _ := ask("POST", "/jwt/status", adminStatus); code != 405 {
+	if code, _ := ask("POST", "/jwt/status", admin.ServeStatus); code != 405 {
 		t.Errorf("status by POST: %d", code)
 	}
 	issuer.down.Store(true)
-	if code, body := ask("POST", refresh, adminRefresh); code != 502 || !strings.Contains(body, "500") {
+	if code, body := ask("POST", refresh, admin.ServeRefresh); code != 502 || !strings.Contains(body, "500") {
 		t.Errorf("%d %s", code, body)
 	}
 	t.Run("a config that starts and fails leaves the older one in force", func(t *testing.T) {

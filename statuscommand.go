@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
 
 func statusCommand() *cobra.Command {
@@ -50,17 +52,17 @@ The endpoint is found by --address or --config, else it is Caddy's default.
 var errUnwell = errors.New("the keys of an issuer can't be had or refreshed, or a file of API keys can't be used")
 
 func status(fl caddycmd.Flags, out io.Writer) (int, error) {
-	address, err := adminEndpoint(fl.String("address"), fl.String("config"), fl.String("adapter"))
+	address, err := admin.Endpoint(fl.String("address"), fl.String("config"), fl.String("adapter"))
 	if err != nil {
 		return exitMisuse, err
 	}
-	page, body, err := askStatus(address)
-	notOurs, answered := errors.AsType[notOursError](err)
+	page, body, err := admin.Ask(address)
+	notOurs, answered := errors.AsType[admin.NotOursError](err)
 	switch {
 	case err == nil:
 	case answered:
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, notOurs.err)
-	case !listens(address):
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, notOurs.Err)
+	case !admin.Listens(address):
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("no server answers at %s (is its admin endpoint elsewhere? name it with --address or --config; with admin off there is none): %w", address, err)
 	default:
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the server at %s: %w", address, err)
@@ -87,7 +89,7 @@ func status(fl caddycmd.Flags, out io.Writer) (int, error) {
 }
 
 // print writes the page for people.
-func printPage(out io.Writer, p statusPage) error {
+func printPage(out io.Writer, p admin.Page) error {
 	switch {
 	case len(p.Issuers) == 0 && len(p.APIKeys) == 0:
 		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
@@ -139,7 +141,7 @@ func printPage(out io.Writer, p statusPage) error {
 }
 
 // printAPIKeys writes the files of API keys.
-func printAPIKeys(out io.Writer, p statusPage) error {
+func printAPIKeys(out io.Writer, p admin.Page) error {
 	if len(p.APIKeys) == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package caddyjwt
+package admin
 
 import (
 	"context"
@@ -17,13 +17,13 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
-// adminApp is what the endpoint asks of a config that runs.
-type adminApp interface {
+// App is what the endpoint asks of a config that runs.
+type App interface {
 	// Status is the state of the config's issuers and files of API keys.
-	Status(now time.Time) statusPage
+	Status(now time.Time) Page
 	// Refresh fetches the keys of an issuer now. Its errors are errNoIssuer for an
 	// unknown id, errNotRemote for keys that are not fetched, or why the fetch failed.
-	Refresh(ctx context.Context, id string) (issuerStatus, error)
+	Refresh(ctx context.Context, id string) (IssuerStatus, error)
 }
 
 // runningApps are the apps that have started and not stopped, the newest last.
@@ -32,26 +32,26 @@ type adminApp interface {
 // with the loading of configs.
 type runningApps struct {
 	mu   sync.Mutex
-	list []adminApp
+	list []App
 }
 
-// running are those of this process.
-var running runningApps
+// Running are those of this process.
+var Running runningApps
 
-func (r *runningApps) add(a adminApp) {
+func (r *runningApps) Add(a App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, a)
 }
 
-func (r *runningApps) remove(a adminApp) {
+func (r *runningApps) Remove(a App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(b adminApp) bool { return a == b })
+	r.list = slices.DeleteFunc(r.list, func(b App) bool { return a == b })
 }
 
 // current returns the app in force, or nil.
-func (r *runningApps) current() adminApp {
+func (r *runningApps) current() App {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.list) == 0 {
@@ -60,29 +60,29 @@ func (r *runningApps) current() adminApp {
 	return r.list[len(r.list)-1]
 }
 
-// adminRoutes are the routes of the endpoint, under /jwt/.
-func adminRoutes() []caddy.AdminRoute {
+// Routes are the routes of the endpoint, under /jwt/.
+func Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(adminStatus)},
-		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(adminRefresh)},
+		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(ServeStatus)},
+		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(ServeRefresh)},
 	}
 }
 
-// statusPage is the answer of GET /jwt/status.
-type statusPage struct {
-	Issuers []issuerStatus `json:"issuers"`
-	APIKeys []apiKeyStatus `json:"api_keys"`
+// Page is the answer of GET /jwt/status.
+type Page struct {
+	Issuers []IssuerStatus `json:"issuers"`
+	APIKeys []APIKeyStatus `json:"api_keys"`
 }
 
-// apiKeyStatus is the state of one file of API keys.
-type apiKeyStatus struct {
+// APIKeyStatus is the state of one file of API keys.
+type APIKeyStatus struct {
 	// Names are the names that the app gives to the file.
 	Names []string `json:"names,omitempty"`
 	keystore.APIKeyStatus
 }
 
-// issuerStatus is the state of one source of keys.
-type issuerStatus struct {
+// IssuerStatus is the state of one source of keys.
+type IssuerStatus struct {
 	// ID names the source in POST /jwt/issuers/{id}/refresh.
 	ID string `json:"id"`
 	// Issuers are the iss values whose keys it holds.
@@ -94,27 +94,27 @@ type issuerStatus struct {
 	keystore.Status
 }
 
-// pageOf makes the page of the sources of a config. names are the names that the app
+// PageOf makes the page of the sources of a config. names are the names that the app
 // gives to a file.
-func pageOf(sources *shared.Sources, names func(path string) []string, now time.Time) statusPage {
-	page := statusPage{Issuers: []issuerStatus{}, APIKeys: []apiKeyStatus{}}
+func PageOf(sources *shared.Sources, names func(path string) []string, now time.Time) Page {
+	page := Page{Issuers: []IssuerStatus{}, APIKeys: []APIKeyStatus{}}
 	for _, used := range sources.List() {
 		page.Issuers = append(page.Issuers, statusOf(used, now))
 	}
 	for _, f := range sources.KeyFileList() {
-		page.APIKeys = append(page.APIKeys, apiKeyStatus{names(f.Path), f.Status()})
+		page.APIKeys = append(page.APIKeys, APIKeyStatus{names(f.Path), f.Status()})
 	}
 	return page
 }
 
-// refreshIn fetches the keys of a source now.
-func refreshIn(ctx context.Context, sources *shared.Sources, id string) (issuerStatus, error) {
+// RefreshIn fetches the keys of a source now.
+func RefreshIn(ctx context.Context, sources *shared.Sources, id string) (IssuerStatus, error) {
 	used, ok := sources.Find(id)
 	if !ok {
-		return issuerStatus{}, errNoIssuer
+		return IssuerStatus{}, errNoIssuer
 	}
 	if err := used.Refresh(ctx); err != nil {
-		return issuerStatus{}, err
+		return IssuerStatus{}, err
 	}
 	return statusOf(used, time.Now()), nil
 }
@@ -122,27 +122,27 @@ func refreshIn(ctx context.Context, sources *shared.Sources, id string) (issuerS
 // errNoIssuer tells of an id that no source has.
 var errNoIssuer = errors.New("there is no issuer with this id; GET /jwt/status lists them")
 
-func statusOf(s shared.Used, now time.Time) issuerStatus {
-	status := issuerStatus{ID: s.ID, Issuers: s.Issuers, Kind: s.Kind, Status: s.Source.Status()}
+func statusOf(s shared.Used, now time.Time) IssuerStatus {
+	status := IssuerStatus{ID: s.ID, Issuers: s.Issuers, Kind: s.Kind, Status: s.Source.Status()}
 	if !status.FetchedAt.IsZero() && s.Kind != "config" {
 		status.AgeSeconds = now.Sub(status.FetchedAt).Round(time.Millisecond).Seconds()
 	}
 	return status
 }
 
-func adminStatus(w http.ResponseWriter, r *http.Request) error {
+func ServeStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, "GET")
 	}
-	a := running.current()
+	a := Running.current()
 	if a == nil {
 		return errNotRunning
 	}
 	return writeJSON(w, a.Status(time.Now()))
 }
 
-// adminRefresh serves POST /jwt/issuers/{id}/refresh.
-func adminRefresh(w http.ResponseWriter, r *http.Request) error {
+// ServeRefresh serves POST /jwt/issuers/{id}/refresh.
+func ServeRefresh(w http.ResponseWriter, r *http.Request) error {
 	id, ok := strings.CutPrefix(r.URL.Path, "/jwt/issuers/")
 	if ok {
 		id, ok = strings.CutSuffix(id, "/refresh")
@@ -153,7 +153,7 @@ func adminRefresh(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return methodNotAllowed(w, "POST")
 	}
-	a := running.current()
+	a := Running.current()
 	if a == nil {
 		return errNotRunning
 	}

@@ -1,4 +1,4 @@
-package caddyjwt
+package admin
 
 import (
 	"encoding/json"
@@ -10,16 +10,15 @@ import (
 	"strings"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
-// adminEndpoint is the address that the flags --address, --config and --adapter
+// Endpoint is the address that the flags --address, --config and --adapter
 // name, or Caddy's default.
-func adminEndpoint(address, config, adapter string) (string, error) {
+func Endpoint(address, config, adapter string) (string, error) {
 	if address != "" {
 		return plainAddress(address)
 	}
@@ -50,22 +49,22 @@ func plainAddress(text string) (string, error) {
 	return address, nil
 }
 
-// noJWTError tells of a server without the plugin, or without a config that uses it.
-type noJWTError struct{ error }
+// NoJWTError tells of a server without the plugin, or without a config that uses it.
+type NoJWTError struct{ error }
 
 // Unwrap returns what the server answered.
-func (e noJWTError) Unwrap() error { return e.error }
+func (e NoJWTError) Unwrap() error { return e.error }
 
-// notOursError tells of a server whose answer is no status page.
-type notOursError struct{ err error }
+// NotOursError tells of a server whose answer is no status page.
+type NotOursError struct{ Err error }
 
-func (notOursError) Error() string { return "it does not answer as one with caddy-jwt" }
+func (NotOursError) Error() string { return "it does not answer as one with caddy-jwt" }
 
 // Unwrap returns why the answer can't be read.
-func (e notOursError) Unwrap() error { return e.err }
+func (e NotOursError) Unwrap() error { return e.Err }
 
-// listens tells whether there is a server at an address at all.
-func listens(address string) bool {
+// Listens tells whether there is a server at an address at all.
+func Listens(address string) bool {
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil || parsed.IsFdNetwork() {
 		return true // for the request to say what is wrong
@@ -82,14 +81,14 @@ func listens(address string) bool {
 	return c.Close() == nil
 }
 
-// askStatus asks a server for its status page, which is returned as it was sent too.
-func askStatus(address string) (page statusPage, body []byte, err error) {
+// Ask asks a server for its status page, which is returned as it was sent too.
+func Ask(address string) (page Page, body []byte, err error) {
 	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
 	if err != nil {
 		// Caddy gives the status in the text alone.
 		for _, status := range []int{http.StatusNotFound, http.StatusServiceUnavailable} {
 			if strings.Contains(err.Error(), fmt.Sprintf("caddy responded with error: HTTP %d:", status)) {
-				return page, nil, noJWTError{err}
+				return page, nil, NoJWTError{err}
 			}
 		}
 		return page, nil, err
@@ -100,22 +99,22 @@ func askStatus(address string) (page statusPage, body []byte, err error) {
 		return page, nil, err
 	}
 	if err := json.Unmarshal(body, &page); err != nil {
-		return page, nil, notOursError{err}
+		return page, nil, NotOursError{err}
 	}
 	return page, body, nil
 }
 
-// keyFile finds a key file by its real path; nil if the server does not use it.
-func (p statusPage) keyFile(path string) *apiKeyStatus {
+// KeyFile finds a key file by its real path; nil if the server does not use it.
+func (p Page) KeyFile(path string) *APIKeyStatus {
 	for i := range p.APIKeys {
-		if real, err := realPath(p.APIKeys[i].File); err == nil && real == path {
+		if real, err := RealPath(p.APIKeys[i].File); err == nil && real == path {
 			return &p.APIKeys[i]
 		}
 	}
 	return nil
 }
 
-func realPath(path string) (string, error) {
+func RealPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
