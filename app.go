@@ -100,7 +100,7 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 		if i.Name != "" {
 			return fmt.Errorf("jwt: issuer %s refers to another by name; write its iss", name)
 		}
-		if _, err := i.settings().policy(resolve); err != nil {
+		if _, err := i.settings().Policy(resolve); err != nil {
 			return fmt.Errorf("jwt: issuer %s: %w", name, err)
 		}
 	}

@@ -61,8 +61,8 @@ func (i *Issuer) unmarshalBlock(d *caddyfile.Dispenser) error {
 	if i.Iss == "" { // referred to by name; checked where the name is declared
 		return nil
 	}
-	if _, err := i.settings().policy(setting.Unresolved); err != nil {
-		return at.Errf("%v", i.settings().named(err))
+	if _, err := i.settings().Policy(setting.Unresolved); err != nil {
+		return at.Errf("%v", i.settings().Named(err))
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 )
 
 // Issuer is one who may issue tokens, with its own keys, algorithms and
@@ -103,11 +105,11 @@ type Secret struct {
 }
 
 // settings are the issuer's settings without what is Caddy's.
-func (i *Issuer) settings() *IssuerSettings {
+func (i *Issuer) settings() *issuer.Settings {
 	if i == nil {
 		return nil
 	}
-	s := &IssuerSettings{
+	s := &issuer.Settings{
 		Iss: i.Iss, Name: i.Name, Discovery: i.Discovery, JWKSURL: i.JWKSURL, JWKSFile: i.JWKSFile, PublicKey: i.PublicKey,
 		Algorithms: i.Algorithms, Audience: i.Audience, AudienceClaim: i.AudienceClaim, ScopeClaim: i.ScopeClaim, Typ: i.Typ,
 		Leeway: (*time.Duration)(i.Leeway), MaxLifetime: time.Duration(i.MaxLifetime), AllowNoExpiry: i.AllowNoExpiry,
@@ -116,10 +118,10 @@ func (i *Issuer) settings() *IssuerSettings {
 		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
 	}
 	if i.Secret != nil {
-		s.Secret = make([]*SecretPlace, len(i.Secret))
+		s.Secret = make([]*issuer.Secret, len(i.Secret))
 	}
 	for n, secret := range i.Secret {
-		s.Secret[n] = (*SecretPlace)(secret)
+		s.Secret[n] = (*issuer.Secret)(secret)
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
@@ -90,8 +91,8 @@ func (h *Handler) credentialSettings() credential.Settings {
 }
 
 // issuers are the issuers of the config.
-func (h *Handler) issuers() *List {
-	l := &List{Audience: h.Audience, Declared: func(name string) *IssuerSettings { return h.declared[name].settings() }}
+func (h *Handler) issuers() *issuer.List {
+	l := &issuer.List{Audience: h.Audience, Declared: func(name string) *issuer.Settings { return h.declared[name].settings() }}
 	for _, i := range h.Issuer {
 		l.Issuers = append(l.Issuers, i.settings())
 	}
@@ -112,7 +113,7 @@ func (h *Handler) policies(resolve setting.Resolver) ([]validator.Policy, error)
 		}
 		return nil, nil
 	}
-	return h.issuers().policies(resolve)
+	return h.issuers().Policies(resolve)
 }
 
 // provisionIssuers makes the validator of all issuers and their keys, or none
@@ -122,7 +123,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if err != nil || len(policies) == 0 {
 		return nil, err
 	}
-	if err := h.issuers().keys(policies, h.app.sources, h.logger); err != nil {
+	if err := h.issuers().Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
 	v, err := validator.New(policies, nil)

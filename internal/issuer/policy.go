@@ -1,4 +1,4 @@
-package caddyjwt
+package issuer
 
 import (
 	"errors"
@@ -16,39 +16,14 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// IssuerSettings are the settings of an issuer, as a config has them.
-type IssuerSettings struct {
-	Iss, Name                           string
-	Discovery, JWKSURL, JWKSFile        string
-	PublicKey                           []string
-	Secret                              []*SecretPlace
-	Algorithms                          []string
-	Audience, AudienceClaim, ScopeClaim []string
-	Typ                                 []string
-	Leeway                              *time.Duration
-	MaxLifetime                         time.Duration
-	AllowNoExpiry, AllowBoundTokens     bool
-	UserClaim                           []string
-	UserPrefix                          string
-	RefreshInterval, MaxStale           time.Duration
-	CA, BearerTokenFile                 string
-	InsecureHTTP                        bool
-}
-
-// SecretPlace says where an HMAC secret is, and whether it is written as base64.
-type SecretPlace struct {
-	Value  string
-	Base64 bool
-}
-
 const anyValue = "*"
 
 // maxLeeway is more than any two clocks that are set at all are apart.
 const maxLeeway = time.Hour
 
-// policy checks the issuer's settings and makes the validator's policy of
+// Policy checks the issuer's settings and makes the validator's policy of
 // them, but for its keys and audience.
-func (i *IssuerSettings) policy(resolve setting.Resolver) (validator.Policy, error) {
+func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	p := validator.Policy{
 		AudienceClaims: i.AudienceClaim,
 		ScopeClaims:    i.ScopeClaim,
@@ -109,7 +84,7 @@ func (i *IssuerSettings) policy(resolve setting.Resolver) (validator.Policy, err
 }
 
 // audience resolves the issuer's own audience, else the handler's.
-func (i *IssuerSettings) audience(handlers []string, resolve setting.Resolver) (list []string, waived bool, err error) {
+func (i *Settings) audience(handlers []string, resolve setting.Resolver) (list []string, waived bool, err error) {
 	own := i.Audience
 	if len(own) == 0 {
 		own = handlers
@@ -152,14 +127,14 @@ func isCognito(iss string) bool {
 // userInfo is where a URL may hold a password.
 var userInfo = regexp.MustCompile(`//[^/]*@`)
 
-// named puts the issuer's name before an error.
-func (i *IssuerSettings) named(err error) error {
+// Named puts the issuer's name before an error.
+func (i *Settings) Named(err error) error {
 	return fmt.Errorf("issuer %s: %w", strconv.Quote(userInfo.ReplaceAllString(i.label(), "//xxxxx@")), err)
 }
 
 // label is how the issuer is called in errors, logs and status: by its name if
 // it has one.
-func (i *IssuerSettings) label() string {
+func (i *Settings) label() string {
 	if i.Name != "" {
 		return i.Name
 	}

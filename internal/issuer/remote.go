@@ -1,4 +1,4 @@
-package caddyjwt
+package issuer
 
 import (
 	"crypto/sha256"
@@ -20,13 +20,13 @@ import (
 )
 
 // remote tells whether the issuer's keys are fetched.
-func (i *IssuerSettings) remote() bool {
+func (i *Settings) remote() bool {
 	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0
 }
 
 // checkKeys checks what can be known of the key source without reading or
 // fetching anything.
-func (i *IssuerSettings) checkKeys(p *validator.Policy) error {
+func (i *Settings) checkKeys(p *validator.Policy) error {
 	var kinds []string
 	for _, k := range []struct {
 		name string
@@ -62,7 +62,7 @@ func (i *IssuerSettings) checkKeys(p *validator.Policy) error {
 	}
 	for _, s := range i.Secret {
 		if s == nil {
-			s = new(SecretPlace)
+			s = new(Secret)
 		}
 		if err := setting.CheckPlace(s.Value, setting.ErrPlainSecret); err != nil {
 			return fmt.Errorf("secret: %w", err)
@@ -112,7 +112,7 @@ func checkPublicKey(k string) error {
 const minRefresh = time.Minute
 
 // checkTiming checks how long fetched keys are used.
-func (i *IssuerSettings) checkTiming() error {
+func (i *Settings) checkTiming() error {
 	refresh, stale := i.RefreshInterval, i.MaxStale
 	if refresh != 0 && refresh < minRefresh {
 		return errors.New("refresh_interval: it must be 1m or more; write a duration such as 1h")
@@ -130,7 +130,7 @@ func (i *IssuerSettings) checkTiming() error {
 }
 
 // checkRemote checks the URLs as far as they are known.
-func (i *IssuerSettings) checkRemote(p *validator.Policy) error {
+func (i *Settings) checkRemote(p *validator.Policy) error {
 	if err := i.checkTiming(); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func checkNoDocument(iss string) error {
 	return nil
 }
 
-func (i *IssuerSettings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
+func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
 	s := shared.Settings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
 		Refresh: i.RefreshInterval, MaxStale: i.MaxStale,
@@ -206,14 +206,14 @@ func (i *IssuerSettings) remoteSettings(iss, discovery, jwksURL string) shared.S
 
 // provisionKeys gives the policy its keys: those that are at hand are loaded,
 // the fetching of those that are not is prepared. It fetches nothing.
-func (i *IssuerSettings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
+func (i *Settings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
 	if i.remote() {
 		return i.provisionRemote(from, p)
 	}
 	return i.provisionLocal(from, logger, p)
 }
 
-func (i *IssuerSettings) provisionRemote(from *shared.Sources, p *validator.Policy) error {
+func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) error {
 	var urls [2]string
 	for n, u := range []string{i.Discovery, i.JWKSURL} {
 		var err error

@@ -1,4 +1,4 @@
-package caddyjwt
+package issuer
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 
 // provisionLocal loads the keys of a file or the config. Files are looked at
 // from then on, so that a change needs no reload.
-func (i *IssuerSettings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
+func (i *Settings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
 	option, paths, read := i.localKeys(p)
 	var (
 		source shared.Source
@@ -58,7 +58,7 @@ func issuerText(p *validator.Policy) string {
 // to read them. What is read is checked each time: a file that is changed can't
 // bring what the config would have refused, nor secrets in the place of public
 // keys.
-func (i *IssuerSettings) localKeys(p *validator.Policy) (option string, paths []string, checked func([][]byte) (*keystore.Set, error)) {
+func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string, checked func([][]byte) (*keystore.Set, error)) {
 	var read func([][]byte) (*keystore.Set, error)
 	algorithms, symmetric := p.Algorithms, p.Symmetric
 	switch {
@@ -117,7 +117,7 @@ func publicKeyPath(written string) (path string, ok bool) {
 
 // publicKeys reads the PEM texts of the config, of variables, and of files,
 // whose contents come in their order.
-func (i *IssuerSettings) publicKeys(contents [][]byte) (*keystore.Set, error) {
+func (i *Settings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, written := range i.PublicKey {
 		text, where := []byte(written), "in the config"
@@ -141,7 +141,7 @@ func (i *IssuerSettings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	return keystore.NewSet(keys), nil
 }
 
-func (i *IssuerSettings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
+func (i *Settings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, s := range i.Secret {
 		k, err := s.load(algorithms)
@@ -183,7 +183,7 @@ func usable(keys []key.Key, allowed key.Algorithms) bool {
 }
 
 // load reads the secret. No error shows any of it.
-func (s *SecretPlace) load(algorithms key.Algorithms) (*key.Secret, error) {
+func (s *Secret) load(algorithms key.Algorithms) (*key.Secret, error) {
 	value, err := setting.ResolveSecret(s.Value)
 	if err != nil {
 		return nil, err
