@@ -1,7 +1,11 @@
 package caddyjwt
 
-import caddycmd "github.com/caddyserver/caddy/v2/cmd"
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/command"
+)
 
 func init() {
-	caddycmd.RegisterCommand(jwtCommand())
+	caddycmd.RegisterCommand(command.New())
 }

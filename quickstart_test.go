@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/caddy-jwt/caddy-jwt/examples"
+	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 // quickstartFails runs a quickstart that must fail, in a process whose folder,
@@ -24,7 +25,7 @@ func quickstartFails(t *testing.T, dir string, port int, want ...string) {
 	t.Setenv("TMP", temporary)
 	t.Setenv("HTTPS_PORT", "")
 	t.Setenv("UPSTREAM_PORT", "")
-	err := quickstart(dir, port, brokenPipe{})
+	err := command.Quickstart(dir, port, brokenPipe{})
 	if err == nil {
 		t.Fatal("it has started")
 	}
@@ -94,13 +95,13 @@ func TestQuickstartPortsDiffer(t *testing.T) {
 	t.Setenv("UPSTREAM_PORT", "")
 	l, err := net.Listen("tcp", "127.0.0.1:8481")
 	if err != nil { // by somebody else: a port that was asked for is taken or nothing is
-		if port, err := choosePorts(8481); err == nil {
+		if port, err := command.ChoosePorts(8481); err == nil {
 			t.Errorf("the port 8481 is taken, and %d was chosen", port)
 		}
 		return
 	}
 	l.Close()
-	site, err := choosePorts(8481)
+	site, err := command.ChoosePorts(8481)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 				t.Errorf("there is %s", left)
 			}
 			for _, file := range there {
-				if !sameFile(filepath.Join(dir, file), []byte(theirs)) {
+				if !command.SameFile(filepath.Join(dir, file), []byte(theirs)) {
 					t.Errorf("%s is overwritten", file)
 				}
 			}
@@ -143,7 +144,7 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 // authority that goes on.
 func TestQuickstartKnowsItsOwn(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name, content := range map[string][]byte{"Caddyfile": examples.Quickstart, "ca.crt": []byte("ca"), caddyCA: []byte("ca")} {
+	for name, content := range map[string][]byte{"Caddyfile": examples.Quickstart, "ca.crt": []byte("ca"), command.CaddyCA: []byte("ca")} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +152,7 @@ func TestQuickstartKnowsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := quickstartFiles("."); err != nil {
+	if err := command.QuickstartFiles("."); err != nil {
 		t.Error(err)
 	}
 }
@@ -161,7 +162,7 @@ func TestQuickstartQuotesForTheShell(t *testing.T) {
 	for _, dir := range []string{
 		"/tmp/caddy-jwt-quickstart-123", "/home/me/my folder", "/a/it's", "/a/$HOME/`id`;\"x\"*?[~]", "/a/\\n\n", "/ä",
 	} {
-		quoted := shellQuote(dir)
+		quoted := command.ShellQuote(dir)
 		if plain := quoted == dir; plain != strings.HasPrefix(dir, "/tmp/") {
 			t.Errorf("%s becomes %s", dir, quoted)
 		}

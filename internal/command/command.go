@@ -1,4 +1,4 @@
-package caddyjwt
+package command
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 // Exit codes of all commands: 0 accepted, 1 refused or failed, 2 misused.
 const exitMisuse = 2
 
-// jwtCommand is the command `caddy jwt`.
-func jwtCommand() caddycmd.Command {
+// New is the command `caddy jwt`.
+func New() caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "jwt",
 		Usage: "<command>",

@@ -1,4 +1,4 @@
-package caddyjwt
+package command
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package caddyjwt
+package command
 
 import (
 	"bytes"
@@ -52,8 +52,8 @@ func writeNew(name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// sameFile tells whether a file is there with this content.
-func sameFile(name string, content []byte) bool {
+// SameFile tells whether a file is there with this content.
+func SameFile(name string, content []byte) bool {
 	there, err := os.ReadFile(name)
 	return err == nil && bytes.Equal(there, content)
 }
@@ -72,8 +72,8 @@ func inTheWay(dir string, names []string) error {
 	return fmt.Errorf("%s has %s already, which must not be overwritten; name another folder with --dir, or remove them", dir, strings.Join(there, ", "))
 }
 
-// quickstartFiles makes a key that exists nowhere else, and tokens with it.
-func quickstartFiles(dir string) error {
+// QuickstartFiles makes a key that exists nowhere else, and tokens with it.
+func QuickstartFiles(dir string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func quickstartFiles(dir string) error {
 		files = append(files, quickstartFile{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
 	}
 	// The example's own folder has this very Caddyfile.
-	if !sameFile("Caddyfile", examples.Quickstart) {
+	if !SameFile("Caddyfile", examples.Quickstart) {
 		files = append(files, quickstartFile{"Caddyfile", examples.Quickstart})
 	}
 	var names []string
@@ -128,7 +128,7 @@ func quickstartFiles(dir string) error {
 		names = append(names, f.name)
 	}
 	// One of an earlier run, whose authority goes on, is ours.
-	if ca, err := os.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
+	if ca, err := os.ReadFile(CaddyCA); err != nil || !SameFile("ca.crt", ca) {
 		names = append(names, "ca.crt")
 	}
 	if err := inTheWay(dir, names); err != nil {
@@ -147,10 +147,10 @@ type quickstartFile struct {
 	content []byte
 }
 
-// choosePorts finds free ports on loopback for the site and the upstream, and
+// ChoosePorts finds free ports on loopback for the site and the upstream, and
 // puts them into the variables that the Caddyfile reads. A port that was asked
 // for is taken or nothing is.
-func choosePorts(asked int) (site int, err error) {
+func ChoosePorts(asked int) (site int, err error) {
 	const (
 		usualSite, usualUpstream = 8443, 8481
 		plainHTTP, last          = 80, 65535
