@@ -27,8 +27,8 @@ const keyFilter = `filter {
 			}
 		}`
 
-// Whoever reads the log at any level, the config, the disk, the metrics or an
-// answer learns no API key and no digest, but for a digest that the config has.
+// No API key and no digest is in the log at any level, the config, the files on
+// disk, the metrics or an answer, except for a digest that the config contains.
 func TestThreat38_APIKeysAreNotWritten(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
@@ -56,7 +56,7 @@ func TestThreat38_APIKeysAreNotWritten(t *testing.T) {
 		api_key variable {env.KEY}
 		api_key in-file {file.{$SECRET}}
 		`
-	s := newStand(t, keySnippets+`
+	s := newFixture(t, keySnippets+`
 https://api.example.test {
 	log {
 		output stderr
@@ -120,12 +120,12 @@ https://hidden.example.test {
 					t.Errorf("%v in %s, %s: status %d; want %d", key.Record["id"], place, path, a.status, status)
 				}
 				if a.status != http.StatusOK {
-					answers = append(answers, a.body+text(t, a.header))
+					answers = append(answers, a.body+toJSON(t, a.header))
 				}
 			}
 		}
 		a := s.send(t, s.http, http.MethodGet, site, "/", apiKey(key.Text), inQuery("api_key", key.Text+"x"))
-		answers = append(answers, a.body+text(t, a.header))
+		answers = append(answers, a.body+toJSON(t, a.header))
 	}
 
 	t.Run("the log has the lines that this test is about", func(t *testing.T) {
@@ -135,22 +135,22 @@ https://hidden.example.test {
 				t.Errorf("there is no line of %s", logger)
 			}
 		}
-		s.free(t, "the log", s.logs.String())
+		s.checkNoCredential(t, "the log", s.logs.String())
 	})
 	t.Run("a broken file", func(t *testing.T) {
 		mark := s.logs.length()
 		if err := os.WriteFile(options.env["KEYS"], []byte(peers.KeyLines(t, held, disabled, held)+held.Text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.eventually("the status tells of it", inTheEnd, func() bool {
+		s.eventually("the status tells of it", longWait, func() bool {
 			return s.keyFiles(t)[options.env["KEYS"]].LastError != ""
 		}, s.logs.String)
-		code, page := caddyCommandIn(t, t.TempDir(), nil, "jwt", "status", "--address", fmt.Sprintf("127.0.0.1:%d", s.admin))
+		code, page := caddyCommandIn(t, t.TempDir(), nil, "jwt", "status", "--address", s.adminAddress())
 		if code != 1 {
 			t.Errorf("caddy jwt status: exit code %d; want 1", code)
 		}
-		s.free(t, "caddy jwt status", page)
-		if lines := s.logs.aboutFile(mark, options.env["KEYS"]); len(lines) != 1 {
+		s.checkNoCredential(t, "caddy jwt status", page)
+		if lines := s.logs.keyFileLines(mark, options.env["KEYS"]); len(lines) != 1 {
 			t.Errorf("the log has %v; want a line", lines)
 		}
 	})
@@ -160,7 +160,7 @@ https://hidden.example.test {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.free(t, path, answer)
+			s.checkNoCredential(t, path, answer)
 			if path == "/config/" && (!strings.Contains(answer, written.Hash()) || !strings.Contains(answer, "{env.KEY}")) {
 				t.Error("the config does not have what is written in it, so this test looks at nothing")
 			}
@@ -177,7 +177,7 @@ https://hidden.example.test {
 				return err
 			}
 			files++
-			s.free(t, filepath.Base(path), string(content))
+			s.checkNoCredential(t, filepath.Base(path), string(content))
 			return nil
 		})
 		if err != nil || files == 0 || !exists(s.configFile("autosave.json")) {
@@ -186,7 +186,7 @@ https://hidden.example.test {
 	})
 	t.Run("the bodies and headers of refusals and errors", func(t *testing.T) {
 		for _, answer := range answers {
-			s.free(t, "an answer", answer)
+			s.checkNoCredential(t, "an answer", answer)
 		}
 	})
 	t.Run("what commands print", func(t *testing.T) {
@@ -203,19 +203,19 @@ https://hidden.example.test {
 			if c.code != 0 {
 				t.Error(c)
 			}
-			s.free(t, args[0], c.stdout+c.stderr)
+			s.checkNoCredential(t, args[0], c.stdout+c.stderr)
 		}
 		if c := apiKeyCommand(t, "delete", held.Text, "--file", path); c.code != 1 {
 			t.Error(c)
 		} else {
-			s.free(t, "delete of an unknown key", c.stdout+c.stderr)
+			s.checkNoCredential(t, "delete of an unknown key", c.stdout+c.stderr)
 		}
 		for what, hash := range map[string]string{"a key for a hash": unknown.Text, "a hash that was cut": unknown.Hash()[:70]} {
 			code, output := caddyCommand(t, "https://api.example.test {\n\tjwt {\n\t\tapi_key x "+hash+"\n\t}\n}\n", nil, "adapt")
 			if code == 0 {
 				t.Errorf("%s was taken", what)
 			}
-			s.free(t, "the error for "+what, output)
+			s.checkNoCredential(t, "the error for "+what, output)
 		}
 	})
 }

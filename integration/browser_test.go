@@ -66,8 +66,8 @@ main()
 </script>
 `
 
-// met is what a page met with each of its attempts.
-type met struct {
+// pageResult is what a page met with each of its attempts.
+type pageResult struct {
 	Get, Put, Expired, None struct {
 		Status                  int
 		Body, Challenge, Failed string
@@ -91,7 +91,7 @@ func TestBrowser(t *testing.T) {
 	}))
 	t.Cleanup(reporter.Close)
 	root := t.TempDir()
-	s := newStand(t, guideBlock(t, "spa-cors.md", 0, "api.example.com", "api.example.com")+
+	s := newFixture(t, guideBlock(t, "spa-cors.md", 0, "api.example.com", "api.example.com")+
 		strings.Replace(guideBlock(t, "websockets.md", 0, "app.example.com", "app.example.com"), "/srv/app", "{$ROOT}", 1)+`
 https://admin.example.com, https://evil.example.com {
 	root {$ROOT}
@@ -113,7 +113,7 @@ https://report.example.com {
 	if err := os.WriteFile(filepath.Join(root, "index.html"), fmt.Appendf(nil, page, tokens), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]met{}
+	all := map[string]pageResult{}
 	if err := json.Unmarshal([]byte(s.browse(t, "https://app.example.com/", reports)), &all); err != nil {
 		t.Fatal(err)
 	}

@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// diary is an upstream that answers each user with their own page, and lets a test
+// userPages is an upstream that answers each user with their own page, and lets a test
 // hold back those below /slow.
-type diary struct {
+type userPages struct {
 	addr  string
 	asked atomic.Int64
 	gate  atomic.Pointer[chan struct{}]
 }
 
-func newDiary(t *testing.T) *diary {
+func newUserPages(t *testing.T) *userPages {
 	t.Helper()
-	d := &diary{}
+	d := &userPages{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		gate := d.gate.Load()
 		d.asked.Add(1)
@@ -40,7 +40,7 @@ func newDiary(t *testing.T) *diary {
 }
 
 // hold keeps answers back until what it returns is called.
-func (d *diary) hold() (release func()) {
+func (d *userPages) hold() (release func()) {
 	gate := make(chan struct{})
 	d.gate.Store(&gate)
 	return func() { close(gate) }
@@ -53,9 +53,9 @@ func TestThreat49_CachesAndUsers(t *testing.T) {
 	t.Parallel()
 	need(t, cachePlugin)
 	k := keys(t)
-	d := newDiary(t)
+	d := newUserPages(t)
 	block := func(n int, host string) string { return guideBlock(t, "caching.md", n, "api.example.com", host) }
-	s := newStand(t, block(0, "open.example.test")+
+	s := newFixture(t, block(0, "open.example.test")+
 		block(1, "shared.example.test")+
 		block(2, "private.example.test")+
 		block(3, "beside.example.test")+
@@ -104,7 +104,7 @@ func TestThreat49_CachesAndUsers(t *testing.T) {
 				if a := read(t, host, "/me", user(name)); a.status != http.StatusOK || a.body != "the diary of "+name {
 					t.Errorf("%s: status %d, %q", name, a.status, a.body)
 				}
-				if a := read(t, host, "/me", user(name), as("X-User", "alice")); a.status != http.StatusOK || a.body != "the diary of "+name {
+				if a := read(t, host, "/me", user(name), exactHeader("X-User", "alice")); a.status != http.StatusOK || a.body != "the diary of "+name {
 					t.Errorf("%s, with a forged header: status %d, %q", name, a.status, a.body)
 				}
 			}
@@ -113,7 +113,7 @@ func TestThreat49_CachesAndUsers(t *testing.T) {
 			t.Errorf("the upstream was asked %d times; want once for each user, so that this test is about a cache", n)
 		}
 		for name, changes := range map[string][]change{
-			"no token": nil, "a bad one": {bearer("garbage")}, "a forged header": {as("X-User", "alice")},
+			"no token": nil, "a bad one": {bearer("garbage")}, "a forged header": {exactHeader("X-User", "alice")},
 			"an old one": {bearer(k.RS256.Token(t, s.claims(map[string]any{"aud": guideAudience, "sub": "alice", "exp": 1_000_000_000}), nil))},
 		} {
 			if a := read(t, host, "/me", changes...); a.status != http.StatusUnauthorized || strings.Contains(a.body, "diary") {
@@ -167,7 +167,7 @@ func TestThreat49_CachesAndUsers(t *testing.T) {
 		for name, body := range bodies {
 			go func() { body <- read(t, host, slow, user(name)) }()
 		}
-		s.eventually("both are asked for", inTheEnd, func() bool { return d.asked.Load() == before+2 }, s.logs.String)
+		s.eventually("both are asked for", longWait, func() bool { return d.asked.Load() == before+2 }, s.logs.String)
 		if a := read(t, host, slow); a.status != http.StatusUnauthorized {
 			t.Errorf("status %d; want 401", a.status)
 		}
@@ -184,10 +184,10 @@ func TestThreat49_CachesAndUsers(t *testing.T) {
 			release, before := d.hold(), d.asked.Load()
 			first, second := make(chan answer, 1), make(chan answer, 1)
 			go func() { first <- read(t, host, slow, user("alice")) }()
-			s.eventually("the first is asked for", inTheEnd, func() bool { return d.asked.Load() > before }, s.logs.String)
+			s.eventually("the first is asked for", longWait, func() bool { return d.asked.Load() > before }, s.logs.String)
 			had := lines()
 			go func() { second <- read(t, host, slow) }()
-			s.eventually("the second comes to the cache", inTheEnd, func() bool { return lines() > had }, s.logs.String)
+			s.eventually("the second comes to the cache", longWait, func() bool { return lines() > had }, s.logs.String)
 			release()
 			<-first
 			if a := <-second; a.status == http.StatusOK && a.body == "the diary of alice" {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,18 +18,18 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// example says how one of the examples is made ready as its README tells, and
-// which requests it answers how.
+// example describes how to prepare one of the examples as its README does, and
+// how it answers requests.
 type example struct {
 	// prepare makes what the folder needs and returns the environment.
 	prepare func(t *testing.T, dir string) map[string]string
 	// tokens that its site accepts.
 	tokens func(t *testing.T, dir string, env map[string]string) []string
 	// without is the status of a request without a credential; 401 if zero.
-	without int
-	// requests are others that its README tells of.
+	statusWithout int
+	// requests are others that its README describes.
 	requests func(t *testing.T, dir string) []exampleRequest
-	// filtered tells that its log shows credentials but for its own filter, so
+	// filtered means that only its own filter keeps credentials out of its log, so
 	// that they are looked for in it wherever they were sent.
 	filtered bool
 }
@@ -49,8 +48,8 @@ var examples = map[string]example{
 			awsKeys(t, dir)
 			return nil
 		},
-		without:  http.StatusForbidden,
-		filtered: true,
+		statusWithout: http.StatusForbidden,
+		filtered:      true,
 		requests: func(t *testing.T, dir string) []exampleRequest {
 			const forbidden, unauthorized = `{"message":"Forbidden"}`, `{"message":"Unauthorized"}`
 			key := func(name string) string { return script(t, dir, "./aws.sh", "key", name) }
@@ -119,7 +118,7 @@ var examples = map[string]example{
 	},
 }
 
-// awsKeys makes the keys of the example aws-api-gateway as its README tells.
+// awsKeys makes the keys of the example aws-api-gateway as its README does.
 func awsKeys(t *testing.T, dir string) {
 	t.Helper()
 	script(t, dir, "./aws.sh", "make")
@@ -162,7 +161,7 @@ func (e example) run(t *testing.T, dir string) {
 	for name, value := range e.prepare(t, dir) {
 		env[name] = value
 	}
-	proxy := newCounter(t)
+	proxy := newCountingProxy(t)
 	if code, output := caddyCommandIn(t, dir, proxy.environment(env), "validate", "--config", "Caddyfile"); code != 0 {
 		t.Fatalf("caddy validate: exit code %d\n%s", code, output)
 	}
@@ -179,12 +178,12 @@ func (e example) run(t *testing.T, dir string) {
 	}
 
 	home := t.TempDir()
-	cleaned(t, filepath.Join(home, "data", "caddy"))
-	cleaned(t, filepath.Join(dir, "data"))
+	markStorageCleaned(t, filepath.Join(home, "data", "caddy"))
+	markStorageCleaned(t, filepath.Join(dir, "data"))
 	c := startChild(t, &logBook{}, dir, environment(home, env), "run")
 	t.Cleanup(func() {
 		c.stop()
-		c.logs.judge(t, true)
+		c.logs.check(t, true)
 	})
 	client := &http.Client{
 		Timeout: 20 * time.Second,
@@ -223,7 +222,7 @@ func (e example) run(t *testing.T, dir string) {
 		_, last = get("")
 		return last == nil
 	}, func() string { return last.Error() })
-	without := e.without
+	without := e.statusWithout
 	if without == 0 {
 		without = http.StatusUnauthorized
 	}
@@ -249,8 +248,8 @@ func (e example) run(t *testing.T, dir string) {
 	}
 }
 
-// cleaned tells Caddy that a storage has just been cleaned; see caddyfile.
-func cleaned(t *testing.T, storage string) {
+// markStorageCleaned makes Caddy believe that a storage has just been cleaned; see caddyfile.
+func markStorageCleaned(t *testing.T, storage string) {
 	t.Helper()
 	if err := os.MkdirAll(storage, 0o700); err != nil {
 		t.Fatal(err)
@@ -275,42 +274,4 @@ func script(t *testing.T, dir string, command ...string) string {
 		t.Fatalf("%v: %v\n%s", command, err, complaint.String())
 	}
 	return strings.TrimSpace(string(output))
-}
-
-// startQuickstart runs `caddy jwt quickstart` and returns when it has printed
-// what to try.
-func startQuickstart(t *testing.T, dir string) *child {
-	t.Helper()
-	c := startChild(t, &logBook{}, dir, environment(t.TempDir(), nil),
-		"jwt", "quickstart", "--dir", dir, "--port", strconv.Itoa(peers.FreePort(t)))
-	c.eventually("the quickstart says what to try", 20*time.Second, func() bool {
-		return strings.Contains(c.logs.String(), "Ctrl-C")
-	}, c.logs.String)
-	return c
-}
-
-var tryThis = regexp.MustCompile(`(?m)^# (.*): ([0-9]{3}),.*\n(curl .*)$`)
-
-// What the quickstart prints is pasted by people who have not read anything yet.
-func TestQuickstartCommands(t *testing.T) {
-	t.Parallel()
-	need(t, curl)
-	dir := t.TempDir()
-	c := startQuickstart(t, dir)
-	t.Cleanup(func() {
-		c.stop()
-		c.logs.judge(t, true)
-	})
-	commands := tryThis.FindAllStringSubmatch(c.logs.String(), -1)
-	if len(commands) < 4 {
-		t.Fatalf("it printed %d commands with what they answer; want four:\n%s", len(commands), c.logs)
-	}
-	for _, command := range commands {
-		t.Run(command[1], func(t *testing.T) {
-			answer := script(t, dir, "sh", "-c", command[3])
-			if status, _, _ := strings.Cut(answer, "\n"); !strings.Contains(status, " "+command[2]) {
-				t.Errorf("%s\nanswered %q; want %s", command[3], status, command[2])
-			}
-		})
-	}
 }

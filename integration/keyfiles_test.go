@@ -4,91 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
-
-// fileIssuer is what the tokens of a key file say.
-const fileIssuer = "https://file.example.test"
-
-// takenOver is how long a changed file may take to count: the interval of looking
-// and the time for which a file must have been left alone, twice over.
-func takenOver() time.Duration {
-	if raceEnabled {
-		return 5 * time.Second // the detector and other tests share the processors
-	}
-	return 2500 * time.Millisecond
-}
-
-// keyFile is a file of keys that changes while Caddy runs, by one of the ways in
-// which files do.
-type keyFile struct {
-	path  string
-	write func(t *testing.T, content string)
-}
-
-// inPlace is a file that an editor or a shell writes to.
-func inPlace(t *testing.T, name string) keyFile {
-	path := filepath.Join(t.TempDir(), name)
-	return keyFile{path, func(t *testing.T, content string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}}
-}
-
-// replaced is a file that a careful program renames another one over.
-func replaced(t *testing.T, name string) keyFile {
-	path := filepath.Join(t.TempDir(), name)
-	return keyFile{path, func(t *testing.T, content string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}}
-}
-
-// configMap is a file as Kubernetes mounts one: a link to ..data/<name>, and
-// ..data a link to a folder, which is swapped as a whole.
-func configMap(t *testing.T, name string) keyFile {
-	dir := t.TempDir()
-	path := filepath.Join(dir, name)
-	if err := os.Symlink(filepath.Join("..data", name), path); err != nil {
-		t.Fatal(err)
-	}
-	last := ""
-	return keyFile{path, func(t *testing.T, content string) {
-		t.Helper()
-		folder, err := os.MkdirTemp(dir, "..2026_")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		link := filepath.Join(dir, "..data_tmp")
-		if err := os.Symlink(filepath.Base(folder), link); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(link, filepath.Join(dir, "..data")); err != nil {
-			t.Fatal(err)
-		}
-		if last != "" {
-			if err := os.RemoveAll(last); err != nil {
-				t.Fatal(err)
-			}
-		}
-		last = folder
-	}}
-}
 
 // fileCase is an issuer of its own with a file that changes, breaks and is mended.
 type fileCase struct {
@@ -148,7 +69,7 @@ func TestKeyFilesAreTakenOverWhileRunning(t *testing.T) {
 		sites += fmt.Sprintf("\t\tissuer %s {\n\t\t\t%s {$FILE_%d}\n\t\t}\n", c.iss, c.option, n)
 	}
 	sites += "\t\taudience https://api.example.test\n\t}\n\timport upstream\n\timport reasons\n}\n"
-	s := newStand(t, sites, options{env: env})
+	s := newFixture(t, sites, options{env: env})
 
 	token := func(c *fileCase, key *peers.Key) string {
 		return key.Token(t, peers.Claims(c.iss, audience, nil), nil)
@@ -172,13 +93,13 @@ func TestKeyFilesAreTakenOverWhileRunning(t *testing.T) {
 		start := time.Now()
 		for _, c := range cases {
 			s.eventually(c.name+": "+what, 10*time.Second, func() bool { return done(c) }, func() string {
-				return fmt.Sprintf("%v", s.logs.about(0, c.iss))
+				return fmt.Sprintf("%v", s.logs.issuerLines(0, c.iss))
 			})
 		}
 		took := time.Since(start)
 		t.Logf("%d files: %s after %s", len(cases), what, took.Round(time.Millisecond))
-		if took > takenOver() {
-			t.Errorf("%s after %s; want at most %s", what, took, takenOver())
+		if took > pickupTime() {
+			t.Errorf("%s after %s; want at most %s", what, took, pickupTime())
 		}
 	}
 
@@ -190,17 +111,17 @@ func TestKeyFilesAreTakenOverWhileRunning(t *testing.T) {
 	})
 	for _, c := range cases {
 		judge(c, k.ES256, k.RS256)
-		if lines := s.logs.about(c.mark, c.iss); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
+		if lines := s.logs.issuerLines(c.mark, c.iss); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
 			t.Errorf("%s: the log has %v; want one line that the keys have changed", c.name, lines)
 		}
 	}
 	change("the fault is in the status", func(c *fileCase) string { return c.fault }, func(c *fileCase) bool {
 		return s.statusOf(t, c.iss).LastError != ""
 	})
-	time.Sleep(1200 * time.Millisecond) // two looks more, which say nothing new
+	time.Sleep(1200 * time.Millisecond) // two more checks of the file, which log nothing new
 	for _, c := range cases {
 		judge(c, k.ES256, k.RS256)
-		lines := s.logs.about(c.mark, c.iss)
+		lines := s.logs.issuerLines(c.mark, c.iss)
 		if len(lines) != 1 || lines[0].Level != "warn" || !strings.Contains(lines[0].Error, c.file.path) {
 			t.Errorf("%s: the log has %v; want one WARN that names the file", c.name, lines)
 		}
@@ -240,7 +161,7 @@ func TestKeyFileThatIsGone(t *testing.T) {
 	file := inPlace(t, "jwks.json")
 	content := peers.JWKS(t, k.RS256)
 	file.write(t, content)
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer https://file.example.test {
@@ -258,17 +179,17 @@ https://api.example.test {
 	if err := os.Remove(file.path); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("the status says that it is gone", takenOver(), func() bool {
+	s.eventually("the status says that it is gone", pickupTime(), func() bool {
 		status := s.statusOf(t, fileIssuer)
 		return status.State == "stale" && strings.Contains(status.LastError, "no such file")
 	}, func() string { return s.statusOf(t, fileIssuer).LastError })
 	s.accepts(t, site, good)
-	time.Sleep(1200 * time.Millisecond) // two looks more, which say nothing new
-	if lines := s.logs.about(mark, fileIssuer); len(lines) != 1 || lines[0].Level != "warn" {
+	time.Sleep(1200 * time.Millisecond) // two more checks of the file, which log nothing new
+	if lines := s.logs.issuerLines(mark, fileIssuer); len(lines) != 1 || lines[0].Level != "warn" {
 		t.Errorf("the log has %v; want one WARN", lines)
 	}
 	file.write(t, content)
-	s.eventually("the status is fresh again", takenOver(), func() bool {
+	s.eventually("the status is fresh again", pickupTime(), func() bool {
 		return s.statusOf(t, fileIssuer).State == "fresh"
 	}, func() string { return s.statusOf(t, fileIssuer).LastError })
 	s.accepts(t, site, good)
@@ -280,7 +201,7 @@ https://api.example.test {
 	})
 	t.Run("a reload while it is broken is refused, and the keys stay", func(t *testing.T) {
 		file.write(t, "broken")
-		err := s.reload(snippets + `
+		err := s.reload(`
 https://api.example.test {
 	jwt {
 		issuer https://file.example.test {
@@ -307,7 +228,7 @@ func TestKeyFileBeingWritten(t *testing.T) {
 	k := keys(t)
 	file := inPlace(t, "public.pem")
 	file.write(t, string(k.RS256.PublicPEM(t)))
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer https://file.example.test {
@@ -338,11 +259,11 @@ https://api.example.test {
 		s.accepts(t, site, token(k.RS256))
 		time.Sleep(100 * time.Millisecond)
 	}
-	s.eventually("the new keys are taken over", takenOver(), func() bool {
+	s.eventually("the new keys are taken over", pickupTime(), func() bool {
 		return s.get(t, site, token(k.EdDSA)).status == http.StatusOK
-	}, func() string { return fmt.Sprint(s.logs.about(mark, fileIssuer)) })
+	}, func() string { return fmt.Sprint(s.logs.issuerLines(mark, fileIssuer)) })
 	s.accepts(t, site, token(k.ES256))
-	if lines := s.logs.about(mark, fileIssuer); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
+	if lines := s.logs.issuerLines(mark, fileIssuer); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
 		t.Errorf("the log has %v; want one line that the keys have changed", lines)
 	}
 }

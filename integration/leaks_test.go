@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/base64"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// Whoever reads the log, the config, or the disk learns no credential. The log
+// No credential is in the log, the config, or the files on disk. The log
 // at DEBUG is searched at the end of every test; here is the rest.
 func TestCredentialsStayWhereTheyAre(t *testing.T) {
 	t.Parallel()
@@ -24,7 +25,7 @@ func TestCredentialsStayWhereTheyAre(t *testing.T) {
 	if err := os.WriteFile(file, []byte(written(fileSecret)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := newStand(t, oneIssuer+`
+	s := newFixture(t, oneIssuer+`
 https://variable.example.test {
 	jwt {
 		issuer https://variable.example.test {
@@ -55,7 +56,7 @@ https://file.example.test {
 			t.Errorf("%s: status %d; want %d", host, a.status, status)
 		}
 		if status != http.StatusOK {
-			answers = append(answers, a.body+text(t, a.header))
+			answers = append(answers, a.body+toJSON(t, a.header))
 		}
 	}
 	send(site, k.RS256.Token(t, s.claims(nil), nil), http.StatusOK)
@@ -72,7 +73,7 @@ https://file.example.test {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.free(t, path, answer)
+			s.checkNoCredential(t, path, answer)
 			if path == "/config/" && !strings.Contains(answer, "{env.SECRET}") {
 				t.Error("the config does not name the variable, so this test looks at nothing")
 			}
@@ -83,7 +84,7 @@ https://file.example.test {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.free(t, "autosave.json", string(saved))
+		s.checkNoCredential(t, "autosave.json", string(saved))
 	})
 	t.Run("all of Caddy's storage", func(t *testing.T) {
 		err := filepath.WalkDir(s.dir, func(path string, item fs.DirEntry, err error) error {
@@ -94,7 +95,7 @@ https://file.example.test {
 			if err != nil {
 				return err
 			}
-			s.free(t, filepath.Base(path), string(content))
+			s.checkNoCredential(t, filepath.Base(path), string(content))
 			return nil
 		})
 		if err != nil {
@@ -103,15 +104,69 @@ https://file.example.test {
 	})
 	t.Run("the bodies and headers of refusals", func(t *testing.T) {
 		for _, answer := range answers {
-			s.free(t, "an answer", answer)
+			s.checkNoCredential(t, "an answer", answer)
 		}
 	})
 }
 
-// free requires a text without any credential of the test.
-func (s *stand) free(t *testing.T, what, content string) {
+// checkNoCredential requires a text without any credential of the test.
+func (s *fixture) checkNoCredential(t *testing.T, what, content string) {
 	t.Helper()
-	if at := s.logs.leak(content); at >= 0 {
+	if at := s.logs.findSecret(content); at >= 0 {
 		t.Errorf("%s holds a credential: …%s…", what, content[max(0, at-200):min(len(content), at+100)])
+	}
+}
+
+// Of claims the logs, the admin endpoint and the answers show nothing, but for the
+// fields of the access log that name the user.
+func TestThreat38_ClaimsAreNotWritten(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s, _ := newAPIKeyFixture(t, strings.ReplaceAll(modesSite, "forward text X-Text", "require expression `claims.text != \"x\"`\nclaim text\nclear X-Text"), options{},
+		peers.NewAPIKey(t, "unused", nil))
+	const canary = "canary-claim-0123456789"
+	var answers strings.Builder
+	mark := s.logs.length()
+	for _, host := range []string{site, "pages.example.test", "report.example.test", "optional.example.test"} {
+		for n, changes := range []map[string]any{
+			{"tenant": "acme"}, {"tenant": canary}, {"scope": canary, "tenant": "acme"}, {"exp": 1_000_000_000}, {"aud": canary},
+			{"sub": "x\n" + canary, "tenant": "acme"}, {"tenant": []any{map[string]string{canary: canary}}}, {"nbf": 9_000_000_000},
+		} {
+			claims := s.claims(map[string]any{"text": canary, "email": canary, canary: n})
+			maps.Copy(claims, changes)
+			a := s.send(t, s.http, http.MethodGet, host, "/", bearer(k.RS256.Token(t, claims, nil)))
+			if a.status != http.StatusOK {
+				answers.WriteString(a.body + toJSON(t, a.header))
+			}
+		}
+	}
+	s.logs.mark()
+	own, access := 0, 0
+	for _, e := range s.logs.since(mark) {
+		switch {
+		case strings.HasPrefix(e.Logger, "http.handlers.jwt"), strings.HasPrefix(e.Logger, "jwt"):
+			own++
+			if strings.Contains(e.line, canary) {
+				t.Errorf("a claim is in a line of the plugin: %s", e.line)
+			}
+		case strings.HasPrefix(e.Logger, "http.log.access"):
+			access++
+			if strings.Contains(e.line, canary) && !strings.Contains(e.line, `"user_id":"x\n`+canary) {
+				t.Errorf("a claim is in the access log: %s", e.line)
+			}
+		}
+	}
+	if own < 20 || access != 32 {
+		t.Errorf("%d lines of the plugin and %d of the access log, so this test looks at little", own, access)
+	}
+	for _, path := range []string{"/config/", "/metrics", "/jwt/status"} {
+		page, err := s.adminGet(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers.WriteString(page)
+	}
+	if strings.Contains(answers.String(), canary) {
+		t.Error("a claim is in an answer")
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// part is something outside this module that a test talks to.
-type part int
+// dependency is something outside this module that a test talks to.
+type dependency int
 
 const (
-	nodeModules part = iota
+	nodeModules dependency = iota
 	pyJWT
 	curl
 	rateLimiter
@@ -26,7 +26,7 @@ const (
 
 // need skips a test whose peer is not installed, with the way to install it. On
 // CI everything is, and a skip there would be a test that silently left.
-func need(t *testing.T, what part) {
+func need(t *testing.T, what dependency) {
 	t.Helper()
 	var reason string
 	switch what {
@@ -82,7 +82,7 @@ var python = sync.OnceValue(func() string {
 	return ""
 })
 
-// hasModule tells whether the binary under test has a module, as the one that is
+// hasModule reports whether the binary under test has a module. The one that is
 // built here has all that tests need.
 func hasModule(id string) bool { return slices.Contains(modules(), id) }
 

@@ -17,7 +17,7 @@ func TestIssuerDownAtStart(t *testing.T) {
 	issuer := peers.NewKeyServer(t, ca, k.RS256)
 	other := peers.NewKeyServer(t, ca, k.ES256)
 	issuer.Down()
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer {$DOWN} {
@@ -83,7 +83,7 @@ https://json.example.test {
 		for range 20 {
 			s.get(t, site, token)
 		}
-		if lines := above(s.logs.since(mark), ours); len(lines) > 3 {
+		if lines := aboveDebug(s.logs.since(mark), fromPlugin); len(lines) > 3 {
 			t.Errorf("%d lines above DEBUG for 20 requests in an outage, the first: %s", len(lines), lines[0].line)
 		}
 	})
@@ -101,7 +101,7 @@ https://json.example.test {
 func TestIssuerDownLater(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
 	s.issuer.Down()
@@ -123,7 +123,7 @@ func TestIssuerDownLater(t *testing.T) {
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), nil))
 	s.issuer.Publish(k.ES256)
 	s.accepts(t, site, k.ES256.Token(t, s.claims(nil), nil))
@@ -136,12 +136,10 @@ func TestRotation(t *testing.T) {
 func TestReloadKeepsTheKeys(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
 	s.issuer.Down()
-	if err := s.reload(snippets + oneIssuer + "\nhttps://more.example.test {\n\trespond more\n}\n"); err != nil {
-		t.Fatal(err)
-	}
+	s.mustReload(t, oneIssuer+"\nhttps://more.example.test {\n\trespond more\n}\n")
 	s.accepts(t, site, good)
 }

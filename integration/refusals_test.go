@@ -23,7 +23,7 @@ func TestRefusalsAndErrorRoutes(t *testing.T) {
 	}
 	reverse_proxy {$UPSTREAM}
 `
-	s := newStand(t, `
+	s := newFixture(t, `
 https://plain.example.test {`+jwt+`}
 https://styled.example.test {`+jwt+`
 	handle_errors {
@@ -119,7 +119,7 @@ https://paths.example.test {`+jwt+`
 func TestRefusalsEchoNothing(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, strings.Replace(oneIssuer, "import reasons", "", 1), options{}, k.RS256)
+	s := newFixture(t, strings.Replace(oneIssuer, "import reasons", "", 1), options{}, k.RS256)
 	const mark = "canary-in-the-token"
 	for name, token := range map[string]string{
 		"in the issuer": k.RS256.Token(t, s.claims(map[string]any{"iss": "https://" + mark + ".example"}), nil),
@@ -136,7 +136,7 @@ func TestRefusalsEchoNothing(t *testing.T) {
 			if a.status != http.StatusUnauthorized {
 				t.Errorf("status %d; want 401", a.status)
 			}
-			if whole := a.body + text(t, a.header); strings.Contains(whole, mark) || strings.Contains(whole, token) {
+			if whole := a.body + toJSON(t, a.header); strings.Contains(whole, mark) || strings.Contains(whole, token) {
 				t.Errorf("the answer repeats the request: %s", whole)
 			}
 			if a.code() != "invalid_token" {
@@ -146,16 +146,17 @@ func TestRefusalsEchoNothing(t *testing.T) {
 	}
 	if strings.Contains(s.logs.String(), mark) {
 		// kid, alg and the like are the client's words: a log that repeats them
-		// lets a stranger write in it.
+		// lets any client write in it.
 		t.Error("the log repeats what a token said")
 	}
 }
 
-// A stranger's requests cost no log space and never look like our failure.
+// Bad requests of any client cost no log space and never look like a failure of
+// the server.
 func TestBadRequestsAreQuiet(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, everywhere, options{shownByCaddy: true}, k.RS256)
+	s := newFixture(t, allTokenPlaces, options{shownByCaddy: true}, k.RS256)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), nil))
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	hmac := peers.HMAC(t, "HS256", k.RS256.PublicPEM(t), s.claims(nil), nil)
@@ -181,7 +182,7 @@ func TestBadRequestsAreQuiet(t *testing.T) {
 			t.Errorf("status %d for the bad request %d", a.status, i%len(bad))
 		}
 	}
-	if lines := above(s.logs.since(mark), func(entry) bool { return true }); len(lines) > 1 {
+	if lines := aboveDebug(s.logs.since(mark), func(entry) bool { return true }); len(lines) > 1 {
 		t.Errorf("%d lines above DEBUG; want at most one. The first two:\n%s\n%s", len(lines), lines[0].line, lines[1].line)
 	}
 }

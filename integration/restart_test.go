@@ -18,7 +18,7 @@ import (
 func TestRestartDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256, k.ES256.With(map[string]any{"use": "enc"}))
+	s := newFixture(t, oneIssuer, options{}, k.RS256, k.ES256.With(map[string]any{"use": "enc"}))
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
 	if status := s.statusOf(t, s.issuer.URL); status.State != "fresh" || status.Restored {
@@ -53,7 +53,7 @@ func TestRestartDuringAnOutage(t *testing.T) {
 	t.Run("the first good answer takes their place", func(t *testing.T) {
 		s.issuer.Publish(k.EdDSA)
 		s.issuer.Up()
-		s.refreshed(t, s.issuer.URL)
+		s.mustRefresh(t, s.issuer.URL)
 		if status := s.statusOf(t, s.issuer.URL); status.State != "fresh" || status.Restored || status.LastError != "" {
 			t.Errorf("state %q, restored %t, last error %q; want fresh, false, none", status.State, status.Restored, status.LastError)
 		}
@@ -145,17 +145,17 @@ func TestStoredKeysThatAreNotUsed(t *testing.T) {
 	}
 	sites += "\t\taudience https://api.example.test\n\t}\n\timport upstream\n\timport reasons\n}\n"
 	env["OUR_CA"] = ca.File
-	s := newStand(t, sites, options{env: env})
+	s := newFixture(t, sites, options{env: env})
 	stored := make([]storedSet, len(table))
 	for n := range table {
 		s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuers[n].URL, audience, nil), nil))
 	}
-	// Which object is whose is said by no name in it: each source is asked for
-	// the identity by being the only one whose set changes.
+	// No name in an object says which issuer it belongs to, so that each issuer's
+	// set gets a marker of its own.
 	for n := range table {
 		marker := peers.NewKey(t, "ES256", fmt.Sprintf("marker-%d", n))
 		issuers[n].Publish(k.RS256, marker)
-		s.refreshed(t, issuers[n].URL)
+		s.mustRefresh(t, issuers[n].URL)
 		s.eventually("the set is stored", 5*time.Second, func() bool {
 			for _, set := range s.storedKeys(t) {
 				if strings.Contains(set.text, `"`+marker.KID+`"`) {
@@ -192,12 +192,12 @@ func TestStoredKeysThatAreNotUsed(t *testing.T) {
 			}
 			s.upstream.Take()
 			issuer.Up()
-			s.refreshed(t, issuer.URL)
+			s.mustRefresh(t, issuer.URL)
 			s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuer.URL, audience, nil), nil))
 		})
 	}
 	t.Run("the log says which can't be read back", func(t *testing.T) {
-		lines := above(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "read back from storage") })
+		lines := aboveDebug(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "read back from storage") })
 		if len(lines) < 5 {
 			t.Errorf("%d lines; want one for each broken object", len(lines))
 		}

@@ -3,12 +3,8 @@ package integration
 import (
 	"encoding/base64"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,22 +12,6 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
-
-// everyKeyPlace is a site that reads API keys from every kind of place.
-const everyKeyPlace = `
-https://api.example.test {
-	jwt {
-		import issuer
-		api_keys {$KEYS}
-		api_key_from header X-API-Key
-		api_key_from basic
-		api_key_from query api_key
-		api_key_from cookie key
-	}
-	import keyholder
-	import reasons
-}
-`
 
 func basicAuth(password string) change {
 	return header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(":"+password)))
@@ -41,7 +21,7 @@ func TestThreat22_TwoAPIKeysAreRefused(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	one, two := peers.NewAPIKey(t, "one", nil), peers.NewAPIKey(t, "two", nil)
-	s, _ := newKeyStand(t, everyKeyPlace, options{}, one, two)
+	s, _ := newAPIKeyFixture(t, allKeyPlaces, options{}, one, two)
 	token := k.RS256.Token(t, s.claims(nil), nil)
 	for name, changes := range map[string][]change{
 		"a header twice":                            {apiKey(one.Text), apiKey(two.Text)},
@@ -82,121 +62,16 @@ func TestThreat25_MetaIsNotExpanded(t *testing.T) {
 	for n, plan := range plans {
 		held = append(held, peers.NewAPIKey(t, fmt.Sprintf("key-%d", n), map[string]any{"consumer": "c " + plan, "meta": map[string]any{"plan": plan}}))
 	}
-	s, _ := newKeyStand(t, keySite, options{}, held...)
+	s, _ := newAPIKeyFixture(t, keySite, options{}, held...)
 	for n, plan := range plans {
-		sees(t, s.passes(t, s.withKey(t, held[n]), held[n]), map[string]string{"X-Plan": plan, "X-User": "c " + plan})
+		checkHeaders(t, s.passes(t, s.withKey(t, held[n]), held[n]), map[string]string{"X-Plan": plan, "X-User": "c " + plan})
 	}
-}
-
-// The look-up takes one digest and then one look in the index of each place, by a
-// hash with a secret of its own, whatever is found on the way: what a stranger can
-// measure is the same for a key that exists and one that does not, and tells nothing
-// of how near a guess came. This is seen in its source; the benchmark of the package
-// keystore has the figures.
-func TestThreat30_OneDigestAndOneLookUp(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		file, receiver, name string
-		calls                map[string]int
-	}{
-		{filepath.Join("..", "apikey.go"), "apiKeys", "find", map[string]int{"DigestOf": 1, "judge": 2}},
-		{filepath.Join("..", "apikey.go"), "", "judge", map[string]int{"Find": 1}},
-		{filepath.Join("..", "keystore", "apikeyset.go"), "APIKeys", "Find", map[string]int{"find": 1}},
-		{filepath.Join("..", "keystore", "apikeytable.go"), "apiKeyTable", "find", map[string]int{"begin": 1, "digest": 1}},
-		{filepath.Join("..", "keystore", "apikeytable.go"), "apiKeyTable", "begin", map[string]int{"Bytes": 1}},
-	} {
-		function := parsedFunction(t, c.file, c.receiver, c.name)
-		shape := shapeOf(function.Body)
-		for call, n := range c.calls {
-			if shape.calls[call] != n {
-				t.Errorf("%s calls %s %d times; want %d", c.name, call, shape.calls[call], n)
-			}
-		}
-		// The text of a key decides nothing but whether it is too long.
-		for _, call := range []string{"HasPrefix", "EqualFold", "Compare", "APIKeyID", "CheckAPIKey", "ConstantTimeCompare", "Sleep"} {
-			if shape.calls[call] != 0 {
-				t.Errorf("%s calls %s: what it does must not depend on the key", c.name, call)
-			}
-		}
-		if (c.name == "Find" || c.name == "begin") && (shape.loops != 0 || shape.branches != 0) {
-			t.Errorf("%s has %d loops and %d branches; want none", c.name, shape.loops, shape.branches)
-		}
-		if c.receiver != "apiKeys" {
-			continue
-		}
-		// One return before the digest, for what is too long, and one at the
-		// end: none where a place has the key, none within a loop.
-		if shape.returns != 2 || shape.jumps != 0 {
-			t.Errorf("find has %d returns and %d breaks or continues; want 2 and 0", shape.returns, shape.jumps)
-		}
-		if _, last := function.Body.List[len(function.Body.List)-1].(*ast.ReturnStmt); !last {
-			t.Error("find does not end with its second return")
-		}
-	}
-}
-
-// shape is what a function consists of.
-type shape struct {
-	calls                           map[string]int
-	loops, branches, returns, jumps int
-}
-
-func shapeOf(body *ast.BlockStmt) shape {
-	s := shape{calls: map[string]int{}}
-	ast.Inspect(body, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			switch f := n.Fun.(type) {
-			case *ast.Ident:
-				s.calls[f.Name]++
-			case *ast.SelectorExpr:
-				s.calls[f.Sel.Name]++
-			}
-		case *ast.ForStmt, *ast.RangeStmt:
-			s.loops++
-		case *ast.IfStmt, *ast.SwitchStmt, *ast.SelectStmt:
-			s.branches++
-		case *ast.ReturnStmt:
-			s.returns++
-		case *ast.BranchStmt:
-			s.jumps++
-		}
-		return true
-	})
-	return s
-}
-
-// parsedFunction finds a function, or a method of a receiver, in a file.
-func parsedFunction(t *testing.T, path, receiver, name string) *ast.FuncDecl {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, declaration := range file.Decls {
-		function, ok := declaration.(*ast.FuncDecl)
-		if !ok || function.Name.Name != name || (function.Recv == nil) != (receiver == "") {
-			continue
-		}
-		if receiver == "" {
-			return function
-		}
-		of := function.Recv.List[0].Type
-		if pointer, ok := of.(*ast.StarExpr); ok {
-			of = pointer.X
-		}
-		if named, ok := of.(*ast.Ident); ok && named.Name == receiver {
-			return function
-		}
-	}
-	t.Fatalf("%s has no function %s: this test must follow where the look-up went", path, name)
-	return nil
 }
 
 func TestThreat31_AHashIsNoKey(t *testing.T) {
 	t.Parallel()
 	held, written := peers.NewAPIKey(t, "held", nil), peers.NewAPIKey(t, "written", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		api_keys {$KEYS}
@@ -235,7 +110,7 @@ func TestThreat32_KeysThatAreNoLongerGood(t *testing.T) {
 	both := peers.NewAPIKey(t, "both", map[string]any{"enabled": false, "expires": "2020-01-02T03:04:05Z"})
 	good := peers.NewAPIKey(t, "good", nil)
 	writtenPast := peers.NewAPIKey(t, "written-past", nil)
-	s, file := newKeyStand(t, `
+	s, file := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		api_keys {$KEYS}
@@ -289,7 +164,7 @@ https://api.example.test {
 			{"api_key_expired", map[string]any{"expires": "2020-01-02T03:04:05Z"}},
 		} {
 			file.write(t, peers.KeyLines(t, good.With(change.members)))
-			s.eventually("it is refused: "+change.reason, inTheEnd, func() bool {
+			s.eventually("it is refused: "+change.reason, longWait, func() bool {
 				a := s.withKey(t, good)
 				return a.status == http.StatusUnauthorized && a.header.Get("X-Reason") == change.reason
 			}, s.logs.String)
@@ -299,14 +174,14 @@ https://api.example.test {
 
 // expiresSoon gives a key a time at which it expires, and returns when that is in
 // force and yet to come.
-func (s *stand) expiresSoon(t *testing.T, file keyFile, k *peers.APIKey) time.Time {
+func (s *fixture) expiresSoon(t *testing.T, file keyFile, k *peers.APIKey) time.Time {
 	t.Helper()
 	for span := 3 * time.Second; ; span *= 3 { // for a machine that is slow
 		expires := time.Now().Add(span).Truncate(time.Second)
 		text := expires.UTC().Format(time.RFC3339)
 		file.write(t, peers.KeyLines(t, k.With(map[string]any{"expires": text})))
 		var a answer
-		s.eventually("the new record counts", inTheEnd, func() bool {
+		s.eventually("the new record counts", longWait, func() bool {
 			a = s.withKey(t, k)
 			return a.status != http.StatusOK || a.upstream(t).Header.Get("X-Expires") == text
 		}, s.logs.String)
@@ -322,7 +197,7 @@ func TestThreat33_ScopesAreTheKeysOwn(t *testing.T) {
 	reader := peers.NewAPIKey(t, "reader", map[string]any{"scopes": []string{"read"}})
 	admin := peers.NewAPIKey(t, "admin", map[string]any{"scopes": []string{"read", "admin"}})
 	none := peers.NewAPIKey(t, "none", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		import issuer
@@ -379,7 +254,7 @@ https://api.example.test {
 func TestThreat43_APIKeysInCookiesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
 	k := peers.NewAPIKey(t, "key-1", nil)
-	s, _ := newKeyStand(t, everyKeyPlace, options{}, k)
+	s, _ := newAPIKeyFixture(t, allKeyPlaces, options{}, k)
 	foreign := []change{header("Origin", "https://evil.example"), header("Sec-Fetch-Site", "cross-site")}
 	s.refused(t, s.send(t, s.http, http.MethodPost, site, "/", append(foreign, cookie("key", k.Text))...), http.StatusForbidden, "cross_origin")
 	for name, more := range map[string][]change{
@@ -397,7 +272,7 @@ func TestThreat43_APIKeysInCookiesOfOtherOrigins(t *testing.T) {
 func TestThreat48_ErrorRoutesGetNoAPIKey(t *testing.T) {
 	t.Parallel()
 	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
-	s, _ := newKeyStand(t, strings.Replace(everyKeyPlace, "import reasons", `handle_errors {
+	s, _ := newAPIKeyFixture(t, strings.Replace(allKeyPlaces, "import reasons", `handle_errors {
 		reverse_proxy {$UPSTREAM} {
 			header_up X-Original {http.request.orig_uri}
 		}
@@ -429,7 +304,7 @@ func TestThreat50_KeysCantBeToldApart(t *testing.T) {
 	at := func(host, more string) string {
 		return "https://" + host + " {\n\tjwt {\n\t\tapi_keys {$KEYS}\n\t\tapi_key_from header X-API-Key\n\t\tapi_key_from basic\n\t\tapi_key_from query api_key\n\t\tapi_key_from cookie key\n\t\t" + more + "\n\t}\n\timport keyholder\n}\n"
 	}
-	s, _ := newKeyStand(t, at("json.example.test", "")+at("aws.example.test", "error_format aws")+at("none.example.test", "error_format none")+
+	s, _ := newAPIKeyFixture(t, at("json.example.test", "")+at("aws.example.test", "error_format aws")+at("none.example.test", "error_format none")+
 		at("both.example.test", "import issuer"), options{}, good, disabled, expired)
 	texts := map[string]string{
 		"disabled":             disabled.Text,

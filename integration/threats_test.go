@@ -16,7 +16,7 @@ import (
 // lastThreat is the highest number in the list of what must not get through.
 const lastThreat = 50
 
-// threatTests says for each attack which test fails when the defence against it
+// threatTests lists for each attack which test fails when the defence against it
 // is taken out. Packages have more tests of the same numbers; here is at least
 // the one that comes nearest to a user's server.
 var threatTests = map[int][]string{

@@ -11,19 +11,16 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// What a claim holds is a stranger's text. It arrives as it is, or the request is
+// A claim is text from outside. It arrives as it is, or the request is
 // refused.
 func TestThreat24_WhatAHeaderCantCarryIsRefused(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	handle /list {
 		jwt {
-			issuer {$ISSUER} {
-				ca {$CA}
-				audience https://api.example.test
-			}
+			import issuer
 			forward text X-Text
 			forward user X-User
 		}
@@ -31,10 +28,7 @@ https://api.example.test {
 	}
 	handle /json {
 		jwt {
-			issuer {$ISSUER} {
-				ca {$CA}
-				audience https://api.example.test
-			}
+			import issuer
 			forward text X-Text json
 			forward_payload X-Claims
 		}
@@ -79,17 +73,17 @@ https://api.example.test {
 		t.Run(name, func(t *testing.T) {
 			token := k.RS256.Token(t, s.claims(map[string]any{"text": c.claim}), nil)
 			s.upstream.Take()
-			a := s.send(t, s.http, http.MethodGet, site, "/list", bearer(token), as("X-Text", forged), as("X-User", forged))
+			a := s.send(t, s.http, http.MethodGet, site, "/list", bearer(token), exactHeader("X-Text", forged), exactHeader("X-User", forged))
 			if c.bad {
 				s.refused(t, a, http.StatusForbidden, "unforwardable_claim")
 			} else {
 				got := a.upstream(t).Header
-				if got.Get("X-User") != "user-1" || !slices.Equal(got["X-Text"], present(c.text)) {
+				if got.Get("X-User") != "user-1" || !slices.Equal(got["X-Text"], headerValues(c.text)) {
 					t.Errorf("the upstream was told %q and %q; want %q", got["X-User"], got["X-Text"], c.text)
 				}
 			}
-			got := s.send(t, s.http, http.MethodGet, site, "/json", bearer(token), as("X-Text", forged), as("X-Claims", forged)).upstream(t).Header
-			if !slices.Equal(got["X-Text"], present(c.json)) {
+			got := s.send(t, s.http, http.MethodGet, site, "/json", bearer(token), exactHeader("X-Text", forged), exactHeader("X-Claims", forged)).upstream(t).Header
+			if !slices.Equal(got["X-Text"], headerValues(c.json)) {
 				t.Errorf("as JSON the upstream was told %q; want %q", got["X-Text"], c.json)
 			}
 			decoded, err := base64.RawURLEncoding.DecodeString(got.Get("X-Claims"))
@@ -103,11 +97,11 @@ https://api.example.test {
 		s.upstream.Take()
 		s.refused(t, s.send(t, s.http, http.MethodGet, site, "/list", bearer(token)), http.StatusForbidden, "unforwardable_claim")
 	})
-	nothingForged(t, s.upstream)
+	checkNothingForged(t, s.upstream)
 }
 
-// present is a header's values where an empty one is none.
-func present(value string) []string {
+// headerValues is a header's values where an empty one is none.
+func headerValues(value string) []string {
 	if value == "" {
 		return nil
 	}
@@ -120,7 +114,7 @@ func TestThreat25_ForwardedClaimsAreNotExpanded(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	partner := peers.NewAPIKey(t, "partner", map[string]any{"meta": map[string]any{"text": "{env.SECRET}"}})
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		import issuer
@@ -142,14 +136,14 @@ https://api.example.test {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sees(t, s.accepts(t, site, token).Header, map[string]string{"X-Text": evil, "X-User": evil, "X-Json": string(quoted), "X-Meta": ""})
+			checkHeaders(t, s.accepts(t, site, token).Header, map[string]string{"X-Text": evil, "X-User": evil, "X-Json": string(quoted), "X-Meta": ""})
 			if a := s.send(t, s.http, http.MethodGet, site, "/echo", bearer(token)); a.body != evil {
 				t.Errorf("respond wrote %q; want %q", a.body, evil)
 			}
 		})
 	}
 	t.Run("of an API key", func(t *testing.T) {
-		sees(t, s.passes(t, s.withKey(t, partner), partner), map[string]string{"X-Meta": "{env.SECRET}", "X-User": "partner", "X-Text": ""})
+		checkHeaders(t, s.passes(t, s.withKey(t, partner), partner), map[string]string{"X-Meta": "{env.SECRET}", "X-User": "partner", "X-Text": ""})
 	})
 	if wire := s.upstream.Wire(); strings.Contains(wire, "the value of a variable") {
 		t.Error("a variable's value reached the upstream")
