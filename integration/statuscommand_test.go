@@ -9,23 +9,30 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
+// statusCommand runs `caddy jwt status` on this server, requires an exit code, and
+// returns what the command printed.
+func (c *caddy) statusCommand(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	return checkStatusCommand(t, code, append(args, "--address", c.adminAddress())...)
+}
+
+func checkStatusCommand(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	got, text := caddyCommandIn(t, t.TempDir(), nil, append([]string{"jwt", "status"}, args...)...)
+	if got != code {
+		t.Errorf("caddy jwt status %q: exit code %d; want %d\n%s", args, got, code, text)
+	}
+	return text
+}
+
 // The command shows what the endpoint answers, for people and for scripts.
 func TestStatusCommand(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), nil))
-	run := func(t *testing.T, code int, args ...string) string {
-		t.Helper()
-		got, text := caddyCommandIn(t, t.TempDir(), nil, append([]string{"jwt", "status"}, args...)...)
-		if got != code {
-			t.Errorf("caddy jwt status %q: exit code %d; want %d\n%s", args, got, code, text)
-		}
-		return text
-	}
-	address := s.adminAddress()
 	t.Run("a table", func(t *testing.T) {
-		text := run(t, 0, "--address", address)
+		text := s.statusCommand(t, 0)
 		for _, part := range []string{s.issuer.URL, s.statusOf(t, s.issuer.URL).ID, "fresh", k.RS256.KID} {
 			if !strings.Contains(text, part) {
 				t.Errorf("%q is not in it:\n%s", part, text)
@@ -36,7 +43,7 @@ func TestStatusCommand(t *testing.T) {
 		}
 	})
 	t.Run("JSON", func(t *testing.T) {
-		text := run(t, 0, "--json", "--address", address)
+		text := s.statusCommand(t, 0, "--json")
 		served, err := s.adminGet("/jwt/status")
 		if err != nil {
 			t.Fatal(err)
@@ -48,23 +55,23 @@ func TestStatusCommand(t *testing.T) {
 	t.Run("an issuer that is not well", func(t *testing.T) {
 		s.issuer.Down()
 		s.refresh(t, s.issuer.URL)
-		for _, args := range [][]string{{"--address", address}, {"--json", "--address", address}} {
-			if text := run(t, 1, args...); !strings.Contains(text, "refused") {
+		for _, args := range [][]string{nil, {"--json"}} {
+			if text := s.statusCommand(t, 1, args...); !strings.Contains(text, "refused") {
 				t.Errorf("the last error is not in it:\n%s", text)
 			}
 		}
 	})
 	t.Run("a server without a jwt handler", func(t *testing.T) {
 		s.mustReload(t, noIssuer)
-		run(t, 1, "--address", address)
+		s.statusCommand(t, 1)
 	})
 	t.Run("no server", func(t *testing.T) {
-		run(t, 1, "--address", fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)))
+		checkStatusCommand(t, 1, "--address", fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)))
 	})
 	t.Run("misuse", func(t *testing.T) {
-		run(t, 2, "--no-such-flag")
-		run(t, 2, "argument")
-		run(t, 2, "--config", "no-such-file.json")
+		checkStatusCommand(t, 2, "--no-such-flag")
+		checkStatusCommand(t, 2, "argument")
+		checkStatusCommand(t, 2, "--config", "no-such-file.json")
 	})
 }
 
