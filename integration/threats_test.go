@@ -65,7 +65,7 @@ var threatTests = map[int][]string{
 	46: {"TestThreat46_BothHandlersHold"},
 	47: {"TestThreat47_TheSitesAudienceDecides"},
 	48: {"TestThreat48_ErrorRoutesGetNoCredential", "TestThreat48_FastCGIGetsNoCredential", "TestThreat48_ErrorRoutesGetNoAPIKey", "TestThreat48_ErrorRoutesOfRulesGetNoCredential", "TestThreat48_ARenamedParameterIsGoneFromTheOriginal"},
-	49: {"TestThreat49_CachesAndUsers"},
+	49: {"TestThreat49_CachesAndUsers", "TestThreat49_CachesAndRequestsAtTheSameTime"},
 	50: {"TestThreat50_KeysCantBeToldApart", "TestThreat50_RulesTellKeysNotApart"},
 }
 
