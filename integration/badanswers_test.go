@@ -83,15 +83,8 @@ func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
 	good := peers.JWKS(t, k.RS256)
 	otherHost := peers.NewKeyServer(t, ca, k.Stranger)
 	table := badAnswers(t, good, otherHost)
-	env := map[string]string{"OUR_CA": ca.File}
-	sites := "https://api.example.test {\n\tjwt {\n"
-	issuers := make([]*peers.KeyServer, len(table))
-	for n := range table {
-		issuers[n] = peers.NewKeyServer(t, ca, k.RS256)
-		env[fmt.Sprintf("ISSUER_%d", n)] = issuers[n].URL
-		sites += fmt.Sprintf("\t\tissuer {$ISSUER_%d} {\n\t\t\tca {$OUR_CA}\n\t\t}\n", n)
-	}
-	sites += "\t\taudience https://api.example.test\n\t}\n\trespond \"in\"\n\timport reasons\n}\n"
+	issuers, sites, env := newIssuers(t, ca, len(table), k.RS256)
+	sites = strings.Replace(sites, "import upstream", `respond "in"`, 1)
 	s := newFixture(t, sites, options{env: env})
 	tokens := make([]string, len(table))
 	for n := range table {

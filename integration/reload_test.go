@@ -9,18 +9,7 @@ import (
 
 // siteWithIssuer is a site whose issuer block has these lines.
 func siteWithIssuer(lines string) string {
-	return `
-https://api.example.test {
-	jwt {
-		issuer {$ISSUER} {
-			` + lines + `
-		}
-		audience https://api.example.test
-	}
-	import upstream
-	import reasons
-}
-`
+	return siteWithIssuers("\t\tissuer {$ISSUER} {\n" + lines + "\n\t\t}\n")
 }
 
 // newReloadFixture starts a fixture with one issuer, and returns a token that it has

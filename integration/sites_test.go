@@ -1,5 +1,13 @@
 package integration
 
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
 // What most tests' sites are called and whom their tokens are for.
 const (
 	site     = "api.example.test"
@@ -126,3 +134,23 @@ https://api.example.test {
 	respond "open"
 }
 `
+
+// siteWithIssuers is a site whose jwt handler has these issuers.
+func siteWithIssuers(blocks string) string {
+	return "https://api.example.test {\n\tjwt {\n" + blocks + "\t\taudience https://api.example.test\n\t}\n\timport upstream\n\timport reasons\n}\n"
+}
+
+// newIssuers starts n issuers that publish the keys, and returns them with a site for
+// all of them and the environment of that site.
+func newIssuers(t *testing.T, ca *peers.CA, n int, keys ...any) (issuers []*peers.KeyServer, site string, env map[string]string) {
+	t.Helper()
+	env = map[string]string{"OUR_CA": ca.File}
+	var blocks strings.Builder
+	for i := range n {
+		issuer := peers.NewKeyServer(t, ca, keys...)
+		issuers = append(issuers, issuer)
+		env[fmt.Sprintf("ISSUER_%d", i)] = issuer.URL
+		fmt.Fprintf(&blocks, "\t\tissuer {$ISSUER_%d} {\n\t\t\tca {$OUR_CA}\n\t\t}\n", i)
+	}
+	return issuers, siteWithIssuers(blocks.String()), env
+}
