@@ -13,11 +13,14 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// Whatever goes wrong with a key file, the last good set stays in use: not one request with a
-// good key is refused, while clients send without pause. Log, metric, status and
-// command report what is wrong, and the next good file replaces the set as a whole.
-func TestThreat34_BrokenKeyFilesChangeNothing(t *testing.T) {
-	t.Parallel()
+// brokenFiles is a Caddy with a key file for each fault, and a path for each file.
+type brokenFiles struct {
+	*fixture
+	faults []*keyFault
+}
+
+func newBrokenFiles(t *testing.T) *brokenFiles {
+	t.Helper()
 	env := map[string]string{}
 	faults := keyFaults()
 	sites := "https://api.example.test {\n"
@@ -28,72 +31,79 @@ func TestThreat34_BrokenKeyFilesChangeNothing(t *testing.T) {
 		// takes first.
 		f.gone, f.keep, f.new = peers.NewAPIKey(t, "gone", nil), peers.NewAPIKey(t, "keep", nil), peers.NewAPIKey(t, "new", nil)
 		f.content = peers.KeyLines(t, f.gone, peers.NewAPIKey(t, "other", nil), f.keep)
-		if err := os.WriteFile(f.path, []byte(f.content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, f.path, f.content)
 		env[fmt.Sprintf("KEYS_%d", n)] = f.path
 		sites += fmt.Sprintf("\thandle /%d/* {\n\t\tjwt {\n\t\t\tapi_keys {$KEYS_%d}\n\t\t}\n\t\timport keyholder\n\t}\n", n, n)
 	}
 	s, _ := newAPIKeyFixture(t, sites+"\timport reasons\n}\n", options{env: env, level: "INFO"}) // each request is a line at DEBUG
-	send := func(n int, k *peers.APIKey) exchange {
-		return s.exchangeWith(s.http, site, fmt.Sprintf("/%d/", n), apiKey(k.Text))
-	}
-	turn := 0
-	going := s.loadWithoutPause(1, func(int) exchange {
-		turn++
-		return send(turn%len(faults), faults[turn%len(faults)].keep)
-	})
-	status := func(code int) string {
-		t.Helper()
-		got, text := caddyCommandIn(t, t.TempDir(), nil, "jwt", "status", "--address", s.adminAddress())
-		if got != code {
-			t.Errorf("caddy jwt status: exit code %d; want %d\n%s", got, code, text)
-		}
-		return text
-	}
-	status(0)
+	return &brokenFiles{s, faults}
+}
 
-	for _, f := range faults {
+// sendKey sends a key to the path of the n-th file.
+func (s *brokenFiles) sendKey(n int, k *peers.APIKey) exchange {
+	return s.exchangeWith(s.http, site, fmt.Sprintf("/%d/", n), apiKey(k.Text))
+}
+
+// breakAll breaks all files, and returns when the status shows each fault.
+func (s *brokenFiles) breakAll(t *testing.T) {
+	t.Helper()
+	for _, f := range s.faults {
 		f.mark = s.logs.length()
 		if err := f.breaks(f.path, f.content); err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}
 	}
-	for _, f := range faults {
+	for _, f := range s.faults {
 		s.eventually(f.name+": the fault is in the status", longWait, func() bool {
 			return strings.Contains(s.keyFiles(t)[f.path].LastError, f.error)
 		}, func() string { return fmt.Sprintf("%+v", s.keyFiles(t)[f.path]) })
 	}
 	time.Sleep(500 * time.Millisecond) // two more checks of the file, which log nothing new
-	page := status(1)
-	metrics := s.metrics(t)
-	for n, f := range faults {
+}
+
+// failureMetric is the number of failures of a file.
+func failureMetric(path string) string {
+	return fmt.Sprintf("caddy_jwt_api_key_file_failures{file=%q}", path)
+}
+
+// checkBroken requires that status, command, metric and log report each fault, and that
+// the keys of before are in force.
+func (s *brokenFiles) checkBroken(t *testing.T) {
+	t.Helper()
+	page, metrics := s.statusCommand(t, 1), s.metrics(t)
+	for n, f := range s.faults {
 		name := f.path
 		if f.line > 0 {
 			name = fmt.Sprintf("%s:%d: ", f.path, f.line)
 		}
 		now := s.keyFiles(t)[f.path]
-		// A look may have come between two steps of a fault, and found another.
+		// A check of the file may have come between two steps of a fault, and
+		// found another.
 		if now.State != "stale" || now.Keys != 3 || now.Failures < 1 || now.Failures > 2 || !strings.Contains(now.LastError, name) {
 			t.Errorf("%s: state %q, %d keys, %d failures, last error %q; want stale, 3, 1, and %s", f.name, now.State, now.Keys, now.Failures, now.LastError, name)
 		}
 		if !strings.Contains(page, now.LastError) {
 			t.Errorf("%s: caddy jwt status does not say %q:\n%s", f.name, now.LastError, page)
 		}
-		if got := metrics[fmt.Sprintf("caddy_jwt_api_key_file_failures{file=%q}", f.path)]; got != float64(now.Failures) {
+		if got := metrics[failureMetric(f.path)]; got != float64(now.Failures) {
 			t.Errorf("%s: caddy_jwt_api_key_file_failures is %v; want %d", f.name, got, now.Failures)
 		}
 		if lines := s.logs.keyFileLines(f.mark, f.path); len(lines) != now.Failures || lines[len(lines)-1].Level != "error" || lines[len(lines)-1].Error != now.LastError {
 			t.Errorf("%s: the log has %v; want one ERROR a fault, the last with the reason", f.name, lines)
 		}
 		for _, k := range []*peers.APIKey{f.gone, f.keep} {
-			if e := send(n, k); e.status != http.StatusOK {
+			if e := s.sendKey(n, k); e.status != http.StatusOK {
 				t.Errorf("%s: status %d, reason %q; want 200", f.name, e.status, e.reason)
 			}
 		}
 	}
+}
 
-	for _, f := range faults {
+// mendAll replaces all files by good ones with other keys, and requires that each takes
+// the place of the old set as a whole.
+func (s *brokenFiles) mendAll(t *testing.T) {
+	t.Helper()
+	for _, f := range s.faults {
 		f.mark = s.logs.length()
 		good := filepath.Join(f.dir, "good")
 		if err := errors.Join(
@@ -104,23 +114,28 @@ func TestThreat34_BrokenKeyFilesChangeNothing(t *testing.T) {
 			t.Fatalf("%s: %v", f.name, err)
 		}
 	}
-	for n, f := range faults {
-		s.eventually(f.name+": the good file is taken over", longWait, func() bool {
-			return send(n, f.new).status == http.StatusOK
+	for n, f := range s.faults {
+		s.eventually(f.name+": the good file is in force", longWait, func() bool {
+			return s.sendKey(n, f.new).status == http.StatusOK
 		}, func() string { return fmt.Sprintf("%+v", s.keyFiles(t)[f.path]) })
 		// It took the old set's place whole, so the very next request counts.
-		if e := send(n, f.gone); e.status != http.StatusUnauthorized || e.reason != "unknown_api_key" {
+		if e := s.sendKey(n, f.gone); e.status != http.StatusUnauthorized || e.reason != "unknown_api_key" {
 			t.Errorf("%s: status %d, reason %q for a key that was removed; want 401", f.name, e.status, e.reason)
 		}
 	}
-	status(0)
+}
+
+// checkMended requires that status, command, metric and log report no fault any more.
+func (s *brokenFiles) checkMended(t *testing.T) {
+	t.Helper()
+	s.statusCommand(t, 0)
 	s.logs.mark() // once all is written
-	metrics = s.metrics(t)
-	for _, f := range faults {
+	metrics := s.metrics(t)
+	for _, f := range s.faults {
 		if now := s.keyFiles(t)[f.path]; now.State != "fresh" || now.Keys != 2 || now.LastError != "" || now.Failures != 0 {
 			t.Errorf("%s: the status is %+v", f.name, now)
 		}
-		if got, ok := metrics[fmt.Sprintf("caddy_jwt_api_key_file_failures{file=%q}", f.path)]; !ok || got != 0 {
+		if got, ok := metrics[failureMetric(f.path)]; !ok || got != 0 {
 			t.Errorf("%s: caddy_jwt_api_key_file_failures is %v, %t; want 0", f.name, got, ok)
 		}
 		lines := s.logs.keyFileLines(f.mark, f.path)
@@ -128,6 +143,25 @@ func TestThreat34_BrokenKeyFilesChangeNothing(t *testing.T) {
 			t.Errorf("%s: the log has %v; want a last line that it can be read again", f.name, lines)
 		}
 	}
+}
+
+// Whatever goes wrong with a key file, the last good set stays in use: no request with
+// a good key is refused, while clients send without pause. Log, metric, status and
+// command report what is wrong, and the next good file replaces the set as a whole.
+func TestThreat34_BrokenKeyFilesChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := newBrokenFiles(t)
+	turn := 0
+	going := s.loadWithoutPause(1, func(int) exchange {
+		turn++
+		n := turn % len(s.faults)
+		return s.sendKey(n, s.faults[n].keep)
+	})
+	s.statusCommand(t, 0)
+	s.breakAll(t)
+	s.checkBroken(t)
+	s.mendAll(t)
+	s.checkMended(t)
 	all := going.stop()
 	if bad := withOtherStatus(all, http.StatusOK); len(bad) != 0 || len(all) < 100 {
 		t.Errorf("%d of %d requests with a good key failed: %+v", len(bad), len(all), bad[:min(len(bad), 3)])

@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,18 +12,10 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// Reading the status and the metrics and refreshing an issuer while configs are
-// replaced gives complete answers and no data race.
-func TestThreat40_AdminDuringReloads(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	times := 60
-	if raceEnabled {
-		times = 25 // the detector makes a reload some ten times as dear
-	}
-	// Every second config has one issuer more and other timing, so that sources
-	// come and go.
-	common := `
+// alternatingSites are two configs between which issuers come and go: the second has
+// other timing and two issuers more.
+func alternatingSites() (one, two string) {
+	const common = `
 https://api.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -35,7 +28,7 @@ https://api.example.test {
 	import reasons
 }
 `
-	more := `
+	const more = `
 https://more.example.test {
 	jwt {
 		issuer {$MORE} {
@@ -49,77 +42,90 @@ https://more.example.test {
 	respond "in"
 }
 `
-	ca := peers.NewCA(t)
-	second := peers.NewKeyServer(t, ca, k.ES256)
-	one := strings.ReplaceAll(common, "{interval}", "1h")
-	two := strings.ReplaceAll(common, "{interval}", "2h") + more
+	return strings.ReplaceAll(common, "{interval}", "1h"), strings.ReplaceAll(common, "{interval}", "2h") + more
+}
+
+// adminLoad asks the admin endpoint without pause, from several goroutines.
+type adminLoad struct {
+	t     *testing.T
+	s     *fixture
+	stop  chan struct{}
+	group sync.WaitGroup
+	mu    sync.Mutex
+	seen  map[string]int // requests by method, path and status
+}
+
+// ask goes on until the load is stopped. An answer must have one of the statuses; a
+// connection may fail, as a reload replaces the admin endpoint too.
+func (l *adminLoad) ask(method, path string, statuses ...int) {
+	l.group.Go(func() {
+		for {
+			select {
+			case <-l.stop:
+				return
+			default:
+			}
+			a, err := l.s.adminDo(method, path, 20*time.Second)
+			if err != nil {
+				l.count(method + " " + path + " no connection")
+			} else {
+				l.count(fmt.Sprintf("%s %s %d", method, path, a.status))
+				if !slices.Contains(statuses, a.status) {
+					l.t.Errorf("%s %s: status %d: %s", method, path, a.status, a.body)
+					return
+				}
+				if path == "/jwt/status" && !strings.Contains(a.body, l.s.issuer.URL) {
+					l.t.Errorf("the status lacks the issuer that every config has: %s", a.body)
+					return
+				}
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+}
+
+func (l *adminLoad) count(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[what]++
+}
+
+// Reading the status and the metrics and refreshing an issuer while configs are
+// replaced gives complete answers and no data race.
+func TestThreat40_AdminDuringReloads(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	times := 60
+	if raceEnabled {
+		times = 25 // the detector makes a reload some ten times as dear
+	}
+	one, two := alternatingSites()
+	more := peers.NewKeyServer(t, peers.NewCA(t), k.ES256)
 	s := newFixture(t, one, options{level: "INFO", env: map[string]string{
-		"MORE": second.URL, "MORE_CA": ca.File, "FILE": k.EdDSA.PublicFile(t),
+		"MORE": more.URL, "MORE_CA": more.CA.File, "FILE": k.EdDSA.PublicFile(t),
 	}}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 
-	stop := make(chan struct{})
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	seen := map[string]int{}
-	ask := func(method, path string, fine ...int) {
-		group.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				a, err := s.adminDo(method, path, 20*time.Second)
-				mu.Lock()
-				if err == nil {
-					seen[fmt.Sprintf("%s %s %d", method, path, a.status)]++
-				} else {
-					// A reload replaces the admin endpoint too.
-					seen[method+" "+path+" no connection"]++
-				}
-				mu.Unlock()
-				if err == nil {
-					ok := false
-					for _, status := range fine {
-						ok = ok || a.status == status
-					}
-					if !ok {
-						t.Errorf("%s %s: status %d: %s", method, path, a.status, a.body)
-						return
-					}
-					if path == "/jwt/status" && !strings.Contains(a.body, s.issuer.URL) {
-						t.Errorf("the status lacks the issuer that every config has: %s", a.body)
-						return
-					}
-				}
-				time.Sleep(2 * time.Millisecond)
-			}
-		})
-	}
+	admin := &adminLoad{t: t, s: s, stop: make(chan struct{}), seen: map[string]int{}}
 	id := s.statusOf(t, s.issuer.URL).ID
-	ask(http.MethodGet, "/jwt/status", http.StatusOK)
-	ask(http.MethodGet, "/jwt/status", http.StatusOK)
-	ask(http.MethodGet, "/metrics", http.StatusOK)
+	admin.ask(http.MethodGet, "/jwt/status", http.StatusOK)
+	admin.ask(http.MethodGet, "/jwt/status", http.StatusOK)
+	admin.ask(http.MethodGet, "/metrics", http.StatusOK)
 	// The id is that of the first config alone; a source that ends while it is
 	// fetched for an operator is a failure of the fetch.
-	ask(http.MethodPost, "/jwt/issuers/"+id+"/refresh", http.StatusOK, http.StatusNotFound, http.StatusBadGateway)
+	admin.ask(http.MethodPost, "/jwt/issuers/"+id+"/refresh", http.StatusOK, http.StatusNotFound, http.StatusBadGateway)
 	load := s.loadWithoutPause(2, func(int) exchange {
 		defer time.Sleep(2 * time.Millisecond)
 		return s.exchange(s.http, site, good)
 	})
 	for n := range times {
-		sites := one
-		if n%2 == 0 {
-			sites = two
-		}
-		if err := s.reload(sites); err != nil {
+		if err := s.reload([]string{two, one}[n%2]); err != nil {
 			t.Errorf("reload %d: %v", n, err)
 			break
 		}
 	}
-	close(stop)
-	group.Wait()
+	close(admin.stop)
+	admin.group.Wait()
 	all := load.stop()
 	for _, e := range all {
 		if e.status != http.StatusOK && e.status != 0 {
@@ -127,7 +133,5 @@ https://more.example.test {
 			break
 		}
 	}
-	mu.Lock()
-	t.Logf("%d reloads, %d requests; admin: %v", times, len(all), seen)
-	mu.Unlock()
+	t.Logf("%d reloads, %d requests; admin: %v", times, len(all), admin.seen)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// reloads is what a Caddy went through in a series of reloads under load.
+// reloads counts what happened in a series of reloads under load.
 type reloads struct {
 	requests, failed, wrong int
 	firstWrong              exchange
@@ -115,19 +115,18 @@ func (c *caddy) size(t *testing.T) size {
 	return size{goroutines: c.goroutines(t), files: c.openFiles(t), heapMiB: c.heapMiB(t)}
 }
 
-// A thousand reloads under load: no wrong answer, no more failed connections than
-// the same Caddy has without the plugin, no fetch, and no leak.
-//
-// It measures, so it runs alone.
-func TestThreat36_ReloadsUnderLoad(t *testing.T) {
-	needProc(t)
+// reloadPair is a Caddy with the plugin, and one without to compare it with.
+type reloadPair struct {
+	with                    *fixture
+	without                 *caddy
+	withSites, withoutSites string
+	good, corp              string // tokens of the two issuers of the first
+}
+
+func newReloadPair(t *testing.T) *reloadPair {
+	t.Helper()
 	k := keys(t)
-	times := 1000
-	if raceEnabled {
-		times = 100 // the detector makes a reload some ten times as dear
-	}
-	body := "\theader X-Generation {generation}\n\trespond \"in\"\n\timport reasons\n}\n"
-	bare := "https://api.example.test {\n" + body
+	bare := "https://api.example.test {\n\theader X-Generation {generation}\n\trespond \"in\"\n\timport reasons\n}\n"
 	guarded := strings.Replace(bare, "{\n", `{
 	jwt {
 		issuer {$ISSUER} {
@@ -137,67 +136,81 @@ func TestThreat36_ReloadsUnderLoad(t *testing.T) {
 		audience https://api.example.test
 	}
 `, 1)
-	file := keys(t).ES256.PublicFile(t)
 	s := newFixture(t, guarded, options{level: "ERROR", global: `jwt {
 		issuer corp https://corp.example.test {
-			public_key ` + file + `
+			public_key ` + k.ES256.PublicFile(t) + `
 		}
 	}`}, k.RS256)
-	good := k.RS256.Token(t, s.claims(nil), nil)
-	corp := k.ES256.Token(t, s.claims(map[string]any{"iss": "https://corp.example.test"}), nil)
-	other := startCaddy(t, snippets+bare, options{level: "ERROR", env: s.opts.env})
-
-	// The first reloads settle what is made once.
-	warm := func(c *caddy, sites string) size {
-		reloadUnderLoad(t, c, snippets+sites, 20, good)
-		time.Sleep(2 * time.Second) // the grace period of the configs before
-		return c.size(t)
+	return &reloadPair{
+		with:         s,
+		without:      startCaddy(t, snippets+bare, options{level: "ERROR", env: s.opts.env}),
+		withSites:    snippets + guarded,
+		withoutSites: snippets + bare,
+		good:         k.RS256.Token(t, s.claims(nil), nil),
+		corp:         k.ES256.Token(t, s.claims(map[string]any{"iss": "https://corp.example.test"}), nil),
 	}
-	bareStart, start := warm(other, bare), warm(s.caddy, guarded)
+}
+
+// warmUp reloads a few times, which settles what is made once, and returns the size
+// after that.
+func (p *reloadPair) warmUp(t *testing.T, c *caddy, sites string) size {
+	t.Helper()
+	reloadUnderLoad(t, c, sites, 20, p.good)
+	time.Sleep(2 * time.Second) // the grace period of the configs before
+	return c.size(t)
+}
+
+// settled is the size once it is down to that of before, or else after ten seconds:
+// connections and the grace period take a moment to end.
+func (c *caddy) settled(t *testing.T, before size) size {
+	t.Helper()
+	var now size
+	for range 40 {
+		if now = c.size(t); now.goroutines <= before.goroutines+5 && now.files <= before.files+5 {
+			break
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	return now
+}
+
+// A thousand reloads under load: no wrong answer, no more failed connections than
+// the same Caddy has without the plugin, no fetch, and no leak.
+//
+// It measures, so it runs alone.
+func TestThreat36_ReloadsUnderLoad(t *testing.T) {
+	needProc(t)
+	times := 1000
+	if raceEnabled {
+		times = 100 // the detector makes a reload some ten times as dear
+	}
+	p := newReloadPair(t)
+	s := p.with
+	bareStart, start := p.warmUp(t, p.without, p.withoutSites), p.warmUp(t, s.caddy, p.withSites)
 	fetches := s.issuer.Hits(peers.KeySetPath)
 
 	// In turns, so that both have the same share of what else the machine does.
 	var without, with reloads
 	const turns = 4
 	for range turns {
-		without.add(reloadUnderLoad(t, other, snippets+bare, times/turns, good))
-		with.add(reloadUnderLoad(t, s.caddy, snippets+guarded, times/turns, good))
+		without.add(reloadUnderLoad(t, p.without, p.withoutSites, times/turns, p.good))
+		with.add(reloadUnderLoad(t, s.caddy, p.withSites, times/turns, p.good))
 	}
 	t.Logf("%d reloads without jwt: %s", times, without)
 	t.Logf("%d reloads with jwt:    %s", times, with)
-	if with.wrong > 0 {
-		t.Errorf("%d wrong answers, the first with status %d, reason %q", with.wrong, with.firstWrong.status, with.firstWrong.reason)
-	}
-	for status, n := range with.statuses {
-		if status != http.StatusOK && status != 0 {
-			t.Errorf("GET /jwt/status was answered %d times with status %d", n, status)
-		}
-	}
-	// How many of Caddy's own fail is a matter of luck, hence some room.
-	if share, limit := with.share(), 1.25*without.share()+0.02; share > limit {
-		t.Errorf("%.1f %% of the connections failed, and %.1f %% without jwt", 100*share, 100*without.share())
-	}
+	checkReloads(t, with, without)
 	if n := s.issuer.Hits(peers.KeySetPath) - fetches; n != 0 {
 		t.Errorf("%d reloads caused %d fetches; want none", times, n)
 	}
 	client := s.client(http2)
-	for _, token := range []string{good, corp} {
+	for _, token := range []string{p.good, p.corp} {
 		if e := s.exchange(client, site, token); e.status != http.StatusOK {
 			t.Errorf("status %d, reason %q after the reloads; want 200", e.status, e.reason)
 		}
 	}
 	client.CloseIdleConnections()
-	settled := func(c *caddy, before size) size {
-		var now size
-		for range 40 { // connections and the grace period take a moment to end
-			if now = c.size(t); now.goroutines <= before.goroutines+5 && now.files <= before.files+5 {
-				break
-			}
-			time.Sleep(250 * time.Millisecond)
-		}
-		return now
-	}
-	bareEnd, end := settled(other, bareStart), settled(s.caddy, start)
+
+	bareEnd, end := p.without.settled(t, bareStart), s.settled(t, start)
 	t.Logf("without jwt: %+v to %+v", bareStart, bareEnd)
 	t.Logf("with jwt:    %+v to %+v", start, end)
 	if end.goroutines > start.goroutines+5 {
@@ -209,5 +222,23 @@ func TestThreat36_ReloadsUnderLoad(t *testing.T) {
 	// What Caddy itself keeps of each config is not the plugin's.
 	if limit := 1.1*start.heapMiB + max(0, bareEnd.heapMiB-bareStart.heapMiB) + 1; end.heapMiB > limit {
 		t.Errorf("the heap has %.1f MiB at the start and %.1f at the end; want at most %.1f", start.heapMiB, end.heapMiB, limit)
+	}
+}
+
+// checkReloads requires that no request got a wrong answer, and that no more failed for
+// want of a connection than without the plugin.
+func checkReloads(t *testing.T, with, without reloads) {
+	t.Helper()
+	if with.wrong > 0 {
+		t.Errorf("%d wrong answers, the first with status %d, reason %q", with.wrong, with.firstWrong.status, with.firstWrong.reason)
+	}
+	for status, n := range with.statuses {
+		if status != http.StatusOK && status != 0 {
+			t.Errorf("GET /jwt/status was answered %d times with status %d", n, status)
+		}
+	}
+	// How many of Caddy's own fail is a matter of luck, hence some room.
+	if share, limit := with.share(), 1.25*without.share()+0.02; share > limit {
+		t.Errorf("%.1f %% of the connections failed, and %.1f %% without jwt", 100*share, 100*without.share())
 	}
 }
