@@ -1,11 +1,11 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -96,21 +96,14 @@ var examples = map[string]example{
 			return nil
 		},
 		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
-			line, err := os.ReadFile(filepath.Join(dir, "valid.header"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return []string{strings.TrimSpace(strings.TrimPrefix(string(line), "Authorization: Bearer "))}
+			line := readFile(t, filepath.Join(dir, "valid.header"))
+			return []string{strings.TrimSpace(strings.TrimPrefix(line, "Authorization: Bearer "))}
 		},
 	},
 	"static-keys": {
 		prepare: func(t *testing.T, dir string) map[string]string {
 			script(t, dir, "./keys.sh", "make")
-			secret, err := os.ReadFile(filepath.Join(dir, "secret.txt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return map[string]string{"JWT_SECRET": strings.TrimSpace(string(secret))}
+			return map[string]string{"JWT_SECRET": strings.TrimSpace(readFile(t, filepath.Join(dir, "secret.txt")))}
 		},
 		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
 			return []string{script(t, dir, "./keys.sh", "token", "rs256"), script(t, dir, "./keys.sh", "token", "hs256")}
@@ -158,9 +151,39 @@ func (e example) run(t *testing.T, dir string) {
 		"UPSTREAM_PORT": strconv.Itoa(peers.FreePort(t)),
 		"CADDY_ADMIN":   fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)),
 	}
-	for name, value := range e.prepare(t, dir) {
-		env[name] = value
+	maps.Copy(env, e.prepare(t, dir))
+	checkExampleConfig(t, dir, env)
+	r := startExample(t, e, dir, port, env)
+	without := e.statusWithout
+	if without == 0 {
+		without = http.StatusUnauthorized
 	}
+	if status, err := r.get(""); status != without {
+		t.Errorf("without a credential: status %d, %v; want %d", status, err, without)
+	}
+	if e.tokens != nil {
+		for _, token := range e.tokens(t, dir, env) {
+			if status, err := r.get(token); status != http.StatusOK {
+				t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
+			}
+			if status, err := r.get(token[:len(token)-8]); status != http.StatusUnauthorized {
+				t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
+			}
+		}
+	}
+	if e.requests != nil {
+		for _, q := range e.requests(t, dir) {
+			if status, body, err := r.send(q); err != nil || status != q.status || !strings.Contains(body, q.body) {
+				t.Errorf("%s: status %d, %v, %q; want %d and %q", q.name, status, err, body, q.status, q.body)
+			}
+		}
+	}
+}
+
+// checkExampleConfig requires that the config is valid without any connection, and that
+// it listens on loopback only.
+func checkExampleConfig(t *testing.T, dir string, env map[string]string) {
+	t.Helper()
 	proxy := newCountingProxy(t)
 	if code, output := caddyCommandIn(t, dir, proxy.environment(env), "validate", "--config", "Caddyfile"); code != 0 {
 		t.Fatalf("caddy validate: exit code %d\n%s", code, output)
@@ -169,14 +192,21 @@ func (e example) run(t *testing.T, dir string) {
 		t.Errorf("caddy validate made connections: %q", asked)
 	}
 	// An example is tried on a laptop: it must not open it to its network.
-	config, err := os.ReadFile(filepath.Join(dir, "Caddyfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(config, []byte("default_bind 127.0.0.1")) {
+	if !strings.Contains(readFile(t, filepath.Join(dir, "Caddyfile")), "default_bind 127.0.0.1") {
 		t.Fatal("the example listens on every interface: write `default_bind 127.0.0.1` into its global options")
 	}
+}
 
+// runningExample is an example that serves, and a client for it.
+type runningExample struct {
+	example
+	logs   *logBook
+	url    string
+	client *http.Client
+}
+
+func startExample(t *testing.T, e example, dir, port string, env map[string]string) *runningExample {
+	t.Helper()
 	home := t.TempDir()
 	markStorageCleaned(t, filepath.Join(home, "data", "caddy"))
 	markStorageCleaned(t, filepath.Join(dir, "data"))
@@ -185,67 +215,48 @@ func (e example) run(t *testing.T, dir string) {
 		c.stop()
 		c.logs.check(t, true)
 	})
-	client := &http.Client{
+	r := &runningExample{e, c.logs, "https://localhost:" + port, &http.Client{
 		Timeout: 20 * time.Second,
 		// The certificate is of an authority that the example has just made.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
-	}
-	send := func(q exampleRequest) (int, string, error) {
-		r, err := http.NewRequest(q.method, "https://localhost:"+port+q.path, nil)
-		if err != nil {
-			return 0, "", err
-		}
-		if q.header != "" {
-			r.Header.Set(q.header, q.value)
-		}
-		if q.value != "" && (q.header == "Authorization" || e.filtered) {
-			c.logs.forbid(strings.TrimPrefix(q.value, "Bearer "))
-		}
-		res, err := client.Do(r)
-		if err != nil {
-			return 0, "", err
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		return res.StatusCode, string(body), err
-	}
-	get := func(token string) (int, error) {
-		q := exampleRequest{method: http.MethodGet, path: "/"}
-		if token != "" {
-			q.header, q.value = "Authorization", "Bearer "+token
-		}
-		status, _, err := send(q)
-		return status, err
-	}
+	}}
 	var last error
 	c.eventually("the example serves", 15*time.Second, func() bool {
-		_, last = get("")
+		_, last = r.get("")
 		return last == nil
 	}, func() string { return last.Error() })
-	without := e.statusWithout
-	if without == 0 {
-		without = http.StatusUnauthorized
+	return r
+}
+
+// send makes a request and returns the status and the body.
+func (e *runningExample) send(q exampleRequest) (int, string, error) {
+	r, err := http.NewRequest(q.method, e.url+q.path, nil)
+	if err != nil {
+		return 0, "", err
 	}
-	if status, err := get(""); status != without {
-		t.Errorf("without a credential: status %d, %v; want %d", status, err, without)
+	if q.header != "" {
+		r.Header.Set(q.header, q.value)
 	}
-	if e.tokens != nil {
-		for _, token := range e.tokens(t, dir, env) {
-			if status, err := get(token); status != http.StatusOK {
-				t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
-			}
-			if status, err := get(token[:len(token)-8]); status != http.StatusUnauthorized {
-				t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
-			}
-		}
+	if q.value != "" && (q.header == "Authorization" || e.filtered) {
+		e.logs.forbid(strings.TrimPrefix(q.value, "Bearer "))
 	}
-	if e.requests != nil {
-		for _, q := range e.requests(t, dir) {
-			if status, body, err := send(q); err != nil || status != q.status || !strings.Contains(body, q.body) {
-				t.Errorf("%s: status %d, %v, %q; want %d and %q", q.name, status, err, body, q.status, q.body)
-			}
-		}
+	res, err := e.client.Do(r)
+	if err != nil {
+		return 0, "", err
 	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(body), err
+}
+
+// get asks for the first page, with a token unless it is empty.
+func (e *runningExample) get(token string) (int, error) {
+	q := exampleRequest{method: http.MethodGet, path: "/"}
+	if token != "" {
+		q.header, q.value = "Authorization", "Bearer "+token
+	}
+	status, _, err := e.send(q)
+	return status, err
 }
 
 // markStorageCleaned makes Caddy believe that a storage has just been cleaned; see caddyfile.
@@ -255,9 +266,7 @@ func markStorageCleaned(t *testing.T, storage string) {
 		t.Fatal(err)
 	}
 	note := fmt.Sprintf(`{"tls":{"timestamp":%q}}`, time.Now().Format(time.RFC3339))
-	if err := os.WriteFile(filepath.Join(storage, "last_clean.json"), []byte(note), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, filepath.Join(storage, "last_clean.json"), note)
 }
 
 // script runs a program of an example's folder and returns what it prints.

@@ -14,65 +14,52 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// Answers that look bad and are not: what is good in them is used.
-func TestThreat35_OddAnswersAreUsed(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	old, fresh := k.RS256, k.ES256
-	oddities := []struct {
-		name   string
-		answer func(t *testing.T, s *fixture) peers.Answer
-		lines  []string // of the messages above DEBUG
-	}{
+// oddAnswer is an answer that looks bad and is not: the keys in it are to be used.
+type oddAnswer struct {
+	name   string
+	answer func(t *testing.T, s *fixture) peers.Answer
+	lines  []string // of the messages above DEBUG
+}
+
+func oddAnswers(k *keyring, old, fresh *peers.Key) []oddAnswer {
+	fixed := func(answer peers.Answer, keys ...any) func(*testing.T, *fixture) peers.Answer {
+		return func(t *testing.T, _ *fixture) peers.Answer {
+			answer.Body = peers.JWKS(t, keys...)
+			return answer
+		}
+	}
+	hundred := []any{old, fresh}
+	for n := range 98 {
+		hundred = append(hundred, k.EdDSA.With(map[string]any{"kid": strconv.Itoa(n)}))
+	}
+	changed := []string{"have changed"}
+	return []oddAnswer{
 		{
-			name: "one bad key among good ones",
-			answer: func(t *testing.T, _ *fixture) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, map[string]any{"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"}, old, fresh)}
-			},
-			lines: []string{"have changed", "can't be used"},
+			name:   "one bad key among good ones",
+			answer: fixed(peers.Answer{}, map[string]any{"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"}, old, fresh),
+			lines:  []string{"have changed", "can't be used"},
 		},
-		{
-			name: "after a second of thinking",
-			answer: func(t *testing.T, _ *fixture) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, old, fresh), Delay: time.Second}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "almost 1 MiB",
-			answer: func(t *testing.T, _ *fixture) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, old, fresh), More: 1_000_000}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "100 keys",
-			answer: func(t *testing.T, _ *fixture) peers.Answer {
-				all := []any{old, fresh}
-				for n := range 98 {
-					all = append(all, k.EdDSA.With(map[string]any{"kid": strconv.Itoa(n)}))
-				}
-				return peers.Answer{Body: peers.JWKS(t, all...)}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "as text/plain",
-			answer: func(t *testing.T, _ *fixture) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, old, fresh), Header: map[string]string{"Content-Type": "text/plain"}}
-			},
-			lines: []string{"have changed"},
-		},
+		{"after a second of thinking", fixed(peers.Answer{Delay: time.Second}, old, fresh), changed},
+		{"almost 1 MiB", fixed(peers.Answer{More: 1_000_000}, old, fresh), changed},
+		{"100 keys", fixed(peers.Answer{}, hundred...), changed},
+		{"as text/plain", fixed(peers.Answer{Header: map[string]string{"Content-Type": "text/plain"}}, old, fresh), changed},
 		{
 			name: "behind a redirect to another https host",
 			answer: func(t *testing.T, s *fixture) peers.Answer {
 				other := peers.NewKeyServer(t, s.issuer.CA, old, fresh)
 				return peers.Answer{Status: http.StatusFound, Header: map[string]string{"Location": other.URL + peers.KeySetPath}}
 			},
-			lines: []string{"have changed"},
+			lines: changed,
 		},
 	}
-	for _, c := range oddities {
+}
+
+// Answers that look bad and are not: what is good in them is used.
+func TestThreat35_OddAnswersAreUsed(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	old, fresh := k.RS256, k.ES256
+	for _, c := range oddAnswers(k, old, fresh) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t, oneIssuer, options{}, old)

@@ -9,18 +9,17 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// A rule that an anonymous request could never meet is no rule that it skips: it is
-// an error of the config, or 401.
-func TestThreat45_LeavingTheTokenOutSkipsNoRule(t *testing.T) {
+// A rule that an anonymous request could never meet is an error of a config with
+// optional: it would be skipped by leaving the token out.
+func TestThreat45_RulesAndOptionalDoNotLoad(t *testing.T) {
 	t.Parallel()
-	k := keys(t)
 	for name, rule := range map[string]string{
 		"scope":                   "require scope orders:read",
 		"any_scope":               "require any_scope orders:read orders:write",
 		"claim":                   "require claim sub user-1",
 		"an expression and scope": "require expression `true`\n\t\trequire scope orders:read",
 	} {
-		t.Run("optional and "+name+" do not load", func(t *testing.T) {
+		t.Run("optional and "+name, func(t *testing.T) {
 			for _, order := range []string{"optional\n\t\t" + rule, rule + "\n\t\toptional"} {
 				code, text := caddyCommand(t, "https://api.example.test {\n\tjwt https://auth.example.test https://api.example.test {\n\t\t"+order+"\n\t}\n}\n", nil, "adapt")
 				if code == 0 || !strings.Contains(text, "without a credential") || !strings.Contains(text, "Caddyfile:") {
@@ -30,25 +29,45 @@ func TestThreat45_LeavingTheTokenOutSkipsNoRule(t *testing.T) {
 		})
 	}
 	t.Run("nor from JSON", func(t *testing.T) {
-		const config = `{"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[{"handler":"jwt",
-			"issuer":[{"iss":"https://auth.example.test"}],"audience":["x"],"optional":true,"require":[{"scope":["a"]}]}]}]}}}}}`
-		dir := replaced(t, "config.json")
-		dir.write(t, config)
-		if code, text := caddyCommandIn(t, t.TempDir(), nil, "validate", "--config", dir.path); code == 0 || !strings.Contains(text, "without a credential") {
+		config := tempFile(t, "config.json", `{"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:0"],"routes":[{"handle":[{"handler":"jwt",
+			"issuer":[{"iss":"https://auth.example.test"}],"audience":["x"],"optional":true,"require":[{"scope":["a"]}]}]}]}}}}}`)
+		if code, text := caddyCommandIn(t, t.TempDir(), nil, "validate", "--config", config); code == 0 || !strings.Contains(text, "without a credential") {
 			t.Errorf("exit code %d: %s", code, text)
 		}
 	})
+}
 
-	site := func(host, options string) string {
-		return "https://" + host + " {\n\tjwt {\n\t\tissuer {$ISSUER} {\n\t\t\tca {$CA}\n\t\t\taudience https://api.example.test\n\t\t}\n\t\toptional\n\t\tallow_preflight\n\t\tforward user X-User\n\t\t" + options +
-			"\n\t}\n\t@admin jwt_claim role admin\n\trespond @admin admin\n\t@reader jwt_scope read\n\trespond @reader reader\n\timport upstream\n\timport reasons\n}\n"
+// optionalSite is a site whose jwt handler has optional and these lines.
+func optionalSite(host, lines string) string {
+	return "https://" + host + ` {
+	jwt {
+		import issuer
+		optional
+		allow_preflight
+		forward user X-User
+		` + lines + `
 	}
-	s := newFixture(t, site("claim.example.test", "require expression `claims.role == \"user\"`")+
-		site("not.example.test", "require expression `claims.role != \"banned\"`")+
-		site("scope.example.test", "require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")+
-		site("path.example.test", "require expression `{http.request.uri.path} == \"/public\" || claims.role == \"user\"`")+
-		site("two.example.test", "require expression `true`\n\t\trequire expression `claims.role == \"user\"`")+
-		site("free.example.test", ""), options{}, k.RS256)
+	@admin jwt_claim role admin
+	respond @admin admin
+	@reader jwt_scope read
+	respond @reader reader
+	import upstream
+	import reasons
+}
+`
+}
+
+// An anonymous request meets no expression about a token, and no matcher: it is
+// answered with 401.
+func TestThreat45_LeavingTheTokenOutSkipsNoRule(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newFixture(t, optionalSite("claim.example.test", "require expression `claims.role == \"user\"`")+
+		optionalSite("not.example.test", "require expression `claims.role != \"banned\"`")+
+		optionalSite("scope.example.test", "require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")+
+		optionalSite("path.example.test", "require expression `{http.request.uri.path} == \"/public\" || claims.role == \"user\"`")+
+		optionalSite("two.example.test", "require expression `true`\n\t\trequire expression `claims.role == \"user\"`")+
+		optionalSite("free.example.test", ""), options{}, k.RS256)
 	token := func(claims map[string]any) change { return bearer(k.RS256.Token(t, s.claims(claims), nil)) }
 	for _, c := range []struct {
 		host, path, anonymous string // the reason, empty for 200
@@ -63,42 +82,43 @@ func TestThreat45_LeavingTheTokenOutSkipsNoRule(t *testing.T) {
 		{"two.example.test", "/", "missing_credentials", map[string]any{"role": "user", "scope": nil}, map[string]any{"role": nil}, "forbidden"},
 	} {
 		t.Run(c.host+c.path, func(t *testing.T) {
-			s.upstream.Take()
-			a := s.send(t, s.http, http.MethodGet, c.host, c.path, exactHeader("X-User", forged))
+			send := func(changes ...change) answer {
+				s.upstream.Take()
+				return s.send(t, s.http, http.MethodGet, c.host, c.path, changes...)
+			}
+			a := send(exactHeader("X-User", forged))
 			if c.anonymous != "" {
 				s.refused(t, a, http.StatusUnauthorized, c.anonymous)
 			} else if seen := a.upstream(t); seen.Header.Get("X-User") != "" {
-				t.Errorf("anonymous was told to be %q", seen.Header.Get("X-User"))
+				t.Errorf("anonymous was sent as %q", seen.Header.Get("X-User"))
 			}
-			s.upstream.Take()
-			if a := s.send(t, s.http, http.MethodGet, c.host, c.path, token(c.good)); a.status != http.StatusOK || a.upstream(t).Header.Get("X-User") != "user-1" {
+			if a := send(token(c.good)); a.status != http.StatusOK || a.upstream(t).Header.Get("X-User") != "user-1" {
 				t.Errorf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
 			}
-			s.upstream.Take()
 			if c.poor != nil {
-				s.refused(t, s.send(t, s.http, http.MethodGet, c.host, c.path, token(c.poor)), http.StatusForbidden, c.reason)
+				s.refused(t, send(token(c.poor)), http.StatusForbidden, c.reason)
 			}
-			s.refused(t, s.send(t, s.http, http.MethodGet, c.host, c.path, bearer(k.Stranger.Token(t, s.claims(c.good), nil))), http.StatusUnauthorized, "bad_signature")
-			s.refused(t, s.send(t, s.http, http.MethodGet, c.host, c.path, header("Authorization", "Bearer")), http.StatusBadRequest, "malformed_request")
+			s.refused(t, send(bearer(k.Stranger.Token(t, s.claims(c.good), nil))), http.StatusUnauthorized, "bad_signature")
+			s.refused(t, send(header("Authorization", "Bearer")), http.StatusBadRequest, "malformed_request")
 		})
 	}
-	t.Run("matchers never match nobody", func(t *testing.T) {
-		for name, c := range map[string]struct {
-			want    string
-			changes []change
-		}{
-			"nobody":         {"", nil},
-			"forged headers": {"", []change{exactHeader("X-User", "admin"), header("Role", "admin")}},
-			"a reader":       {"reader", []change{token(nil)}},
-			"an admin":       {"admin", []change{token(map[string]any{"role": "admin"})}},
-			"neither":        {"", []change{token(map[string]any{"scope": "x"})}},
-		} {
+	for name, c := range map[string]struct {
+		want    string // empty for the upstream
+		changes []change
+	}{
+		"no matcher for an anonymous request": {"", nil},
+		"no matcher for forged headers":       {"", []change{exactHeader("X-User", "admin"), header("Role", "admin")}},
+		"the matcher of readers":              {"reader", []change{token(nil)}},
+		"the matcher of admins":               {"admin", []change{token(map[string]any{"role": "admin"})}},
+		"no matcher for another token":        {"", []change{token(map[string]any{"scope": "x"})}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			a := s.send(t, s.http, http.MethodGet, "free.example.test", "/", c.changes...)
 			if got := a.body; c.want == "" != strings.HasPrefix(got, "{") || c.want != "" && got != c.want {
-				t.Errorf("%s: %q; want %q", name, got, c.want)
+				t.Errorf("%q; want %q", got, c.want)
 			}
-		}
-	})
+		})
+	}
 	checkNothingForged(t, s.upstream)
 }
 

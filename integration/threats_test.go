@@ -61,7 +61,7 @@ var threatTests = map[int][]string{
 	40: {"TestThreat40_AdminDuringReloads"},
 	43: {"TestThreat43_CookiesOfOtherOrigins", "TestThreat43_APIKeysInCookiesOfOtherOrigins"},
 	44: {"TestThreat44_BoundTokensAreNoBearerTokens"},
-	45: {"TestThreat45_LeavingTheTokenOutSkipsNoRule"},
+	45: {"TestThreat45_LeavingTheTokenOutSkipsNoRule", "TestThreat45_RulesAndOptionalDoNotLoad"},
 	46: {"TestThreat46_BothHandlersHold"},
 	47: {"TestThreat47_TheSitesAudienceDecides"},
 	48: {"TestThreat48_ErrorRoutesGetNoCredential", "TestThreat48_FastCGIGetsNoCredential", "TestThreat48_ErrorRoutesGetNoAPIKey", "TestThreat48_ErrorRoutesOfRulesGetNoCredential", "TestThreat48_ARenamedParameterIsGoneFromTheOriginal"},

@@ -11,6 +11,45 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
+// claimValue is a value of a claim, and what the upstream gets of it.
+type claimValue struct {
+	claim any
+	text  string // empty for none
+	json  string // likewise
+	bad   bool   // refused but as JSON
+}
+
+// longClaim is 8 KiB.
+var longClaim = strings.Repeat("0123456789abcdef", 512)
+
+var claimValues = map[string]claimValue{
+	"CR LF and a header":          {claim: "x\r\nX-User: admin", json: `"x\r\nX-User: admin"`, bad: true},
+	"LF":                          {claim: "x\ny", json: `"x\ny"`, bad: true},
+	"CR":                          {claim: "x\ry", json: `"x\ry"`, bad: true},
+	"NUL":                         {claim: "x\x00y", json: `"x\u0000y"`, bad: true},
+	"a tab":                       {claim: "x\ty", json: `"x\ty"`, bad: true},
+	"DEL":                         {claim: "x\x7fy", json: `"x\u007fy"`, bad: true},
+	"a space before":              {claim: " x", json: `" x"`, bad: true},
+	"a space behind":              {claim: "x ", json: `"x "`, bad: true},
+	"a comma in a list":           {claim: []string{"a", "b,c"}, json: `["a","b,c"]`, bad: true},
+	"a space in a list":           {claim: []string{"a", " b"}, json: `["a"," b"]`, bad: true},
+	"LF in a list":                {claim: []string{"a", "b\nc"}, json: `["a","b\nc"]`, bad: true},
+	"LF in an object":             {claim: map[string]string{"a": "b\nc"}, text: `{"a":"b\nc"}`, json: `{"a":"b\nc"}`},
+	"a list":                      {claim: []string{"a", "b"}, text: "a,b", json: `["a","b"]`},
+	"a comma in a text":           {claim: "a,b", text: "a,b", json: `"a,b"`},
+	"a space within":              {claim: "a b", text: "a b", json: `"a b"`},
+	"8 KiB":                       {claim: longClaim, text: longClaim, json: `"` + longClaim + `"`},
+	"letters of other languages":  {claim: "Zoë Łukasz 李", text: "Zoë Łukasz 李", json: `"Zoë Łukasz 李"`},
+	"a number":                    {claim: digits("10000000000000000000.10"), text: "10000000000000000000.10", json: "10000000000000000000.10"},
+	"a truth value":               {claim: false, text: "false", json: "false"},
+	"an empty text":               {claim: "", json: `""`},
+	"an empty list":               {claim: []string{}, json: `[]`},
+	"null":                        {claim: rawNumber("null")},
+	"no claim":                    {claim: nil},
+	"braces":                      {claim: "{http.request.host}", text: "{http.request.host}", json: `"{http.request.host}"`},
+	"braces in a list of numbers": {claim: []any{"{env.HOME}", 1}, text: "{env.HOME},1", json: `["{env.HOME}",1]`},
+}
+
 // A claim is text from outside. It arrives as it is, or the request is
 // refused.
 func TestThreat24_WhatAHeaderCantCarryIsRefused(t *testing.T) {
@@ -37,39 +76,8 @@ https://api.example.test {
 	import reasons
 }
 `, options{shownByCaddy: true}, k.RS256)
-	long := strings.Repeat("0123456789abcdef", 512) // 8 KiB
-	for name, c := range map[string]struct {
-		claim any
-		text  string // empty for none
-		json  string // likewise
-		bad   bool   // refused but as JSON
-	}{
-		"CR LF and a header":          {claim: "x\r\nX-User: admin", json: `"x\r\nX-User: admin"`, bad: true},
-		"LF":                          {claim: "x\ny", json: `"x\ny"`, bad: true},
-		"CR":                          {claim: "x\ry", json: `"x\ry"`, bad: true},
-		"NUL":                         {claim: "x\x00y", json: `"x\u0000y"`, bad: true},
-		"a tab":                       {claim: "x\ty", json: `"x\ty"`, bad: true},
-		"DEL":                         {claim: "x\x7fy", json: `"x\u007fy"`, bad: true},
-		"a space before":              {claim: " x", json: `" x"`, bad: true},
-		"a space behind":              {claim: "x ", json: `"x "`, bad: true},
-		"a comma in a list":           {claim: []string{"a", "b,c"}, json: `["a","b,c"]`, bad: true},
-		"a space in a list":           {claim: []string{"a", " b"}, json: `["a"," b"]`, bad: true},
-		"LF in a list":                {claim: []string{"a", "b\nc"}, json: `["a","b\nc"]`, bad: true},
-		"LF in an object":             {claim: map[string]string{"a": "b\nc"}, text: `{"a":"b\nc"}`, json: `{"a":"b\nc"}`},
-		"a list":                      {claim: []string{"a", "b"}, text: "a,b", json: `["a","b"]`},
-		"a comma in a text":           {claim: "a,b", text: "a,b", json: `"a,b"`},
-		"a space within":              {claim: "a b", text: "a b", json: `"a b"`},
-		"8 KiB":                       {claim: long, text: long, json: `"` + long + `"`},
-		"letters of other languages":  {claim: "Zoë Łukasz 李", text: "Zoë Łukasz 李", json: `"Zoë Łukasz 李"`},
-		"a number":                    {claim: digits("10000000000000000000.10"), text: "10000000000000000000.10", json: "10000000000000000000.10"},
-		"a truth value":               {claim: false, text: "false", json: "false"},
-		"an empty text":               {claim: "", json: `""`},
-		"an empty list":               {claim: []string{}, json: `[]`},
-		"null":                        {claim: rawNumber("null")},
-		"no claim":                    {claim: nil},
-		"braces":                      {claim: "{http.request.host}", text: "{http.request.host}", json: `"{http.request.host}"`},
-		"braces in a list of numbers": {claim: []any{"{env.HOME}", 1}, text: "{env.HOME},1", json: `["{env.HOME}",1]`},
-	} {
+	for name, c := range claimValues {
+
 		t.Run(name, func(t *testing.T) {
 			token := k.RS256.Token(t, s.claims(map[string]any{"text": c.claim}), nil)
 			s.upstream.Take()
