@@ -204,7 +204,7 @@ func (s *fixture) checkRefusal(t *testing.T, w refusal, byErrorRoute bool, a ans
 	if byErrorRoute {
 		wantBody, contentType = "<p>"+w.text+"</p>", "text/plain; charset=utf-8"
 		if a.header.Get("X-Reason") != w.reason || a.header.Get("X-Error") != w.code {
-			t.Errorf("the error route was told %q and %q; want %q and %q", a.header.Get("X-Reason"), a.header.Get("X-Error"), w.reason, w.code)
+			t.Errorf("the error route got %q and %q; want %q and %q", a.header.Get("X-Reason"), a.header.Get("X-Error"), w.reason, w.code)
 		}
 	}
 	if a.status != w.status || a.body != wantBody {

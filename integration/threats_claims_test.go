@@ -98,15 +98,19 @@ func TestThreat11_TimesAreNumbersInRange(t *testing.T) {
 	s.refusesEach(t, site, table)
 }
 
+// tokenWithClaim is a good token but for one claim, which is there even if it is nil.
+func (s *fixture) tokenWithClaim(t *testing.T, name string, value any) string {
+	t.Helper()
+	claims := s.claims(nil)
+	claims[name] = value
+	return keys(t).RS256.Token(t, claims, nil)
+}
+
 func TestThreat12_AudienceAndIssuerAreExact(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	s := newFixture(t, oneIssuer, options{}, k.RS256)
-	claim := func(name string, value any) string {
-		claims := s.claims(nil)
-		claims[name] = value
-		return k.RS256.Token(t, claims, nil)
-	}
+	claim := func(name string, value any) string { return s.tokenWithClaim(t, name, value) }
 	s.accepts(t, site, claim("aud", audience))
 	s.accepts(t, site, claim("aud", []string{"https://other.example.test", audience}))
 
@@ -160,11 +164,7 @@ func TestThreat20_WrongTypesOfClaims(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	s := newFixture(t, oneIssuer, options{}, k.RS256)
-	claim := func(name string, value any) string {
-		claims := s.claims(nil)
-		claims[name] = value
-		return k.RS256.Token(t, claims, nil)
-	}
+	claim := func(name string, value any) string { return s.tokenWithClaim(t, name, value) }
 	t.Run("a numeric sub is rendered digit for digit", func(t *testing.T) {
 		claims := strings.TrimSuffix(toJSON(t, s.claims(map[string]any{"sub": nil})), "}") + `,"sub":12345678901234567890}`
 		seen := s.accepts(t, site, k.RS256.Raw(t, `{"alg":"RS256","kid":"rs256"}`, claims))
@@ -223,8 +223,6 @@ https://bound.example.test {
 		})
 	}
 	t.Run("null cnf", func(t *testing.T) {
-		claims := s.claims(nil)
-		claims["cnf"] = nil
-		s.refuses(t, site, k.RS256.Token(t, claims, nil), "unsupported_token")
+		s.refuses(t, site, s.tokenWithClaim(t, "cnf", nil), "unsupported_token")
 	})
 }

@@ -131,7 +131,7 @@ func TestThreat21_ErrorRoutesPastAHandler(t *testing.T) {
 					}
 				}
 				if got := seen[0].Header.Get("X-User"); got != c.user {
-					t.Errorf("the upstream was told that the user is %q; want %q", got, c.user)
+					t.Errorf("the upstream got the user %q; want %q", got, c.user)
 				}
 			}
 		})

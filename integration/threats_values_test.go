@@ -87,12 +87,12 @@ https://api.example.test {
 			} else {
 				got := a.upstream(t).Header
 				if got.Get("X-User") != "user-1" || !slices.Equal(got["X-Text"], headerValues(c.text)) {
-					t.Errorf("the upstream was told %q and %q; want %q", got["X-User"], got["X-Text"], c.text)
+					t.Errorf("the upstream got %q and %q; want %q", got["X-User"], got["X-Text"], c.text)
 				}
 			}
 			got := s.send(t, s.http, http.MethodGet, site, "/json", bearer(token), exactHeader("X-Text", forged), exactHeader("X-Claims", forged)).upstream(t).Header
 			if !slices.Equal(got["X-Text"], headerValues(c.json)) {
-				t.Errorf("as JSON the upstream was told %q; want %q", got["X-Text"], c.json)
+				t.Errorf("as JSON the upstream got %q; want %q", got["X-Text"], c.json)
 			}
 			decoded, err := base64.RawURLEncoding.DecodeString(got.Get("X-Claims"))
 			if err != nil || !json.Valid(decoded) || got.Get("X-Claims") == "" {
