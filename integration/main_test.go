@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -20,12 +21,24 @@ import (
 var caddyBinary string
 
 func TestMain(m *testing.M) {
+	if err := keepNoResults(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// keepNoResults has go test cache no results: it does not see what the binary under
+// test is built from, nor CADDY_BIN and TEST_CACHE, so that a change of them would be
+// answered with the results of before. It caches none without its log of inputs.
+func keepNoResults() error {
+	flag.Parse()
+	return flag.Set("test.testlogfile", "")
 }
 
 func run(m *testing.M) (int, error) {
@@ -37,6 +50,11 @@ func run(m *testing.M) (int, error) {
 			return 1, err
 		}
 		caddyBinary = path
+		if list, err := modules(); err != nil {
+			return 1, fmt.Errorf("CADDY_BIN: %w", err)
+		} else if !slices.Contains(list, "http.handlers.jwt") {
+			return 1, fmt.Errorf("CADDY_BIN: %s has no jwt handler", path)
+		}
 		return m.Run(), nil
 	}
 	dir, err := os.MkdirTemp("", "caddy-jwt-integration-")
@@ -66,7 +84,8 @@ func buildCaddy(output string) error {
 	return nil
 }
 
-// The binary under test is the one that people get, the rate limiter and the cache.
+// The binary that these tests build is the one that people get, the rate limiter and
+// the cache. It is a test of the sources; the binary in CADDY_BIN may be any.
 func TestTheBinaryIsThatOfUsers(t *testing.T) {
 	t.Parallel()
 	parts := func(path ...string) (list []string) {
