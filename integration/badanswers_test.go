@@ -77,6 +77,7 @@ func badAnswers(t *testing.T, good string, otherHost *peers.KeyServer) []badAnsw
 // memory of the server stays what it was. Each answer has an issuer of its own;
 // one Caddy uses all of them, so that none may affect another.
 func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
+	t.Parallel()
 	needProc(t)
 	k := keys(t)
 	ca := peers.NewCA(t)

@@ -72,6 +72,13 @@ func (s *fixture) reload(sites string) error {
 	return err
 }
 
+// restart ends Caddy and starts it again. It does not wait for connections of this
+// test to end.
+func (s *fixture) restart(between func()) {
+	s.http.CloseIdleConnections()
+	s.caddy.restart(between)
+}
+
 // mustReload is reload where it has to succeed.
 func (s *fixture) mustReload(t *testing.T, sites string) {
 	t.Helper()

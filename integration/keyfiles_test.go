@@ -109,8 +109,9 @@ func (s *changingFixture) checkKeys(t *testing.T, good, bad *peers.Key) {
 // waits until it is.
 func (s *changingFixture) change(t *testing.T, what string, content func(*changingIssuer) string, noticed func(*changingIssuer) bool) {
 	t.Helper()
+	mark := s.logs.mark()
 	for _, c := range s.issuers {
-		c.mark = s.logs.mark()
+		c.mark = mark
 		c.file.write(t, content(c))
 	}
 	start := time.Now()

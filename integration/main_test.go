@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"go/parser"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -21,7 +23,8 @@ import (
 var caddyBinary string
 
 func TestMain(m *testing.M) {
-	if err := keepNoResults(); err != nil {
+	flag.Parse()
+	if err := errors.Join(keepNoResults(), runMoreAtOnce()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -37,8 +40,19 @@ func TestMain(m *testing.M) {
 // test is built from, nor CADDY_BIN and TEST_CACHE, so that a change of them would be
 // answered with the results of before. It caches none without its log of inputs.
 func keepNoResults() error {
-	flag.Parse()
 	return flag.Set("test.testlogfile", "")
+}
+
+// runMoreAtOnce has twice as many tests run at the same time as there are processors,
+// unless -parallel says how many: most of the time a test waits. The race detector
+// leaves them no time to wait.
+func runMoreAtOnce() error {
+	chosen := raceEnabled
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if chosen {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 func run(m *testing.M) (int, error) {
