@@ -87,6 +87,17 @@ func (s *fixture) page(t *testing.T, host, path string, changes ...change) answe
 	return s.send(t, s.http, http.MethodGet, host, path, changes...)
 }
 
+// pageLater asks for a path and returns at once. Its channel is closed without an answer
+// where the request fails.
+func (s *fixture) pageLater(t *testing.T, host, path string, changes ...change) <-chan answer {
+	later := make(chan answer, 1)
+	go func() {
+		defer close(later)
+		later <- s.page(t, host, path, changes...)
+	}()
+	return later
+}
+
 // A cache gives one user's answer to another where it does not know of users, and
 // to everybody where it stands in front of jwt: what docs/guides/caching.md warns
 // of, and what it advises instead.
@@ -188,9 +199,9 @@ func TestThreat49_CachesAndRequestsAtTheSameTime(t *testing.T) {
 	s, pages := newCacheFixture(t)
 	t.Run("after jwt each gets its own answer", func(t *testing.T) {
 		release, before := pages.hold(), pages.requests.Load()
-		answers := map[string]chan answer{"alice": make(chan answer, 1), "bob": make(chan answer, 1)}
-		for name, answer := range answers {
-			go func() { answer <- s.page(t, privateCache, slowPage, s.asUser(t, name)) }()
+		answers := map[string]<-chan answer{}
+		for _, name := range []string{"alice", "bob"} {
+			answers[name] = s.pageLater(t, privateCache, slowPage, s.asUser(t, name))
 		}
 		s.eventually("both are asked for", longWait, func() bool { return pages.requests.Load() == before+2 }, s.logs.String)
 		checkStatus(t, s.page(t, privateCache, slowPage), http.StatusUnauthorized)
@@ -205,11 +216,10 @@ func TestThreat49_CachesAndRequestsAtTheSameTime(t *testing.T) {
 		lines := func() int { return strings.Count(s.logs.String(), upstreamAsked) }
 		for range 20 { // the second one must come between two steps of the first
 			release, before := pages.hold(), pages.requests.Load()
-			first, second := make(chan answer, 1), make(chan answer, 1)
-			go func() { first <- s.page(t, cacheInFront, slowPage, s.asUser(t, "alice")) }()
+			first := s.pageLater(t, cacheInFront, slowPage, s.asUser(t, "alice"))
 			s.eventually("the first is asked for", longWait, func() bool { return pages.requests.Load() > before }, s.logs.String)
 			had := lines()
-			go func() { second <- s.page(t, cacheInFront, slowPage) }()
+			second := s.pageLater(t, cacheInFront, slowPage)
 			s.eventually("the second comes to the cache", longWait, func() bool { return lines() > had }, s.logs.String)
 			release()
 			<-first

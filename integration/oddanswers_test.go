@@ -126,9 +126,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	hits := s.issuer.Hits(peers.KeySetPath)
 	for n := range 20 {
 		a := s.get(t, site, k.ES256.Named(fmt.Sprintf("unknown-%d", n)).Token(t, s.claims(nil), nil))
-		if a.status != http.StatusServiceUnavailable {
-			t.Errorf("status %d, reason %q; want 503", a.status, a.header.Get("X-Reason"))
-		}
+		checkStatus(t, a, http.StatusServiceUnavailable)
 	}
 	time.Sleep(1500 * time.Millisecond) // the first pause would be over by itself
 	if n := s.issuer.Hits(peers.KeySetPath) - hits; n != 0 {

@@ -143,9 +143,7 @@ func TestRefusalsEchoNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.get(t, site, token)
-			if a.status != http.StatusUnauthorized {
-				t.Errorf("status %d; want 401", a.status)
-			}
+			checkStatus(t, a, http.StatusUnauthorized)
 			if whole := a.body + toJSON(t, a.header); strings.Contains(whole, mark) || strings.Contains(whole, token) {
 				t.Errorf("the answer repeats the request: %s", whole)
 			}
