@@ -154,7 +154,7 @@ type pluginLine struct {
 
 // A refusal: its answer with and without an error route, its one line in the log,
 // the access log's fields and its count.
-func TestRefusalsAreToldOf(t *testing.T) {
+func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 	t.Parallel()
 	s, _, disabled := newModesFixture(t)
 	for _, w := range s.refusals(t, disabled) {
