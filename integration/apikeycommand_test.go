@@ -40,16 +40,16 @@ func (c keyCommand) String() string {
 	return fmt.Sprintf("exit code %d\n%s\n%s", c.code, c.stdout, c.stderr)
 }
 
-// on has a command ask this server.
-func (c *caddy) on(t *testing.T, args ...string) keyCommand {
+// apiKeyCommand has a command ask this server.
+func (c *caddy) apiKeyCommand(t *testing.T, args ...string) keyCommand {
 	t.Helper()
-	return apiKeyCommand(t, append(args, "--address", fmt.Sprintf("127.0.0.1:%d", c.admin))...)
+	return apiKeyCommand(t, append(args, "--address", c.adminAddress())...)
 }
 
-// newKey makes a key with the command, in force when it returns.
-func (s *stand) newKey(t *testing.T, file, id string, more ...string) *peers.APIKey {
+// newKeyByCommand makes a key with the command, in force when it returns.
+func (s *fixture) newKeyByCommand(t *testing.T, file, id string, more ...string) *peers.APIKey {
 	t.Helper()
-	c := s.on(t, append([]string{"new", "--append", file, "--id", id}, more...)...)
+	c := s.apiKeyCommand(t, append([]string{"new", "--append", file, "--id", id}, more...)...)
 	if c.code != 0 {
 		t.Fatal(c)
 	}
@@ -61,12 +61,12 @@ func (s *stand) newKey(t *testing.T, file, id string, more ...string) *peers.API
 func TestAPIKeyCommandsOnARunningServer(t *testing.T) {
 	t.Parallel()
 	first := peers.NewAPIKey(t, "first", nil)
-	s, file := newKeyStand(t, keySite, options{}, first)
+	s, file := newAPIKeyFixture(t, keySite, options{}, first)
 	s.passes(t, s.withKey(t, first), first)
 	going := s.loadWithoutPause(1, func(int) exchange { return s.exchangeWith(s.http, site, "/", apiKey(first.Text)) })
 
-	made := s.newKey(t, file.path, "made", "--consumer", "partner", "--scopes", "orders:read", "--meta", "plan=gold", "--prefix", "acme_live")
-	sees(t, s.passes(t, s.withKey(t, made), made), map[string]string{
+	made := s.newKeyByCommand(t, file.path, "made", "--consumer", "partner", "--scopes", "orders:read", "--meta", "plan=gold", "--prefix", "acme_live")
+	checkHeaders(t, s.passes(t, s.withKey(t, made), made), map[string]string{
 		"X-User": "partner", "X-Key-Id": "made", "X-Scopes": "orders:read", "X-Plan": "gold",
 	})
 	if !strings.HasPrefix(made.Text, "acme_live_") {
@@ -92,7 +92,7 @@ func TestAPIKeyCommandsOnARunningServer(t *testing.T) {
 		{"enable", "made", link, http.StatusOK, ""},
 		{"delete", "made", file.path, http.StatusUnauthorized, "unknown_api_key"},
 	} {
-		c := s.on(t, step.command, step.which, "--file", step.file)
+		c := s.apiKeyCommand(t, step.command, step.which, "--file", step.file)
 		if c.code != 0 || !strings.Contains(c.stderr, "has taken the change over") {
 			t.Fatalf("%s %s: %s", step.command, step.which, c)
 		}
@@ -107,7 +107,7 @@ func TestAPIKeyCommandsOnARunningServer(t *testing.T) {
 
 	t.Run("the last key is deleted", func(t *testing.T) {
 		going.stop()
-		if c := s.on(t, "delete", "first", "--file", file.path); c.code != 0 {
+		if c := s.apiKeyCommand(t, "delete", "first", "--file", file.path); c.code != 0 {
 			t.Fatal(c)
 		}
 		s.upstream.Take()
@@ -116,7 +116,7 @@ func TestAPIKeyCommandsOnARunningServer(t *testing.T) {
 			t.Errorf("the status is %+v", f)
 		}
 	})
-	if bad := notWanted(going.stop(), http.StatusOK); len(bad) != 0 {
+	if bad := withOtherStatus(going.stop(), http.StatusOK); len(bad) != 0 {
 		t.Errorf("%d requests of another key failed meanwhile; the first: %+v", len(bad), bad[0])
 	}
 }
@@ -124,13 +124,13 @@ func TestAPIKeyCommandsOnARunningServer(t *testing.T) {
 // Commands that change one file at the same time lose nothing of each other.
 func TestAPIKeyCommandsAtOnce(t *testing.T) {
 	t.Parallel()
-	s, file := newKeyStand(t, keySite, options{})
+	s, file := newAPIKeyFixture(t, keySite, options{})
 	var (
 		group sync.WaitGroup
 		made  [4]keyCommand
 	)
 	for n := range made {
-		group.Go(func() { made[n] = s.on(t, "new", "--append", file.path, "--id", fmt.Sprintf("key-%d", n)) })
+		group.Go(func() { made[n] = s.apiKeyCommand(t, "new", "--append", file.path, "--id", fmt.Sprintf("key-%d", n)) })
 	}
 	group.Wait()
 	for n, c := range made {
@@ -138,7 +138,7 @@ func TestAPIKeyCommandsAtOnce(t *testing.T) {
 			t.Fatal(c)
 		}
 		k := &peers.APIKey{Text: strings.TrimSuffix(c.stdout, "\n")}
-		sees(t, s.passes(t, s.withKey(t, k), k), map[string]string{"X-Key-Id": fmt.Sprintf("key-%d", n)})
+		checkHeaders(t, s.passes(t, s.withKey(t, k), k), map[string]string{"X-Key-Id": fmt.Sprintf("key-%d", n)})
 	}
 	c := apiKeyCommand(t, "list", "--file", file.path, "--json")
 	var list []struct{ ID string }
@@ -148,11 +148,11 @@ func TestAPIKeyCommandsAtOnce(t *testing.T) {
 }
 
 // A command whose change is written but not in force says so with its exit code;
-// one that has nobody to wait for does not wait.
+// one that has no server to wait for does not wait.
 func TestAPIKeyCommandsThatTheServerDoesNotFollow(t *testing.T) {
 	t.Parallel()
 	first := peers.NewAPIKey(t, "first", nil)
-	s, file := newKeyStand(t, keySite, options{}, first)
+	s, file := newAPIKeyFixture(t, keySite, options{}, first)
 
 	t.Run("no server", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "keys.jsonl")
@@ -165,18 +165,18 @@ func TestAPIKeyCommandsThatTheServerDoesNotFollow(t *testing.T) {
 		}
 	})
 	t.Run("a server that does not use the file", func(t *testing.T) {
-		c := s.on(t, "new", "--append", filepath.Join(t.TempDir(), "keys.jsonl"))
+		c := s.apiKeyCommand(t, "new", "--append", filepath.Join(t.TempDir(), "keys.jsonl"))
 		if c.code != 0 || !strings.Contains(c.stderr, "does not use this file") {
 			t.Error(c)
 		}
 	})
 	t.Run("no waiting", func(t *testing.T) {
-		c := s.on(t, "new", "--append", file.path, "--id", "later", "--no-wait")
+		c := s.apiKeyCommand(t, "new", "--append", file.path, "--id", "later", "--no-wait")
 		if c.code != 0 || strings.Contains(c.stderr, "taken") {
 			t.Error(c)
 		}
 		k := &peers.APIKey{Text: strings.TrimSuffix(c.stdout, "\n")}
-		s.eventually("the key works", inTheEnd, func() bool { return s.withKey(t, k).status == http.StatusOK }, s.logs.String)
+		s.eventually("the key works", longWait, func() bool { return s.withKey(t, k).status == http.StatusOK }, s.logs.String)
 	})
 	t.Run("a file that is broken already is not made worse", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "keys.jsonl")
@@ -184,7 +184,7 @@ func TestAPIKeyCommandsThatTheServerDoesNotFollow(t *testing.T) {
 		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c := s.on(t, "new", "--append", path)
+		c := s.apiKeyCommand(t, "new", "--append", path)
 		if content, err := os.ReadFile(path); c.code != 1 || c.stdout != "" || !strings.Contains(c.stderr, path+":2: ") || string(content) != broken {
 			t.Errorf("%s\nthe file: %q, %v", c, content, err)
 		}
@@ -214,7 +214,7 @@ func TestAPIKeyCommandsThatTheServerDoesNotFollow(t *testing.T) {
 			}
 			broken <- err
 		}()
-		c := s.on(t, "new", "--append", file.path, "--id", "broken")
+		c := s.apiKeyCommand(t, "new", "--append", file.path, "--id", "broken")
 		if err := <-broken; err != nil {
 			t.Fatal(err)
 		}

@@ -11,84 +11,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// keySnippets are what sites with API keys import: an upstream that is told all
-// that there is to know of a key.
-const keySnippets = `
-(keyholder) {
-	reverse_proxy {$UPSTREAM} {
-		header_up X-User {http.auth.user.id}
-		header_up X-Key-Id {http.jwt.key_id}
-		header_up X-Scopes {http.jwt.scopes}
-		header_up X-Method {http.jwt.auth_method}
-		header_up X-Expires {http.jwt.expires_at}
-		header_up X-Plan {http.jwt.claims.meta.plan}
-		header_up X-Claims {http.jwt.claims}
-	}
-}
-(issuer) {
-	issuer {$ISSUER} {
-		ca {$CA}
-		audience https://api.example.test
-	}
-}
-`
-
-// keySite is a site with API keys of the file in {$KEYS}.
-const keySite = `
-https://api.example.test {
-	jwt {
-		api_keys {$KEYS}
-	}
-	import keyholder
-	import reasons
-}
-`
-
-// newKeyStand starts a stand whose sites read the API keys from {$KEYS}, and
-// returns the file.
-func newKeyStand(t *testing.T, sites string, opts options, held ...*peers.APIKey) (*stand, keyFile) {
-	t.Helper()
-	file := replaced(t, "keys.jsonl")
-	file.write(t, peers.KeyLines(t, held...))
-	env := map[string]string{"KEYS": file.path}
-	for name, value := range opts.env {
-		env[name] = value
-	}
-	opts.env = env
-	// X-API-Key and the query show in Caddy's own lines, which are not ours.
-	opts.shownByCaddy = true
-	return newStand(t, keySnippets+sites, opts, keys(t).RS256), file
-}
-
-// withKey sends a request with an API key in its usual place.
-func (s *stand) withKey(t *testing.T, k *peers.APIKey) answer {
-	t.Helper()
-	return s.send(t, s.http, http.MethodGet, site, "/", apiKey(k.Text))
-}
-
-// passes requires an answer of the upstream, which must not have got the key.
-func (s *stand) passes(t *testing.T, a answer, k *peers.APIKey) http.Header {
-	t.Helper()
-	if a.status != http.StatusOK {
-		t.Fatalf("status %d, reason %q, %s; want 200", a.status, a.header.Get("X-Reason"), a.body)
-	}
-	s.upstream.Take()
-	if strings.Contains(s.upstream.Wire(), k.Text) {
-		t.Error("the upstream was sent the key")
-	}
-	return a.upstream(t).Header
-}
-
-// sees requires what the upstream is told.
-func sees(t *testing.T, got http.Header, want map[string]string) {
-	t.Helper()
-	for name, value := range want {
-		if got.Get(name) != value {
-			t.Errorf("%s is %q; want %q", name, got.Get(name), value)
-		}
-	}
-}
-
 // The whole way of a request with an API key, in every form of answer.
 func TestAPIKeys(t *testing.T) {
 	t.Parallel()
@@ -98,7 +20,7 @@ func TestAPIKeys(t *testing.T) {
 	})
 	plain := peers.NewAPIKey(t, "key-2", nil)
 	stranger := peers.NewAPIKey(t, "stranger", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://aws.example.test {
 	jwt {
 		api_keys {$KEYS}
@@ -128,7 +50,7 @@ https://api.example.test {
 				t.Errorf("the upstream got %d requests; want none", len(seen))
 			}
 			got := s.passes(t, s.send(t, client, http.MethodGet, "aws.example.test", "/", header("x-api-key", partner.Text)), partner)
-			sees(t, got, map[string]string{
+			checkHeaders(t, got, map[string]string{
 				"X-User": "partner", "X-Key-Id": "key-1", "X-Method": "api_key", "X-Scopes": "orders:read orders:write",
 				"X-Expires": "2099-01-02T03:04:05Z", "X-Plan": "gold", "X-Api-Key": "",
 				"X-Claims": `{"sub":"partner","scope":"orders:read orders:write","key_id":"key-1","meta":{"plan":"gold"}}`,
@@ -157,8 +79,8 @@ https://api.example.test {
 		}
 	})
 	t.Run("users have the prefix", func(t *testing.T) {
-		sees(t, s.passes(t, s.withKey(t, partner), partner), map[string]string{"X-User": "key:partner", "X-Key-Id": "key-1"})
-		sees(t, s.passes(t, s.withKey(t, plain), plain), map[string]string{"X-User": "key:key-2", "X-Scopes": "", "X-Expires": ""})
+		checkHeaders(t, s.passes(t, s.withKey(t, partner), partner), map[string]string{"X-User": "key:partner", "X-Key-Id": "key-1"})
+		checkHeaders(t, s.passes(t, s.withKey(t, plain), plain), map[string]string{"X-User": "key:key-2", "X-Scopes": "", "X-Expires": ""})
 	})
 }
 
@@ -168,7 +90,7 @@ func TestAPIKeysAndTokens(t *testing.T) {
 	k := keys(t)
 	partner := peers.NewAPIKey(t, "key-1", map[string]any{"consumer": "partner", "scopes": []string{"keys:all"}})
 	stranger := peers.NewAPIKey(t, "stranger", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		import issuer
@@ -189,10 +111,10 @@ https://tokens.example.test {
 	expired := k.RS256.Token(t, s.claims(map[string]any{"exp": 1_000_000_000}), nil)
 
 	t.Run("either is enough", func(t *testing.T) {
-		sees(t, s.passes(t, s.withKey(t, partner), partner), map[string]string{
+		checkHeaders(t, s.passes(t, s.withKey(t, partner), partner), map[string]string{
 			"X-User": "partner", "X-Key-Id": "key-1", "X-Method": "api_key", "X-Scopes": "keys:all",
 		})
-		sees(t, s.passes(t, s.get(t, site, token), partner), map[string]string{
+		checkHeaders(t, s.passes(t, s.get(t, site, token), partner), map[string]string{
 			"X-User": "user-1", "X-Key-Id": "", "X-Method": "jwt", "X-Scopes": "tokens:all",
 		})
 	})
@@ -206,7 +128,7 @@ https://tokens.example.test {
 	t.Run("both are the token's user, and the key's id", func(t *testing.T) {
 		a := s.send(t, s.http, http.MethodGet, site, "/", bearer(token), apiKey(partner.Text))
 		got := s.passes(t, a, partner)
-		sees(t, got, map[string]string{
+		checkHeaders(t, got, map[string]string{
 			"X-User": "user-1", "X-Key-Id": "key-1", "X-Method": "jwt", "X-Scopes": "tokens:all", "Authorization": "", "X-Api-Key": "",
 		})
 	})
@@ -242,7 +164,7 @@ func TestPlacesOfAPIKeys(t *testing.T) {
 	at := func(host, option string) string {
 		return "https://" + host + " {\n\tjwt {\n\t\tapi_keys {$KEYS}\n\t\t" + option + "\n\t}\n\timport keyholder\n\timport reasons\n}\n"
 	}
-	s, _ := newKeyStand(t, at("basic.example.test", "api_key_from basic")+
+	s, _ := newAPIKeyFixture(t, at("basic.example.test", "api_key_from basic")+
 		at("query.example.test", "api_key_from query api_key")+
 		at("cookie.example.test", "api_key_from cookie key")+
 		at("header.example.test", "api_key_from header X-Partner-Key")+
@@ -272,7 +194,7 @@ func TestPlacesOfAPIKeys(t *testing.T) {
 	} {
 		t.Run("a key in "+c.name, func(t *testing.T) {
 			a := s.send(t, s.http, http.MethodGet, c.host, c.path, c.change)
-			sees(t, s.passes(t, a, key), map[string]string{"X-User": "partner", "X-Method": "api_key", "Authorization": "", "Cookie": ""})
+			checkHeaders(t, s.passes(t, a, key), map[string]string{"X-User": "partner", "X-Method": "api_key", "Authorization": "", "Cookie": ""})
 			if uri := a.upstream(t).URI; uri != c.path {
 				t.Errorf("the upstream was asked for %s; want %s", uri, c.path)
 			}
@@ -282,7 +204,7 @@ func TestPlacesOfAPIKeys(t *testing.T) {
 		t.Error("the upstream was sent the key within Basic")
 	}
 	t.Run("what shares a place is told apart by its form", func(t *testing.T) {
-		sees(t, s.passes(t, s.get(t, "shared.example.test", token), key), map[string]string{"X-User": "user-1", "X-Method": "jwt"})
+		checkHeaders(t, s.passes(t, s.get(t, "shared.example.test", token), key), map[string]string{"X-User": "user-1", "X-Method": "jwt"})
 		s.refused(t, s.get(t, "shared.example.test", "no-such-key-0123456789"), http.StatusUnauthorized, "unknown_api_key")
 		s.refused(t, s.get(t, "shared.example.test", "a.b.c"), http.StatusUnauthorized, "malformed_token")
 		s.refused(t, s.get(t, "shared.example.test", token+"."), http.StatusUnauthorized, "unknown_api_key")
@@ -294,7 +216,7 @@ func TestPlacesOfAPIKeys(t *testing.T) {
 	})
 	t.Run("Basic that holds no key is an empty credential", func(t *testing.T) {
 		for _, value := range []string{"Basic", "Basic !!!", "Basic " + base64.StdEncoding.EncodeToString([]byte("nocolon")), "Basic Og=="} {
-			s.refused(t, s.authorized(t, "basic.example.test", value), http.StatusBadRequest, "malformed_request")
+			s.refused(t, s.sendAuthorization(t, "basic.example.test", value), http.StatusBadRequest, "malformed_request")
 		}
 	})
 }
@@ -311,7 +233,7 @@ func TestWrittenAPIKeys(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(inFile.Text+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		api_key hashed {$HASH} {
@@ -334,13 +256,13 @@ https://api.example.test {
 			"HASH": strings.ToUpper(hashed.Hash()), "KEY": variable.Text, "KEY_HASH": hashInVariable.Hash(), "SECRET": secret,
 		},
 	}, stored)
-	sees(t, s.passes(t, s.withKey(t, hashed), hashed), map[string]string{
+	checkHeaders(t, s.passes(t, s.withKey(t, hashed), hashed), map[string]string{
 		"X-User": "somebody", "X-Key-Id": "hashed", "X-Scopes": "orders:read orders:write", "X-Plan": "gold", "X-Expires": "2099-01-02T03:04:05Z",
 	})
 	for _, k := range []*peers.APIKey{variable, hashInVariable, inFile} {
-		sees(t, s.passes(t, s.withKey(t, k), k), map[string]string{"X-User": k.Record["id"].(string)})
+		checkHeaders(t, s.passes(t, s.withKey(t, k), k), map[string]string{"X-User": k.Record["id"].(string)})
 	}
-	sees(t, s.passes(t, s.withKey(t, stored), stored), map[string]string{"X-User": "of the store", "X-Key-Id": "stored"})
+	checkHeaders(t, s.passes(t, s.withKey(t, stored), stored), map[string]string{"X-User": "of the store", "X-Key-Id": "stored"})
 	s.refused(t, s.withKey(t, peers.NewAPIKey(t, "stranger", nil)), http.StatusUnauthorized, "unknown_api_key")
 	for _, f := range s.keyFiles(t) {
 		if len(f.Names) != 1 || f.Names[0] != "partners" || f.Keys != 1 || f.State != "fresh" {

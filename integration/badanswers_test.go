@@ -3,9 +3,6 @@ package integration
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,13 +11,13 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// badAnswer is something that an issuer says in the place of its key set, or of
+// badAnswer is a response that an issuer gives in place of its key set, or of
 // its metadata.
 type badAnswer struct {
 	name   string
 	path   string // KeySetPath if empty
 	answer peers.Answer
-	says   string // a part of the log line: which URL at the least, else what is wrong
+	says   string // a part of the log line: what is wrong, or at least which URL
 	slow   bool   // it takes the ten seconds of a whole fetch
 	// spoil does what no answer can, and returns how to undo it.
 	spoil func(*peers.KeyServer) (mend func())
@@ -78,24 +75,18 @@ func badAnswers(t *testing.T, good string, otherHost *peers.KeyServer) []badAnsw
 // Whatever an issuer answers in the place of its keys, those in hand serve on, an
 // operator finds one clear line in the log and the failures in a metric, and the
 // memory of the server stays what it was. Each answer has an issuer of its own;
-// all are behind one Caddy, so that none may harm another.
+// one Caddy uses all of them, so that none may affect another.
 func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
+	t.Parallel()
 	needProc(t)
 	k := keys(t)
 	ca := peers.NewCA(t)
 	good := peers.JWKS(t, k.RS256)
 	otherHost := peers.NewKeyServer(t, ca, k.Stranger)
 	table := badAnswers(t, good, otherHost)
-	env := map[string]string{"OUR_CA": ca.File}
-	sites := "https://api.example.test {\n\tjwt {\n"
-	issuers := make([]*peers.KeyServer, len(table))
-	for n := range table {
-		issuers[n] = peers.NewKeyServer(t, ca, k.RS256)
-		env[fmt.Sprintf("ISSUER_%d", n)] = issuers[n].URL
-		sites += fmt.Sprintf("\t\tissuer {$ISSUER_%d} {\n\t\t\tca {$OUR_CA}\n\t\t}\n", n)
-	}
-	sites += "\t\taudience https://api.example.test\n\t}\n\trespond \"in\"\n\timport reasons\n}\n"
-	s := newStand(t, sites, options{env: env})
+	issuers, sites, env := newIssuers(t, ca, len(table), k.RS256)
+	sites = strings.Replace(sites, "import upstream", `respond "in"`, 1)
+	s := newFixture(t, sites, options{env: env})
 	tokens := make([]string, len(table))
 	for n := range table {
 		tokens[n] = k.RS256.Token(t, peers.Claims(issuers[n].URL, audience, nil), nil)
@@ -104,7 +95,7 @@ func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
 		}
 	}
 	for _, issuer := range issuers {
-		s.said(t, 0, issuer.URL, "are loaded")
+		s.waitForLogLine(t, 0, issuer.URL, "are loaded")
 	}
 	before := s.residentMiB(t)
 
@@ -112,7 +103,7 @@ func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
 		for n, c := range table {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				s.survives(t, issuers[n], tokens[n], c)
+				s.checkSurvives(t, issuers[n], tokens[n], c)
 			})
 		}
 	})
@@ -142,8 +133,8 @@ func TestThreat35_BadAnswersChangeNothing(t *testing.T) {
 	}
 }
 
-// survives has an issuer give a bad answer a few times, and then a good one.
-func (s *stand) survives(t *testing.T, issuer *peers.KeyServer, token string, c badAnswer) {
+// checkSurvives has an issuer give a bad answer a few times, and then a good one.
+func (s *fixture) checkSurvives(t *testing.T, issuer *peers.KeyServer, token string, c badAnswer) {
 	t.Helper()
 	if c.answer.Body == "plain jwks_uri" {
 		c.answer.Body = fmt.Sprintf(`{"issuer":%q,"jwks_uri":"http://intranet.example.test/jwks.json"}`, issuer.URL)
@@ -198,7 +189,7 @@ func (s *stand) survives(t *testing.T, issuer *peers.KeyServer, token string, c 
 	if n := s.fetchMetric(t, issuer.URL, "ok") - ok; n != 0 {
 		t.Errorf("the metric counts %v good fetches; want none", n)
 	}
-	lines := s.logs.about(mark, issuer.URL, 1)
+	lines := s.logs.issuerLines(mark, issuer.URL, 1)
 	if len(lines) != 1 {
 		t.Errorf("%d lines above DEBUG; want one: %v", len(lines), lines)
 	} else if e := lines[0]; e.Level != "warn" || !strings.Contains(e.Error, c.says) || !strings.Contains(e.Error, "localhost") {
@@ -207,209 +198,15 @@ func (s *stand) survives(t *testing.T, issuer *peers.KeyServer, token string, c 
 
 	mark = s.logs.mark()
 	mend()
-	s.refreshed(t, issuer.URL)
+	s.mustRefresh(t, issuer.URL)
 	if status := s.statusOf(t, issuer.URL); status.State != "fresh" || status.LastError != "" || status.Failures != 0 {
 		t.Errorf("afterwards: state %q, last error %q, %d failures; want fresh, none, 0", status.State, status.LastError, status.Failures)
 	}
 	s.eventually("a line of the recovery", 10*time.Second, func() bool {
-		lines = s.logs.about(mark, issuer.URL)
+		lines = s.logs.issuerLines(mark, issuer.URL)
 		return len(lines) > 0
 	}, func() string { return "there is none" })
 	if len(lines) != 1 || lines[0].Level != "info" {
 		t.Errorf("%d lines of the recovery; want one at INFO: %v", len(lines), lines)
 	}
-}
-
-// Answers that look bad and are not: what is good in them is used.
-func TestThreat35_OddAnswersAreUsed(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	old, fresh := k.RS256, k.ES256
-	oddities := []struct {
-		name   string
-		answer func(t *testing.T, s *stand) peers.Answer
-		lines  []string // of the messages above DEBUG
-	}{
-		{
-			name: "one bad key among good ones",
-			answer: func(t *testing.T, _ *stand) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, map[string]any{"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"}, old, fresh)}
-			},
-			lines: []string{"have changed", "can't be used"},
-		},
-		{
-			name: "after a second of thinking",
-			answer: func(t *testing.T, _ *stand) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, old, fresh), Delay: time.Second}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "almost 1 MiB",
-			answer: func(t *testing.T, _ *stand) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, old, fresh), More: 1_000_000}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "100 keys",
-			answer: func(t *testing.T, _ *stand) peers.Answer {
-				all := []any{old, fresh}
-				for n := range 98 {
-					all = append(all, k.EdDSA.With(map[string]any{"kid": strconv.Itoa(n)}))
-				}
-				return peers.Answer{Body: peers.JWKS(t, all...)}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "as text/plain",
-			answer: func(t *testing.T, _ *stand) peers.Answer {
-				return peers.Answer{Body: peers.JWKS(t, old, fresh), Header: map[string]string{"Content-Type": "text/plain"}}
-			},
-			lines: []string{"have changed"},
-		},
-		{
-			name: "behind a redirect to another https host",
-			answer: func(t *testing.T, s *stand) peers.Answer {
-				other := peers.NewKeyServer(t, s.issuer.CA, old, fresh)
-				return peers.Answer{Status: http.StatusFound, Header: map[string]string{"Location": other.URL + peers.KeySetPath}}
-			},
-			lines: []string{"have changed"},
-		},
-	}
-	for _, c := range oddities {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := newStand(t, oneIssuer, options{}, old)
-			s.accepts(t, site, old.Token(t, s.claims(nil), nil))
-			s.said(t, 0, s.issuer.URL, "are loaded")
-			answer := c.answer(t, s)
-			s.issuer.Answer(peers.KeySetPath, &answer)
-			mark := s.logs.mark()
-			s.accepts(t, site, fresh.Token(t, s.claims(nil), nil))
-			s.accepts(t, site, old.Token(t, s.claims(nil), nil))
-			for range 2 {
-				s.refreshed(t, s.issuer.URL)
-			}
-			lines := s.logs.about(mark, s.issuer.URL, len(c.lines))
-			if !slices.EqualFunc(lines, c.lines, func(e entry, want string) bool { return strings.Contains(e.Msg, want) }) {
-				t.Errorf("the log has %v; want one line for each of %q", lines, c.lines)
-			}
-			if n := s.fetchMetric(t, s.issuer.URL, "failed"); n != 0 {
-				t.Errorf("%v fetches failed", n)
-			}
-		})
-	}
-}
-
-// With a validator the issuer need not send its keys again.
-func TestNotModified(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.ES256)
-	s.issuer.Answer(peers.KeySetPath, &peers.Answer{
-		Body: peers.JWKS(t, k.RS256), Header: map[string]string{"ETag": `"one"`},
-	})
-	start := s.logs.mark()
-	s.refreshed(t, s.issuer.URL)
-	good := k.RS256.Token(t, s.claims(nil), nil)
-	s.accepts(t, site, good)
-	s.logs.about(start, s.issuer.URL, 1) // the line that the keys have changed
-	mark := s.logs.mark()
-	// The same validator, and a body that would be refused: it must not be read.
-	s.issuer.Answer(peers.KeySetPath, &peers.Answer{Body: "broken", Header: map[string]string{"ETag": `"one"`}})
-	for range 3 {
-		s.refreshed(t, s.issuer.URL)
-		s.accepts(t, site, good)
-	}
-	if lines := s.logs.about(mark, s.issuer.URL); len(lines) != 0 {
-		t.Errorf("%d lines for what has not changed: %v", len(lines), lines)
-	}
-	s.issuer.Answer(peers.KeySetPath, &peers.Answer{Body: peers.JWKS(t, k.ES256), Header: map[string]string{"ETag": `"two"`}})
-	s.refreshed(t, s.issuer.URL)
-	s.refuses(t, site, good, "unknown_key")
-}
-
-// An issuer that asks for a pause gets one: unknown kids do not break it.
-func TestRetryAfterIsHonoured(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
-	good := k.RS256.Token(t, s.claims(nil), nil)
-	s.accepts(t, site, good)
-	s.issuer.Answer(peers.KeySetPath, &peers.Answer{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "30"}})
-	if a := s.refresh(t, s.issuer.URL); a.status != http.StatusBadGateway {
-		t.Fatalf("status %d; want 502", a.status)
-	}
-	hits := s.issuer.Hits(peers.KeySetPath)
-	for n := range 20 {
-		a := s.get(t, site, k.ES256.Named(fmt.Sprintf("unknown-%d", n)).Token(t, s.claims(nil), nil))
-		if a.status != http.StatusServiceUnavailable {
-			t.Errorf("status %d, reason %q; want 503", a.status, a.header.Get("X-Reason"))
-		}
-	}
-	time.Sleep(1500 * time.Millisecond) // the first pause would be over by itself
-	if n := s.issuer.Hits(peers.KeySetPath) - hits; n != 0 {
-		t.Errorf("%d fetches during the pause; want none", n)
-	}
-	s.accepts(t, site, good)
-}
-
-// The bearer token that an issuer wants for its keys is for that issuer alone.
-func TestThreat35_TheBearerTokenStaysAtHome(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	secret := strings.Repeat("bearer-", 5) + peers.NewKey(t, "ES256", "").Token(t, map[string]any{}, nil)[:20]
-	file := filepath.Join(t.TempDir(), "bearer")
-	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ca := peers.NewCA(t)
-	issuer := peers.NewKeyServer(t, ca)
-	// Another port of the same host is another origin.
-	other := peers.NewKeyServer(t, ca, k.RS256)
-	issuer.Answer(peers.KeySetPath, &peers.Answer{
-		Status: http.StatusTemporaryRedirect,
-		Header: map[string]string{"Location": issuer.URL + "/moved.json"},
-	})
-	issuer.Answer("/moved.json", &peers.Answer{
-		Status: http.StatusTemporaryRedirect,
-		Header: map[string]string{"Location": other.URL + peers.KeySetPath},
-	})
-	s := newStand(t, `
-https://api.example.test {
-	jwt {
-		issuer {$BEARER_ISSUER} {
-			ca {$OUR_CA}
-			bearer_token_file {$BEARER_FILE}
-		}
-		audience https://api.example.test
-	}
-	import upstream
-	import reasons
-}
-`, options{env: map[string]string{"BEARER_ISSUER": issuer.URL, "OUR_CA": ca.File, "BEARER_FILE": file}})
-	s.logs.forbid(secret)
-	s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuer.URL, audience, nil), nil))
-	for _, path := range []string{peers.MetadataPath, peers.KeySetPath, "/moved.json"} {
-		for _, got := range issuer.Authorizations(path) {
-			if got != "Bearer "+secret {
-				t.Errorf("%s was asked for with %q; want the bearer token", path, got)
-			}
-		}
-	}
-	if got := other.Authorizations(peers.KeySetPath); len(got) != 1 || got[0] != "" {
-		t.Errorf("the other host was asked with %q; want once, without anything", got)
-	}
-	t.Run("a new one in the file is used at the next fetch", func(t *testing.T) {
-		renewed := secret + "-renewed"
-		if err := os.WriteFile(file, []byte(renewed+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s.refreshed(t, issuer.URL)
-		if got := issuer.Authorizations(peers.MetadataPath); got[len(got)-1] != "Bearer "+renewed {
-			t.Error("the old one was sent")
-		}
-	})
 }

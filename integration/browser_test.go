@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -66,8 +65,8 @@ main()
 </script>
 `
 
-// met is what a page met with each of its attempts.
-type met struct {
+// pageResult is what a page met with each of its attempts.
+type pageResult struct {
 	Get, Put, Expired, None struct {
 		Status                  int
 		Body, Challenge, Failed string
@@ -75,23 +74,27 @@ type met struct {
 	Socket string
 }
 
-// A browser's pages call the API of docs/guides/spa-cors.md, which is on another
-// origin, and open the WebSocket of docs/guides/websockets.md.
-func TestBrowser(t *testing.T) {
-	t.Parallel()
-	need(t, chromium)
-	k := keys(t)
-	reports := make(chan string, 1)
-	reporter := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+// newReporter starts a server that passes on the first report of a page, and returns
+// its address.
+func newReporter(t *testing.T) (addr string, reports <-chan string) {
+	t.Helper()
+	first := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		select {
-		case reports <- string(text):
+		case first <- string(text):
 		default:
 		}
 	}))
-	t.Cleanup(reporter.Close)
-	root := t.TempDir()
-	s := newStand(t, guideBlock(t, "spa-cors.md", 0, "api.example.com", "api.example.com")+
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://"), first
+}
+
+// newBrowserFixture starts a fixture with the sites of docs/guides/spa-cors.md and
+// docs/guides/websockets.md, and others that the page below root tries them from.
+func newBrowserFixture(t *testing.T, root, reporter string) *fixture {
+	t.Helper()
+	return newFixture(t, guideBlock(t, "spa-cors.md", 0, "api.example.com", "api.example.com")+
 		strings.Replace(guideBlock(t, "websockets.md", 0, "app.example.com", "app.example.com"), "/srv/app", "{$ROOT}", 1)+`
 https://admin.example.com, https://evil.example.com {
 	root {$ROOT}
@@ -100,25 +103,36 @@ https://admin.example.com, https://evil.example.com {
 https://report.example.com {
 	reverse_proxy {$REPORTER}
 }
-`, options{trusted: true, env: map[string]string{"ROOT": root, "REPORTER": strings.TrimPrefix(reporter.URL, "http://")}}, k.RS256)
+`, options{trusted: true, env: map[string]string{"ROOT": root, "REPORTER": reporter}}, keys(t).RS256)
+}
 
-	tokens, err := json.Marshal(map[string]string{
+// A browser's pages call the API of docs/guides/spa-cors.md, which is on another
+// origin, and open the WebSocket of docs/guides/websockets.md.
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	need(t, chromium)
+	k := keys(t)
+	root := t.TempDir()
+	reporter, reports := newReporter(t)
+	s := newBrowserFixture(t, root, reporter)
+	tokens := toJSON(t, map[string]string{
 		"good":    k.RS256.Token(t, s.claims(map[string]any{"aud": guideAudience}), nil),
 		"expired": k.RS256.Token(t, s.claims(map[string]any{"aud": guideAudience, "exp": 1_000_000_000}), nil),
 		"session": k.RS256.Token(t, s.claims(map[string]any{"aud": "https://app.example.com"}), nil),
 	})
-	if err != nil {
+	writeFile(t, filepath.Join(root, "index.html"), fmt.Sprintf(page, tokens))
+	results := map[string]pageResult{}
+	if err := json.Unmarshal([]byte(s.browse(t, "https://app.example.com/", reports)), &results); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "index.html"), fmt.Appendf(nil, page, tokens), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]met{}
-	if err := json.Unmarshal([]byte(s.browse(t, "https://app.example.com/", reports)), &all); err != nil {
-		t.Fatal(err)
-	}
+	checkPages(t, results)
+	s.checkAfterPages(t)
+}
 
-	app := all["https://app.example.com"]
+// checkPages requires what the pages of each origin must have met.
+func checkPages(t *testing.T, results map[string]pageResult) {
+	t.Helper()
+	app := results["https://app.example.com"]
 	if app.Get.Status != http.StatusOK || app.Put.Status != http.StatusOK || !strings.Contains(app.Put.Body, `"Method":"PUT"`) {
 		t.Errorf("with a token the page of the app met %+v and %+v", app.Get, app.Put)
 	}
@@ -129,7 +143,7 @@ https://report.example.com {
 		t.Errorf("without a token it met %+v", app.None)
 	}
 	for _, origin := range []string{"https://admin.example.com", "https://evil.example.com"} {
-		if m := all[origin]; m.Get.Failed == "" || m.Put.Failed == "" || m.Expired.Failed == "" || m.None.Failed == "" {
+		if m := results[origin]; m.Get.Failed == "" || m.Put.Failed == "" || m.Expired.Failed == "" || m.None.Failed == "" {
 			t.Errorf("the page of %s could read an answer: %+v", origin, m)
 		}
 	}
@@ -137,10 +151,16 @@ https://report.example.com {
 		"without a cookie": "closed 1006", "https://app.example.com": "open",
 		"https://admin.example.com": "open", "https://evil.example.com": "closed 1006",
 	} {
-		if got := all[who].Socket; got != want {
+		if got := results[who].Socket; got != want {
 			t.Errorf("the WebSocket of %s: %q; want %q", who, got, want)
 		}
 	}
+}
+
+// checkAfterPages requires what Caddy must have counted, and what the upstream must have
+// got, once the pages are done.
+func (s *fixture) checkAfterPages(t *testing.T) {
+	t.Helper()
 	// Refused by the origin, with the cookie, and not for want of it.
 	for reason, want := range map[string]float64{"cross_origin": 1, "missing_credentials": 1 + 3} {
 		if n := s.metrics(t)[fmt.Sprintf(`caddy_jwt_requests_total{method="none",reason=%q,result="refused"}`, reason)]; n != want {
@@ -158,7 +178,7 @@ https://report.example.com {
 		if seen.Header.Get("Upgrade") != "" {
 			sockets++
 			if seen.Header.Get("X-User") != "user-1" || seen.Header.Get("Cookie") != "" {
-				t.Errorf("the upstream of the WebSocket was told %v", seen.Header)
+				t.Errorf("the upstream of the WebSocket got %v", seen.Header)
 			}
 		}
 	}

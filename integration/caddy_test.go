@@ -27,11 +27,11 @@ type options struct {
 	global string
 	// env are the variables that the Caddyfile reads, by {$X} or {env.X}.
 	env map[string]string
-	// shownByCaddy tells that the sites read credentials from places that Caddy's
+	// shownByCaddy reports that the sites read credentials from places that Caddy's
 	// own log lines show, all but Authorization and cookies: they are not looked
 	// for in the log then.
 	shownByCaddy bool
-	// trusted tells that Caddy takes the issuer's authority for one of the
+	// trusted makes Caddy take the issuer's authority for one of the
 	// machine's, so that a site needs no ca.
 	trusted bool
 	// level of the default log; DEBUG if empty, so that every test also looks
@@ -72,7 +72,7 @@ func startCaddy(t *testing.T, sites string, opts options) *caddy {
 	c.run(&logBook{})
 	t.Cleanup(func() {
 		c.stop()
-		c.logs.judge(t, !opts.shownByCaddy)
+		c.logs.check(t, !opts.shownByCaddy)
 	})
 	c.waitUntilItServes()
 	return c
@@ -130,11 +130,11 @@ func (c *caddy) caddyfile(sites string) string {
 `, c.admin, c.port, c.plain, format, level, c.global(sites), sites)
 }
 
-// cacheOff tells that all tests run without a cache of verified tokens. They must
+// cacheOff reports whether all tests run without a cache of verified tokens. They must
 // pass the same.
 var cacheOff = os.Getenv("TEST_CACHE") == "off"
 
-// jwtDirective tells sites with a jwt handler from others, which have no cache.
+// jwtDirective matches in sites with a jwt handler; others have no cache.
 var jwtDirective = regexp.MustCompile(`(?m)^\s*jwt\b`)
 
 // global is the test's own part of the global options.
@@ -228,6 +228,9 @@ func (c *caddy) hosts() ([]string, error) {
 	return slices.Compact(hosts), nil
 }
 
+// adminAddress is the host and port of the admin endpoint.
+func (c *caddy) adminAddress() string { return fmt.Sprintf("127.0.0.1:%d", c.admin) }
+
 // adminGet reads from the admin endpoint.
 func (c *caddy) adminGet(path string) (string, error) {
 	a, err := c.adminDo(http.MethodGet, path, 5*time.Second)
@@ -244,7 +247,7 @@ func (c *caddy) adminGet(path string) (string, error) {
 func (c *caddy) adminDo(method, path string, within time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://127.0.0.1:%d%s", c.admin, path), nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.adminAddress()+path, nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -270,8 +273,7 @@ func (c *caddy) reload(sites string) error {
 	defer cancel()
 	config := c.caddyfile(sites)
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost,
-			fmt.Sprintf("http://127.0.0.1:%d/load", c.admin), strings.NewReader(config))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.adminAddress()+"/load", strings.NewReader(config))
 		if err != nil {
 			return err
 		}

@@ -1,16 +1,15 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,18 +18,18 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// example says how one of the examples is made ready as its README tells, and
-// which requests it answers how.
+// example describes how to prepare one of the examples as its README does, and
+// how it answers requests.
 type example struct {
 	// prepare makes what the folder needs and returns the environment.
 	prepare func(t *testing.T, dir string) map[string]string
 	// tokens that its site accepts.
 	tokens func(t *testing.T, dir string, env map[string]string) []string
 	// without is the status of a request without a credential; 401 if zero.
-	without int
-	// requests are others that its README tells of.
+	statusWithout int
+	// requests are others that its README describes.
 	requests func(t *testing.T, dir string) []exampleRequest
-	// filtered tells that its log shows credentials but for its own filter, so
+	// filtered means that only its own filter keeps credentials out of its log, so
 	// that they are looked for in it wherever they were sent.
 	filtered bool
 }
@@ -49,8 +48,8 @@ var examples = map[string]example{
 			awsKeys(t, dir)
 			return nil
 		},
-		without:  http.StatusForbidden,
-		filtered: true,
+		statusWithout: http.StatusForbidden,
+		filtered:      true,
 		requests: func(t *testing.T, dir string) []exampleRequest {
 			const forbidden, unauthorized = `{"message":"Forbidden"}`, `{"message":"Unauthorized"}`
 			key := func(name string) string { return script(t, dir, "./aws.sh", "key", name) }
@@ -97,21 +96,14 @@ var examples = map[string]example{
 			return nil
 		},
 		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
-			line, err := os.ReadFile(filepath.Join(dir, "valid.header"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return []string{strings.TrimSpace(strings.TrimPrefix(string(line), "Authorization: Bearer "))}
+			line := readFile(t, filepath.Join(dir, "valid.header"))
+			return []string{strings.TrimSpace(strings.TrimPrefix(line, "Authorization: Bearer "))}
 		},
 	},
 	"static-keys": {
 		prepare: func(t *testing.T, dir string) map[string]string {
 			script(t, dir, "./keys.sh", "make")
-			secret, err := os.ReadFile(filepath.Join(dir, "secret.txt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return map[string]string{"JWT_SECRET": strings.TrimSpace(string(secret))}
+			return map[string]string{"JWT_SECRET": strings.TrimSpace(readFile(t, filepath.Join(dir, "secret.txt")))}
 		},
 		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
 			return []string{script(t, dir, "./keys.sh", "token", "rs256"), script(t, dir, "./keys.sh", "token", "hs256")}
@@ -119,7 +111,7 @@ var examples = map[string]example{
 	},
 }
 
-// awsKeys makes the keys of the example aws-api-gateway as its README tells.
+// awsKeys makes the keys of the example aws-api-gateway as its README does.
 func awsKeys(t *testing.T, dir string) {
 	t.Helper()
 	script(t, dir, "./aws.sh", "make")
@@ -159,10 +151,40 @@ func (e example) run(t *testing.T, dir string) {
 		"UPSTREAM_PORT": strconv.Itoa(peers.FreePort(t)),
 		"CADDY_ADMIN":   fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)),
 	}
-	for name, value := range e.prepare(t, dir) {
-		env[name] = value
+	maps.Copy(env, e.prepare(t, dir))
+	checkExampleConfig(t, dir, env)
+	r := startExample(t, e, dir, port, env)
+	without := e.statusWithout
+	if without == 0 {
+		without = http.StatusUnauthorized
 	}
-	proxy := newCounter(t)
+	if status, err := r.get(""); status != without {
+		t.Errorf("without a credential: status %d, %v; want %d", status, err, without)
+	}
+	if e.tokens != nil {
+		for _, token := range e.tokens(t, dir, env) {
+			if status, err := r.get(token); status != http.StatusOK {
+				t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
+			}
+			if status, err := r.get(token[:len(token)-8]); status != http.StatusUnauthorized {
+				t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
+			}
+		}
+	}
+	if e.requests != nil {
+		for _, q := range e.requests(t, dir) {
+			if status, body, err := r.send(q); err != nil || status != q.status || !strings.Contains(body, q.body) {
+				t.Errorf("%s: status %d, %v, %q; want %d and %q", q.name, status, err, body, q.status, q.body)
+			}
+		}
+	}
+}
+
+// checkExampleConfig requires that the config is valid without any connection, and that
+// it listens on loopback only.
+func checkExampleConfig(t *testing.T, dir string, env map[string]string) {
+	t.Helper()
+	proxy := newCountingProxy(t)
 	if code, output := caddyCommandIn(t, dir, proxy.environment(env), "validate", "--config", "Caddyfile"); code != 0 {
 		t.Fatalf("caddy validate: exit code %d\n%s", code, output)
 	}
@@ -170,95 +192,81 @@ func (e example) run(t *testing.T, dir string) {
 		t.Errorf("caddy validate made connections: %q", asked)
 	}
 	// An example is tried on a laptop: it must not open it to its network.
-	config, err := os.ReadFile(filepath.Join(dir, "Caddyfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(config, []byte("default_bind 127.0.0.1")) {
+	if !strings.Contains(readFile(t, filepath.Join(dir, "Caddyfile")), "default_bind 127.0.0.1") {
 		t.Fatal("the example listens on every interface: write `default_bind 127.0.0.1` into its global options")
-	}
-
-	home := t.TempDir()
-	cleaned(t, filepath.Join(home, "data", "caddy"))
-	cleaned(t, filepath.Join(dir, "data"))
-	c := startChild(t, &logBook{}, dir, environment(home, env), "run")
-	t.Cleanup(func() {
-		c.stop()
-		c.logs.judge(t, true)
-	})
-	client := &http.Client{
-		Timeout: 20 * time.Second,
-		// The certificate is of an authority that the example has just made.
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
-	}
-	send := func(q exampleRequest) (int, string, error) {
-		r, err := http.NewRequest(q.method, "https://localhost:"+port+q.path, nil)
-		if err != nil {
-			return 0, "", err
-		}
-		if q.header != "" {
-			r.Header.Set(q.header, q.value)
-		}
-		if q.value != "" && (q.header == "Authorization" || e.filtered) {
-			c.logs.forbid(strings.TrimPrefix(q.value, "Bearer "))
-		}
-		res, err := client.Do(r)
-		if err != nil {
-			return 0, "", err
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		return res.StatusCode, string(body), err
-	}
-	get := func(token string) (int, error) {
-		q := exampleRequest{method: http.MethodGet, path: "/"}
-		if token != "" {
-			q.header, q.value = "Authorization", "Bearer "+token
-		}
-		status, _, err := send(q)
-		return status, err
-	}
-	var last error
-	c.eventually("the example serves", 15*time.Second, func() bool {
-		_, last = get("")
-		return last == nil
-	}, func() string { return last.Error() })
-	without := e.without
-	if without == 0 {
-		without = http.StatusUnauthorized
-	}
-	if status, err := get(""); status != without {
-		t.Errorf("without a credential: status %d, %v; want %d", status, err, without)
-	}
-	if e.tokens != nil {
-		for _, token := range e.tokens(t, dir, env) {
-			if status, err := get(token); status != http.StatusOK {
-				t.Errorf("with a token of its issuer: status %d, %v; want 200", status, err)
-			}
-			if status, err := get(token[:len(token)-8]); status != http.StatusUnauthorized {
-				t.Errorf("with a token that was cut: status %d, %v; want 401", status, err)
-			}
-		}
-	}
-	if e.requests != nil {
-		for _, q := range e.requests(t, dir) {
-			if status, body, err := send(q); err != nil || status != q.status || !strings.Contains(body, q.body) {
-				t.Errorf("%s: status %d, %v, %q; want %d and %q", q.name, status, err, body, q.status, q.body)
-			}
-		}
 	}
 }
 
-// cleaned tells Caddy that a storage has just been cleaned; see caddyfile.
-func cleaned(t *testing.T, storage string) {
+// runningExample is an example that serves, and a client for it.
+type runningExample struct {
+	example
+	logs   *logBook
+	url    string
+	client *http.Client
+}
+
+func startExample(t *testing.T, e example, dir, port string, env map[string]string) *runningExample {
+	t.Helper()
+	home := t.TempDir()
+	markStorageCleaned(t, filepath.Join(home, "data", "caddy"))
+	markStorageCleaned(t, filepath.Join(dir, "data"))
+	c := startChild(t, &logBook{}, dir, environment(home, env), "run")
+	t.Cleanup(func() {
+		c.stop()
+		c.logs.check(t, true)
+	})
+	r := &runningExample{e, c.logs, "https://localhost:" + port, &http.Client{
+		Timeout: 20 * time.Second,
+		// The certificate is of an authority that the example has just made.
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+	}}
+	var last error
+	c.eventually("the example serves", 15*time.Second, func() bool {
+		_, last = r.get("")
+		return last == nil
+	}, func() string { return last.Error() })
+	return r
+}
+
+// send makes a request and returns the status and the body.
+func (e *runningExample) send(q exampleRequest) (int, string, error) {
+	r, err := http.NewRequest(q.method, e.url+q.path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	if q.header != "" {
+		r.Header.Set(q.header, q.value)
+	}
+	if q.value != "" && (q.header == "Authorization" || e.filtered) {
+		e.logs.forbid(strings.TrimPrefix(q.value, "Bearer "))
+	}
+	res, err := e.client.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(body), err
+}
+
+// get asks for the first page, with a token unless it is empty.
+func (e *runningExample) get(token string) (int, error) {
+	q := exampleRequest{method: http.MethodGet, path: "/"}
+	if token != "" {
+		q.header, q.value = "Authorization", "Bearer "+token
+	}
+	status, _, err := e.send(q)
+	return status, err
+}
+
+// markStorageCleaned makes Caddy believe that a storage has just been cleaned; see caddyfile.
+func markStorageCleaned(t *testing.T, storage string) {
 	t.Helper()
 	if err := os.MkdirAll(storage, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	note := fmt.Sprintf(`{"tls":{"timestamp":%q}}`, time.Now().Format(time.RFC3339))
-	if err := os.WriteFile(filepath.Join(storage, "last_clean.json"), []byte(note), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, filepath.Join(storage, "last_clean.json"), note)
 }
 
 // script runs a program of an example's folder and returns what it prints.
@@ -275,42 +283,4 @@ func script(t *testing.T, dir string, command ...string) string {
 		t.Fatalf("%v: %v\n%s", command, err, complaint.String())
 	}
 	return strings.TrimSpace(string(output))
-}
-
-// startQuickstart runs `caddy jwt quickstart` and returns when it has printed
-// what to try.
-func startQuickstart(t *testing.T, dir string) *child {
-	t.Helper()
-	c := startChild(t, &logBook{}, dir, environment(t.TempDir(), nil),
-		"jwt", "quickstart", "--dir", dir, "--port", strconv.Itoa(peers.FreePort(t)))
-	c.eventually("the quickstart says what to try", 20*time.Second, func() bool {
-		return strings.Contains(c.logs.String(), "Ctrl-C")
-	}, c.logs.String)
-	return c
-}
-
-var tryThis = regexp.MustCompile(`(?m)^# (.*): ([0-9]{3}),.*\n(curl .*)$`)
-
-// What the quickstart prints is pasted by people who have not read anything yet.
-func TestQuickstartCommands(t *testing.T) {
-	t.Parallel()
-	need(t, curl)
-	dir := t.TempDir()
-	c := startQuickstart(t, dir)
-	t.Cleanup(func() {
-		c.stop()
-		c.logs.judge(t, true)
-	})
-	commands := tryThis.FindAllStringSubmatch(c.logs.String(), -1)
-	if len(commands) < 4 {
-		t.Fatalf("it printed %d commands with what they answer; want four:\n%s", len(commands), c.logs)
-	}
-	for _, command := range commands {
-		t.Run(command[1], func(t *testing.T) {
-			answer := script(t, dir, "sh", "-c", command[3])
-			if status, _, _ := strings.Cut(answer, "\n"); !strings.Contains(status, " "+command[2]) {
-				t.Errorf("%s\nanswered %q; want %s", command[3], status, command[2])
-			}
-		})
-	}
 }

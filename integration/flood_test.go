@@ -27,15 +27,15 @@ func floodTime(t *testing.T) time.Duration {
 	return d
 }
 
-// Whoever floods a site with tokens of invented kids neither has the issuer
-// asked more often than the bucket allows, nor uses up memory, nor slows down
-// those whose tokens are good.
+// A flood of tokens with invented kids neither causes more requests to the issuer
+// than the bucket allows, nor uses up memory, nor slows down clients whose tokens
+// are good.
 //
 // It measures, so it runs alone.
 func TestFloodOfUnknownKids(t *testing.T) {
 	needProc(t)
 	k := keys(t)
-	s := newStand(t, lean, options{level: "INFO"}, k.RS256)
+	s := newFixture(t, oneIssuerNoUpstream, options{level: "INFO"}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	if a := s.get(t, site, good); a.status != http.StatusOK {
 		t.Fatalf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
@@ -46,7 +46,7 @@ func TestFloodOfUnknownKids(t *testing.T) {
 		// memory: a full flood would measure only that two processors are busy.
 		flood, beside, floor, growth = 250, 100, 100*time.Millisecond, 200.0
 	}
-	// One signature for all: nobody looks at it, and making one costs the test
+	// One signature for all: it is never checked, and making one costs the test
 	// more than Caddy needs to refuse it.
 	signature := good[strings.LastIndexByte(good, '.')+1:]
 	claims := s.claims(nil)
@@ -84,8 +84,8 @@ func TestFloodOfUnknownKids(t *testing.T) {
 		t.Logf("only %d unknown kids were sent, so this machine was too busy for the flood", len(refused))
 	}
 	for what, bad := range map[string][]exchange{
-		"good token with an answer other than 200":  append(notWanted(before, http.StatusOK), notWanted(during, http.StatusOK)...),
-		"unknown kid with an answer other than 401": notWanted(refused, http.StatusUnauthorized),
+		"good token with an answer other than 200":  append(withOtherStatus(before, http.StatusOK), withOtherStatus(during, http.StatusOK)...),
+		"unknown kid with an answer other than 401": withOtherStatus(refused, http.StatusUnauthorized),
 	} {
 		if len(bad) > 0 {
 			t.Errorf("%d times a %s, first %d, reason %q, %v", len(bad), what, bad[0].status, bad[0].reason, bad[0].err)
@@ -100,17 +100,17 @@ func TestFloodOfUnknownKids(t *testing.T) {
 	if full-rss > growth {
 		t.Errorf("Caddy grew from %.0f to %.0f MiB; want at most %.0f more", rss, full, growth)
 	}
-	if lines := above(s.logs.since(mark), ours); len(lines) > 0 {
+	if lines := aboveDebug(s.logs.since(mark), fromPlugin); len(lines) > 0 {
 		t.Errorf("%d lines above DEBUG, the first: %s", len(lines), lines[0].line)
 	}
 }
 
 // A token with a known kid and a wrong signature says nothing about the key set:
-// it is refused, and nobody is asked.
+// it is refused, and nothing is fetched.
 func TestForgedSignaturesCauseNoFetch(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, lean, options{level: "INFO"}, k.RS256)
+	s := newFixture(t, oneIssuerNoUpstream, options{level: "INFO"}, k.RS256)
 	if a := s.get(t, site, k.RS256.Token(t, s.claims(nil), nil)); a.status != http.StatusOK {
 		t.Fatalf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
 	}
@@ -123,7 +123,7 @@ func TestForgedSignaturesCauseNoFetch(t *testing.T) {
 	})
 	time.Sleep(time.Second)
 	all := load.stop()
-	for _, e := range notWanted(all, http.StatusUnauthorized) {
+	for _, e := range withOtherStatus(all, http.StatusUnauthorized) {
 		t.Fatalf("status %d, reason %q, %v; want 401", e.status, e.reason, e.err)
 	}
 	if n := s.issuer.Hits(peers.KeySetPath) - fetches; n != 0 || s.issuer.Dials() != dials {
@@ -139,7 +139,7 @@ func TestOneIssuerHangs(t *testing.T) {
 	ca := peers.NewCA(t)
 	hanging := peers.NewKeyServer(t, ca, k.ES256)
 	hanging.Answer(peers.MetadataPath, &peers.Answer{Hang: true})
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -188,7 +188,7 @@ https://api.example.test {
 	if longest > patience {
 		t.Errorf("a request for the issuer that hangs took %s; want at most %s", longest, patience)
 	}
-	if bad := append(notWanted(before, http.StatusOK), notWanted(during, http.StatusOK)...); len(bad) > 0 {
+	if bad := append(withOtherStatus(before, http.StatusOK), withOtherStatus(during, http.StatusOK)...); len(bad) > 0 {
 		t.Errorf("%d requests of the other issuer failed, the first with %d, %q, %v", len(bad), bad[0].status, bad[0].reason, bad[0].err)
 	}
 	if limit := max(3*was, floor); is > limit {

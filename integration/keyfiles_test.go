@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,86 +11,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// fileIssuer is what the tokens of a key file say.
-const fileIssuer = "https://file.example.test"
-
-// takenOver is how long a changed file may take to count: the interval of looking
-// and the time for which a file must have been left alone, twice over.
-func takenOver() time.Duration {
-	if raceEnabled {
-		return 5 * time.Second // the detector and other tests share the processors
-	}
-	return 2500 * time.Millisecond
-}
-
-// keyFile is a file of keys that changes while Caddy runs, by one of the ways in
-// which files do.
-type keyFile struct {
-	path  string
-	write func(t *testing.T, content string)
-}
-
-// inPlace is a file that an editor or a shell writes to.
-func inPlace(t *testing.T, name string) keyFile {
-	path := filepath.Join(t.TempDir(), name)
-	return keyFile{path, func(t *testing.T, content string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}}
-}
-
-// replaced is a file that a careful program renames another one over.
-func replaced(t *testing.T, name string) keyFile {
-	path := filepath.Join(t.TempDir(), name)
-	return keyFile{path, func(t *testing.T, content string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}}
-}
-
-// configMap is a file as Kubernetes mounts one: a link to ..data/<name>, and
-// ..data a link to a folder, which is swapped as a whole.
-func configMap(t *testing.T, name string) keyFile {
-	dir := t.TempDir()
-	path := filepath.Join(dir, name)
-	if err := os.Symlink(filepath.Join("..data", name), path); err != nil {
-		t.Fatal(err)
-	}
-	last := ""
-	return keyFile{path, func(t *testing.T, content string) {
-		t.Helper()
-		folder, err := os.MkdirTemp(dir, "..2026_")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		link := filepath.Join(dir, "..data_tmp")
-		if err := os.Symlink(filepath.Base(folder), link); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(link, filepath.Join(dir, "..data")); err != nil {
-			t.Fatal(err)
-		}
-		if last != "" {
-			if err := os.RemoveAll(last); err != nil {
-				t.Fatal(err)
-			}
-		}
-		last = folder
-	}}
-}
-
-// fileCase is an issuer of its own with a file that changes, breaks and is mended.
-type fileCase struct {
+// changingIssuer is an issuer of its own with a file that changes, breaks and is mended.
+type changingIssuer struct {
 	name, option, fault string
 	content             func(*peers.Key) string
 	file                keyFile
@@ -99,24 +20,23 @@ type fileCase struct {
 	mark                int
 }
 
-// Key files that change are taken over without a reload, however they change;
-// those that break leave the last good keys in place, with one line in the log
-// and the reason in the status.
-func TestKeyFilesAreTakenOverWhileRunning(t *testing.T) {
-	t.Parallel()
+// changingIssuers are one for each way in which a file may change and break.
+func changingIssuers(t *testing.T) []*changingIssuer {
+	t.Helper()
 	k := keys(t)
 	pem := func(key *peers.Key) string { return string(key.PublicPEM(t)) }
 	jwks := func(key *peers.Key) string { return peers.JWKS(t, key) }
-	var cases []*fileCase
+	var all []*changingIssuer
 	add := func(option string, file keyFile, how, what, fault string) {
 		content := jwks
 		if option == "public_key" {
 			content = pem
 		}
-		c := &fileCase{name: option + " " + how + ", then " + what, option: option, fault: fault, content: content, file: file}
-		c.iss = fmt.Sprintf("https://file%d.example.test", len(cases))
-		c.file.write(t, content(k.RS256))
-		cases = append(cases, c)
+		file.write(t, content(k.RS256))
+		all = append(all, &changingIssuer{
+			name: option + " " + how + ", then " + what, option: option, fault: fault, content: content, file: file,
+			iss: fmt.Sprintf("https://file%d.example.test", len(all)),
+		})
 	}
 	for what, fault := range map[string]string{
 		"half a file":          jwks(k.RS256)[:100],
@@ -141,66 +61,108 @@ func TestKeyFilesAreTakenOverWhileRunning(t *testing.T) {
 		add("jwks_file", make(t, "jwks.json"), how, "broken", "broken")
 		add("public_key", make(t, "public.pem"), how, "broken", "broken")
 	}
-	env := map[string]string{}
-	sites := "https://api.example.test {\n\tjwt {\n"
-	for n, c := range cases {
-		env[fmt.Sprintf("FILE_%d", n)] = c.file.path
-		sites += fmt.Sprintf("\t\tissuer %s {\n\t\t\t%s {$FILE_%d}\n\t\t}\n", c.iss, c.option, n)
-	}
-	sites += "\t\taudience https://api.example.test\n\t}\n\timport upstream\n\timport reasons\n}\n"
-	s := newStand(t, sites, options{env: env})
+	return all
+}
 
-	token := func(c *fileCase, key *peers.Key) string {
-		return key.Token(t, peers.Claims(c.iss, audience, nil), nil)
+// changingFixture is a Caddy with all of these issuers.
+type changingFixture struct {
+	*fixture
+	issuers []*changingIssuer
+}
+
+func newChangingFixture(t *testing.T) *changingFixture {
+	t.Helper()
+	issuers := changingIssuers(t)
+	env := map[string]string{}
+	var blocks strings.Builder
+	for n, c := range issuers {
+		env[fmt.Sprintf("FILE_%d", n)] = c.file.path
+		fmt.Fprintf(&blocks, "\t\tissuer %s {\n\t\t\t%s {$FILE_%d}\n\t\t}\n", c.iss, c.option, n)
 	}
-	judge := func(c *fileCase, good, bad *peers.Key) {
-		t.Helper()
-		if a := s.get(t, site, token(c, good)); a.status != http.StatusOK {
+	return &changingFixture{newFixture(t, siteWithIssuers(blocks.String()), options{env: env}), issuers}
+}
+
+func (s *changingFixture) token(t *testing.T, c *changingIssuer, key *peers.Key) string {
+	t.Helper()
+	return key.Token(t, peers.Claims(c.iss, audience, nil), nil)
+}
+
+func (s *changingFixture) accepted(t *testing.T, c *changingIssuer, key *peers.Key) bool {
+	t.Helper()
+	return s.get(t, site, s.token(t, c, key)).status == http.StatusOK
+}
+
+// checkKeys requires that each issuer's good key is in force, and the bad one not.
+func (s *changingFixture) checkKeys(t *testing.T, good, bad *peers.Key) {
+	t.Helper()
+	for _, c := range s.issuers {
+		if a := s.get(t, site, s.token(t, c, good)); a.status != http.StatusOK {
 			t.Errorf("%s: status %d, reason %q for the key in force; want 200", c.name, a.status, a.header.Get("X-Reason"))
 		}
-		if a := s.get(t, site, token(c, bad)); a.status != http.StatusUnauthorized {
+		if a := s.get(t, site, s.token(t, c, bad)); a.status != http.StatusUnauthorized {
 			t.Errorf("%s: status %d for the key that is not; want 401", c.name, a.status)
 		}
 	}
-	// All files change at once, and each has the same time for it.
-	change := func(what string, content func(*fileCase) string, done func(*fileCase) bool) {
-		t.Helper()
-		for _, c := range cases {
-			c.mark = s.logs.mark()
-			c.file.write(t, content(c))
-		}
-		start := time.Now()
-		for _, c := range cases {
-			s.eventually(c.name+": "+what, 10*time.Second, func() bool { return done(c) }, func() string {
-				return fmt.Sprintf("%v", s.logs.about(0, c.iss))
-			})
-		}
-		took := time.Since(start)
-		t.Logf("%d files: %s after %s", len(cases), what, took.Round(time.Millisecond))
-		if took > takenOver() {
-			t.Errorf("%s after %s; want at most %s", what, took, takenOver())
-		}
-	}
+}
 
-	for _, c := range cases {
-		judge(c, k.RS256, k.ES256)
+// change writes all files at once, so that each has the same time to be noticed, and
+// waits until it is.
+func (s *changingFixture) change(t *testing.T, what string, content func(*changingIssuer) string, noticed func(*changingIssuer) bool) {
+	t.Helper()
+	mark := s.logs.mark()
+	for _, c := range s.issuers {
+		c.mark = mark
+		c.file.write(t, content(c))
 	}
-	change("the new key is taken over", func(c *fileCase) string { return c.content(k.ES256) }, func(c *fileCase) bool {
-		return s.get(t, site, token(c, k.ES256)).status == http.StatusOK
+	start := time.Now()
+	for _, c := range s.issuers {
+		s.eventually(c.name+": "+what, 10*time.Second, func() bool { return noticed(c) }, func() string {
+			return fmt.Sprintf("%v", s.logs.issuerLines(0, c.iss))
+		})
+	}
+	took := time.Since(start)
+	t.Logf("%d files: %s after %s", len(s.issuers), what, took.Round(time.Millisecond))
+	if took > pickupTime() {
+		t.Errorf("%s after %s; want at most %s", what, took, pickupTime())
+	}
+}
+
+// changeKeys gives all files another key.
+func (s *changingFixture) changeKeys(t *testing.T, what string, key *peers.Key) {
+	t.Helper()
+	s.change(t, what, func(c *changingIssuer) string { return c.content(key) }, func(c *changingIssuer) bool { return s.accepted(t, c, key) })
+}
+
+// breakFiles breaks all files.
+func (s *changingFixture) breakFiles(t *testing.T) {
+	t.Helper()
+	s.change(t, "the fault is in the status", func(c *changingIssuer) string { return c.fault }, func(c *changingIssuer) bool {
+		return s.statusOf(t, c.iss).LastError != ""
 	})
-	for _, c := range cases {
-		judge(c, k.ES256, k.RS256)
-		if lines := s.logs.about(c.mark, c.iss); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
+}
+
+// Key files that change are read again without a reload, however they change;
+// those that break leave the last good keys in place, with one line in the log
+// and the reason in the status.
+func TestKeyFilesAreReadAgainWhileRunning(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newChangingFixture(t)
+	s.checkKeys(t, k.RS256, k.ES256)
+
+	s.changeKeys(t, "the new key is in force", k.ES256)
+	s.checkKeys(t, k.ES256, k.RS256)
+	for _, c := range s.issuers {
+		if lines := s.logs.issuerLines(c.mark, c.iss); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
 			t.Errorf("%s: the log has %v; want one line that the keys have changed", c.name, lines)
 		}
 	}
-	change("the fault is in the status", func(c *fileCase) string { return c.fault }, func(c *fileCase) bool {
-		return s.statusOf(t, c.iss).LastError != ""
-	})
-	time.Sleep(1200 * time.Millisecond) // two looks more, which say nothing new
-	for _, c := range cases {
-		judge(c, k.ES256, k.RS256)
-		lines := s.logs.about(c.mark, c.iss)
+
+	s.breakFiles(t)
+	time.Sleep(1200 * time.Millisecond) // two more checks of the file, which log nothing new
+	s.checkKeys(t, k.ES256, k.RS256)
+	for _, c := range s.issuers {
+		lines := s.logs.issuerLines(c.mark, c.iss)
 		if len(lines) != 1 || lines[0].Level != "warn" || !strings.Contains(lines[0].Error, c.file.path) {
 			t.Errorf("%s: the log has %v; want one WARN that names the file", c.name, lines)
 		}
@@ -210,26 +172,26 @@ func TestKeyFilesAreTakenOverWhileRunning(t *testing.T) {
 				c.name, status.State, len(status.Keys), status.Failures, status.LastError)
 		}
 	}
-	change("the mended file is taken over", func(c *fileCase) string { return c.content(k.RS256) }, func(c *fileCase) bool {
-		return s.get(t, site, token(c, k.RS256)).status == http.StatusOK
-	})
-	for _, c := range cases {
-		judge(c, k.RS256, k.ES256)
+
+	s.changeKeys(t, "the mended file is in force", k.RS256)
+	s.checkKeys(t, k.RS256, k.ES256)
+	for _, c := range s.issuers {
 		if status := s.statusOf(t, c.iss); status.State != "fresh" || status.LastError != "" || status.Failures != 0 {
 			t.Errorf("%s: state %q, last error %q, %d failures after mending; want fresh, none, 0", c.name, status.State, status.LastError, status.Failures)
 		}
 	}
-	t.Run("broken and mended with what it had", func(t *testing.T) {
-		change("the fault is in the status", func(c *fileCase) string { return c.fault }, func(c *fileCase) bool {
-			return s.statusOf(t, c.iss).LastError != ""
-		})
-		change("the status is fresh", func(c *fileCase) string { return c.content(k.RS256) }, func(c *fileCase) bool {
+	t.Run("broken and mended with the same content", func(t *testing.T) {
+		s.breakFiles(t)
+		s.change(t, "the status is fresh", func(c *changingIssuer) string { return c.content(k.RS256) }, func(c *changingIssuer) bool {
 			return s.statusOf(t, c.iss).State == "fresh"
 		})
-		for _, c := range cases {
-			judge(c, k.RS256, k.ES256)
-		}
+		s.checkKeys(t, k.RS256, k.ES256)
 	})
+}
+
+// siteWithFile is a site whose issuer has these lines.
+func siteWithFile(lines string) string {
+	return siteWithIssuers("\t\tissuer " + fileIssuer + " {\n\t\t\t" + lines + "\n\t\t}\n")
 }
 
 // A file that is gone is a fault as any other, and so is one that comes back with
@@ -240,35 +202,24 @@ func TestKeyFileThatIsGone(t *testing.T) {
 	file := inPlace(t, "jwks.json")
 	content := peers.JWKS(t, k.RS256)
 	file.write(t, content)
-	s := newStand(t, `
-https://api.example.test {
-	jwt {
-		issuer https://file.example.test {
-			jwks_file {$FILE}
-		}
-		audience https://api.example.test
-	}
-	import upstream
-	import reasons
-}
-`, options{env: map[string]string{"FILE": file.path}})
+	s := newFixture(t, siteWithFile("jwks_file {$FILE}"), options{env: map[string]string{"FILE": file.path}})
 	good := k.RS256.Token(t, peers.Claims(fileIssuer, audience, nil), nil)
 	s.accepts(t, site, good)
 	mark := s.logs.mark()
 	if err := os.Remove(file.path); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("the status says that it is gone", takenOver(), func() bool {
+	s.eventually("the status says that it is gone", pickupTime(), func() bool {
 		status := s.statusOf(t, fileIssuer)
 		return status.State == "stale" && strings.Contains(status.LastError, "no such file")
 	}, func() string { return s.statusOf(t, fileIssuer).LastError })
 	s.accepts(t, site, good)
-	time.Sleep(1200 * time.Millisecond) // two looks more, which say nothing new
-	if lines := s.logs.about(mark, fileIssuer); len(lines) != 1 || lines[0].Level != "warn" {
+	time.Sleep(1200 * time.Millisecond) // two more checks of the file, which log nothing new
+	if lines := s.logs.issuerLines(mark, fileIssuer); len(lines) != 1 || lines[0].Level != "warn" {
 		t.Errorf("the log has %v; want one WARN", lines)
 	}
 	file.write(t, content)
-	s.eventually("the status is fresh again", takenOver(), func() bool {
+	s.eventually("the status is fresh again", pickupTime(), func() bool {
 		return s.statusOf(t, fileIssuer).State == "fresh"
 	}, func() string { return s.statusOf(t, fileIssuer).LastError })
 	s.accepts(t, site, good)
@@ -280,19 +231,7 @@ https://api.example.test {
 	})
 	t.Run("a reload while it is broken is refused, and the keys stay", func(t *testing.T) {
 		file.write(t, "broken")
-		err := s.reload(snippets + `
-https://api.example.test {
-	jwt {
-		issuer https://file.example.test {
-			jwks_file {$FILE}
-			max_lifetime 1h
-		}
-		audience https://api.example.test
-	}
-	import upstream
-	import reasons
-}
-`)
+		err := s.reload(siteWithFile("jwks_file {$FILE}\nmax_lifetime 1h"))
 		if err == nil || !strings.Contains(err.Error(), "jwks_file") {
 			t.Errorf("the reload says %v; want an error about jwks_file", err)
 		}
@@ -307,18 +246,7 @@ func TestKeyFileBeingWritten(t *testing.T) {
 	k := keys(t)
 	file := inPlace(t, "public.pem")
 	file.write(t, string(k.RS256.PublicPEM(t)))
-	s := newStand(t, `
-https://api.example.test {
-	jwt {
-		issuer https://file.example.test {
-			public_key {$FILE}
-		}
-		audience https://api.example.test
-	}
-	import upstream
-	import reasons
-}
-`, options{env: map[string]string{"FILE": file.path}})
+	s := newFixture(t, siteWithFile("public_key {$FILE}"), options{env: map[string]string{"FILE": file.path}})
 	token := func(key *peers.Key) string {
 		return key.Token(t, peers.Claims(fileIssuer, audience, nil), nil)
 	}
@@ -338,11 +266,11 @@ https://api.example.test {
 		s.accepts(t, site, token(k.RS256))
 		time.Sleep(100 * time.Millisecond)
 	}
-	s.eventually("the new keys are taken over", takenOver(), func() bool {
+	s.eventually("the new keys are taken over", pickupTime(), func() bool {
 		return s.get(t, site, token(k.EdDSA)).status == http.StatusOK
-	}, func() string { return fmt.Sprint(s.logs.about(mark, fileIssuer)) })
+	}, func() string { return fmt.Sprint(s.logs.issuerLines(mark, fileIssuer)) })
 	s.accepts(t, site, token(k.ES256))
-	if lines := s.logs.about(mark, fileIssuer); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
+	if lines := s.logs.issuerLines(mark, fileIssuer); len(lines) != 1 || !strings.Contains(lines[0].Msg, "have changed") {
 		t.Errorf("the log has %v; want one line that the keys have changed", lines)
 	}
 }

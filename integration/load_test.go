@@ -128,8 +128,8 @@ func newLoad(t *testing.T, stop func() []exchange) *load {
 	return l
 }
 
-// notWanted are the exchanges that ended in any other way than the status.
-func notWanted(all []exchange, status int) []exchange {
+// withOtherStatus are the exchanges that ended in any other way than the status.
+func withOtherStatus(all []exchange, status int) []exchange {
 	var bad []exchange
 	for _, e := range all {
 		if e.status != status {

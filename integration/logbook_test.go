@@ -77,8 +77,8 @@ func (l *logBook) since(mark int) []entry {
 	return entries
 }
 
-// above keeps the lines that are not DEBUG, of loggers that the filter takes.
-func above(entries []entry, keep func(entry) bool) []entry {
+// aboveDebug keeps the lines that are not DEBUG, of loggers that the filter takes.
+func aboveDebug(entries []entry, keep func(entry) bool) []entry {
 	var found []entry
 	for _, e := range entries {
 		if e.Level != "debug" && keep(e) {
@@ -117,8 +117,8 @@ func (l *logBook) forbid(secret string) {
 // late is written to while certificates are already obtained for the other.
 var ourRace = regexp.MustCompile(`(?m)^\s*github\.com/caddy-jwt/caddy-jwt[./]`)
 
-// judge fails the test for what no log may ever hold.
-func (l *logBook) judge(t *testing.T, secretsToo bool) {
+// check fails the test for what no log may ever contain.
+func (l *logBook) check(t *testing.T, secretsToo bool) {
 	t.Helper()
 	text := l.String()
 	for _, bad := range []string{
@@ -139,15 +139,15 @@ func (l *logBook) judge(t *testing.T, secretsToo bool) {
 	if !secretsToo {
 		return
 	}
-	if at := l.leak(text); at >= 0 {
+	if at := l.findSecret(text); at >= 0 {
 		start := strings.LastIndexByte(text[:at], '\n') + 1
 		t.Errorf("a credential is in the log:\n%s", text[start:min(len(text), at+2000)])
 	}
 }
 
-// leak finds the first forbidden piece of a text, or -1. It walks the text once,
+// findSecret finds the first forbidden piece of a text, or -1. It walks the text once,
 // since a test may send thousands of credentials.
-func (l *logBook) leak(text string) int {
+func (l *logBook) findSecret(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.secrets) == 0 {

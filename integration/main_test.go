@@ -4,12 +4,15 @@ package integration
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"go/parser"
 	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -20,12 +23,36 @@ import (
 var caddyBinary string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := errors.Join(keepNoResults(), runMoreAtOnce()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// keepNoResults has go test cache no results: it does not see what the binary under
+// test is built from, nor CADDY_BIN and TEST_CACHE, so that a change of them would be
+// answered with the results of before. It caches none without its log of inputs.
+func keepNoResults() error {
+	return flag.Set("test.testlogfile", "")
+}
+
+// runMoreAtOnce has twice as many tests run at the same time as there are processors,
+// unless -parallel says how many: most of the time a test waits. The race detector
+// leaves them no time to wait.
+func runMoreAtOnce() error {
+	chosen := raceEnabled
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if chosen {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 func run(m *testing.M) (int, error) {
@@ -37,6 +64,11 @@ func run(m *testing.M) (int, error) {
 			return 1, err
 		}
 		caddyBinary = path
+		if list, err := modules(); err != nil {
+			return 1, fmt.Errorf("CADDY_BIN: %w", err)
+		} else if !slices.Contains(list, "http.handlers.jwt") {
+			return 1, fmt.Errorf("CADDY_BIN: %s has no jwt handler", path)
+		}
 		return m.Run(), nil
 	}
 	dir, err := os.MkdirTemp("", "caddy-jwt-integration-")
@@ -66,7 +98,8 @@ func buildCaddy(output string) error {
 	return nil
 }
 
-// The binary under test is the one that people get, the rate limiter and the cache.
+// The binary that these tests build is the one that people get, the rate limiter and
+// the cache. It is a test of the sources; the binary in CADDY_BIN may be any.
 func TestTheBinaryIsThatOfUsers(t *testing.T) {
 	t.Parallel()
 	parts := func(path ...string) (list []string) {

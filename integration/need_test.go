@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,11 +13,11 @@ import (
 	"time"
 )
 
-// part is something outside this module that a test talks to.
-type part int
+// dependency is something outside this module that a test talks to.
+type dependency int
 
 const (
-	nodeModules part = iota
+	nodeModules dependency = iota
 	pyJWT
 	curl
 	rateLimiter
@@ -26,7 +27,7 @@ const (
 
 // need skips a test whose peer is not installed, with the way to install it. On
 // CI everything is, and a skip there would be a test that silently left.
-func need(t *testing.T, what part) {
+func need(t *testing.T, what dependency) {
 	t.Helper()
 	var reason string
 	switch what {
@@ -37,11 +38,11 @@ func need(t *testing.T, what part) {
 			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
 		}
 	case rateLimiter:
-		if !hasModule("http.handlers.rate_limit") {
+		if !hasModule(t, "http.handlers.rate_limit") {
 			reason = "the binary in CADDY_BIN has no rate_limit: build it with github.com/mholt/caddy-ratelimit@v0.1.0 too"
 		}
 	case cachePlugin:
-		if !hasModule("http.handlers.cache") {
+		if !hasModule(t, "http.handlers.cache") {
 			reason = "the binary in CADDY_BIN has no cache: build it with github.com/caddyserver/cache-handler@v0.16.0 too"
 		}
 	case chromium:
@@ -82,18 +83,26 @@ var python = sync.OnceValue(func() string {
 	return ""
 })
 
-// hasModule tells whether the binary under test has a module, as the one that is
+// hasModule reports whether the binary under test has a module. The one that is
 // built here has all that tests need.
-func hasModule(id string) bool { return slices.Contains(modules(), id) }
+func hasModule(t *testing.T, id string) bool {
+	t.Helper()
+	list, err := modules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Contains(list, id)
+}
 
-var modules = sync.OnceValue(func() []string {
+// modules are those of the binary under test.
+var modules = sync.OnceValues(func() ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	list, err := exec.CommandContext(ctx, caddyBinary, "list-modules").Output()
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("%s list-modules: %w", caddyBinary, err)
 	}
-	return strings.Fields(string(list))
+	return strings.Fields(string(list)), nil
 })
 
 func exists(path string) bool {

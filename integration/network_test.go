@@ -12,22 +12,22 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// counter is a proxy that only counts who asks it for what.
-type counter struct {
+// countingProxy is a proxy that only counts who asks it for what.
+type countingProxy struct {
 	addr string
 
 	mu    sync.Mutex
 	asked []string
 }
 
-func newCounter(t *testing.T) *counter {
+func newCountingProxy(t *testing.T) *countingProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	c := &counter{addr: listener.Addr().String()}
+	c := &countingProxy{addr: listener.Addr().String()}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -48,13 +48,13 @@ func newCounter(t *testing.T) *counter {
 	return c
 }
 
-func (c *counter) requests() []string {
+func (c *countingProxy) requests() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.asked...)
 }
 
-func (c *counter) environment(more map[string]string) map[string]string {
+func (c *countingProxy) environment(more map[string]string) map[string]string {
 	env := map[string]string{"HTTPS_PROXY": "http://" + c.addr, "HTTP_PROXY": "http://" + c.addr}
 	for name, value := range more {
 		env[name] = value
@@ -73,7 +73,7 @@ https://api.example.test {
 // fault of the config.
 func TestValidateMakesNoConnection(t *testing.T) {
 	t.Parallel()
-	proxy := newCounter(t)
+	proxy := newCountingProxy(t)
 	issuer := peers.NewKeyServer(t, peers.NewCA(t))
 	nearIssuer := `
 https://api.example.test {
@@ -108,7 +108,7 @@ https://api.example.test {
 
 	t.Run("a running server asks the proxy, so that it would have counted", func(t *testing.T) {
 		k := keys(t)
-		s := newStand(t, distantIssuer, options{env: env}, k.RS256)
+		s := newFixture(t, distantIssuer, options{env: env}, k.RS256)
 		token := k.RS256.Token(t, peers.Claims("https://issuer.example.test", audience, nil), nil)
 		if a := s.get(t, site, token); a.status != http.StatusServiceUnavailable {
 			t.Errorf("status %d; want 503", a.status)

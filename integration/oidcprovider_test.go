@@ -74,14 +74,14 @@ func startOIDCProvider(t *testing.T, ca *peers.CA, audiences map[string]string) 
 		}
 		close(provider.lines)
 	}()
-	if err := json.Unmarshal([]byte(provider.says(t)), provider); err != nil {
+	if err := json.Unmarshal([]byte(provider.nextLine(t)), provider); err != nil {
 		t.Fatalf("the OpenID provider did not start: %v\n%s", err, complaints.String())
 	}
 	return provider
 }
 
-// says waits for the provider's next line; it is empty if the provider has ended.
-func (p *oidcProvider) says(t *testing.T) string {
+// nextLine waits for the provider's next line; it is empty if the provider has ended.
+func (p *oidcProvider) nextLine(t *testing.T) string {
 	t.Helper()
 	select {
 	case line := <-p.lines:
@@ -102,7 +102,7 @@ func (p *oidcProvider) rotate(t *testing.T, keep bool) {
 	if _, err := io.WriteString(p.stdin, command); err != nil {
 		t.Fatalf("rotating the provider's keys: %v", err)
 	}
-	if line := p.says(t); line != "rotated" {
+	if line := p.nextLine(t); line != "rotated" {
 		t.Fatalf("the provider says %q; want that it has rotated its keys", line)
 	}
 }
@@ -149,4 +149,77 @@ func trusting(t *testing.T, ca *peers.CA) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Timeout: 20 * time.Second, Transport: transport}
+}
+
+// What the first page of the README promises: an issuer, an audience, and no
+// other word, against a provider that knows nothing of us.
+func TestThreeLinesAgainstAnOpenIDProvider(t *testing.T) {
+	t.Parallel()
+	const es = "https://es.example.test"
+	ca := peers.NewCA(t)
+	provider := startOIDCProvider(t, ca, map[string]string{audience: "RS256", es: "ES256"})
+	upstream := peers.NewUpstream(t)
+	c := startCaddy(t, `
+https://api.example.test {
+	jwt {$ISSUER} https://api.example.test
+	reverse_proxy {$UPSTREAM} {
+		header_up X-User {http.auth.user.id}
+		header_up X-Client {http.jwt.claims.client_id}
+		header_up X-Scopes {http.jwt.scopes}
+		header_up X-Issuer {http.jwt.issuer}
+		header_up X-Method {http.jwt.auth_method}
+		header_up X-Missing {http.jwt.claims.no_such_claim}
+	}
+}
+https://es.example.test {
+	jwt {$ISSUER} https://es.example.test
+	reverse_proxy {$UPSTREAM}
+	handle_errors {
+		header X-Reason {http.jwt.reason}
+		respond "refused" {err.status_code}
+	}
+}
+`, options{env: map[string]string{
+		"ISSUER":   provider.Issuer,
+		"UPSTREAM": upstream.Addr,
+		// The provider's authority is trusted as any machine's would be.
+		"SSL_CERT_FILE": ca.File,
+	}})
+	client := c.client(http2)
+	token := provider.token(t, audience, "read write")
+
+	t.Run("its token passes, and the upstream learns who it is", func(t *testing.T) {
+		a := c.send(t, client, http.MethodGet, site, "/", bearer(token))
+		if a.status != http.StatusOK {
+			t.Fatalf("status %d, %s", a.status, a.body)
+		}
+		seen := a.upstream(t)
+		for name, want := range map[string]string{
+			"X-User":        provider.ClientID,
+			"X-Client":      provider.ClientID,
+			"X-Scopes":      "read write",
+			"X-Issuer":      provider.Issuer,
+			"X-Method":      "jwt",
+			"X-Missing":     "",
+			"Authorization": "",
+		} {
+			if got := seen.Header.Get(name); got != want {
+				t.Errorf("%s is %q; want %q", name, got, want)
+			}
+		}
+	})
+	t.Run("a token for another audience signed with ES256 passes there", func(t *testing.T) {
+		a := c.send(t, client, http.MethodGet, "es.example.test", "/", bearer(provider.token(t, es, "read")))
+		if a.status != http.StatusOK {
+			t.Errorf("status %d, reason %q", a.status, a.header.Get("X-Reason"))
+		}
+	})
+	t.Run("the first token is refused there", func(t *testing.T) {
+		a := c.send(t, client, http.MethodGet, "es.example.test", "/", bearer(token))
+		checkReason(t, a, http.StatusUnauthorized, "wrong_audience")
+	})
+	t.Run("no token is refused", func(t *testing.T) {
+		a := c.send(t, client, http.MethodGet, site, "/")
+		checkStatus(t, a, http.StatusUnauthorized)
+	})
 }

@@ -16,7 +16,7 @@ import (
 func TestThreat29_EveryProtocolIsChecked(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.published()...)
+	s := newFixture(t, oneIssuer, options{}, k.published()...)
 	good := bearer(k.RS256.Token(t, s.claims(nil), nil))
 	bad := bearer(k.Stranger.Token(t, s.claims(nil), nil))
 	for _, version := range []protocol{http1, http2, h3} {
@@ -53,7 +53,7 @@ func TestThreat29_EveryProtocolIsChecked(t *testing.T) {
 func TestThreat29_BodiesArriveUntouched(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	token := k.RS256.Token(t, s.claims(nil), nil)
 	payload := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
 	want := digest(payload)
@@ -68,7 +68,7 @@ func TestThreat29_BodiesArriveUntouched(t *testing.T) {
 		})
 		t.Run("a streamed body over "+string(version), func(t *testing.T) {
 			stream := func(r *http.Request) {
-				r.Body = io.NopCloser(iteratively(payload, 64))
+				r.Body = io.NopCloser(inPieces(payload, 64))
 				r.ContentLength = -1
 			}
 			a := s.send(t, client, http.MethodPost, site, "/", bearer(token), stream)
@@ -79,7 +79,7 @@ func TestThreat29_BodiesArriveUntouched(t *testing.T) {
 		t.Run("a streamed body of a refused request over "+string(version), func(t *testing.T) {
 			s.upstream.Take()
 			stream := func(r *http.Request) {
-				r.Body = io.NopCloser(iteratively("0123456789", 2))
+				r.Body = io.NopCloser(inPieces("0123456789", 2))
 				r.ContentLength = -1
 			}
 			s.refused(t, s.send(t, client, http.MethodPost, site, "/", stream), http.StatusUnauthorized, "missing_credentials")
@@ -113,9 +113,9 @@ func TestThreat29_BodiesArriveUntouched(t *testing.T) {
 	})
 }
 
-// iteratively gives a text in pieces with a breath between them, so that it
+// inPieces gives a text in pieces with a breath between them, so that it
 // can't leave in one frame.
-func iteratively(text string, pieces int) io.Reader {
+func inPieces(text string, pieces int) io.Reader {
 	reader, writer := io.Pipe()
 	go func() {
 		size := (len(text) + pieces - 1) / pieces
@@ -140,7 +140,7 @@ func digest(text string) string {
 func TestThreat29_WebSocketUpgrades(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, everywhere, options{shownByCaddy: true}, k.RS256)
+	s := newFixture(t, allTokenPlaces, options{shownByCaddy: true}, k.RS256)
 	token := k.RS256.Token(t, s.claims(nil), nil)
 	handshake := func(path string, lines ...string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: " + fmt.Sprintf("%s:%d", site, s.port) +
@@ -190,5 +190,5 @@ func TestThreat29_WebSocketUpgrades(t *testing.T) {
 			s.refused(t, s.raw(t, site, request), http.StatusUnauthorized, "missing_credentials", "bad_signature")
 		})
 	}
-	s.neverSent(t, s.upstream, token)
+	s.checkNotSent(t, s.upstream, token)
 }

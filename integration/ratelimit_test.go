@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// caddy-ratelimit sorts itself behind jwt without a word in the config, and counts
+// caddy-ratelimit runs after jwt without an order in the config, and counts
 // by the identity: that of the consumer, whichever of its keys it uses.
 func TestRateLimitByConsumer(t *testing.T) {
 	t.Parallel()
@@ -20,7 +20,7 @@ func TestRateLimitByConsumer(t *testing.T) {
 	two := peers.NewAPIKey(t, "two", map[string]any{"consumer": "partner"})
 	other := peers.NewAPIKey(t, "other", nil)
 	third := peers.NewAPIKey(t, "third", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		import issuer
@@ -106,7 +106,7 @@ func TestRateLimitOfTheExample(t *testing.T) {
 			}
 			sites = strings.ReplaceAll(sites, from, to)
 		}
-		s, _ := newKeyStand(t, "\nhttps://api.example.test {\n"+sites, options{env: map[string]string{"KEYS": filepath.Join(dir, "keys.jsonl")}})
+		s, _ := newAPIKeyFixture(t, "\nhttps://api.example.test {\n"+sites, options{env: map[string]string{"KEYS": filepath.Join(dir, "keys.jsonl")}})
 		return func(name string, times, status int, body string) {
 			t.Helper()
 			k := &peers.APIKey{Text: script(t, dir, "./aws.sh", "key", name)}

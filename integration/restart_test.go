@@ -3,7 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +18,7 @@ import (
 func TestRestartDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256, k.ES256.With(map[string]any{"use": "enc"}))
+	s := newFixture(t, oneIssuer, options{}, k.RS256, k.ES256.With(map[string]any{"use": "enc"}))
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
 	if status := s.statusOf(t, s.issuer.URL); status.State != "fresh" || status.Restored {
@@ -43,8 +43,7 @@ func TestRestartDuringAnOutage(t *testing.T) {
 	})
 	t.Run("what the keys do not verify is still refused", func(t *testing.T) {
 		s.refuses(t, site, k.Stranger.Token(t, s.claims(nil), nil), "bad_signature")
-		a := s.get(t, site, k.EdDSA.Token(t, s.claims(nil), nil))
-		s.refused(t, a, http.StatusServiceUnavailable, "keys_unavailable")
+		s.unavailable(t, site, k.EdDSA.Token(t, s.claims(nil), nil))
 	})
 	t.Run("a second restart is no different", func(t *testing.T) {
 		s.restart(nil)
@@ -53,7 +52,7 @@ func TestRestartDuringAnOutage(t *testing.T) {
 	t.Run("the first good answer takes their place", func(t *testing.T) {
 		s.issuer.Publish(k.EdDSA)
 		s.issuer.Up()
-		s.refreshed(t, s.issuer.URL)
+		s.mustRefresh(t, s.issuer.URL)
 		if status := s.statusOf(t, s.issuer.URL); status.State != "fresh" || status.Restored || status.LastError != "" {
 			t.Errorf("state %q, restored %t, last error %q; want fresh, false, none", status.State, status.Restored, status.LastError)
 		}
@@ -66,8 +65,7 @@ func TestRestartDuringAnOutage(t *testing.T) {
 		}, func() string { return s.storedKeys(t)[0].text })
 		s.restart(s.issuer.Down)
 		s.accepts(t, site, k.EdDSA.Token(t, s.claims(nil), nil))
-		a := s.get(t, site, good)
-		s.refused(t, a, http.StatusServiceUnavailable, "keys_unavailable")
+		s.unavailable(t, site, good)
 	})
 }
 
@@ -91,113 +89,106 @@ func (c *caddy) storedKeys(t *testing.T) []storedSet {
 	return sets
 }
 
-// What is in the storage is looked at before it is used. One issuer for each way
-// in which it may be wrong, all restarted at once.
-func TestStoredKeysThatAreNotUsed(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	ca := peers.NewCA(t)
+// storedCase is a way in which a stored set may be wrong.
+type storedCase struct {
+	name string
+	edit func(stored string) string
+	used bool
+}
+
+func storedCases(t *testing.T) []storedCase {
+	t.Helper()
 	change := func(members map[string]any) func(string) string {
 		return func(text string) string {
 			var stored map[string]any
 			if err := json.Unmarshal([]byte(text), &stored); err != nil {
 				t.Fatal(err)
 			}
-			for name, value := range members {
-				stored[name] = value
-			}
-			changed, err := json.Marshal(stored)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(changed)
+			maps.Copy(stored, members)
+			return toJSON(t, stored)
 		}
 	}
-	at := func(d time.Duration) map[string]any {
+	fetched := func(d time.Duration) map[string]any {
 		return map[string]any{"fetched_at": time.Now().Add(d).Format(time.RFC3339Nano)}
 	}
-	table := []struct {
-		name string
-		edit func(string) string
-		used bool
-	}{
+	keySet := func(keys ...any) map[string]any { return map[string]any{"keys": map[string]any{"keys": keys}} }
+	return []storedCase{
 		{"untouched", func(text string) string { return text }, true},
-		{"an hour old", change(at(-time.Hour)), true},
-		{"older than max_stale", change(at(-25 * time.Hour)), false},
-		{"from the future", change(at(time.Hour)), false},
+		{"an hour old", change(fetched(-time.Hour)), true},
+		{"older than max_stale", change(fetched(-25 * time.Hour)), false},
+		{"from the future", change(fetched(time.Hour)), false},
 		{"without a time", change(map[string]any{"fetched_at": nil}), false},
 		{"of other settings", change(map[string]any{"source": "0123456789abcdef"}), false},
 		{"cut off", func(text string) string { return text[:len(text)/2] }, false},
 		{"empty", func(string) string { return "" }, false},
 		{"no JSON", func(string) string { return "\x00\x01\x02" }, false},
-		{"without keys", change(map[string]any{"keys": map[string]any{"keys": []any{}}}), false},
+		{"without keys", change(keySet([]any{}...)), false},
 		{"null", func(string) string { return "null" }, false},
-		{"with a secret", change(map[string]any{"keys": map[string]any{"keys": []any{k.HS256.Named("rs256").JWK()}}}), false},
+		{"with a secret", change(keySet(keys(t).HS256.Named("rs256").JWK())), false},
 	}
-	env := map[string]string{}
-	sites := "https://api.example.test {\n\tjwt {\n"
-	var issuers []*peers.KeyServer
+}
+
+// storedSetOf finds the stored set of an issuer. No name in a set says which issuer it
+// belongs to, so that the issuer gets a key of its own first.
+func (s *fixture) storedSetOf(t *testing.T, issuer *peers.KeyServer, marker string) storedSet {
+	t.Helper()
+	issuer.Publish(keys(t).RS256, peers.NewKey(t, "ES256", marker))
+	s.mustRefresh(t, issuer.URL)
+	var found storedSet
+	s.eventually("the set is stored", 5*time.Second, func() bool {
+		for _, set := range s.storedKeys(t) {
+			if strings.Contains(set.text, `"`+marker+`"`) {
+				found = set
+				return true
+			}
+		}
+		return false
+	}, func() string { return marker })
+	return found
+}
+
+// What is in the storage is checked before it is used. One issuer for each way
+// in which it may be wrong, all restarted at once.
+func TestStoredKeysThatAreNotUsed(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	table := storedCases(t)
+	issuers, sites, env := newIssuers(t, peers.NewCA(t), len(table), k.RS256)
+	s := newFixture(t, sites, options{env: env})
+	good := func(t *testing.T, n int) string {
+		return k.RS256.Token(t, peers.Claims(issuers[n].URL, audience, nil), nil)
+	}
 	for n := range table {
-		issuer := peers.NewKeyServer(t, ca, k.RS256)
-		issuers = append(issuers, issuer)
-		env[fmt.Sprintf("ISSUER_%d", n)] = issuer.URL
-		sites += fmt.Sprintf("\t\tissuer {$ISSUER_%d} {\n\t\t\tca {$OUR_CA}\n\t\t}\n", n)
+		s.accepts(t, site, good(t, n))
 	}
-	sites += "\t\taudience https://api.example.test\n\t}\n\timport upstream\n\timport reasons\n}\n"
-	env["OUR_CA"] = ca.File
-	s := newStand(t, sites, options{env: env})
 	stored := make([]storedSet, len(table))
 	for n := range table {
-		s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuers[n].URL, audience, nil), nil))
-	}
-	// Which object is whose is said by no name in it: each source is asked for
-	// the identity by being the only one whose set changes.
-	for n := range table {
-		marker := peers.NewKey(t, "ES256", fmt.Sprintf("marker-%d", n))
-		issuers[n].Publish(k.RS256, marker)
-		s.refreshed(t, issuers[n].URL)
-		s.eventually("the set is stored", 5*time.Second, func() bool {
-			for _, set := range s.storedKeys(t) {
-				if strings.Contains(set.text, `"`+marker.KID+`"`) {
-					stored[n] = set
-					return true
-				}
-			}
-			return false
-		}, func() string { return marker.KID })
+		stored[n] = s.storedSetOf(t, issuers[n], fmt.Sprintf("marker-%d", n))
 	}
 	mark := s.logs.mark()
 	s.restart(func() {
 		for n, c := range table {
 			issuers[n].Down()
-			if err := os.WriteFile(stored[n].path, []byte(c.edit(stored[n].text)), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeFile(t, stored[n].path, c.edit(stored[n].text))
 		}
 	})
 	for n, c := range table {
 		t.Run(c.name, func(t *testing.T) {
-			issuer := issuers[n]
-			a := s.get(t, site, k.RS256.Token(t, peers.Claims(issuer.URL, audience, nil), nil))
 			if c.used {
-				if a.status != http.StatusOK {
-					t.Errorf("status %d, reason %q; want 200", a.status, a.header.Get("X-Reason"))
-				}
+				s.accepts(t, site, good(t, n))
 			} else {
-				s.upstream.Take()
-				s.refused(t, a, http.StatusServiceUnavailable, "keys_unavailable")
+				s.unavailable(t, site, good(t, n))
 			}
-			if status := s.statusOf(t, issuer.URL); status.Restored != c.used {
+			if status := s.statusOf(t, issuers[n].URL); status.Restored != c.used {
 				t.Errorf("restored is %t; want %t", status.Restored, c.used)
 			}
-			s.upstream.Take()
-			issuer.Up()
-			s.refreshed(t, issuer.URL)
-			s.accepts(t, site, k.RS256.Token(t, peers.Claims(issuer.URL, audience, nil), nil))
+			issuers[n].Up()
+			s.mustRefresh(t, issuers[n].URL)
+			s.accepts(t, site, good(t, n))
 		})
 	}
-	t.Run("the log says which can't be read back", func(t *testing.T) {
-		lines := above(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "read back from storage") })
+	t.Run("the log names those that can't be read back", func(t *testing.T) {
+		lines := aboveDebug(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "read back from storage") })
 		if len(lines) < 5 {
 			t.Errorf("%d lines; want one for each broken object", len(lines))
 		}

@@ -10,44 +10,30 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// lean is oneIssuer without an upstream: what is measured is Caddy.
-const lean = `
-https://api.example.test {
-	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-	}
-	respond "in"
-	import reasons
-}
-`
-
-// era is what a provider signs with from some moment on.
-type era struct {
+// signedToken is a token and the time from which the provider signs with its key.
+type signedToken struct {
 	token string
 	begun time.Time
 }
 
 // A provider that swaps its key and signs with the new one at once, under load:
-// nobody who has a token of the new key is refused, and each swap costs one
+// no token of the new key is refused, and each swap costs one
 // fetch, however many clients run into it at once and although requests with the
 // old key are still on their way.
 func TestRotationUnderLoad(t *testing.T) {
 	k := keys(t)
-	s := newStand(t, lean, options{level: "INFO"}, k.RS256)
+	s := newFixture(t, oneIssuerNoUpstream, options{level: "INFO"}, k.RS256)
 	const rotations = 5 // as many as the bucket has fetches at once
 	const clients = 16
 	signers := []*peers.Key{k.RS256}
 	for n := range rotations {
 		signers = append(signers, peers.NewKey(t, "ES256", fmt.Sprintf("rotated-%d", n+1)))
 	}
-	var current atomic.Pointer[era]
-	sign := func(key *peers.Key) *era {
+	var current atomic.Pointer[signedToken]
+	sign := func(key *peers.Key) *signedToken {
 		token := key.Token(t, s.claims(nil), nil)
 		s.logs.forbid(token)
-		return &era{token: token, begun: time.Now()}
+		return &signedToken{token: token, begun: time.Now()}
 	}
 	current.Store(sign(k.RS256))
 	if a := s.get(t, site, current.Load().token); a.status != http.StatusOK {
@@ -80,7 +66,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	all := load.stop()
 
-	bad := notWanted(all, http.StatusOK)
+	bad := withOtherStatus(all, http.StatusOK)
 	for i, e := range bad {
 		if i == 5 {
 			break
@@ -112,7 +98,7 @@ func TestRotationUnderLoad(t *testing.T) {
 func TestAKeyTakenOutIsRefusedAfterARefresh(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256, k.ES256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256, k.ES256)
 	stolen, good := k.ES256.Token(t, s.claims(nil), nil), k.RS256.Token(t, s.claims(nil), nil)
 	unseen := k.ES256.Token(t, s.claims(map[string]any{"sub": "user-2"}), nil)
 	for range 3 {
@@ -120,9 +106,9 @@ func TestAKeyTakenOutIsRefusedAfterARefresh(t *testing.T) {
 		s.accepts(t, site, good)
 	}
 	s.issuer.Publish(k.RS256)
-	s.accepts(t, site, stolen) // nothing says so yet
+	s.accepts(t, site, stolen) // Caddy does not know yet
 	fetches := s.issuer.Hits(peers.KeySetPath)
-	s.refreshed(t, s.issuer.URL)
+	s.mustRefresh(t, s.issuer.URL)
 	if n := s.issuer.Hits(peers.KeySetPath) - fetches; n != 1 {
 		t.Errorf("the refresh made %d fetches; want 1", n)
 	}
@@ -131,7 +117,7 @@ func TestAKeyTakenOutIsRefusedAfterARefresh(t *testing.T) {
 	s.accepts(t, site, good)
 	t.Run("and accepted again once the issuer vouches for it again", func(t *testing.T) {
 		s.issuer.Publish(k.RS256, k.ES256)
-		s.refreshed(t, s.issuer.URL)
+		s.mustRefresh(t, s.issuer.URL)
 		s.accepts(t, site, stolen)
 	})
 }
@@ -141,13 +127,13 @@ func TestAKeyTakenOutIsRefusedAfterARefresh(t *testing.T) {
 // rotation needs: what was just taken out need not be looked for.
 func TestRotationWithClientsThatLagBehind(t *testing.T) {
 	k := keys(t)
-	s := newStand(t, lean, options{level: "INFO"}, k.RS256)
+	s := newFixture(t, oneIssuerNoUpstream, options{level: "INFO"}, k.RS256)
 	const rotations = 5
-	var current, last atomic.Pointer[era]
-	sign := func(key *peers.Key) *era {
+	var current, last atomic.Pointer[signedToken]
+	sign := func(key *peers.Key) *signedToken {
 		token := key.Token(t, s.claims(nil), nil)
 		s.logs.forbid(token)
-		return &era{token: token, begun: time.Now()}
+		return &signedToken{token: token, begun: time.Now()}
 	}
 	current.Store(sign(k.RS256))
 	last.Store(current.Load())
@@ -172,10 +158,10 @@ func TestRotationWithClientsThatLagBehind(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 	}
 	all, behind := up.stop(), lagging.stop()
-	bad := notWanted(all, http.StatusOK)
+	bad := withOtherStatus(all, http.StatusOK)
 	fetches := s.issuer.Hits(peers.KeySetPath) - before
 	t.Logf("%d requests with the new keys, %d refused; %d with the old ones, %d refused; %d fetches for %d rotations",
-		len(all), len(bad), len(behind), len(notWanted(behind, http.StatusOK)), fetches, rotations)
+		len(all), len(bad), len(behind), len(withOtherStatus(behind, http.StatusOK)), fetches, rotations)
 	if len(bad) > 0 {
 		t.Errorf("%d of %d requests with the new key were refused, the first with status %d, reason %q", len(bad), len(all), bad[0].status, bad[0].reason)
 	}
@@ -184,7 +170,7 @@ func TestRotationWithClientsThatLagBehind(t *testing.T) {
 	}
 }
 
-// A provider that is not ours changes its keys: the first token of the new key
+// A provider that is not part of these tests changes its keys: the first token of the new key
 // passes, and one of the old key as long as it is published.
 func TestRotationOfAnOpenIDProvider(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ type member = map[string]any
 // scopes is a claim in its usual form.
 func scopes(text string) member { return member{"scope": text} }
 
-const rolesOfTheApp = "https://app.example.test/roles"
+const rolesClaim = "https://app.example.test/roles"
 
 var ruleTable = []rule{
 	{
@@ -94,9 +94,9 @@ var ruleTable = []rule{
 		fails: []member{{"groups": []member{{"name": "x"}, {"name": "staff"}}}, {"groups": []string{"staff"}}, {"groups": nil}},
 	},
 	{
-		name: "a claim named by a URL", require: "require claim " + rolesOfTheApp + " admin",
-		holds: []member{{rolesOfTheApp: []string{"admin"}}, {rolesOfTheApp: "admin"}},
-		fails: []member{{rolesOfTheApp: "user"}, {"https://app": member{"example": member{"test/roles": "user"}}}, {"roles": "admin"}},
+		name: "a claim named by a URL", require: "require claim " + rolesClaim + " admin",
+		holds: []member{{rolesClaim: []string{"admin"}}, {rolesClaim: "admin"}},
+		fails: []member{{rolesClaim: "user"}, {"https://app": member{"example": member{"test/roles": "user"}}}, {"roles": "admin"}},
 	},
 	{
 		name: "what a key's record has", require: "require claim meta.plan gold",
@@ -146,7 +146,7 @@ type rawNumber string
 func (n rawNumber) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 
 // Each rule over HTTP: 200 and the upstream, or 403, a challenge that names the
-// scopes, and an upstream that hears nothing.
+// scopes, and no request to the upstream.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
@@ -165,7 +165,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 	sites.WriteString("import reasons\n}\n")
-	s, _ := newKeyStand(t, sites.String(), options{}, held...)
+	s, _ := newAPIKeyFixture(t, sites.String(), options{}, held...)
 
 	for n, r := range ruleTable {
 		t.Run(r.name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestRules(t *testing.T) {
 			for _, key := range bad[r.name] {
 				fails(key.Record, apiKey(key.Text))
 			}
-			// A credential that is not good is told so, not what it would lack.
+			// A bad credential is refused for that, not for what it lacks.
 			s.refused(t, s.send(t, s.http, http.MethodGet, site, path, bearer(k.Stranger.Token(t, s.claims(nil), nil))), http.StatusUnauthorized, "bad_signature")
 			s.refused(t, s.send(t, s.http, http.MethodGet, site, path), http.StatusUnauthorized, "missing_credentials")
 		})
@@ -217,7 +217,7 @@ func TestRulesOfTwoCredentials(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	admin := peers.NewAPIKey(t, "admin", member{"scopes": []string{"admin"}, "meta": member{"plan": "gold"}})
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	handle /scope {
 		jwt {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,58 +101,21 @@ func (c *caddy) refresh(t *testing.T, issuer string) answer {
 	return a
 }
 
-// refreshed is refresh where it has to succeed.
-func (c *caddy) refreshed(t *testing.T, issuer string) {
+// mustRefresh is refresh where it has to succeed.
+func (c *caddy) mustRefresh(t *testing.T, issuer string) {
 	t.Helper()
 	if a := c.refresh(t, issuer); a.status != http.StatusOK {
 		t.Fatalf("refreshing the keys of %s: status %d: %s", issuer, a.status, a.body)
 	}
 }
 
-// metrics are the plugin's samples at Caddy's /metrics, by name and labels as
-// they are written there.
-func (c *caddy) metrics(t *testing.T) map[string]float64 {
-	t.Helper()
-	text, err := c.adminGet("/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	samples := map[string]float64{}
-	for line := range strings.Lines(text) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
-		if !ok || !strings.HasPrefix(name, "caddy_jwt_") {
-			continue
-		}
-		v, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			t.Fatalf("a metric that is no number: %s", line)
-		}
-		samples[name+"}"] = v
-	}
-	return samples
-}
-
-// fetchMetric is the number of an issuer's fetches with a result.
-func (c *caddy) fetchMetric(t *testing.T, issuer, result string) float64 {
-	t.Helper()
-	prefix := "caddy_jwt_key_fetches_total{"
-	for name, value := range c.metrics(t) {
-		if strings.HasPrefix(name, prefix) && strings.Contains(name, fmt.Sprintf("issuer=%q", issuer)) &&
-			strings.Contains(name, fmt.Sprintf("result=%q", result)) {
-			return value
-		}
-	}
-	t.Fatalf("no %s for issuer %s and result %s", prefix, issuer, result)
-	return 0
-}
-
-// about keeps the plugin's lines about one issuer, above DEBUG. A line comes
-// just after what it tells of has taken effect, so it waits for the log to be
+// issuerLines keeps the plugin's lines about one issuer, above DEBUG. A line comes
+// just after its event has taken effect, so it waits for the log to be
 // quiet, and for at least least lines.
-func (l *logBook) about(mark int, issuer string, least ...int) []entry {
+func (l *logBook) issuerLines(mark int, issuer string, least ...int) []entry {
 	lines := func() []entry {
-		return above(l.since(mark), func(e entry) bool {
-			return ours(e) && slices.Contains(strings.Fields(e.Issuer), issuer)
+		return aboveDebug(l.since(mark), func(e entry) bool {
+			return fromPlugin(e) && slices.Contains(strings.Fields(e.Issuer), issuer)
 		})
 	}
 	found := lines()
@@ -168,13 +130,13 @@ func (l *logBook) about(mark int, issuer string, least ...int) []entry {
 	return found
 }
 
-// said waits until the log tells something about an issuer, so that a mark set
-// after it is behind that line.
-func (c *caddy) said(t *testing.T, mark int, issuer, message string) {
+// waitForLogLine waits until the log has a message about an issuer, so that a mark set
+// after it is past that line.
+func (c *caddy) waitForLogLine(t *testing.T, mark int, issuer, message string) {
 	t.Helper()
 	c.eventually("the log says: "+message, 5*time.Second, func() bool {
 		return slices.ContainsFunc(c.logs.since(mark), func(e entry) bool {
 			return strings.Contains(e.Msg, message) && slices.Contains(strings.Fields(e.Issuer), issuer)
 		})
-	}, func() string { return fmt.Sprint(c.logs.about(mark, issuer)) })
+	}, func() string { return fmt.Sprint(c.logs.issuerLines(mark, issuer)) })
 }

@@ -1,14 +1,9 @@
 package integration
 
 import (
-	"encoding/base64"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,64 +12,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// everyKeyPlace is a site that reads API keys from every kind of place.
-const everyKeyPlace = `
-https://api.example.test {
-	jwt {
-		import issuer
-		api_keys {$KEYS}
-		api_key_from header X-API-Key
-		api_key_from basic
-		api_key_from query api_key
-		api_key_from cookie key
-	}
-	import keyholder
-	import reasons
-}
-`
-
-func basicAuth(password string) change {
-	return header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(":"+password)))
-}
-
-func TestThreat22_TwoAPIKeysAreRefused(t *testing.T) {
-	t.Parallel()
-	k := keys(t)
-	one, two := peers.NewAPIKey(t, "one", nil), peers.NewAPIKey(t, "two", nil)
-	s, _ := newKeyStand(t, everyKeyPlace, options{}, one, two)
-	token := k.RS256.Token(t, s.claims(nil), nil)
-	for name, changes := range map[string][]change{
-		"a header twice":                            {apiKey(one.Text), apiKey(two.Text)},
-		"a good key and a decoy":                    {apiKey(one.Text), apiKey("no-such-key-0123456789")},
-		"a decoy and a good key":                    {apiKey("no-such-key-0123456789"), apiKey(one.Text)},
-		"one in the header, another in the query":   {apiKey(one.Text), inQuery("api_key", two.Text)},
-		"one in the header, another in a cookie":    {apiKey(one.Text), cookie("key", two.Text)},
-		"one in the header, another in Basic":       {apiKey(one.Text), basicAuth(two.Text)},
-		"one in the query, another in Basic":        {inQuery("api_key", one.Text), basicAuth(two.Text)},
-		"a parameter twice with different values":   {inQuery("api_key", one.Text), inQuery("api_key", two.Text)},
-		"a parameter twice, one name percent-coded": {inQuery("api_key", one.Text), rawQuery("api%5Fkey=" + two.Text)},
-		"a parameter twice, the second one empty":   {inQuery("api_key", one.Text), inQuery("api_key", "")},
-		"a cookie twice with different values":      {cookie("key", one.Text), cookie("key", two.Text)},
-		"Basic twice":                               {basicAuth(one.Text), basicAuth(one.Text)},
-		"a token and Basic, both in Authorization":  {bearer(token), basicAuth(one.Text)},
-		"two keys beside a token":                   {bearer(token), apiKey(one.Text), inQuery("api_key", two.Text)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.upstream.Take()
-			s.refused(t, s.send(t, s.http, http.MethodGet, site, "/", changes...), http.StatusBadRequest, "multiple_credentials")
-		})
-	}
-	for name, changes := range map[string][]change{
-		"in two places":     {apiKey(one.Text), inQuery("api_key", one.Text)},
-		"in all the places": {apiKey(one.Text), inQuery("api_key", one.Text), cookie("key", one.Text), basicAuth(one.Text)},
-		"in a header twice": {apiKey(one.Text), apiKey(one.Text)},
-	} {
-		t.Run("the same key "+name+" passes, and is removed everywhere", func(t *testing.T) {
-			s.passes(t, s.send(t, s.http, http.MethodGet, site, "/", changes...), one)
-		})
-	}
-}
-
 func TestThreat25_MetaIsNotExpanded(t *testing.T) {
 	t.Parallel()
 	plans := []string{"{env.HOME}", "{file./etc/hostname}", "{http.request.host}", "{$HOME}"}
@@ -82,121 +19,16 @@ func TestThreat25_MetaIsNotExpanded(t *testing.T) {
 	for n, plan := range plans {
 		held = append(held, peers.NewAPIKey(t, fmt.Sprintf("key-%d", n), map[string]any{"consumer": "c " + plan, "meta": map[string]any{"plan": plan}}))
 	}
-	s, _ := newKeyStand(t, keySite, options{}, held...)
+	s, _ := newAPIKeyFixture(t, keySite, options{}, held...)
 	for n, plan := range plans {
-		sees(t, s.passes(t, s.withKey(t, held[n]), held[n]), map[string]string{"X-Plan": plan, "X-User": "c " + plan})
+		checkHeaders(t, s.passes(t, s.withKey(t, held[n]), held[n]), map[string]string{"X-Plan": plan, "X-User": "c " + plan})
 	}
-}
-
-// The look-up takes one digest and then one look in the index of each place, by a
-// hash with a secret of its own, whatever is found on the way: what a stranger can
-// measure is the same for a key that exists and one that does not, and tells nothing
-// of how near a guess came. This is seen in its source; the benchmark of the package
-// keystore has the figures.
-func TestThreat30_OneDigestAndOneLookUp(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		file, receiver, name string
-		calls                map[string]int
-	}{
-		{filepath.Join("..", "apikey.go"), "apiKeys", "find", map[string]int{"DigestOf": 1, "judge": 2}},
-		{filepath.Join("..", "apikey.go"), "", "judge", map[string]int{"Find": 1}},
-		{filepath.Join("..", "keystore", "apikeyset.go"), "APIKeys", "Find", map[string]int{"find": 1}},
-		{filepath.Join("..", "keystore", "apikeytable.go"), "apiKeyTable", "find", map[string]int{"begin": 1, "digest": 1}},
-		{filepath.Join("..", "keystore", "apikeytable.go"), "apiKeyTable", "begin", map[string]int{"Bytes": 1}},
-	} {
-		function := parsedFunction(t, c.file, c.receiver, c.name)
-		shape := shapeOf(function.Body)
-		for call, n := range c.calls {
-			if shape.calls[call] != n {
-				t.Errorf("%s calls %s %d times; want %d", c.name, call, shape.calls[call], n)
-			}
-		}
-		// The text of a key decides nothing but whether it is too long.
-		for _, call := range []string{"HasPrefix", "EqualFold", "Compare", "APIKeyID", "CheckAPIKey", "ConstantTimeCompare", "Sleep"} {
-			if shape.calls[call] != 0 {
-				t.Errorf("%s calls %s: what it does must not depend on the key", c.name, call)
-			}
-		}
-		if (c.name == "Find" || c.name == "begin") && (shape.loops != 0 || shape.branches != 0) {
-			t.Errorf("%s has %d loops and %d branches; want none", c.name, shape.loops, shape.branches)
-		}
-		if c.receiver != "apiKeys" {
-			continue
-		}
-		// One return before the digest, for what is too long, and one at the
-		// end: none where a place has the key, none within a loop.
-		if shape.returns != 2 || shape.jumps != 0 {
-			t.Errorf("find has %d returns and %d breaks or continues; want 2 and 0", shape.returns, shape.jumps)
-		}
-		if _, last := function.Body.List[len(function.Body.List)-1].(*ast.ReturnStmt); !last {
-			t.Error("find does not end with its second return")
-		}
-	}
-}
-
-// shape is what a function consists of.
-type shape struct {
-	calls                           map[string]int
-	loops, branches, returns, jumps int
-}
-
-func shapeOf(body *ast.BlockStmt) shape {
-	s := shape{calls: map[string]int{}}
-	ast.Inspect(body, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			switch f := n.Fun.(type) {
-			case *ast.Ident:
-				s.calls[f.Name]++
-			case *ast.SelectorExpr:
-				s.calls[f.Sel.Name]++
-			}
-		case *ast.ForStmt, *ast.RangeStmt:
-			s.loops++
-		case *ast.IfStmt, *ast.SwitchStmt, *ast.SelectStmt:
-			s.branches++
-		case *ast.ReturnStmt:
-			s.returns++
-		case *ast.BranchStmt:
-			s.jumps++
-		}
-		return true
-	})
-	return s
-}
-
-// parsedFunction finds a function, or a method of a receiver, in a file.
-func parsedFunction(t *testing.T, path, receiver, name string) *ast.FuncDecl {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, declaration := range file.Decls {
-		function, ok := declaration.(*ast.FuncDecl)
-		if !ok || function.Name.Name != name || (function.Recv == nil) != (receiver == "") {
-			continue
-		}
-		if receiver == "" {
-			return function
-		}
-		of := function.Recv.List[0].Type
-		if pointer, ok := of.(*ast.StarExpr); ok {
-			of = pointer.X
-		}
-		if named, ok := of.(*ast.Ident); ok && named.Name == receiver {
-			return function
-		}
-	}
-	t.Fatalf("%s has no function %s: this test must follow where the look-up went", path, name)
-	return nil
 }
 
 func TestThreat31_AHashIsNoKey(t *testing.T) {
 	t.Parallel()
 	held, written := peers.NewAPIKey(t, "held", nil), peers.NewAPIKey(t, "written", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		api_keys {$KEYS}
@@ -235,7 +67,7 @@ func TestThreat32_KeysThatAreNoLongerGood(t *testing.T) {
 	both := peers.NewAPIKey(t, "both", map[string]any{"enabled": false, "expires": "2020-01-02T03:04:05Z"})
 	good := peers.NewAPIKey(t, "good", nil)
 	writtenPast := peers.NewAPIKey(t, "written-past", nil)
-	s, file := newKeyStand(t, `
+	s, file := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		api_keys {$KEYS}
@@ -289,7 +121,7 @@ https://api.example.test {
 			{"api_key_expired", map[string]any{"expires": "2020-01-02T03:04:05Z"}},
 		} {
 			file.write(t, peers.KeyLines(t, good.With(change.members)))
-			s.eventually("it is refused: "+change.reason, inTheEnd, func() bool {
+			s.eventually("it is refused: "+change.reason, longWait, func() bool {
 				a := s.withKey(t, good)
 				return a.status == http.StatusUnauthorized && a.header.Get("X-Reason") == change.reason
 			}, s.logs.String)
@@ -299,14 +131,14 @@ https://api.example.test {
 
 // expiresSoon gives a key a time at which it expires, and returns when that is in
 // force and yet to come.
-func (s *stand) expiresSoon(t *testing.T, file keyFile, k *peers.APIKey) time.Time {
+func (s *fixture) expiresSoon(t *testing.T, file keyFile, k *peers.APIKey) time.Time {
 	t.Helper()
 	for span := 3 * time.Second; ; span *= 3 { // for a machine that is slow
 		expires := time.Now().Add(span).Truncate(time.Second)
 		text := expires.UTC().Format(time.RFC3339)
 		file.write(t, peers.KeyLines(t, k.With(map[string]any{"expires": text})))
 		var a answer
-		s.eventually("the new record counts", inTheEnd, func() bool {
+		s.eventually("the new record counts", longWait, func() bool {
 			a = s.withKey(t, k)
 			return a.status != http.StatusOK || a.upstream(t).Header.Get("X-Expires") == text
 		}, s.logs.String)
@@ -322,7 +154,7 @@ func TestThreat33_ScopesAreTheKeysOwn(t *testing.T) {
 	reader := peers.NewAPIKey(t, "reader", map[string]any{"scopes": []string{"read"}})
 	admin := peers.NewAPIKey(t, "admin", map[string]any{"scopes": []string{"read", "admin"}})
 	none := peers.NewAPIKey(t, "none", nil)
-	s, _ := newKeyStand(t, `
+	s, _ := newAPIKeyFixture(t, `
 https://api.example.test {
 	jwt {
 		import issuer
@@ -376,49 +208,6 @@ https://api.example.test {
 	})
 }
 
-func TestThreat43_APIKeysInCookiesOfOtherOrigins(t *testing.T) {
-	t.Parallel()
-	k := peers.NewAPIKey(t, "key-1", nil)
-	s, _ := newKeyStand(t, everyKeyPlace, options{}, k)
-	foreign := []change{header("Origin", "https://evil.example"), header("Sec-Fetch-Site", "cross-site")}
-	s.refused(t, s.send(t, s.http, http.MethodPost, site, "/", append(foreign, cookie("key", k.Text))...), http.StatusForbidden, "cross_origin")
-	for name, more := range map[string][]change{
-		"the key in a header":         {apiKey(k.Text)},
-		"in a header and the cookie":  {apiKey(k.Text), cookie("key", k.Text)},
-		"in the cookie and the query": {cookie("key", k.Text), inQuery("api_key", k.Text)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s.passes(t, s.send(t, s.http, http.MethodPost, site, "/", append(foreign[:2:2], more...)...), k)
-		})
-	}
-	s.passes(t, s.send(t, s.http, http.MethodPost, site, "/", cookie("key", k.Text), header("Sec-Fetch-Site", "same-origin")), k)
-}
-
-func TestThreat48_ErrorRoutesGetNoAPIKey(t *testing.T) {
-	t.Parallel()
-	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
-	s, _ := newKeyStand(t, strings.Replace(everyKeyPlace, "import reasons", `handle_errors {
-		reverse_proxy {$UPSTREAM} {
-			header_up X-Original {http.request.orig_uri}
-		}
-	}`, 1), options{}, disabled)
-	for name, change := range map[string]change{
-		"header": apiKey(disabled.Text), "Basic": basicAuth(disabled.Text), "query": inQuery("api_key", disabled.Text), "cookie": cookie("key", disabled.Text),
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := s.send(t, s.http, http.MethodGet, site, "/?a=1", change)
-			if seen := s.upstream.Take(); len(seen) != 1 || !strings.Contains(a.body, "a=1") {
-				t.Fatalf("the error route's upstream got %d requests: %d %s", len(seen), a.status, a.body)
-			}
-		})
-	}
-	for _, secret := range []string{disabled.Text, base64.StdEncoding.EncodeToString([]byte(":" + disabled.Text))} {
-		if strings.Contains(s.upstream.Wire(), secret) {
-			t.Error("the error route's upstream was sent the key")
-		}
-	}
-}
-
 // What is refused looks the same byte for byte, whether such a key exists, did
 // once, or never; in either format, over every place.
 func TestThreat50_KeysCantBeToldApart(t *testing.T) {
@@ -429,7 +218,7 @@ func TestThreat50_KeysCantBeToldApart(t *testing.T) {
 	at := func(host, more string) string {
 		return "https://" + host + " {\n\tjwt {\n\t\tapi_keys {$KEYS}\n\t\tapi_key_from header X-API-Key\n\t\tapi_key_from basic\n\t\tapi_key_from query api_key\n\t\tapi_key_from cookie key\n\t\t" + more + "\n\t}\n\timport keyholder\n}\n"
 	}
-	s, _ := newKeyStand(t, at("json.example.test", "")+at("aws.example.test", "error_format aws")+at("none.example.test", "error_format none")+
+	s, _ := newAPIKeyFixture(t, at("json.example.test", "")+at("aws.example.test", "error_format aws")+at("none.example.test", "error_format none")+
 		at("both.example.test", "import issuer"), options{}, good, disabled, expired)
 	texts := map[string]string{
 		"disabled":             disabled.Text,

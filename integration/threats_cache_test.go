@@ -10,19 +10,19 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// hits is how often a token was found in the cache of verified tokens.
-func (s *stand) hits(t *testing.T) float64 {
+// cacheHits is how often a token was found in the cache of verified tokens.
+func (s *fixture) cacheHits(t *testing.T) float64 {
 	t.Helper()
 	return s.metrics(t)[`caddy_jwt_cache_lookups_total{result="hit"}`]
 }
 
-// found requires that a token is in the cache, and was asked for by what send sends.
+// checkCacheHit requires that a token is in the cache, and was asked for by what send sends.
 // Where all tests run without a cache there is nothing to be found.
-func (s *stand) found(t *testing.T, send func()) {
+func (s *fixture) checkCacheHit(t *testing.T, send func()) {
 	t.Helper()
-	before := s.hits(t)
+	before := s.cacheHits(t)
 	send()
-	if now := s.hits(t); cacheOff == (now > before) {
+	if now := s.cacheHits(t); cacheOff == (now > before) {
 		t.Errorf("%v tokens were found in the cache (cache off: %v), so that this test is about something else", now-before, cacheOff)
 	}
 }
@@ -32,7 +32,7 @@ func TestThreat18_CachedTokensEnd(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	sites := func(audience string) string {
-		return snippets + `
+		return `
 https://api.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -46,39 +46,37 @@ https://api.example.test {
 }
 `
 	}
-	s := newStand(t, strings.TrimPrefix(sites(audience), snippets), options{}, k.RS256, k.ES256)
+	s := newFixture(t, sites(audience), options{}, k.RS256, k.ES256)
 	cached := func(t *testing.T, token string) {
 		t.Helper()
 		s.accepts(t, site, token)
-		s.found(t, func() { s.accepts(t, site, token) })
+		s.checkCacheHit(t, func() { s.accepts(t, site, token) })
 	}
 	t.Run("its time is over", func(t *testing.T) {
 		ends := time.Now().Add(time.Second).Truncate(time.Second).Add(time.Second)
 		token := k.ES256.Token(t, s.claims(map[string]any{"exp": ends.Unix()}), nil)
 		cached(t, token)
 		time.Sleep(time.Until(ends.Add(1100 * time.Millisecond))) // the server's own clock
-		s.found(t, func() { s.refuses(t, site, token, "expired") })
+		s.checkCacheHit(t, func() { s.refuses(t, site, token, "expired") })
 	})
-	t.Run("its key is gone", func(t *testing.T) {
-		token := k.ES256.Token(t, s.claims(map[string]any{"sub": "key"}), nil)
-		cached(t, token)
-		s.issuer.Publish(k.RS256)
-		s.refreshed(t, s.issuer.URL)
-		s.found(t, func() { s.refuses(t, site, token, "unknown_key") })
-		s.issuer.Publish(k.RS256, k.ES256)
-		s.refreshed(t, s.issuer.URL)
-		s.accepts(t, site, token)
-	})
-	t.Run("another key has taken its kid", func(t *testing.T) {
-		token := k.ES256.Token(t, s.claims(map[string]any{"sub": "kid"}), nil)
-		cached(t, token)
-		s.issuer.Publish(k.RS256, peers.NewKey(t, "ES256", k.ES256.KID))
-		s.refreshed(t, s.issuer.URL)
-		s.found(t, func() { s.refuses(t, site, token, "bad_signature") })
-		s.issuer.Publish(k.RS256, k.ES256)
-		s.refreshed(t, s.issuer.URL)
-		s.accepts(t, site, token)
-	})
+	for _, c := range []struct {
+		name, reason string
+		published    []any // by the issuer, in the place of the token's key
+	}{
+		{"its key is gone", "unknown_key", []any{k.RS256}},
+		{"another key has taken its kid", "bad_signature", []any{k.RS256, peers.NewKey(t, "ES256", k.ES256.KID)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			token := k.ES256.Token(t, s.claims(map[string]any{"sub": c.reason}), nil)
+			cached(t, token)
+			s.issuer.Publish(c.published...)
+			s.mustRefresh(t, s.issuer.URL)
+			s.checkCacheHit(t, func() { s.refuses(t, site, token, c.reason) })
+			s.issuer.Publish(k.RS256, k.ES256)
+			s.mustRefresh(t, s.issuer.URL)
+			s.accepts(t, site, token)
+		})
+	}
 	t.Run("the issuer's settings have changed", func(t *testing.T) {
 		token := k.RS256.Token(t, s.claims(map[string]any{"sub": "settings"}), nil)
 		cached(t, token)
@@ -89,14 +87,10 @@ https://api.example.test {
 			{"leeway 1s", "typ at+jwt", "wrong_type"},
 			{"issuer {$ISSUER} {", "issuer https://other.example.test {\njwks_url {$ISSUER}" + peers.KeySetPath, "unknown_issuer"},
 		} {
-			if err := s.reload(strings.Replace(sites(audience), c.old, c.changed, 1)); err != nil {
-				t.Fatal(err)
-			}
-			s.found(t, func() { s.refuses(t, site, token, c.reason) })
+			s.mustReload(t, strings.Replace(sites(audience), c.old, c.changed, 1))
+			s.checkCacheHit(t, func() { s.refuses(t, site, token, c.reason) })
 		}
-		if err := s.reload(sites(audience)); err != nil {
-			t.Fatal(err)
-		}
+		s.mustReload(t, sites(audience))
 		s.accepts(t, site, token)
 	})
 }
@@ -106,7 +100,7 @@ https://api.example.test {
 func TestThreat18_CachedTokensEndUnderLoad(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{level: "INFO"}, k.RS256, k.ES256)
+	s := newFixture(t, oneIssuer, options{level: "INFO"}, k.RS256, k.ES256)
 	doomed := make([]string, 4)
 	for i := range doomed {
 		doomed[i] = k.ES256.Token(t, s.claims(map[string]any{"sub": fmt.Sprint("user-", i)}), nil)
@@ -145,28 +139,24 @@ func TestThreat18_CachedTokensEndUnderLoad(t *testing.T) {
 			l := start()
 			time.Sleep(pause)
 			s.issuer.Publish(k.RS256)
-			s.refreshed(t, s.issuer.URL)
+			s.mustRefresh(t, s.issuer.URL)
 			known := time.Now()
 			time.Sleep(pause)
 			judge(t, l.stop(), known, "unknown_key")
 			s.issuer.Publish(k.RS256, k.ES256)
-			s.refreshed(t, s.issuer.URL)
+			s.mustRefresh(t, s.issuer.URL)
 		})
 		t.Run("a reload has changed the audience", func(t *testing.T) {
 			l := start()
 			time.Sleep(pause)
 			// reload returns when the new config serves; connections of before
 			// may end with the old one, within its grace period.
-			if err := s.reload(snippets + strings.Replace(oneIssuer, "audience https://api", "audience https://other", 1)); err != nil {
-				t.Fatal(err)
-			}
+			s.mustReload(t, strings.Replace(oneIssuer, "audience https://api", "audience https://other", 1))
 			time.Sleep(1500 * time.Millisecond)
 			known := time.Now()
 			time.Sleep(pause)
 			judge(t, l.stop(), known, "wrong_audience")
-			if err := s.reload(snippets + oneIssuer); err != nil {
-				t.Fatal(err)
-			}
+			s.mustReload(t, oneIssuer)
 		})
 	}
 }
@@ -194,7 +184,7 @@ https://%s {
 	jwk := k.RS256.JWK()
 	delete(jwk, "alg")
 	const aud = "audience https://api.example.test"
-	s := newStand(t, site("open.example.test", "algorithms RS256 PS256", aud)+
+	s := newFixture(t, site("open.example.test", "algorithms RS256 PS256", aud)+
 		site("audience.example.test", "algorithms RS256 PS256", "audience https://other.example.test")+
 		site("typ.example.test", "algorithms RS256 PS256\ntyp at+jwt", aud)+
 		site("algorithms.example.test", "algorithms RS256", aud)+
@@ -207,15 +197,15 @@ https://%s {
 	token := k.RS256.SignAs("PS256").Token(t, s.claims(nil), nil)
 	for range 2 {
 		s.accepts(t, "open.example.test", token)
-		s.found(t, func() { s.accepts(t, "open.example.test", token) })
+		s.checkCacheHit(t, func() { s.accepts(t, "open.example.test", token) })
 		for host, reason := range map[string]string{
 			"audience.example.test": "wrong_audience", "typ.example.test": "wrong_type", "algorithms.example.test": "algorithm_not_allowed",
 			"default.example.test": "algorithm_not_allowed", "lifetime.example.test": "lifetime_too_long", "user.example.test": "missing_claim",
 			"issuer.example.test": "unknown_issuer",
 		} {
-			s.found(t, func() { s.refuses(t, host, token, reason) })
+			s.checkCacheHit(t, func() { s.refuses(t, host, token, reason) })
 		}
-		s.found(t, func() {
+		s.checkCacheHit(t, func() {
 			s.refused(t, s.get(t, "rule.example.test", token), http.StatusForbidden, "insufficient_scope")
 		})
 	}

@@ -15,7 +15,7 @@ func TestThreat06_AnIssuersKeyVouchesForThatIssuerOnly(t *testing.T) {
 	ca := peers.NewCA(t)
 	other := peers.NewKey(t, "RS256", "rs256") // the same kid as the first issuer's
 	second := peers.NewKeyServer(t, ca, other)
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -45,11 +45,11 @@ https://api.example.test {
 func TestThreat11_TimesAreNumbersInRange(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	now := time.Now().Unix()
 	// The value is written as it stands: an encoder would tidy it up.
 	token := func(claim, value string) string {
-		claims := strings.TrimSuffix(text(t, s.claims(map[string]any{claim: nil})), "}")
+		claims := strings.TrimSuffix(toJSON(t, s.claims(map[string]any{claim: nil})), "}")
 		if value != "" {
 			claims += fmt.Sprintf(",%q:%s", claim, value)
 		}
@@ -98,15 +98,19 @@ func TestThreat11_TimesAreNumbersInRange(t *testing.T) {
 	s.refusesEach(t, site, table)
 }
 
+// tokenWithClaim is a good token but for one claim, which is there even if it is nil.
+func (s *fixture) tokenWithClaim(t *testing.T, name string, value any) string {
+	t.Helper()
+	claims := s.claims(nil)
+	claims[name] = value
+	return keys(t).RS256.Token(t, claims, nil)
+}
+
 func TestThreat12_AudienceAndIssuerAreExact(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
-	claim := func(name string, value any) string {
-		claims := s.claims(nil)
-		claims[name] = value
-		return k.RS256.Token(t, claims, nil)
-	}
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
+	claim := func(name string, value any) string { return s.tokenWithClaim(t, name, value) }
 	s.accepts(t, site, claim("aud", audience))
 	s.accepts(t, site, claim("aud", []string{"https://other.example.test", audience}))
 
@@ -159,14 +163,10 @@ func TestThreat12_AudienceAndIssuerAreExact(t *testing.T) {
 func TestThreat20_WrongTypesOfClaims(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
-	claim := func(name string, value any) string {
-		claims := s.claims(nil)
-		claims[name] = value
-		return k.RS256.Token(t, claims, nil)
-	}
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
+	claim := func(name string, value any) string { return s.tokenWithClaim(t, name, value) }
 	t.Run("a numeric sub is rendered digit for digit", func(t *testing.T) {
-		claims := strings.TrimSuffix(text(t, s.claims(map[string]any{"sub": nil})), "}") + `,"sub":12345678901234567890}`
+		claims := strings.TrimSuffix(toJSON(t, s.claims(map[string]any{"sub": nil})), "}") + `,"sub":12345678901234567890}`
 		seen := s.accepts(t, site, k.RS256.Raw(t, `{"alg":"RS256","kid":"rs256"}`, claims))
 		if got := seen.Header.Get("X-User"); got != "12345678901234567890" {
 			t.Errorf("the user is %q", got)
@@ -186,8 +186,8 @@ func TestThreat20_WrongTypesOfClaims(t *testing.T) {
 		for name, value := range map[string]string{"numeric": "1", "object": "{}", "array": "[]", "null": "null", "boolean": "true"} {
 			header := map[string]any{"alg": "RS256", "kid": "rs256", "typ": "JWT"}
 			delete(header, member)
-			raw := strings.TrimSuffix(text(t, header), "}") + fmt.Sprintf(",%q:%s}", member, value)
-			table = append(table, forgery{name + " " + member, k.RS256.Raw(t, raw, text(t, s.claims(nil))),
+			raw := strings.TrimSuffix(toJSON(t, header), "}") + fmt.Sprintf(",%q:%s}", member, value)
+			table = append(table, forgery{name + " " + member, k.RS256.Raw(t, raw, toJSON(t, s.claims(nil))),
 				because("malformed_token", "algorithm_not_allowed", "wrong_type")})
 		}
 	}
@@ -197,7 +197,7 @@ func TestThreat20_WrongTypesOfClaims(t *testing.T) {
 func TestThreat44_BoundTokensAreNoBearerTokens(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer+`
+	s := newFixture(t, oneIssuer+`
 https://bound.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -223,8 +223,6 @@ https://bound.example.test {
 		})
 	}
 	t.Run("null cnf", func(t *testing.T) {
-		claims := s.claims(nil)
-		claims["cnf"] = nil
-		s.refuses(t, site, k.RS256.Token(t, claims, nil), "unsupported_token")
+		s.refuses(t, site, s.tokenWithClaim(t, "cnf", nil), "unsupported_token")
 	})
 }

@@ -7,24 +7,6 @@ import (
 	"testing"
 )
 
-// everywhere is a site that reads tokens from all three kinds of places.
-const everywhere = `
-https://api.example.test {
-	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-		token_from header Authorization Bearer
-		token_from header X-Token
-		token_from query access_token
-		token_from cookie session
-	}
-	import upstream
-	import reasons
-}
-`
-
 func inQuery(name, value string) change {
 	return func(r *http.Request) {
 		pair := url.QueryEscape(name) + "=" + url.QueryEscape(value)
@@ -38,7 +20,7 @@ func inQuery(name, value string) change {
 func TestThreat22_TwoCredentialsAreRefused(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, everywhere, options{shownByCaddy: true}, k.RS256)
+	s := newFixture(t, allTokenPlaces, options{shownByCaddy: true}, k.RS256)
 	one := k.RS256.Token(t, s.claims(nil), nil)
 	two := k.RS256.Token(t, s.claims(map[string]any{"sub": "user-2"}), nil)
 
@@ -92,7 +74,7 @@ func rawQuery(pair string) change {
 func TestThreat23_ADecoyDoesNotHideABadToken(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, everywhere, options{shownByCaddy: true}, k.RS256)
+	s := newFixture(t, allTokenPlaces, options{shownByCaddy: true}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	bad := k.Stranger.Token(t, s.claims(map[string]any{"sub": "admin"}), nil)
 	for name, changes := range map[string][]change{
@@ -117,12 +99,12 @@ func TestThreat23_ADecoyDoesNotHideABadToken(t *testing.T) {
 func TestThreat26_OnlyTheBearerScheme(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	token := k.RS256.Token(t, s.claims(nil), nil)
-	s.schemes(t, site, token)
+	s.checkBearerScheme(t, site, token)
 	for name, value := range otherSchemes(token) {
 		t.Run(name+" is no bearer credential", func(t *testing.T) {
-			s.refused(t, s.authorized(t, site, value), http.StatusUnauthorized, "missing_credentials")
+			s.refused(t, s.sendAuthorization(t, site, value), http.StatusUnauthorized, "missing_credentials")
 		})
 	}
 }
@@ -132,7 +114,7 @@ func TestThreat26_OnlyTheBearerScheme(t *testing.T) {
 func TestThreat26_NearlyTheBearerScheme(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer+strings.Replace(strings.Replace(oneIssuer, site, "optional.example.test", 1), "jwt {", "jwt {\n\t\toptional\n\t\tkeep_credentials", 1), options{}, k.RS256)
+	s := newFixture(t, oneIssuer+strings.Replace(strings.Replace(oneIssuer, site, "optional.example.test", 1), "jwt {", "jwt {\n\t\toptional\n\t\tkeep_credentials", 1), options{}, k.RS256)
 	token := k.RS256.Token(t, s.claims(nil), nil)
 	for name, value := range map[string]string{
 		"a tab": "Bearer\t" + token, "a colon": "Bearer:" + token, "a comma": "Bearer, " + token, "a comma in front": ", Bearer " + token,
@@ -140,7 +122,7 @@ func TestThreat26_NearlyTheBearerScheme(t *testing.T) {
 	} {
 		for _, host := range []string{site, "optional.example.test"} {
 			t.Run(name+" at "+host, func(t *testing.T) {
-				s.refused(t, s.authorized(t, host, value), http.StatusBadRequest, "malformed_request")
+				s.refused(t, s.sendAuthorization(t, host, value), http.StatusBadRequest, "malformed_request")
 			})
 		}
 	}
@@ -149,8 +131,8 @@ func TestThreat26_NearlyTheBearerScheme(t *testing.T) {
 	}
 }
 
-// authorized sends a value of Authorization as it stands.
-func (s *stand) authorized(t *testing.T, host, value string) answer {
+// sendAuthorization sends a value of Authorization as it stands.
+func (s *fixture) sendAuthorization(t *testing.T, host, value string) answer {
 	t.Helper()
 	return s.send(t, s.http, http.MethodGet, host, "/", header("Authorization", value))
 }
@@ -168,12 +150,12 @@ func otherSchemes(token string) map[string]string {
 	}
 }
 
-// schemes tries what is the same whether a credential is optional or not.
-func (s *stand) schemes(t *testing.T, host, token string) {
+// checkBearerScheme tries what is the same whether a credential is optional or not.
+func (s *fixture) checkBearerScheme(t *testing.T, host, token string) {
 	t.Helper()
 	for _, scheme := range []string{"Bearer", "bearer", "BEARER", "bEaReR"} {
 		t.Run(scheme+" is the scheme", func(t *testing.T) {
-			if a := s.authorized(t, host, scheme+" "+token); a.status != http.StatusOK || a.upstream(t).Header.Get("X-User") != "user-1" {
+			if a := s.sendAuthorization(t, host, scheme+" "+token); a.status != http.StatusOK || a.upstream(t).Header.Get("X-User") != "user-1" {
 				t.Errorf("status %d, %s", a.status, a.body)
 			}
 			s.upstream.Take()
@@ -181,12 +163,12 @@ func (s *stand) schemes(t *testing.T, host, token string) {
 	}
 	for _, alone := range []string{"Bearer", "bearer", "Bearer "} {
 		t.Run("the word "+alone+" alone is refused", func(t *testing.T) {
-			s.refused(t, s.authorized(t, host, alone), http.StatusBadRequest, "malformed_request")
+			s.refused(t, s.sendAuthorization(t, host, alone), http.StatusBadRequest, "malformed_request")
 		})
 	}
 	t.Run("two spaces or a tab behind it make no other token", func(t *testing.T) {
 		for _, value := range []string{"Bearer  " + token, "Bearer\t" + token} {
-			a := s.authorized(t, host, value)
+			a := s.sendAuthorization(t, host, value)
 			t.Logf("%.10q: status %d, reason %q", value, a.status, a.header.Get("X-Reason"))
 			if a.status != http.StatusOK && a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized {
 				t.Errorf("status %d", a.status)
@@ -196,7 +178,7 @@ func (s *stand) schemes(t *testing.T, host, token string) {
 	})
 	t.Run("two words behind it are refused", func(t *testing.T) {
 		for _, value := range []string{"Bearer x " + token, "Bearer " + token + " x", `Bearer realm="x", ` + token} {
-			a := s.authorized(t, host, value)
+			a := s.sendAuthorization(t, host, value)
 			if a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized {
 				t.Errorf("status %d for %.20q…; want 400 or 401", a.status, value)
 			}
@@ -207,7 +189,7 @@ func (s *stand) schemes(t *testing.T, host, token string) {
 func TestThreat43_CookiesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, strings.Replace(everywhere, "token_from cookie session", `token_from cookie session
+	s := newFixture(t, strings.Replace(allTokenPlaces, "import token_places", `import token_places
 		trusted_origins https://app.example.test`, 1), options{shownByCaddy: true}, k.RS256)
 	session := cookie("session", k.RS256.Token(t, s.claims(nil), nil))
 	own := s.origin(site)

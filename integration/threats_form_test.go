@@ -13,7 +13,7 @@ import (
 func TestThreat08_OtherSerializationsAreRefused(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
 	part := strings.Split(good, ".")
@@ -45,7 +45,7 @@ func TestThreat08_OtherSerializationsAreRefused(t *testing.T) {
 func TestThreat08_GiantTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(map[string]any{"pad": strings.Repeat("x", 4<<10)}), nil))
 
 	for name, token := range map[string]string{
@@ -54,9 +54,7 @@ func TestThreat08_GiantTokensAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.raw(t, site, "GET / HTTP/1.1\r\nHost: "+site+"\r\nAuthorization: Bearer "+token+"\r\n\r\n")
-			if a.status != http.StatusRequestHeaderFieldsTooLarge {
-				t.Errorf("status %d; want 431", a.status)
-			}
+			checkStatus(t, a, http.StatusRequestHeaderFieldsTooLarge)
 		})
 	}
 	if seen := s.upstream.Take(); len(seen) != 0 {
@@ -68,7 +66,7 @@ func TestThreat09_OneSpellingOfBase64(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
 	// In a query a token can hold what no header carries.
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -87,7 +85,7 @@ https://api.example.test {
 	}
 	// The claims' length makes their last character carry unused bits; an ES256
 	// signature always does.
-	padded := k.ES256.Token(t, s.claims(map[string]any{"pad": padding(t, s.claims(nil))}), nil)
+	padded := k.ES256.Token(t, s.claims(map[string]any{"pad": claimsPadding(t, s.claims(nil))}), nil)
 	part := strings.Split(padded, ".")
 	if a := inQuery(t, padded); a.status != http.StatusOK {
 		t.Fatalf("status %d for the good token, reason %q", a.status, a.header.Get("X-Reason"))
@@ -100,7 +98,7 @@ https://api.example.test {
 		"padding behind the signature":          padded + "==",
 		"padding behind the claims":             join(header, claims+"=", signature),
 		"padding behind the header":             join(header+"=", claims, signature),
-		"another last character, signature":     join(header, claims, otherTail(t, signature)),
+		"another last character, signature":     join(header, claims, changeUnusedBits(t, signature)),
 		"a CR in the signature":                 join(header, claims, signature[:9]+"\r"+signature[9:]),
 		"a LF in the signature":                 join(header, claims, signature[:9]+"\n"+signature[9:]),
 		"a LF behind":                           padded + "\n",
@@ -121,7 +119,7 @@ https://api.example.test {
 		})
 	}
 	t.Run("another last character, claims signed so", func(t *testing.T) {
-		input := header + "." + otherTail(t, claims)
+		input := header + "." + changeUnusedBits(t, claims)
 		s.refused(t, inQuery(t, k.ES256.Sign(t, "ES256", input)), http.StatusUnauthorized, "malformed_token")
 	})
 	t.Run("padding that is signed too", func(t *testing.T) {
@@ -131,13 +129,13 @@ https://api.example.test {
 	})
 }
 
-// padding fills the claims up to a length whose base64 has unused bits.
-func padding(t *testing.T, claims map[string]any) string {
+// claimsPadding fills the claims up to a length whose base64 has unused bits.
+func claimsPadding(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	for n := range 3 {
 		pad := strings.Repeat("x", n)
 		claims["pad"] = pad
-		if len(text(t, claims))%3 == 2 {
+		if len(toJSON(t, claims))%3 == 2 {
 			return pad
 		}
 	}
@@ -145,9 +143,9 @@ func padding(t *testing.T, claims map[string]any) string {
 	return ""
 }
 
-// otherTail changes the unused bits of a segment's last character: it decodes to
-// the same bytes for whoever does not look.
-func otherTail(t *testing.T, segment string) string {
+// changeUnusedBits changes the unused bits of a segment's last character: it decodes to
+// the same bytes for a lenient decoder.
+func changeUnusedBits(t *testing.T, segment string) string {
 	t.Helper()
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	if len(segment)%4 == 0 || len(segment)%4 == 1 {
@@ -160,13 +158,13 @@ func otherTail(t *testing.T, segment string) string {
 func TestThreat10_DuplicateAndMiscasedMembers(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	header := `{"alg":"RS256","kid":"rs256","typ":"JWT"}`
 	with := func(members string) string {
-		return strings.TrimSuffix(text(t, s.claims(nil)), "}") + "," + members + "}"
+		return strings.TrimSuffix(toJSON(t, s.claims(nil)), "}") + "," + members + "}"
 	}
 	without := func(name, members string) string {
-		return strings.TrimSuffix(text(t, s.claims(map[string]any{name: nil})), "}") + "," + members + "}"
+		return strings.TrimSuffix(toJSON(t, s.claims(map[string]any{name: nil})), "}") + "," + members + "}"
 	}
 	sign := func(header, claims string) string { return k.RS256.Raw(t, header, claims) }
 	s.accepts(t, site, sign(header, with(`"nested":{"a":1,"A":2},"SUB":"x","Exp":1`)))
@@ -193,8 +191,8 @@ func TestThreat10_DuplicateAndMiscasedMembers(t *testing.T) {
 func TestThreat13_ClaimsAreOneStrictObject(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
-	good := text(t, s.claims(nil))
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
+	good := toJSON(t, s.claims(nil))
 	header := `{"alg":"RS256","kid":"rs256"}`
 	with := func(members string) string { return strings.TrimSuffix(good, "}") + "," + members + "}" }
 	s.accepts(t, site, k.RS256.Raw(t, header, with(`"deep":`+nested(30))))
@@ -242,12 +240,3 @@ func TestThreat13_ClaimsAreOneStrictObject(t *testing.T) {
 }
 
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
-
-func text(t *testing.T, value any) string {
-	t.Helper()
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(encoded)
-}

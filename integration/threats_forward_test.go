@@ -10,12 +10,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// forged is in every value that a client sends under a name of ours. No byte of
+// forged is in every value that a client sends in a header of identity. No byte of
 // it may reach an upstream.
 const forged = "forged-by-the-client"
 
 // forwardingSite is a site where requests become all that can become of them. The
-// upstream is told the same in each case: %[1]s is its reverse_proxy.
+// upstream gets the same headers in each case: %[1]s is its reverse_proxy.
 const forwardingSite = `
 https://%[2]s {
 	handle /valid/* {
@@ -78,10 +78,7 @@ https://%[2]s {
 
 const forwardedNames = `
 (names) {
-	issuer {$ISSUER} {
-		ca {$CA}
-		audience https://api.example.test
-	}
+	import issuer
 	forward user X-User
 	forward roles X-Roles
 	forward_payload X-Claims
@@ -89,43 +86,43 @@ const forwardedNames = `
 }
 `
 
-// fateful is a request to a forwardingSite, and what its upstream is told.
-type fateful struct {
+// forwardCase is a request to a forwardingSite, and the headers that its upstream gets.
+type forwardCase struct {
 	name, method, path string
 	token              string // empty for none
 	preflight          bool
-	told               map[string]string // by folded name
+	want               map[string]string // by folded name
 }
 
-func (s *stand) fates(t *testing.T) []fateful {
+func (s *fixture) forwardCases(t *testing.T) []forwardCase {
 	t.Helper()
 	k := keys(t)
 	claims := s.claims(map[string]any{"roles": []string{"a", "b"}})
 	good := k.RS256.Token(t, claims, nil)
 	poor := s.claims(nil)
 	bad := k.Stranger.Token(t, claims, nil)
-	told := map[string]string{"x-user": "user-1", "x-roles": "a,b", "x-claims": payload(t, good)}
+	identity := map[string]string{"x-user": "user-1", "x-roles": "a,b", "x-claims": payload(t, good)}
 	poorToken := k.RS256.Token(t, poor, nil)
-	return []fateful{
-		{name: "a valid request", path: "/valid/x.php", token: good, told: told},
-		{name: "a valid request with a body", method: http.MethodPost, path: "/valid/x.php", token: good, told: told},
-		{name: "a claim that is missing", path: "/valid/x.php", token: poorToken, told: map[string]string{"x-user": "user-1", "x-claims": payload(t, poorToken)}},
+	return []forwardCase{
+		{name: "a valid request", path: "/valid/x.php", token: good, want: identity},
+		{name: "a valid request with a body", method: http.MethodPost, path: "/valid/x.php", token: good, want: identity},
+		{name: "a claim that is missing", path: "/valid/x.php", token: poorToken, want: map[string]string{"x-user": "user-1", "x-claims": payload(t, poorToken)}},
 		{name: "refused into an error route", path: "/valid/x.php", token: bad},
 		{name: "without a credential, into an error route", path: "/valid/x.php"},
 		{name: "refused by a rule into an error route", path: "/scope/x.php", token: good},
-		{name: "an error route after an identity", path: "/later/x.php", token: good, told: told},
-		{name: "a path that no handler has, and its error route", path: "/nowhere", told: nil},
+		{name: "an error route after an identity", path: "/later/x.php", token: good, want: identity},
+		{name: "a path that no handler has, and its error route", path: "/nowhere", want: nil},
 		{name: "anonymous", path: "/optional/x.php"},
-		{name: "optional, with a token", path: "/optional/x.php", token: good, told: told},
+		{name: "optional, with a token", path: "/optional/x.php", token: good, want: identity},
 		{name: "optional, with a bad token into an error route", path: "/optional/x.php", token: bad},
 		{name: "a preflight", method: http.MethodOptions, path: "/preflight/x.php", preflight: true},
 		{name: "a preflight with a token", method: http.MethodOptions, path: "/preflight/x.php", preflight: true, token: good},
 		{name: "reported", path: "/report/x.php", token: bad},
 		{name: "reported for having no credential", path: "/report/x.php"},
-		{name: "report mode, with a token", path: "/report/x.php", token: good, told: told},
+		{name: "report mode, with a token", path: "/report/x.php", token: good, want: identity},
 		{name: "outside the matcher", path: "/beside/x.php"},
 		{name: "outside the matcher, with a token", path: "/beside/x.php", token: good},
-		{name: "inside the matcher", path: "/beside/api/x.php", token: good, told: told},
+		{name: "inside the matcher", path: "/beside/api/x.php", token: good, want: identity},
 		{name: "outside by another spelling of the path", path: "/beside/%61pi%2fx.php"},
 		{name: "where headers are only cleared", path: "/clear/x.php", token: good},
 	}
@@ -137,12 +134,12 @@ func payload(t *testing.T, token string) string {
 	return strings.Split(token, ".")[1]
 }
 
-// newForwardingStand has such a site in front of an HTTP upstream and one in front
+// newForwardingFixture has such a site in front of an HTTP upstream and one in front
 // of a FastCGI responder.
-func newForwardingStand(t *testing.T, global string) (*stand, *peers.Upstream) {
+func newForwardingFixture(t *testing.T, global string) (*fixture, *peers.Upstream) {
 	t.Helper()
 	responder := peers.NewFastCGI(t)
-	s := newStand(t, forwardedNames+
+	s := newFixture(t, forwardedNames+
 		fmt.Sprintf(forwardingSite, "reverse_proxy {$UPSTREAM}", site)+
 		fmt.Sprintf(forwardingSite, "reverse_proxy {$FASTCGI} {\ntransport fastcgi {\nroot /nowhere\nsplit .php\n}\n}", "cgi.example.test"),
 		// Caddy's own lines show the headers that it sends to upstreams, and with
@@ -151,8 +148,8 @@ func newForwardingStand(t *testing.T, global string) (*stand, *peers.Upstream) {
 	return s, responder
 }
 
-// forge sends a request with forged headers and requires what the upstream is told.
-func (s *stand) forge(t *testing.T, upstream *peers.Upstream, client *http.Client, host string, f fateful, changes ...change) {
+// sendForged sends a request with forged headers and checks what the upstream gets.
+func (s *fixture) sendForged(t *testing.T, upstream *peers.Upstream, client *http.Client, host string, f forwardCase, changes ...change) {
 	t.Helper()
 	if f.method == "" {
 		f.method = http.MethodGet
@@ -178,11 +175,11 @@ func (s *stand) forge(t *testing.T, upstream *peers.Upstream, client *http.Clien
 	if len(seen) != 1 {
 		t.Fatalf("%s: status %d, and the upstream was asked %d times; want once: %s", f.name, a.status, len(seen), a.body)
 	}
-	s.tellsOnly(t, f, seen[0])
+	s.checkIdentityHeaders(t, f, seen[0])
 }
 
-// tellsOnly requires that an upstream was told an identity's headers and no others.
-func (s *stand) tellsOnly(t *testing.T, f fateful, seen peers.Seen) {
+// checkIdentityHeaders requires that an upstream got an identity's headers and no others.
+func (s *fixture) checkIdentityHeaders(t *testing.T, f forwardCase, seen peers.Seen) {
 	t.Helper()
 	got := map[string]string{}
 	for _, from := range []http.Header{seen.Header, seen.Trailer} {
@@ -194,17 +191,17 @@ func (s *stand) tellsOnly(t *testing.T, f fateful, seen peers.Seen) {
 			}
 		}
 	}
-	want := f.told
+	want := f.want
 	if want == nil {
 		want = map[string]string{}
 	}
 	if !maps.Equal(got, want) {
-		t.Errorf("%s: the upstream was told %v; want %v", f.name, got, want)
+		t.Errorf("%s: the upstream got %v; want %v", f.name, got, want)
 	}
 }
 
-// nothingForged looks in every byte that the upstreams received.
-func nothingForged(t *testing.T, upstreams ...*peers.Upstream) {
+// checkNothingForged looks in every byte that the upstreams received.
+func checkNothingForged(t *testing.T, upstreams ...*peers.Upstream) {
 	t.Helper()
 	for _, upstream := range upstreams {
 		wire := upstream.Wire()
@@ -217,69 +214,77 @@ func nothingForged(t *testing.T, upstreams ...*peers.Upstream) {
 	}
 }
 
-// as sets a header under exactly this name, whatever its case.
-func as(name string, values ...string) change {
+// exactHeader sets a header under exactly this name, whatever its case.
+func exactHeader(name string, values ...string) change {
 	return func(r *http.Request) { r.Header[name] = values }
+}
+
+// forgedHeaders sets each of the headers, under exactly its name, to a forged value.
+func forgedHeaders(names ...string) []change {
+	var changes []change
+	for _, name := range names {
+		changes = append(changes, exactHeader(name, forged))
+	}
+	return changes
+}
+
+// sendAllForged sends each request to both upstreams with each of the forgeries, over
+// every protocol.
+func (s *fixture) sendAllForged(t *testing.T, responder *peers.Upstream, forgeries map[string][]change) {
+	t.Helper()
+	for _, version := range []protocol{http1, http2, h3} {
+		client := s.client(version)
+		for name, changes := range forgeries {
+			t.Run(name+" over "+string(version), func(t *testing.T) {
+				for _, f := range s.forwardCases(t) {
+					s.sendForged(t, s.upstream, client, site, f, changes...)
+					s.sendForged(t, responder, client, "cgi.example.test", f, changes...)
+				}
+			})
+		}
+	}
 }
 
 // Headers of identity that a client sends itself: of every spelling, whatever
 // becomes of the request.
 func TestThreat21_ForgedHeadersDoNotArrive(t *testing.T) {
 	t.Parallel()
-	s, responder := newForwardingStand(t, "")
+	s, responder := newForwardingFixture(t, "")
 	forgeries := map[string][]change{
-		"as they are":     {as("X-User", forged), as("X-Roles", forged), as("X-Claims", forged), as("X-Internal", forged)},
-		"in lower case":   {as("x-user", forged), as("x-roles", forged), as("x-claims", forged), as("x-internal", forged)},
-		"in strange case": {as("x-uSeR", forged), as("X-ROLES", forged), as("X-cLaims", forged), as("X-INTERNAL", forged)},
-		"twice":           {as("X-User", forged, forged), as("X-Roles", "", forged), as("X-Claims", forged, "x"), as("X-Internal", "x", forged)},
-		"twice, spelled":  {as("X-User", forged), as("x-user", forged), as("X-USER", forged)},
-		"with other marks, which Caddy drops by itself": {as("X_User", forged), as("x.user", forged), as("X_Roles", forged), as("X.Internal", forged)},
+		"as they are":     forgedHeaders("X-User", "X-Roles", "X-Claims", "X-Internal"),
+		"in lower case":   forgedHeaders("x-user", "x-roles", "x-claims", "x-internal"),
+		"in strange case": forgedHeaders("x-uSeR", "X-ROLES", "X-cLaims", "X-INTERNAL"),
+		"twice":           {exactHeader("X-User", forged, forged), exactHeader("X-Roles", "", forged), exactHeader("X-Claims", forged, "x"), exactHeader("X-Internal", "x", forged)},
+		"twice, spelled":  forgedHeaders("X-User", "x-user", "X-USER"),
+		"with other marks, which Caddy drops by itself": forgedHeaders("X_User", "x.user", "X_Roles", "X.Internal"),
 	}
-	for _, version := range []protocol{http1, http2, h3} {
-		client := s.client(version)
-		for name, changes := range forgeries {
-			t.Run(name+" over "+string(version), func(t *testing.T) {
-				for _, f := range s.fates(t) {
-					s.forge(t, s.upstream, client, site, f, changes...)
-					s.forge(t, responder, client, "cgi.example.test", f, changes...)
-				}
-			})
-		}
-	}
-	nothingForged(t, s.upstream, responder)
+	s.sendAllForged(t, responder, forgeries)
+	checkNothingForged(t, s.upstream, responder)
 }
 
-// Where Caddy is told to let headers with _ or . through, they are no way in
+// Where Caddy is configured to let headers with _ or . through, they are no way in
 // either: FastCGI, WSGI and PHP take them for the ones with -.
 func TestThreat21_ForgedSpellingsThatCaddyLetsThrough(t *testing.T) {
 	t.Parallel()
-	s, responder := newForwardingStand(t, `servers {
+	s, responder := newForwardingFixture(t, `servers {
 		expected_underscore_headers X_User X_Roles X_Claims X_Internal x_other
 		expected_dot_headers X.User X.Roles X.Claims X.Internal x.other
 	}`)
 	forgeries := map[string][]change{
-		"with _":               {as("X_User", forged), as("X_Roles", forged), as("X_Claims", forged), as("X_Internal", forged)},
-		"with _ in lower case": {as("x_user", forged), as("x_roles", forged), as("x_claims", forged), as("x_internal", forged)},
-		"with a dot":           {as("X.User", forged), as("X.Roles", forged), as("X.Claims", forged), as("X.Internal", forged)},
-		"with both":            {as("X_User", forged), as("x.user", forged), as("X-User", forged), as("X_ROLES", forged), as("X.rOLES", forged)},
+		"with _":               forgedHeaders("X_User", "X_Roles", "X_Claims", "X_Internal"),
+		"with _ in lower case": forgedHeaders("x_user", "x_roles", "x_claims", "x_internal"),
+		"with a dot":           forgedHeaders("X.User", "X.Roles", "X.Claims", "X.Internal"),
+		"with both":            forgedHeaders("X_User", "x.user", "X-User", "X_ROLES", "X.rOLES"),
 	}
+	s.sendAllForged(t, responder, forgeries)
 	for _, version := range []protocol{http1, http2, h3} {
-		client := s.client(version)
-		for name, changes := range forgeries {
-			t.Run(name+" over "+string(version), func(t *testing.T) {
-				for _, f := range s.fates(t) {
-					s.forge(t, s.upstream, client, site, f, changes...)
-					s.forge(t, responder, client, "cgi.example.test", f, changes...)
-				}
-			})
-		}
-		t.Run("names of nobody's arrive over "+string(version), func(t *testing.T) {
-			a := s.send(t, client, http.MethodGet, site, "/clear/x.php", as("X_Other", "one"), as("X.Other", "two"))
+		t.Run("other names arrive over "+string(version), func(t *testing.T) {
+			a := s.send(t, s.client(version), http.MethodGet, site, "/clear/x.php", exactHeader("X_Other", "one"), exactHeader("X.Other", "two"))
 			got := a.upstream(t).Header
 			if fmt.Sprint(got["X_other"], got["X.other"]) != "[one] [two]" {
-				t.Errorf("the upstream was told %v", got)
+				t.Errorf("the upstream got %v", got)
 			}
 		})
 	}
-	nothingForged(t, s.upstream, responder)
+	checkNothingForged(t, s.upstream, responder)
 }

@@ -24,12 +24,12 @@ var braces = []string{
 	"}{",
 }
 
-// A claim is a stranger's text. Caddy expands braces wherever a placeholder's
+// A claim is text from outside. Caddy expands braces wherever a placeholder's
 // value is looked at once more.
 func TestThreat25_ClaimsAreNotExpanded(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
 		issuer {$ISSUER} {
@@ -79,18 +79,11 @@ https://respond.example.test {
 	}
 }
 
-// tellTale is a site whose error route tells an upstream all they know.
-const tellTale = `
+// revealingErrorRoute is a site whose error route sends an upstream all that it knows.
+const revealingErrorRoute = `
 https://api.example.test {
 	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-		token_from header Authorization Bearer
-		token_from header X-Token
-		token_from query access_token
-		token_from cookie session
+		import token_places
 	}
 	reverse_proxy {$UPSTREAM}
 	handle_errors {
@@ -106,8 +99,8 @@ https://api.example.test {
 }
 `
 
-// ways to send a credential, and what must be left of the request without it.
-func ways(token string) map[string]struct {
+// tokenPlacements to send a credential, and what must be left of the request without it.
+func tokenPlacements(token string) map[string]struct {
 	path    string
 	changes []change
 	rest    string
@@ -136,25 +129,25 @@ func ways(token string) map[string]struct {
 func TestThreat48_ErrorRoutesGetNoCredential(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, tellTale, options{shownByCaddy: true}, k.RS256)
+	s := newFixture(t, revealingErrorRoute, options{shownByCaddy: true}, k.RS256)
 	token := k.RS256.Token(t, s.claims(nil), nil)
 	expired := k.RS256.Token(t, s.claims(map[string]any{"exp": 1_000_000_000}), nil)
 	bad := k.Stranger.Token(t, s.claims(nil), nil)
-	for name, way := range ways(expired) {
+	for name, way := range tokenPlacements(expired) {
 		t.Run("an expired token, "+name, func(t *testing.T) {
 			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-			s.leftAs(t, a.upstream(t), "expired", way.rest)
+			s.checkStripped(t, a.upstream(t), "expired", way.rest)
 		})
 	}
-	for name, way := range ways(bad) {
+	for name, way := range tokenPlacements(bad) {
 		t.Run("a forged token, "+name, func(t *testing.T) {
 			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-			s.leftAs(t, a.upstream(t), "bad_signature", way.rest)
+			s.checkStripped(t, a.upstream(t), "bad_signature", way.rest)
 		})
 	}
 	t.Run("two tokens that are refused for being two", func(t *testing.T) {
 		a := s.send(t, s.client(http1), http.MethodGet, site, "/?access_token="+token+"&x=1", bearer(bad))
-		s.leftAs(t, a.upstream(t), "multiple_credentials", "/?x=1")
+		s.checkStripped(t, a.upstream(t), "multiple_credentials", "/?x=1")
 	})
 	t.Run("a POST keeps its body", func(t *testing.T) {
 		a := s.send(t, s.client(http1), http.MethodPost, site, "/?access_token="+bad, body("access_token=not-mine&x=1"))
@@ -162,11 +155,11 @@ func TestThreat48_ErrorRoutesGetNoCredential(t *testing.T) {
 			t.Errorf("the body arrived as %q", seen.Body)
 		}
 	})
-	s.neverSent(t, s.upstream, token, expired, bad)
+	s.checkNotSent(t, s.upstream, token, expired, bad)
 }
 
-// leftAs judges what an upstream was told of a refused request.
-func (s *stand) leftAs(t *testing.T, seen peers.Seen, reason, uri string) {
+// checkStripped checks what an upstream got of a refused request.
+func (s *fixture) checkStripped(t *testing.T, seen peers.Seen, reason, uri string) {
 	t.Helper()
 	if got := seen.Header.Get("X-Reason"); got != reason {
 		t.Errorf("the reason is %q; want %q", got, reason)
@@ -183,8 +176,8 @@ func (s *stand) leftAs(t *testing.T, seen peers.Seen, reason, uri string) {
 	s.upstream.Take()
 }
 
-// neverSent looks for credentials in every byte that an upstream received.
-func (s *stand) neverSent(t *testing.T, upstream *peers.Upstream, tokens ...string) {
+// checkNotSent looks for credentials in every byte that an upstream received.
+func (s *fixture) checkNotSent(t *testing.T, upstream *peers.Upstream, tokens ...string) {
 	t.Helper()
 	wire := upstream.Wire()
 	for _, token := range tokens {
@@ -203,18 +196,11 @@ func TestThreat48_FastCGIGetsNoCredential(t *testing.T) {
 	k := keys(t)
 	responder := peers.NewFastCGI(t)
 	root := t.TempDir()
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	root {$ROOT}
 	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-		token_from header Authorization Bearer
-		token_from header X-Token
-		token_from query access_token
-		token_from cookie session
+		import token_places
 	}
 	rewrite * /index.php?{query}
 	reverse_proxy {$FASTCGI} {
@@ -237,7 +223,7 @@ https://api.example.test {
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	bad := k.Stranger.Token(t, s.claims(nil), nil)
 	for _, token := range []string{good, bad} {
-		for name, way := range ways(token) {
+		for name, way := range tokenPlacements(token) {
 			t.Run(map[bool]string{true: "a good token ", false: "a forged token "}[token == good]+name, func(t *testing.T) {
 				responder.Take()
 				a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
@@ -247,7 +233,7 @@ https://api.example.test {
 			})
 		}
 	}
-	s.neverSent(t, responder, good, bad)
+	s.checkNotSent(t, responder, good, bad)
 	if wire := responder.Wire(); !strings.Contains(wire, "REQUEST_URI") || !strings.Contains(wire, "bad_signature") {
 		t.Error("the responder was not sent what this test is about")
 	}

@@ -15,7 +15,7 @@ import (
 func TestThreat04_KeysNamedByTheTokenAreIgnored(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.published()...)
+	s := newFixture(t, oneIssuer, options{}, k.published()...)
 	mallory := peers.NewKeyServer(t, s.issuer.CA, k.Stranger)
 
 	certificate := base64.StdEncoding.EncodeToString(s.issuer.CA.Leaf(t).Certificate[0])
@@ -44,7 +44,7 @@ func TestThreat04_KeysNamedByTheTokenAreIgnored(t *testing.T) {
 func TestThreat05_KidIsOnlyAName(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.published()...)
+	s := newFixture(t, oneIssuer, options{}, k.published()...)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), nil))
 
 	for name, kid := range map[string]string{
@@ -73,7 +73,7 @@ func TestThreat05_KidIsOnlyAName(t *testing.T) {
 func TestThreat05_UnknownKidsDoNotFloodTheIssuer(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	s.accepts(t, site, good)
 
@@ -82,7 +82,7 @@ func TestThreat05_UnknownKidsDoNotFloodTheIssuer(t *testing.T) {
 		requests = 2_000 // the detector makes each some ten times as dear
 	}
 	before, mark, start := s.issuer.Hits(peers.KeySetPath), s.logs.mark(), time.Now()
-	// One signature for all: nobody looks at it, and making one costs more than
+	// One signature for all: it is never checked, and making one costs more than
 	// refusing it.
 	signature := good[strings.LastIndexByte(good, '.')+1:]
 	var group sync.WaitGroup
@@ -111,19 +111,19 @@ func TestThreat05_UnknownKidsDoNotFloodTheIssuer(t *testing.T) {
 	}
 	s.accepts(t, site, good)
 	// A change of state is a line; a request is none.
-	lines := above(s.logs.since(mark), ours)
+	lines := aboveDebug(s.logs.since(mark), fromPlugin)
 	if len(lines) > allowed {
 		t.Errorf("%d lines above DEBUG for %d requests, the first: %s", len(lines), requests, lines[0].line)
 	}
 }
 
-// ours tells a line of the plugin from Caddy's own.
-func ours(e entry) bool { return strings.Contains(e.Logger, "jwt") }
+// fromPlugin reports whether a line is the plugin's and not Caddy's own.
+func fromPlugin(e entry) bool { return strings.Contains(e.Logger, "jwt") }
 
 func TestThreat07_ExtensionsAreRefused(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer, options{}, k.RS256)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
 	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), map[string]any{"b64": true, "cty": "json", "unknown": 1}))
 
 	var table []forgery
@@ -143,14 +143,14 @@ func TestThreat07_ExtensionsAreRefused(t *testing.T) {
 	} {
 		table = append(table, forgery{name, k.RS256.Token(t, s.claims(nil), members), because("unsupported_token", "malformed_token")})
 	}
-	table = append(table, forgery{"crit null", k.RS256.Raw(t, `{"alg":"RS256","kid":"rs256","crit":null}`, text(t, s.claims(nil))), because("unsupported_token", "malformed_token")})
+	table = append(table, forgery{"crit null", k.RS256.Raw(t, `{"alg":"RS256","kid":"rs256","crit":null}`, toJSON(t, s.claims(nil))), because("unsupported_token", "malformed_token")})
 	s.refusesEach(t, site, table)
 }
 
 func TestThreat14_TypIsChecked(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, oneIssuer+`
+	s := newFixture(t, oneIssuer+`
 https://access.example.test {
 	jwt {
 		issuer {$ISSUER} {

@@ -14,7 +14,7 @@ import (
 // A header named in Connection is one for the next hop alone: a proxy drops it.
 func TestThreat21_ConnectionDoesNotDropTheIdentity(t *testing.T) {
 	t.Parallel()
-	s, responder := newForwardingStand(t, "")
+	s, responder := newForwardingFixture(t, "")
 	for name, lines := range map[string][]string{
 		"one name":        {"Connection: X-User"},
 		"all names":       {"Connection: X-User, X-Roles, X-Claims, X-Internal"},
@@ -25,34 +25,34 @@ func TestThreat21_ConnectionDoesNotDropTheIdentity(t *testing.T) {
 		"by other tokens": {"Connection:  \t X-User \t,, ,X-Roles"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, f := range s.fates(t) {
+			for _, f := range s.forwardCases(t) {
 				if f.method == http.MethodPost || f.path == "/nowhere" {
 					continue
 				}
 				for host, upstream := range map[string]*peers.Upstream{site: s.upstream, "cgi.example.test": responder} {
 					upstream.Take()
-					s.raw(t, host, f.text(host, lines...)+"\r\n")
+					s.raw(t, host, f.rawRequest(host, lines...)+"\r\n")
 					if seen := upstream.Take(); len(seen) != 1 {
 						t.Errorf("%s: the upstream was asked %d times", f.name, len(seen))
 					} else {
-						s.tellsOnly(t, f, seen[0])
+						s.checkIdentityHeaders(t, f, seen[0])
 					}
 				}
 			}
 		})
 	}
 	t.Run("what is nobody's business stays", func(t *testing.T) {
-		f := s.fates(t)[0]
-		a := s.raw(t, site, f.text(site, "Connection: X-User, X-Hop", "X-Hop: one", "X-User: "+forged, "X-End: two")+"\r\n")
+		f := s.forwardCases(t)[0]
+		a := s.raw(t, site, f.rawRequest(site, "Connection: X-User, X-Hop", "X-Hop: one", "X-User: "+forged, "X-End: two")+"\r\n")
 		if got := a.upstream(t).Header; got.Get("X-Hop") != "" || got.Get("X-End") != "two" {
 			t.Errorf("X-Hop is %q and X-End %q; want the first dropped and the second kept", got.Get("X-Hop"), got.Get("X-End"))
 		}
 	})
-	nothingForged(t, s.upstream, responder)
+	checkNothingForged(t, s.upstream, responder)
 }
 
-// text is the request as HTTP/1.1 writes it, up to its last header line.
-func (f fateful) text(host string, lines ...string) string {
+// rawRequest is the request as HTTP/1.1 writes it, up to its last header line.
+func (f forwardCase) rawRequest(host string, lines ...string) string {
 	method := f.method
 	if method == "" {
 		method = http.MethodGet
@@ -70,17 +70,17 @@ func (f fateful) text(host string, lines ...string) string {
 	return text
 }
 
-// trailersOfIdentity are forged trailers, in spellings that upstreams fold.
-var trailersOfIdentity = []string{"X-User", "X-Roles", "X-Claims", "X-Internal", "X_User", "X.Roles", "x-iNTERNAL"}
+// forgedTrailers are forged trailers, in spellings that upstreams fold.
+var forgedTrailers = []string{"X-User", "X-Roles", "X-Claims", "X-Internal", "X_User", "X.Roles", "x-iNTERNAL"}
 
 // A trailer comes after the handler has looked at the headers.
 func TestThreat21_ForgedTrailersDoNotArrive(t *testing.T) {
 	t.Parallel()
-	s, responder := newForwardingStand(t, "")
+	s, responder := newForwardingFixture(t, "")
 	clients := map[protocol]*http.Client{http2: s.client(http2), h3: s.client(h3)}
-	for _, declared := range []string{"", "X-Checksum", "X-Checksum, " + strings.Join(trailersOfIdentity, ", "), "x-checksum, x-user"} {
+	for _, declared := range []string{"", "X-Checksum", "X-Checksum, " + strings.Join(forgedTrailers, ", "), "x-checksum, x-user"} {
 		t.Run(fmt.Sprintf("declared as %q", declared), func(t *testing.T) {
-			for _, f := range s.fates(t) {
+			for _, f := range s.forwardCases(t) {
 				if f.path == "/nowhere" {
 					continue
 				}
@@ -89,49 +89,49 @@ func TestThreat21_ForgedTrailersDoNotArrive(t *testing.T) {
 				}
 				for host, upstream := range map[string]*peers.Upstream{site: s.upstream, "cgi.example.test": responder} {
 					upstream.Take()
-					s.raw(t, host, f.chunked(host, declared))
-					s.trailersOf(t, f, upstream, host == site && declared != "")
+					s.raw(t, host, f.chunkedRequest(host, declared))
+					s.checkTrailers(t, f, upstream, host == site && declared != "")
 				}
 				if declared == "" {
 					continue // these clients declare what they send
 				}
 				for version, client := range clients {
 					s.upstream.Take()
-					s.streamed(t, client, f, declared)
+					s.sendStreamed(t, client, f, declared)
 					// Over HTTP/3 no trailer comes to Caddy's handlers.
-					s.trailersOf(t, f, s.upstream, version == http2)
+					s.checkTrailers(t, f, s.upstream, version == http2)
 				}
 			}
 		})
 	}
 	t.Run("of a credential", func(t *testing.T) {
-		f := s.fates(t)[1]
-		a := s.raw(t, site, f.text(site, "Transfer-Encoding: chunked", "Trailer: X-Checksum")+"\r\n5\r\nhello\r\n0\r\nAuthorization: Bearer "+forged+"\r\nX-Checksum: 123\r\n\r\n")
+		f := s.forwardCases(t)[1]
+		a := s.raw(t, site, f.rawRequest(site, "Transfer-Encoding: chunked", "Trailer: X-Checksum")+"\r\n5\r\nhello\r\n0\r\nAuthorization: Bearer "+forged+"\r\nX-Checksum: 123\r\n\r\n")
 		if seen := a.upstream(t); len(seen.Trailer) != 1 || seen.Trailer.Get("X-Checksum") != "123" {
 			t.Errorf("the trailers are %v; want X-Checksum alone", seen.Trailer)
 		}
 	})
-	nothingForged(t, s.upstream, responder)
+	checkNothingForged(t, s.upstream, responder)
 }
 
-// chunked is the request with a body in chunks and the forged trailers.
-func (f fateful) chunked(host, declared string) string {
+// chunkedRequest is the request with a body in chunks and the forged trailers.
+func (f forwardCase) chunkedRequest(host, declared string) string {
 	lines := []string{"Transfer-Encoding: chunked", "Connection: close"}
 	if declared != "" {
 		lines = append(lines, "Trailer: "+declared)
 	}
-	text := f.text(host, lines...) + "\r\n5\r\nhello\r\n0\r\n"
-	for _, name := range trailersOfIdentity {
+	text := f.rawRequest(host, lines...) + "\r\n5\r\nhello\r\n0\r\n"
+	for _, name := range forgedTrailers {
 		text += name + ": " + forged + "\r\n"
 	}
 	return text + "X-Checksum: 123\r\n\r\n"
 }
 
-// streamed sends the request over a client with the trailers that are declared.
-func (s *stand) streamed(t *testing.T, client *http.Client, f fateful, declared string) {
+// sendStreamed sends the request over a client with the trailers that are declared.
+func (s *fixture) sendStreamed(t *testing.T, client *http.Client, f forwardCase, declared string) {
 	t.Helper()
 	changes := []change{func(r *http.Request) {
-		r.Body = io.NopCloser(iteratively("hello", 2))
+		r.Body = io.NopCloser(inPieces("hello", 2))
 		r.ContentLength = -1
 		r.Trailer = http.Header{}
 		for name := range strings.SplitSeq(declared, ", ") {
@@ -150,25 +150,25 @@ func (s *stand) streamed(t *testing.T, client *http.Client, f fateful, declared 
 	s.send(t, client, f.method, site, f.path, changes...)
 }
 
-// trailersOf requires what the upstream is told, and that other trailers arrive.
-func (s *stand) trailersOf(t *testing.T, f fateful, upstream *peers.Upstream, arrive bool) {
+// checkTrailers checks what the upstream gets, and that other trailers arrive.
+func (s *fixture) checkTrailers(t *testing.T, f forwardCase, upstream *peers.Upstream, arrive bool) {
 	t.Helper()
 	seen := upstream.Take()
 	if len(seen) != 1 {
 		t.Errorf("%s: the upstream was asked %d times", f.name, len(seen))
 		return
 	}
-	s.tellsOnly(t, f, seen[0])
+	s.checkIdentityHeaders(t, f, seen[0])
 	if got := seen[0].Trailer.Get("X-Checksum"); arrive && got != "123" {
 		t.Errorf("%s: the trailer X-Checksum is %q; want 123", f.name, got)
 	}
 }
 
 // A body that its client never ends is not waited for, and what a client forges
-// behind an answer comes too late for everybody.
+// after an answer comes too late.
 func TestThreat21_ABodyThatIsCutOff(t *testing.T) {
 	t.Parallel()
-	s, _ := newForwardingStand(t, "")
+	s, _ := newForwardingFixture(t, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url(site, "/valid/x.php"), reader)
@@ -176,7 +176,7 @@ func TestThreat21_ABodyThatIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Trailer = http.Header{"X-User": {forged}}
-	bearer(s.fates(t)[0].token)(r)
+	bearer(s.forwardCases(t)[0].token)(r)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -187,9 +187,9 @@ func TestThreat21_ABodyThatIsCutOff(t *testing.T) {
 	if _, err := writer.Write([]byte("half")); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("the upstream is asked", inTheEnd, func() bool { return strings.Contains(s.upstream.Wire(), "half") }, s.upstream.Wire)
+	s.eventually("the upstream is asked", longWait, func() bool { return strings.Contains(s.upstream.Wire(), "half") }, s.upstream.Wire)
 	cancel()
 	<-done
 	_ = writer.Close()
-	nothingForged(t, s.upstream)
+	checkNothingForged(t, s.upstream)
 }

@@ -25,7 +25,7 @@ func TestThreat16_BadKeysOfASetAreNotUsed(t *testing.T) {
 	leaked := peers.NewKey(t, "ES256", "leaked")
 	unknown := peers.NewKey(t, "ES256", "unknown-alg")
 	mixed := peers.NewKey(t, "ES256", "mixed")
-	s := newStand(t, oneIssuer, options{},
+	s := newFixture(t, oneIssuer, options{},
 		k.RS256,
 		short,
 		encryption.With(map[string]any{"use": "enc"}),

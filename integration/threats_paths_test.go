@@ -68,18 +68,15 @@ var spelledPaths = []spelledPath{
 }
 
 // What a path is for Caddy's matchers, and so which requests a jwt with a matcher
-// guards. The upstream may take a path for another one: the table says which
+// guards. The upstream may take a path for another one: the table lists which
 // spellings get past `jwt /api/*`, and which past a jwt that leaves out /public/*.
 func TestThreat27_PathsAroundAMatcher(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, `
+	s := newFixture(t, `
 (guard) {
 	jwt {args[0]} {
-		issuer {$ISSUER} {
-			ca {$CA}
-			audience https://api.example.test
-		}
+		import issuer
 		forward user X-User
 	}
 	reverse_proxy {$UPSTREAM}
@@ -129,13 +126,10 @@ https://all.example.test {
 func TestThreat28_OnlyPreflightsNeedNoCredential(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	s := newStand(t, `
+	s := newFixture(t, `
 https://api.example.test {
 	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-			audience https://api.example.test
-		}
+		import issuer
 		allow_preflight
 		forward user X-User
 		require claim sub user-1
@@ -145,10 +139,7 @@ https://api.example.test {
 }
 https://strict.example.test {
 	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-			audience https://api.example.test
-		}
+		import issuer
 	}
 	reverse_proxy {$UPSTREAM}
 	import reasons
@@ -188,7 +179,7 @@ https://strict.example.test {
 					"with a good one":      {origin, wants, good},
 					"with a bad one":       {origin, wants, bearer("garbage")},
 				} {
-					a := s.send(t, client, http.MethodOptions, site, "/", append(changes, as("X-User", forged))...)
+					a := s.send(t, client, http.MethodOptions, site, "/", append(changes, exactHeader("X-User", forged))...)
 					if seen := a.upstream(t); a.status != http.StatusOK || seen.Header.Get("X-User") != "" || seen.Header.Get("Authorization") != "" {
 						t.Errorf("%s: status %d, %v", name, a.status, seen.Header)
 					}
@@ -200,5 +191,5 @@ https://strict.example.test {
 			})
 		})
 	}
-	nothingForged(t, s.upstream)
+	checkNothingForged(t, s.upstream)
 }

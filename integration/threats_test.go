@@ -16,7 +16,7 @@ import (
 // lastThreat is the highest number in the list of what must not get through.
 const lastThreat = 50
 
-// threatTests says for each attack which test fails when the defence against it
+// threatTests lists for each attack which test fails when the defence against it
 // is taken out. Packages have more tests of the same numbers; here is at least
 // the one that comes nearest to a user's server.
 var threatTests = map[int][]string{
@@ -61,11 +61,11 @@ var threatTests = map[int][]string{
 	40: {"TestThreat40_AdminDuringReloads"},
 	43: {"TestThreat43_CookiesOfOtherOrigins", "TestThreat43_APIKeysInCookiesOfOtherOrigins"},
 	44: {"TestThreat44_BoundTokensAreNoBearerTokens"},
-	45: {"TestThreat45_LeavingTheTokenOutSkipsNoRule"},
+	45: {"TestThreat45_LeavingTheTokenOutSkipsNoRule", "TestThreat45_RulesAndOptionalDoNotLoad"},
 	46: {"TestThreat46_BothHandlersHold"},
 	47: {"TestThreat47_TheSitesAudienceDecides"},
 	48: {"TestThreat48_ErrorRoutesGetNoCredential", "TestThreat48_FastCGIGetsNoCredential", "TestThreat48_ErrorRoutesGetNoAPIKey", "TestThreat48_ErrorRoutesOfRulesGetNoCredential", "TestThreat48_ARenamedParameterIsGoneFromTheOriginal"},
-	49: {"TestThreat49_CachesAndUsers"},
+	49: {"TestThreat49_CachesAndUsers", "TestThreat49_CachesAndRequestsAtTheSameTime"},
 	50: {"TestThreat50_KeysCantBeToldApart", "TestThreat50_RulesTellKeysNotApart"},
 }
 

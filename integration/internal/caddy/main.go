@@ -1,5 +1,5 @@
 // Command caddy is the Caddy under test: what ../../../cmd/caddy is, the rate
-// limiter that sorts itself behind jwt, and the cache that people put behind it.
+// limiter that runs after jwt, and the cache that people put after it.
 package main
 
 import (

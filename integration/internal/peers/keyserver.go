@@ -42,7 +42,7 @@ type Answer struct {
 const Endless = -1
 
 // KeyServer is an issuer that publishes metadata and keys over TLS, and fails in
-// whatever way it is told to.
+// whatever way a test asks for.
 type KeyServer struct {
 	// URL is the issuer, without a trailing slash.
 	URL string

@@ -122,7 +122,7 @@ func (u *Upstream) record(r *http.Request, body string) Seen {
 }
 
 // upgrade answers a WebSocket handshake (RFC 6455 §4.2.2) and echoes the bytes
-// that follow; nobody between the ends looks at frames.
+// that follow; nothing between the ends parses frames.
 func upgrade(w http.ResponseWriter, r *http.Request) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -5,52 +5,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// What most tests' sites are called and whom their tokens are for.
-const (
-	site     = "api.example.test"
-	audience = "https://api.example.test"
-)
-
-// snippets are what sites import: an upstream that is told who the user is, and
-// an error route that shows the exact reason, which no answer shows by itself.
-const snippets = `
-(upstream) {
-	reverse_proxy {$UPSTREAM} {
-		header_up X-User {http.auth.user.id}
-	}
-}
-(reasons) {
-	handle_errors {
-		header X-Reason {http.jwt.reason}
-		respond "refused" {err.status_code}
-	}
-}
-`
-
-// oneIssuer is a site for which nothing but the issuer's keys and the audience
-// is configured.
-const oneIssuer = `
-https://api.example.test {
-	jwt {
-		issuer {$ISSUER} {
-			ca {$CA}
-		}
-		audience https://api.example.test
-	}
-	import upstream
-	import reasons
-}
-`
-
-// stand is a Caddy between an issuer and an upstream.
-type stand struct {
+// fixture is a Caddy between an issuer and an upstream.
+type fixture struct {
 	*caddy
 	t        *testing.T
 	issuer   *peers.KeyServer
@@ -58,11 +20,11 @@ type stand struct {
 	http     *http.Client
 }
 
-// newStand starts all three. The sites may use {$ISSUER}, {$CA} and {$UPSTREAM},
+// newFixture starts all three. The sites may use {$ISSUER}, {$CA} and {$UPSTREAM},
 // and import the snippets.
-func newStand(t *testing.T, sites string, opts options, keys ...any) *stand {
+func newFixture(t *testing.T, sites string, opts options, keys ...any) *fixture {
 	t.Helper()
-	s := &stand{
+	s := &fixture{
 		t:        t,
 		issuer:   peers.NewKeyServer(t, peers.NewCA(t), keys...),
 		upstream: peers.NewUpstream(t),
@@ -85,15 +47,16 @@ func newStand(t *testing.T, sites string, opts options, keys ...any) *stand {
 }
 
 // claims of a good token for the site, with changes.
-func (s *stand) claims(changes map[string]any) map[string]any {
+func (s *fixture) claims(changes map[string]any) map[string]any {
 	return peers.Claims(s.issuer.URL, audience, changes)
 }
 
-// reload replaces the sites. What the test sends next meets the new ones: a
+// reload replaces the sites; those of before serve on where it returns an error.
+// What the test sends next meets the new ones: a
 // connection of before may still be served by the old config for a moment, and the
 // listener of before may drop one more that it took last, so new ones are tried.
-func (s *stand) reload(sites string) error {
-	err := s.caddy.reload(sites)
+func (s *fixture) reload(sites string) error {
+	err := s.caddy.reload(snippets + sites)
 	s.http.CloseIdleConnections()
 	var last error
 	s.eventually("Caddy serves after the reload", 10*time.Second, func() bool {
@@ -109,14 +72,29 @@ func (s *stand) reload(sites string) error {
 	return err
 }
 
+// restart ends Caddy and starts it again. It does not wait for connections of this
+// test to end.
+func (s *fixture) restart(between func()) {
+	s.http.CloseIdleConnections()
+	s.caddy.restart(between)
+}
+
+// mustReload is reload where it has to succeed.
+func (s *fixture) mustReload(t *testing.T, sites string) {
+	t.Helper()
+	if err := s.reload(sites); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // get sends a request with a bearer token.
-func (s *stand) get(t *testing.T, host, token string) answer {
+func (s *fixture) get(t *testing.T, host, token string) answer {
 	t.Helper()
 	return s.send(t, s.http, http.MethodGet, host, "/", bearer(token))
 }
 
 // accepts requires that a token reaches the upstream.
-func (s *stand) accepts(t *testing.T, host, token string) peers.Seen {
+func (s *fixture) accepts(t *testing.T, host, token string) peers.Seen {
 	t.Helper()
 	s.upstream.Take()
 	a := s.get(t, host, token)
@@ -128,16 +106,24 @@ func (s *stand) accepts(t *testing.T, host, token string) peers.Seen {
 }
 
 // refuses requires that a token is answered with 401 for one of the reasons, and
-// that the upstream hears nothing. Where the design leaves open which of two
+// that the upstream gets no request. Where the design leaves open which of two
 // checks comes first, a test names both reasons.
-func (s *stand) refuses(t *testing.T, host, token string, reasons ...string) {
+func (s *fixture) refuses(t *testing.T, host, token string, reasons ...string) {
 	t.Helper()
 	s.upstream.Take()
 	s.refused(t, s.get(t, host, token), http.StatusUnauthorized, reasons...)
 }
 
-// refused judges the answer to a request that had to be refused.
-func (s *stand) refused(t *testing.T, a answer, status int, reasons ...string) {
+// unavailable requires that a token is answered with 503, as the keys of its issuer
+// can't be had, and that the upstream gets no request.
+func (s *fixture) unavailable(t *testing.T, host, token string) {
+	t.Helper()
+	s.upstream.Take()
+	s.refused(t, s.get(t, host, token), http.StatusServiceUnavailable, "keys_unavailable")
+}
+
+// refused checks the answer to a request that had to be refused.
+func (s *fixture) refused(t *testing.T, a answer, status int, reasons ...string) {
 	t.Helper()
 	reason := a.header.Get("X-Reason")
 	if a.status != status || !slices.Contains(reasons, reason) {
@@ -166,7 +152,7 @@ type forgery struct {
 }
 
 // refusesEach runs a table of forgeries.
-func (s *stand) refusesEach(t *testing.T, host string, table []forgery) {
+func (s *fixture) refusesEach(t *testing.T, host string, table []forgery) {
 	t.Helper()
 	for _, f := range table {
 		t.Run(f.name, func(t *testing.T) { s.refuses(t, host, f.token, f.reasons...) })
@@ -174,41 +160,3 @@ func (s *stand) refusesEach(t *testing.T, host string, table []forgery) {
 }
 
 func because(reasons ...string) []string { return reasons }
-
-// keyring is made once: RSA keys are slow to make, and no test changes them.
-type keyring struct {
-	RS256, PS256, ES256, ES384, ES512, EdDSA, HS256 *peers.Key
-	// Plain is an RSA key without an alg of its own.
-	Plain *peers.Key
-	// Stranger is an RSA key that no issuer publishes, under RS256's kid.
-	Stranger *peers.Key
-}
-
-var (
-	ringOnce sync.Once
-	ring     keyring
-)
-
-func keys(t *testing.T) *keyring {
-	t.Helper()
-	ringOnce.Do(func() {
-		ring = keyring{
-			RS256:    peers.NewKey(t, "RS256", "rs256"),
-			PS256:    peers.NewKey(t, "PS256", "ps256"),
-			ES256:    peers.NewKey(t, "ES256", "es256"),
-			ES384:    peers.NewKey(t, "ES384", "es384"),
-			ES512:    peers.NewKey(t, "ES512", "es512"),
-			EdDSA:    peers.NewKey(t, "EdDSA", "eddsa"),
-			HS256:    peers.NewKey(t, "HS256", ""),
-			Plain:    peers.NewKey(t, "RS256", "plain"),
-			Stranger: peers.NewKey(t, "RS256", "rs256"),
-		}
-		ring.Plain.NoAlg = true
-	})
-	return &ring
-}
-
-// published are the keys of the ring that a key set may hold.
-func (k *keyring) published() []any {
-	return []any{k.RS256, k.PS256, k.ES256, k.ES384, k.ES512, k.EdDSA, k.Plain}
-}
