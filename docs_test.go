@@ -33,7 +33,23 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-const docReference = "docs/reference.md"
+// docReference is the folder of the reference: an index and a page for each topic.
+const (
+	docReference = "docs/reference"
+	docIndex     = docReference + "/README.md"
+)
+
+// docPages lists the pages of the reference, without the index.
+func docPages(t *testing.T) []string {
+	t.Helper()
+	pages := slices.DeleteFunc(docFiles(t, docReference), func(name string) bool {
+		return filepath.ToSlash(name) == docIndex
+	})
+	if len(pages) == 0 {
+		t.Fatalf("%s has no pages", docReference)
+	}
+	return pages
+}
 
 // docSkip are folders of other people's documents.
 var docSkip = []string{".git", "node_modules", "testdata"}
@@ -280,30 +296,52 @@ func docWalk(tree any, visit func(map[string]any)) {
 	}
 }
 
-// docSections divides the reference: heading of level two, then of level
-// three, then the text below it.
-func docSections(t *testing.T) map[string]map[string]string {
+// docSection is a section of the reference: its page, and its text.
+type docSection struct {
+	page string
+	text string
+}
+
+// docSections divides the pages of the reference: heading of level one or two,
+// then of level three, then the text below it. A part may continue on another
+// page; a section of it may not.
+func docSections(t *testing.T) map[string]map[string]docSection {
 	t.Helper()
-	sections := map[string]map[string]string{}
-	part, section, fenced := "", "", false
-	for line := range strings.Lines(docRead(t, docReference)) {
-		if strings.HasPrefix(line, "```") {
-			fenced = !fenced
+	sections := map[string]map[string]docSection{}
+	for _, page := range docPages(t) {
+		part, section, fenced := "", "", false
+		for line := range strings.Lines(docRead(t, page)) {
+			if strings.HasPrefix(line, "```") {
+				fenced = !fenced
+			}
+			title := strings.Trim(strings.TrimSpace(strings.TrimLeft(line, "#")), "`")
+			switch {
+			case fenced:
+			case strings.HasPrefix(line, "# "), strings.HasPrefix(line, "## "):
+				part, section = title, ""
+			case strings.HasPrefix(line, "### "):
+				section = title
+				if found := sections[part][section]; found.text != "" {
+					t.Errorf("%s: %q has a section %s, which is in %s too", page, part, section, found.page)
+				}
+			}
+			if sections[part] == nil {
+				sections[part] = map[string]docSection{}
+			}
+			sections[part][section] = docSection{page, sections[part][section].text + line}
 		}
-		title := strings.Trim(strings.TrimSpace(strings.TrimLeft(line, "#")), "`")
-		switch {
-		case fenced:
-		case strings.HasPrefix(line, "## "):
-			part, section = title, ""
-		case strings.HasPrefix(line, "### "):
-			section = title
-		}
-		if sections[part] == nil {
-			sections[part] = map[string]string{}
-		}
-		sections[part][section] += line
 	}
 	return sections
+}
+
+// docReferenceBlocks are the fenced blocks of the reference.
+func docReferenceBlocks(t *testing.T) []docBlock {
+	t.Helper()
+	var blocks []docBlock
+	for _, page := range docPages(t) {
+		blocks = append(blocks, docBlocks(t, page)...)
+	}
+	return blocks
 }
 
 // docOptions are the options that a method named unmarshalOption reads: the
@@ -406,7 +444,7 @@ func docFields(v any) []string {
 func TestDocs_EveryOptionHasASection(t *testing.T) {
 	t.Parallel()
 	sections := docSections(t)
-	grammar := sections["Grammar"][""]
+	grammar := sections["Grammar"][""].text
 	for _, part := range []struct {
 		title    string
 		receiver string
@@ -418,7 +456,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 	} {
 		options := docOptions(t, part.receiver)
 		for _, option := range options {
-			section := sections[part.title][option]
+			section := sections[part.title][option].text
 			if section == "" {
 				t.Errorf("%s: %q has no section for %s", docReference, part.title, option)
 			} else if !strings.Contains(section, "```caddyfile\n") || !strings.Contains(section, "\t"+option) {
@@ -443,10 +481,41 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 	}
 }
 
+// TestDocs_IndexListsEveryOption: each section of an option has a row in the index,
+// under the title of its part, which links to it. That the anchor is right is for
+// TestDocs_LinksLeadSomewhere.
+func TestDocs_IndexListsEveryOption(t *testing.T) {
+	t.Parallel()
+	rows, part := map[string]string{}, ""
+	for line := range strings.Lines(docRead(t, docIndex)) {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			part = strings.TrimSpace(title)
+		} else if strings.HasPrefix(line, "| [") {
+			rows[part] += line
+		}
+	}
+	for title, sections := range docSections(t) {
+		if !strings.HasPrefix(title, "Options of ") {
+			continue
+		}
+		for option, section := range sections {
+			row := fmt.Sprintf("| [`%s`](%s#%s", option, filepath.Base(section.page), option)
+			if option != "" && strings.Count(rows[title], row) != 1 {
+				t.Errorf("%s: under %q there should be one row %s…", docIndex, title, row)
+			}
+		}
+	}
+	for _, page := range docPages(t) {
+		if !strings.Contains(rows[""], "]("+filepath.Base(page)+") |") {
+			t.Errorf("%s: it has no row for %s", docIndex, page)
+		}
+	}
+}
+
 func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, b := range docBlocks(t, docReference) {
+	for _, b := range docReferenceBlocks(t) {
 		var tree any
 		if b.language != "json" || json.Unmarshal([]byte(b.text), &tree) != nil {
 			continue
@@ -502,7 +571,7 @@ func docReasons(t *testing.T) []string {
 
 func TestDocs_EveryReasonHasARow(t *testing.T) {
 	t.Parallel()
-	refusals := docSections(t)["Refusals"][""]
+	refusals := docSections(t)["Refusals"][""].text
 	codes := docReasons(t)
 	for _, code := range codes {
 		a, ok := refusal.Answers[reason.Code(code)]
@@ -531,7 +600,7 @@ func TestDocs_EveryReasonHasARow(t *testing.T) {
 func TestDocs_RefusalBodies(t *testing.T) {
 	t.Parallel()
 	shown := map[string]bool{}
-	for _, b := range docBlocks(t, docReference) {
+	for _, b := range docReferenceBlocks(t) {
 		shown[strings.TrimSuffix(b.text, "\n")] = true
 	}
 	sent := map[string]bool{}
@@ -553,7 +622,7 @@ func TestDocs_RefusalBodies(t *testing.T) {
 
 func TestDocs_EveryPlaceholderHasARow(t *testing.T) {
 	t.Parallel()
-	text := docSections(t)["Placeholders"][""]
+	text := docSections(t)["Placeholders"][""].text
 	for _, m := range regexp.MustCompile("(?m)^\\| `\\{([a-z_.]+)\\}` \\|").FindAllStringSubmatch(text, -1) {
 		if _, ok := new(state).Placeholder(m[1]); !ok {
 			t.Errorf("%s: it has a row for {%s}, which does not exist", docReference, m[1])
@@ -619,7 +688,7 @@ func docMetrics(t *testing.T) []string {
 
 func TestDocs_EveryMetricHasARow(t *testing.T) {
 	t.Parallel()
-	text := docSections(t)["Metrics"][""]
+	text := docSections(t)["Metrics"][""].text
 	names := docMetrics(t)
 	for _, name := range names {
 		if strings.Count(text, "\n| `"+name+"` | ") != 1 {
@@ -744,7 +813,7 @@ func TestDocs_AreThere(t *testing.T) {
 	t.Parallel()
 	for name, mark := range map[string]string{
 		"docs/monitoring/README.md": "grafana.json",
-		docReference:                "## Grammar", "docs/design.md": "# Design", "docs/security.md": "# Security",
+		docIndex:                    "directive.md", "docs/design.md": "# Design", "docs/security.md": "# Security",
 		"CONTRIBUTING.md": "make test", "SECURITY.md": "vulnerability", "CHANGELOG.md": "## [Unreleased]",
 		"LICENSE": "Apache License", "Makefile": "FUZZTIME",
 	} {
