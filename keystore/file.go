@@ -105,9 +105,9 @@ func NewFile(c FileConfig) (*File, error) {
 }
 
 // Keys returns the keys that a token with this kid may have been signed with
-// (see Set.Find), or key.ErrUnknown if there is none. It never waits.
+// (see Set.find), or key.ErrUnknown if there is none. It never waits.
 func (f *File) Keys(_ context.Context, kid string) ([]key.Key, error) {
-	if keys := f.current.Load().set.Find(kid); len(keys) > 0 {
+	if keys := f.current.Load().set.find(kid); len(keys) > 0 {
 		return keys, nil
 	}
 	return nil, key.ErrUnknown
@@ -220,18 +220,18 @@ func (f *File) load() ([]fileState, [][]byte, error) {
 	return states, contents, nil
 }
 
-// readFile reads a file of at most MaxDocumentBytes.
+// readFile reads a file of at most maxDocumentBytes.
 func readFile(path string) (text []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	text, err = io.ReadAll(io.LimitReader(f, MaxDocumentBytes+1))
+	text, err = io.ReadAll(io.LimitReader(f, maxDocumentBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > MaxDocumentBytes {
+	if len(text) > maxDocumentBytes {
 		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
 	}
 	return text, nil
@@ -261,7 +261,7 @@ func (f *File) Status() Status {
 	defer f.mu.Unlock()
 	h := f.current.Load()
 	s := Status{
-		State: "fresh", Source: f.paths[0], Keys: h.set.Info(), Problems: h.set.problems, FetchedAt: h.at,
+		State: "fresh", Source: f.paths[0], Keys: h.set.info(), Problems: h.set.problems, FetchedAt: h.at,
 		LastError: describe(f.err), Failures: f.failures,
 	}
 	if f.err != nil {

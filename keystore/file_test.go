@@ -156,7 +156,7 @@ func TestABrokenFileKeepsTheLastGoodKeys(t *testing.T) {
 		"empty":       func(t *testing.T, s *fileStand) { s.write(t, nil) },
 		"no keys":     func(t *testing.T, s *fileStand) { s.write(t, []byte(`{"keys":[]}`)) },
 		"HTML":        func(t *testing.T, s *fileStand) { s.write(t, []byte("<html>")) },
-		"too large":   func(t *testing.T, s *fileStand) { s.write(t, []byte(strings.Repeat(" ", MaxDocumentBytes+1))) },
+		"too large":   func(t *testing.T, s *fileStand) { s.write(t, []byte(strings.Repeat(" ", maxDocumentBytes+1))) },
 		"a secret":    func(t *testing.T, s *fileStand) { s.write(t, jwks(octJWK("s"))) },
 		"gone":        func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)) },
 		"a directory": func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) },

@@ -46,7 +46,7 @@ type candidate struct {
 }
 
 // maxJWKs bounds the JWKs kept: keys come and go with rotation.
-const maxJWKs = 4 * MaxKeys
+const maxJWKs = 4 * maxKeys
 
 var _ jwkset.Storage = (*Storage)(nil)
 
