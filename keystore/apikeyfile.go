@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
 // apiKeyPollInterval is the pace at which key files are looked at. A change is
@@ -81,15 +83,15 @@ type reading struct {
 type APIKeyFileConfig struct {
 	// Path is the file.
 	Path string
-	// Clock is the time; nil for the real one.
-	Clock Clock
+	// Clock is the time; nil for that of the process.
+	Clock clock.Clock
 }
 
 // NewAPIKeyFile loads the file; an error, with the line, means that it can't be
 // used now. It starts nothing.
 func NewAPIKeyFile(c APIKeyFileConfig) (*APIKeyFile, error) {
 	if c.Clock == nil {
-		c.Clock = realClock{}
+		c.Clock = clock.System()
 	}
 	f := &APIKeyFile{lookout: lookout{clock: c.Clock}, path: c.Path, open: openKeyFile}
 	r, err := f.read()

@@ -9,19 +9,21 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
 // apiKeyStand is an APIKeyFile over a file that has the keys a, b and c at first.
 type apiKeyStand struct {
 	*APIKeyFile
 	path  string
-	clock *stillClock
+	clock *clock.Fake
 	heard witness
 }
 
 func newAPIKeyStand(t *testing.T) *apiKeyStand {
 	t.Helper()
-	s := &apiKeyStand{path: filepath.Join(t.TempDir(), "keys.jsonl"), clock: &stillClock{now: time.Now()}}
+	s := &apiKeyStand{path: filepath.Join(t.TempDir(), "keys.jsonl"), clock: clock.NewFake(time.Now())}
 	s.write(t, keyLines("a", "b", "c"))
 	s.open(t)
 	return s
@@ -59,7 +61,7 @@ func (s *apiKeyStand) replace(t *testing.T, content string) {
 
 // look is a look at the file once it has been left alone, and what it tells.
 func (s *apiKeyStand) look() string {
-	s.clock.now = s.clock.now.Add(time.Second)
+	s.clock.Advance(time.Second)
 	s.poll()
 	return s.said()
 }
@@ -170,7 +172,7 @@ func TestAKeyFileIsTakenOver(t *testing.T) {
 			keys := change(t, s)
 			s.expect(t, "changed", changed, keys)
 			s.expect(t, "and then nothing", "", keys)
-			if status := s.Status(); status.State != "fresh" || status.Keys != len(keys) || status.LastError != "" || !status.LoadedAt.Equal(s.clock.now.Add(-time.Second)) {
+			if status := s.Status(); status.State != "fresh" || status.Keys != len(keys) || status.LastError != "" || !status.LoadedAt.Equal(s.clock.Now().Add(-time.Second)) {
 				t.Errorf("status %+v", status)
 			}
 		})
@@ -364,21 +366,21 @@ func TestThreat34_AKeyFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	}
 	s.write(t, keyLines("x")) // whole, but perhaps not all of it
 	touch(now)
-	s.clock.now = now.Add(settleTime - time.Millisecond)
+	s.clock.Set(now.Add(settleTime - time.Millisecond))
 	if s.poll(); s.said() != "" || hasKeys(s.APIKeys()) != "abc" {
 		t.Error("it was read at once")
 	}
-	s.clock.now = now.Add(settleTime)
+	s.clock.Set(now.Add(settleTime))
 	if s.poll(); s.said() != changed || hasKeys(s.APIKeys()) != "x" {
 		t.Error("it was not read when it was left alone")
 	}
 	s.write(t, "half a li")
-	touch(s.clock.now)
+	touch(s.clock.Now())
 	if s.poll(); s.said() != "" || s.Status().State != "fresh" {
 		t.Error("half a line was told as a fault at once")
 	}
 	s.write(t, keyLines("y"))
-	touch(s.clock.now.Add(time.Hour))
+	touch(s.clock.Now().Add(time.Hour))
 	s.expect(t, "a time in the future is no reason to wait for it", changed, "y")
 }
 
@@ -395,7 +397,7 @@ func TestThreat34_ALinkIsSwapped(t *testing.T) {
 		must(0, os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
 	}
 	link("..1", keyLines("a", "b"))
-	s := &apiKeyStand{path: filepath.Join(dir, "keys.jsonl"), clock: &stillClock{now: time.Now()}}
+	s := &apiKeyStand{path: filepath.Join(dir, "keys.jsonl"), clock: clock.NewFake(time.Now())}
 	must(0, os.Symlink(filepath.Join("..data", "keys.jsonl"), s.path))
 	s.open(t)
 	s.expect(t, "before", "", "ab")
@@ -469,7 +471,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 		t.Parallel()
 		s := newAPIKeyStand(t)
 		s.write(t, keyLines("a", "b", "c", "d"))
-		must(0, os.Chtimes(s.path, s.clock.now, s.clock.now))
+		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
 		must(s.Reread())()
 		if got := hasKeys(s.APIKeys()); got != "abcd" {
 			t.Error(got)
@@ -660,7 +662,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 	t.Parallel()
 	for what, read := range map[string]func(*apiKeyStand) error{
-		"by itself":   func(s *apiKeyStand) error { s.clock.now = s.clock.now.Add(time.Second); s.poll(); return nil },
+		"by itself":   func(s *apiKeyStand) error { s.clock.Advance(time.Second); s.poll(); return nil },
 		"at a reload": func(s *apiKeyStand) error { _, err := s.Reread(); return err },
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -707,7 +709,7 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 				}
 				must(0, os.Chtimes(s.path, at, at))
 			}
-			date(s.clock.now)
+			date(s.clock.Now())
 			s.open(t)
 			for _, what := range []string{"after the first load", "after a change"} {
 				read := s.countReadings()
@@ -721,8 +723,8 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 					t.Errorf("%s: read %d times more, want %d; loaded at %s and %s", what, *read, c.more, loaded, s.Status().LoadedAt)
 				}
 				s.write(t, keyLines("x", "y", "z"))
-				date(s.clock.now.Add(-settleTime))
-				s.clock.now = s.clock.now.Add(time.Millisecond)
+				date(s.clock.Now().Add(-settleTime))
+				s.clock.Advance(time.Millisecond)
 				s.poll()
 				s.said()
 			}
@@ -746,11 +748,11 @@ func TestAKeyFileThatKeepsSizeAndTimeIsTakenOver(t *testing.T) {
 func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 	t.Parallel()
 	s := newAPIKeyStand(t)
-	began := s.clock.now
+	began := s.clock.Now()
 	for at := time.Duration(0); at <= settlePatience; at += apiKeyPollInterval {
-		s.clock.now = began.Add(at)
+		s.clock.Set(began.Add(at))
 		s.replace(t, keyLines("a", "b"))
-		must(0, os.Chtimes(s.path, s.clock.now, s.clock.now))
+		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
 		s.poll()
 		if got, want := hasKeys(s.APIKeys()), map[bool]string{true: "ab", false: "abc"}[at >= settlePatience]; got != want {
 			t.Fatalf("after %s: %s serve, want %s", at, got, want)
@@ -764,13 +766,13 @@ func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 	s := newAPIKeyStand(t)
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "cut off", failing, "abc")
-	s.clock.now = s.clock.now.Add(cutOffPatience - 10*time.Second)
+	s.clock.Advance(cutOffPatience - 10*time.Second)
 	s.expect(t, "not yet long", "", "abc")
 	s.write(t, keyLines("a"))
 	s.expect(t, "cut off once more, which begins anew", failing, "abc")
-	s.clock.now = s.clock.now.Add(cutOffPatience - 10*time.Second)
+	s.clock.Advance(cutOffPatience - 10*time.Second)
 	s.expect(t, "not yet long", "", "abc")
-	s.clock.now = s.clock.now.Add(10 * time.Second)
+	s.clock.Advance(10 * time.Second)
 	s.expect(t, "long", recovered, "a")
 	s.expect(t, "and then nothing", "", "a")
 }
@@ -782,11 +784,11 @@ func TestThreat32_AKeyFileThatHasLostItsEndAndIsWrittenAgain(t *testing.T) {
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "cut off", failing, "abc")
 	for range 4 {
-		s.clock.now = s.clock.now.Add(time.Minute)
+		s.clock.Advance(time.Minute)
 		s.write(t, keyLines("a", "b"))
 		s.expect(t, "written again", "", "abc")
 	}
-	s.clock.now = s.clock.now.Add(time.Minute)
+	s.clock.Advance(time.Minute)
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "long", recovered, "ab")
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
@@ -80,15 +81,15 @@ type FileConfig struct {
 	Paths []string
 	// Read makes keys of the contents, in the order of Paths.
 	Read func(contents [][]byte) (*Set, error)
-	// Clock is the time; nil for the real one.
-	Clock Clock
+	// Clock is the time; nil for that of the process.
+	Clock clock.Clock
 }
 
 // NewFile loads the files; an error means that they can't be used now. It
 // starts nothing.
 func NewFile(c FileConfig) (*File, error) {
 	if c.Clock == nil {
-		c.Clock = realClock{}
+		c.Clock = clock.System()
 	}
 	f := &File{lookout: lookout{clock: c.Clock}, paths: c.Paths, read: c.Read}
 	states, contents, err := f.load()

@@ -3,12 +3,14 @@ package keystore
 import (
 	"sync"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
 // lookout looks at files from time to time, until it is closed. Its lock guards
 // what its owner knows of them too.
 type lookout struct {
-	clock Clock
+	clock clock.Clock
 
 	mu        sync.Mutex
 	observe   func(Event)
