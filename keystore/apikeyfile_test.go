@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // apiKeyStand is an APIKeyFile over a file that has the keys a, b and c at first.
@@ -62,7 +63,7 @@ func (s *apiKeyStand) replace(t *testing.T, content string) {
 // look is a look at the file once it has been left alone, and what it tells.
 func (s *apiKeyStand) look() string {
 	s.clock.Advance(time.Second)
-	s.poll()
+	s.watched.Look()
 	return s.said()
 }
 
@@ -366,17 +367,17 @@ func TestThreat34_AKeyFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	}
 	s.write(t, keyLines("x")) // whole, but perhaps not all of it
 	touch(now)
-	s.clock.Set(now.Add(settleTime - time.Millisecond))
-	if s.poll(); s.said() != "" || hasKeys(s.APIKeys()) != "abc" {
+	s.clock.Set(now.Add(filewatch.SettleTime - time.Millisecond))
+	if s.watched.Look(); s.said() != "" || hasKeys(s.APIKeys()) != "abc" {
 		t.Error("it was read at once")
 	}
-	s.clock.Set(now.Add(settleTime))
-	if s.poll(); s.said() != changed || hasKeys(s.APIKeys()) != "x" {
+	s.clock.Set(now.Add(filewatch.SettleTime))
+	if s.watched.Look(); s.said() != changed || hasKeys(s.APIKeys()) != "x" {
 		t.Error("it was not read when it was left alone")
 	}
 	s.write(t, "half a li")
 	touch(s.clock.Now())
-	if s.poll(); s.said() != "" || s.Status().State != "fresh" {
+	if s.watched.Look(); s.said() != "" || s.Status().State != "fresh" {
 		t.Error("half a line was told as a fault at once")
 	}
 	s.write(t, keyLines("y"))
@@ -531,9 +532,6 @@ func TestACloseEndsTheLooking(t *testing.T) {
 	s.Close()
 	s.Close()
 	s.Start()
-	if s.started {
-		t.Error("it starts after Close")
-	}
 	if got := s.look(); got != "" {
 		t.Errorf("told %q after Close", got)
 	}
@@ -662,7 +660,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 	t.Parallel()
 	for what, read := range map[string]func(*apiKeyStand) error{
-		"by itself":   func(s *apiKeyStand) error { s.clock.Advance(time.Second); s.poll(); return nil },
+		"by itself":   func(s *apiKeyStand) error { s.clock.Advance(time.Second); s.watched.Look(); return nil },
 		"at a reload": func(s *apiKeyStand) error { _, err := s.Reread(); return err },
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -671,7 +669,7 @@ func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 			s.replace(t, keyLines("x"))
 			s.hook(func() error { return os.Chtimes(s.path, time.Time{}, time.Unix(1e9, 0)) })
 			err, told := read(s), s.said()
-			if told != "" || s.Status().State != "fresh" || (what == "at a reload") != errors.Is(err, errChanging) {
+			if told != "" || s.Status().State != "fresh" || (what == "at a reload") != errors.Is(err, filewatch.ErrChanging) {
 				t.Errorf("%v, told %q, %+v", err, told, s.Status())
 			}
 			if got := hasKeys(s.APIKeys()); got != "abc" {
@@ -723,9 +721,9 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 					t.Errorf("%s: read %d times more, want %d; loaded at %s and %s", what, *read, c.more, loaded, s.Status().LoadedAt)
 				}
 				s.write(t, keyLines("x", "y", "z"))
-				date(s.clock.Now().Add(-settleTime))
+				date(s.clock.Now().Add(-filewatch.SettleTime))
 				s.clock.Advance(time.Millisecond)
-				s.poll()
+				s.watched.Look()
 				s.said()
 			}
 		})
@@ -753,7 +751,7 @@ func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 		s.clock.Set(began.Add(at))
 		s.replace(t, keyLines("a", "b"))
 		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
-		s.poll()
+		s.watched.Look()
 		if got, want := hasKeys(s.APIKeys()), map[bool]string{true: "ab", false: "abc"}[at >= settlePatience]; got != want {
 			t.Fatalf("after %s: %s serve, want %s", at, got, want)
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // maxAPIKeyFile bounds a key file: some ten million keys.
@@ -97,9 +99,6 @@ func eachAPIKeyLine(in io.Reader, path string, visit func(line []byte, place int
 	}
 }
 
-// errChanging tells of a file that was written while it was read.
-var errChanging = errors.New("it is being written")
-
 // openedFile is a key file that is open.
 type openedFile interface {
 	io.ReadCloser
@@ -165,8 +164,8 @@ func readOpenAPIKeys(f openedFile, path string) (keys *APIKeys, before os.FileIn
 	switch {
 	case statErr != nil:
 		return nil, nil, statErr
-	case !(fileState{before}).unwritten(fileState{after}):
-		return nil, before, fmt.Errorf("%s: %w", path, errChanging)
+	case !filewatch.State{before}.Unwritten(filewatch.State{after}):
+		return nil, before, fmt.Errorf("%s: %w", path, filewatch.ErrChanging)
 	}
 	return keys, before, err
 }

@@ -26,15 +26,14 @@ type APIKeyStatus struct {
 
 // Status returns the state of the file.
 func (f *APIKeyFile) Status() APIKeyStatus {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	h := f.current.Load()
+	w := f.watched.Status()
+	file := w.Serves.Of[0]
 	s := APIKeyStatus{
-		State: "fresh", File: f.path, Keys: h.keys.Len(), LoadedAt: h.at,
-		Modified: h.of.info.ModTime(), Size: h.of.info.Size(), LastError: describe(f.err), Failures: f.failures,
+		State: "fresh", File: f.path, Keys: w.Serves.Value.Len(), LoadedAt: w.Serves.At,
+		Modified: file.ModTime(), Size: file.Size(), LastError: describe(w.Err), Failures: w.Failures,
 	}
-	if f.err != nil {
-		s.State, s.LastErrorAt = "stale", f.errAt
+	if w.Err != nil {
+		s.State, s.LastErrorAt = "stale", w.ErrAt
 	}
 	return s
 }

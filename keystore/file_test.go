@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
@@ -47,10 +48,17 @@ func (s *fileStand) write(t *testing.T, content []byte) {
 // look is a look at the files once they have been left alone, and what it tells.
 func (s *fileStand) look() EventKind {
 	s.clock.Advance(time.Second)
-	if e, _ := s.check(); e != nil {
+	if e := s.check(); e != nil {
 		return e.Kind
 	}
 	return 0
+}
+
+// check is a look at the files now, and what it tells.
+func (s *fileStand) check() (told *Event) {
+	s.Observe(func(e Event) { told = &e })
+	s.watched.Look()
+	return told
 }
 
 func (s *fileStand) has(kid string) bool {
@@ -198,12 +206,12 @@ func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	if err := os.Chtimes(s.path, now, now); err != nil {
 		t.Fatal(err)
 	}
-	s.clock.Set(now.Add(settleTime - time.Millisecond))
-	if e, _ := s.check(); e != nil || s.has("b") {
+	s.clock.Set(now.Add(filewatch.SettleTime - time.Millisecond))
+	if e := s.check(); e != nil || s.has("b") {
 		t.Error("it was read at once")
 	}
-	s.clock.Set(now.Add(settleTime))
-	if e, _ := s.check(); e == nil || e.Kind != KeysChanged || !s.has("b") {
+	s.clock.Set(now.Add(filewatch.SettleTime))
+	if e := s.check(); e == nil || e.Kind != KeysChanged || !s.has("b") {
 		t.Error("it was not read when it was left alone")
 	}
 	t.Run("a time in the future is no reason to wait for it", func(t *testing.T) {

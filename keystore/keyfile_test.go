@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // update changes a key file, which must go well.
@@ -214,7 +216,7 @@ func TestAKeyFileThatCantBeChangedStaysAsItIs(t *testing.T) {
 		if got := content(t, path); got != row.before {
 			t.Errorf("%s: it is now\n%s", what, got)
 		}
-		if !(fileState{before}).same(fileState{must(os.Stat(path))}) {
+		if !(filewatch.State{before}).Same(filewatch.State{must(os.Stat(path))}) {
 			t.Errorf("%s: it is another file", what)
 		}
 		onlyIn(t, dir, "keys.jsonl")
@@ -269,7 +271,7 @@ func TestUpdateTellsTheStateOfTheNewFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.jsonl")
 	info := must(UpdateKeyFile(path, true, put("a", "b")))
-	if !(fileState{info}).same(fileState{must(os.Stat(path))}) {
+	if !(filewatch.State{info}).Same(filewatch.State{must(os.Stat(path))}) {
 		t.Errorf("%s of %d bytes is not what is there", info.Name(), info.Size())
 	}
 }

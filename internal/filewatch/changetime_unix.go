@@ -1,6 +1,6 @@
-//go:build darwin || freebsd || netbsd
+//go:build linux || dragonfly || openbsd || solaris || illumos
 
-package keystore
+package filewatch
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 // it is not known.
 func changeTime(info os.FileInfo) time.Time {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return time.Unix(s.Ctimespec.Unix())
+		return time.Unix(s.Ctim.Unix())
 	}
 	return time.Time{}
 }

@@ -1,6 +1,6 @@
 //go:build !linux && !dragonfly && !openbsd && !solaris && !illumos && !darwin && !freebsd && !netbsd
 
-package keystore
+package filewatch
 
 import (
 	"os"
