@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -84,7 +85,7 @@ type statusPage struct {
 type apiKeyStatus struct {
 	// Names are the names that the app gives to the file.
 	Names []string `json:"names,omitempty"`
-	keystore.APIKeyStatus
+	apikey.Status
 }
 
 // issuerStatus is the state of one source of keys.

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // APIKey is an API key that is written in the config, by its hash.
@@ -60,29 +60,29 @@ func (k *APIKey) named(err error) error {
 var errPlainAPIKey = errors.New("an API key can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write its hash, sha256: and 64 hexadecimal digits, which `caddy jwt api-key hash` prints, or {env.NAME} or {file./path} to read the key from there")
 
 // record makes the record of the key. digest says what its hash is.
-func (k *APIKey) record(digest func(setting string) (keystore.Digest, error)) (r keystore.APIKeyRecord, err error) {
-	if err := keystore.CheckAPIKeyID(k.ID); err != nil {
+func (k *APIKey) record(digest func(setting string) (apikey.Digest, error)) (r apikey.Record, err error) {
+	if err := apikey.CheckID(k.ID); err != nil {
 		return r, fmt.Errorf("api_key: %w", err)
 	}
-	r = keystore.APIKeyRecord{ID: k.ID, Consumer: k.Consumer, Scopes: k.Scopes}
+	r = apikey.Record{ID: k.ID, Consumer: k.Consumer, Scopes: k.Scopes}
 	if r.Hash, err = digest(k.Hash); err != nil {
 		return r, k.named(err)
 	}
 	for _, text := range []string{k.ID, k.Consumer} {
-		if keystore.DigestOf(text) == r.Hash {
+		if apikey.DigestOf(text) == r.Hash {
 			return r, errors.New("api_key: the id or the consumer is the key itself, which would show in logs and at /config/; write a name of your own in its place")
 		}
 	}
 	if k.Consumer != "" {
-		if err := keystore.CheckConsumer(k.Consumer); err != nil {
+		if err := apikey.CheckConsumer(k.Consumer); err != nil {
 			return r, k.named(fmt.Errorf("consumer: %w", err))
 		}
 	}
-	if err := keystore.CheckScopes(k.Scopes); err != nil {
+	if err := apikey.CheckScopes(k.Scopes); err != nil {
 		return r, k.named(fmt.Errorf("scopes: %w", err))
 	}
 	if k.Expires != "" {
-		if r.Expires, err = keystore.ParseTime(k.Expires); err != nil {
+		if r.Expires, err = apikey.ParseTime(k.Expires); err != nil {
 			return r, k.named(fmt.Errorf("expires: %w", err))
 		}
 	}
@@ -104,51 +104,51 @@ func (k *APIKey) meta() (claims.Value, error) {
 		members = append(members, claims.Member{Name: name, Value: claims.TextValue(k.Meta[name])})
 	}
 	v := claims.ObjectValue(members...)
-	return v, keystore.CheckMeta(v)
+	return v, apikey.CheckMeta(v)
 }
 
 // digestShape checks what a config says of a key's hash without looking anywhere.
 // The digest of a placeholder is not known, and stands for none.
-func digestShape(setting string) (keystore.Digest, error) {
-	if keystore.IsDigest(setting) {
-		return keystore.ParseDigest(setting)
+func digestShape(setting string) (apikey.Digest, error) {
+	if apikey.IsDigest(setting) {
+		return apikey.ParseDigest(setting)
 	}
-	return keystore.Digest{}, checkPlace(setting, errPlainAPIKey)
+	return apikey.Digest{}, checkPlace(setting, errPlainAPIKey)
 }
 
 // digestOf reads the digest, or the key, from where the config says it is. The
 // key is forgotten at once.
-func digestOf(setting string) (keystore.Digest, error) {
-	if keystore.IsDigest(setting) {
-		return keystore.ParseDigest(setting)
+func digestOf(setting string) (apikey.Digest, error) {
+	if apikey.IsDigest(setting) {
+		return apikey.ParseDigest(setting)
 	}
 	if err := checkPlace(setting, errPlainAPIKey); err != nil {
-		return keystore.Digest{}, err
+		return apikey.Digest{}, err
 	}
 	value, err := resolveSecret(setting)
 	if err != nil {
-		return keystore.Digest{}, err
+		return apikey.Digest{}, err
 	}
-	if keystore.IsDigest(value) {
-		d, err := keystore.ParseDigest(value)
+	if apikey.IsDigest(value) {
+		d, err := apikey.ParseDigest(value)
 		if err != nil {
 			return d, fmt.Errorf("%s: %w", setting, err)
 		}
 		return d, nil
 	}
-	if err := keystore.CheckAPIKey(value); err != nil {
-		return keystore.Digest{}, fmt.Errorf("%s: %w", setting, err)
+	if err := apikey.CheckText(value); err != nil {
+		return apikey.Digest{}, fmt.Errorf("%s: %w", setting, err)
 	}
-	if keystore.WeakAPIKey(value) {
-		return keystore.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; `caddy jwt api-key new` makes a good one", setting)
+	if apikey.Weak(value) {
+		return apikey.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; `caddy jwt api-key new` makes a good one", setting)
 	}
-	return keystore.DigestOf(value), nil
+	return apikey.DigestOf(value), nil
 }
 
 // writtenKeys checks the keys that are written in the config. With an error come
 // those before the one that is wrong.
-func (h *Handler) writtenKeys(digest func(string) (keystore.Digest, error)) ([]keystore.APIKeyRecord, error) {
-	var records []keystore.APIKeyRecord
+func (h *Handler) writtenKeys(digest func(string) (apikey.Digest, error)) ([]apikey.Record, error) {
+	var records []apikey.Record
 	seen := uniqueKeys{}
 	for _, k := range h.APIKey {
 		if k == nil {
@@ -170,12 +170,12 @@ func (h *Handler) writtenKeys(digest func(string) (keystore.Digest, error)) ([]k
 // each with the id of its key.
 type uniqueKeys map[string]string
 
-func (u uniqueKeys) add(k *APIKey, r keystore.APIKeyRecord) error {
+func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
 	if _, twice := u["id "+k.ID]; twice {
 		return k.named(errors.New("the id is there twice; give each key its own"))
 	}
 	same := []string{"place " + k.Hash}
-	if r.Hash != (keystore.Digest{}) {
+	if r.Hash != (apikey.Digest{}) {
 		same = append(same, "digest "+r.Hash.String())
 	}
 	for _, s := range same {
@@ -198,7 +198,7 @@ func (h *Handler) keyFiles() ([]string, error) {
 			return paths, errors.New("api_keys: an entry is null; write an object with file or name")
 		}
 		path := s.File
-		if _, isKey := keystore.APIKeyID(s.File + s.Name); isKey {
+		if _, isKey := apikey.IDOf(s.File + s.Name); isKey {
 			return paths, fmt.Errorf("api_keys: it names a file of keys, and this is a key itself; %w", errPlainAPIKey)
 		}
 		switch {
@@ -233,7 +233,7 @@ func (h *Handler) checkAPIKeyOptions() error {
 	case !h.hasAPIKeys():
 		return inOption("api_key_user_prefix", "there is no API key; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
-	if err := keystore.CheckConsumer(h.APIKeyUserPrefix + "x"); err != nil {
+	if err := apikey.CheckConsumer(h.APIKeyUserPrefix + "x"); err != nil {
 		return inOption("api_key_user_prefix", "%s can't begin a user's id; write a short text such as key:", strconv.Quote(h.APIKeyUserPrefix))
 	}
 	return nil
@@ -241,8 +241,8 @@ func (h *Handler) checkAPIKeyOptions() error {
 
 // apiKeys finds who holds an API key.
 type apiKeys struct {
-	written *keystore.APIKeys // in the config; nil for none
-	files   []*keystore.APIKeyFile
+	written *apikey.Set // in the config; nil for none
+	files   []*apikey.File
 	now     func() time.Time
 }
 
@@ -257,7 +257,7 @@ func (h *Handler) provisionAPIKeys() (*apiKeys, error) {
 		return nil, err
 	}
 	if len(records) > 0 {
-		if keys.written, err = keystore.NewAPIKeys(records); err != nil {
+		if keys.written, err = apikey.NewSet(records); err != nil {
 			return nil, err
 		}
 	}
@@ -294,24 +294,24 @@ func keyFileError(path string, err error) error {
 // find finds the key with this text. Whatever the text is, it takes one digest
 // and one look-up in each place, so that its time says nothing of the keys there
 // are. A key that is in two places must be good in both.
-func (k *apiKeys) find(text string) (found keystore.APIKey, reason Reason) {
-	if len(text) > keystore.MaxAPIKeyLength {
+func (k *apiKeys) find(text string) (found apikey.Key, reason Reason) {
+	if len(text) > apikey.MaxLength {
 		return found, UnknownAPIKey
 	}
-	digest := keystore.DigestOf(text)
+	digest := apikey.DigestOf(text)
 	now := k.now()
 	reason = UnknownAPIKey
 	if k.written != nil {
 		found, reason = judge(k.written, digest, now, found, reason)
 	}
 	for _, file := range k.files {
-		found, reason = judge(file.APIKeys(), digest, now, found, reason)
+		found, reason = judge(file.Set(), digest, now, found, reason)
 	}
 	return found, reason
 }
 
 // judge adds what one place knows of a key to what the places before knew.
-func judge(keys *keystore.APIKeys, digest keystore.Digest, now time.Time, before keystore.APIKey, reason Reason) (keystore.APIKey, Reason) {
+func judge(keys *apikey.Set, digest apikey.Digest, now time.Time, before apikey.Key, reason Reason) (apikey.Key, Reason) {
 	k, ok := keys.Find(digest)
 	switch {
 	case !ok:

@@ -18,15 +18,15 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/key"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // newAPIKey makes a key and its hash as the config has it.
 func newAPIKey() (text, hash string) {
-	text, _ = keystore.NewAPIKey("test")
-	return text, keystore.DigestOf(text).String()
+	text, _ = apikey.New("test")
+	return text, apikey.DigestOf(text).String()
 }
 
 // keyFileOf writes a key file and returns its path.
@@ -177,7 +177,7 @@ func TestThreat31_TheStoredHashIsNoKey(t *testing.T) {
 	filed, filedHash := newAPIKey()
 	s := makeSite(t, "api_key written "+hash+"\napi_keys "+keyFileOf(t, `{"id":"filed","hash":"`+filedHash+`"}`)+"\n"+allPlaces)
 	for _, c := range []struct{ text, hash string }{{text, hash}, {filed, filedHash}} {
-		digest := keystore.DigestOf(c.text)
+		digest := apikey.DigestOf(c.text)
 		for _, presented := range []string{
 			c.hash, strings.TrimPrefix(c.hash, "sha256:"), strings.ToUpper(c.hash), "SHA256:" + strings.TrimPrefix(c.hash, "sha256:"),
 			base64.URLEncoding.EncodeToString(digest[:]), base64.RawURLEncoding.EncodeToString(digest[:]),
@@ -239,8 +239,8 @@ func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	text, _ := newAPIKey()
-	record := func(id string, disabled bool, expires time.Time) *keystore.APIKeys {
-		set, err := keystore.NewAPIKeys([]keystore.APIKeyRecord{{ID: id, Hash: keystore.DigestOf(text), Disabled: disabled, Expires: expires}})
+	record := func(id string, disabled bool, expires time.Time) *apikey.Set {
+		set, err := apikey.NewSet([]apikey.Record{{ID: id, Hash: apikey.DigestOf(text), Disabled: disabled, Expires: expires}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,28 +248,28 @@ func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
 	}
 	past := now.Add(-time.Hour)
 	good, off, old := record("good", false, time.Time{}), record("off", true, time.Time{}), record("old", false, past)
-	none, err := keystore.NewAPIKeys(nil)
+	none, err := apikey.NewSet(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		places []*keystore.APIKeys
+		places []*apikey.Set
 		reason Reason
 	}{
-		"in none":                {[]*keystore.APIKeys{none, none}, UnknownAPIKey},
-		"in the second":          {[]*keystore.APIKeys{none, good}, ""},
-		"in both":                {[]*keystore.APIKeys{good, good}, ""},
-		"disabled in the second": {[]*keystore.APIKeys{good, off}, APIKeyDisabled},
-		"disabled in the first":  {[]*keystore.APIKeys{off, good}, APIKeyDisabled},
-		"expired in the second":  {[]*keystore.APIKeys{good, old}, APIKeyExpired},
-		"expired in the first":   {[]*keystore.APIKeys{old, good}, APIKeyExpired},
-		"disabled and expired":   {[]*keystore.APIKeys{off, old}, APIKeyDisabled},
-		"expired and disabled":   {[]*keystore.APIKeys{old, off, good}, APIKeyDisabled},
-		"gone from the second":   {[]*keystore.APIKeys{old, none}, APIKeyExpired},
+		"in none":                {[]*apikey.Set{none, none}, UnknownAPIKey},
+		"in the second":          {[]*apikey.Set{none, good}, ""},
+		"in both":                {[]*apikey.Set{good, good}, ""},
+		"disabled in the second": {[]*apikey.Set{good, off}, APIKeyDisabled},
+		"disabled in the first":  {[]*apikey.Set{off, good}, APIKeyDisabled},
+		"expired in the second":  {[]*apikey.Set{good, old}, APIKeyExpired},
+		"expired in the first":   {[]*apikey.Set{old, good}, APIKeyExpired},
+		"disabled and expired":   {[]*apikey.Set{off, old}, APIKeyDisabled},
+		"expired and disabled":   {[]*apikey.Set{old, off, good}, APIKeyDisabled},
+		"gone from the second":   {[]*apikey.Set{old, none}, APIKeyExpired},
 	} {
-		found, reason := keystore.APIKey{}, UnknownAPIKey
+		found, reason := apikey.Key{}, UnknownAPIKey
 		for _, place := range c.places {
-			found, reason = judge(place, keystore.DigestOf(text), now, found, reason)
+			found, reason = judge(place, apikey.DigestOf(text), now, found, reason)
 		}
 		if reason != c.reason {
 			t.Errorf("%s: %q, want %q", name, reason, c.reason)
@@ -473,8 +473,8 @@ func TestWhatIsNotOfferedIsNotTaken(t *testing.T) {
 func TestAPIKeysThatAreNone(t *testing.T) {
 	t.Parallel()
 	text, hash := newAPIKey()
-	long := strings.Repeat("k", keystore.MaxAPIKeyLength) + "x"
-	s := makeSite(t, "api_key partner "+hash+"\napi_key long "+keystore.DigestOf(long).String()+"\napi_key most "+keystore.DigestOf(long[1:]).String()+"\n"+allPlaces)
+	long := strings.Repeat("k", apikey.MaxLength) + "x"
+	s := makeSite(t, "api_key partner "+hash+"\napi_key long "+apikey.DigestOf(long).String()+"\napi_key most "+apikey.DigestOf(long[1:]).String()+"\n"+allPlaces)
 	basic := func(text string) *http.Request {
 		return request("", "", "", "", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(text)))
 	}
@@ -549,10 +549,10 @@ func TestThreat43_APIKeysInCookiesFromAnotherSite(t *testing.T) {
 func TestOnePlaceForBothKinds(t *testing.T) {
 	t.Parallel()
 	text, hash := newAPIKey()
-	dotted, dottedHash := text+".a.b", keystore.DigestOf(text+".a.b").String()
+	dotted, dottedHash := text+".a.b", apikey.DigestOf(text+".a.b").String()
 	threeDots := text + ".a.b.c"
 	good := signed(t, nil)
-	options := "api_key partner " + hash + "\napi_key dotted " + dottedHash + "\napi_key dots " + keystore.DigestOf(threeDots).String() + "\n"
+	options := "api_key partner " + hash + "\napi_key dotted " + dottedHash + "\napi_key dots " + apikey.DigestOf(threeDots).String() + "\n"
 	shared := newSite(t, options+"token_from header Authorization\ntoken_from query t\napi_key_from header Authorization\napi_key_from query k\napi_key_from query t")
 	apart := newSite(t, options)
 	for name, c := range map[string]struct {
@@ -717,7 +717,7 @@ func TestARefusedKeyIsOneDebugLineWithoutTheKey(t *testing.T) {
 	if len(lines) != 1 || lines[0].ContextMap()["reason"] != "unknown_api_key" {
 		t.Fatalf("%v", lines)
 	}
-	if text := sprint(lines[0].ContextMap()) + lines[0].Message; strings.Contains(text, bad) || strings.Contains(text, bad[5:15]) || strings.Contains(text, strings.TrimPrefix(keystore.DigestOf(bad).String(), "sha256:")) {
+	if text := sprint(lines[0].ContextMap()) + lines[0].Message; strings.Contains(text, bad) || strings.Contains(text, bad[5:15]) || strings.Contains(text, strings.TrimPrefix(apikey.DigestOf(bad).String(), "sha256:")) {
 		t.Errorf("the log shows the key: %s", text)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // How long a command waits for the server to take a change over, how long where
@@ -79,7 +79,7 @@ func plainAddress(text string) (string, error) {
 		return address, nil
 	}
 	if err != nil || parsed.StartPort == 0 || parsed.PortRangeSize() != 1 || strings.Contains(address, "/") {
-		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", keystore.Quote(text))
+		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", apikey.Quote(text))
 	}
 	return address, nil
 }
@@ -93,7 +93,7 @@ type keyFileChange struct {
 
 // changeKeyFile changes a key file. Its errors say that nothing was changed, but for
 // those of change, which must say so themselves.
-func changeKeyFile(path string, create bool, change func(*keystore.KeyFile) error) (keyFileChange, error) {
+func changeKeyFile(path string, create bool, change func(*apikey.Edit) error) (keyFileChange, error) {
 	if folder := filepath.Dir(path); create {
 		if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
 			return keyFileChange{}, relativeToHere(fmt.Errorf("the folder %s is not there; make it first", folder), folder)
@@ -101,7 +101,7 @@ func changeKeyFile(path string, create bool, change func(*keystore.KeyFile) erro
 	}
 	c := keyFileChange{path: path}
 	var refused error
-	info, err := keystore.UpdateKeyFile(path, create, func(f *keystore.KeyFile) error {
+	info, err := apikey.Update(path, create, func(f *apikey.Edit) error {
 		refused = change(f)
 		c.before = time.Now()
 		return refused

@@ -5,7 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // unmarshalAPIKey reads an API key:
@@ -90,7 +90,7 @@ func (h *Handler) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 	if err := text(d, &path, "api_keys /etc/caddy/keys.jsonl"); err != nil {
 		return err
 	}
-	if keystore.IsDigest(path) {
+	if apikey.IsDigest(path) {
 		return d.Err("api_keys names a key file; for one key write api_key <id> sha256:HEX")
 	}
 	h.APIKeys = append(h.APIKeys, h.apiKeySource(path))

@@ -8,7 +8,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // Exit codes of all commands: 0 accepted, 1 refused or failed, 2 misused.
@@ -64,7 +64,7 @@ func needsCommand(cmd *cobra.Command) {
 // noCommand is a command that does not exist, with the one that may be meant. What
 // is as long as an API key is not shown.
 func noCommand(wrong string, names []string) string {
-	if len(wrong) >= keystore.MinAPIKeyLength {
+	if len(wrong) >= apikey.MinLength {
 		return "such command"
 	}
 	meant := nearest(wrong, names)

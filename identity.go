@@ -3,8 +3,8 @@ package caddyjwt
 import (
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -13,7 +13,7 @@ import (
 type identity struct {
 	handler *Handler
 	token   validator.Token
-	key     keystore.APIKey
+	key     apikey.Key
 	record  *claims.Value // of the key, made at the first use, by the one goroutine of a request
 
 	hasToken, hasKey bool

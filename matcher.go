@@ -19,7 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 func init() {
@@ -69,7 +69,7 @@ func (m *MatchScope) Validate() error {
 	if len(*m) == 0 {
 		return fmt.Errorf("jwt_scope: it names no scope, so that it would match any request; write jwt_scope orders:read")
 	}
-	if err := keystore.CheckScopes(*m); err != nil {
+	if err := apikey.CheckScopes(*m); err != nil {
 		return fmt.Errorf("jwt_scope: %w", err)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // removed is a credential that was taken out of the request. A jwt handler
@@ -183,7 +183,7 @@ func (s *source) cleanOriginal(query string, st *state) (string, bool) {
 			return true
 		}
 		value := p.value()
-		return len(value) >= keystore.MinAPIKeyLength && slices.ContainsFunc(st.removed, func(old removed) bool {
+		return len(value) >= apikey.MinLength && slices.ContainsFunc(st.removed, func(old removed) bool {
 			return old.of(s) && old.value == value
 		})
 	})

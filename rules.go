@@ -11,8 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // Requirement is something that an authenticated request must have besides. It
@@ -83,7 +83,7 @@ func (all *rules) add(r *Requirement) error {
 		return errors.New("each requirement names one thing: scope, any_scope, claim or expression")
 	}
 	for _, list := range [][]string{r.Scope, r.AnyScope} {
-		if err := keystore.CheckScopes(list); err != nil {
+		if err := apikey.CheckScopes(list); err != nil {
 			return err
 		}
 	}

@@ -92,7 +92,7 @@ func TestThreat25_MetaIsNotExpanded(t *testing.T) {
 // hash with a secret of its own, whatever is found on the way: what a stranger can
 // measure is the same for a key that exists and one that does not, and tells nothing
 // of how near a guess came. This is seen in its source; the benchmark of the package
-// keystore has the figures.
+// apikey has the figures.
 func TestThreat30_OneDigestAndOneLookUp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -101,9 +101,9 @@ func TestThreat30_OneDigestAndOneLookUp(t *testing.T) {
 	}{
 		{filepath.Join("..", "apikey.go"), "apiKeys", "find", map[string]int{"DigestOf": 1, "judge": 2}},
 		{filepath.Join("..", "apikey.go"), "", "judge", map[string]int{"Find": 1}},
-		{filepath.Join("..", "keystore", "apikeyset.go"), "APIKeys", "Find", map[string]int{"find": 1}},
-		{filepath.Join("..", "keystore", "apikeytable.go"), "apiKeyTable", "find", map[string]int{"begin": 1, "digest": 1}},
-		{filepath.Join("..", "keystore", "apikeytable.go"), "apiKeyTable", "begin", map[string]int{"Bytes": 1}},
+		{filepath.Join("..", "apikey", "set.go"), "Set", "Find", map[string]int{"find": 1}},
+		{filepath.Join("..", "apikey", "lookup.go"), "keyTable", "find", map[string]int{"begin": 1, "digest": 1}},
+		{filepath.Join("..", "apikey", "lookup.go"), "keyTable", "begin", map[string]int{"Bytes": 1}},
 	} {
 		function := parsedFunction(t, c.file, c.receiver, c.name)
 		shape := shapeOf(function.Body)
@@ -113,7 +113,7 @@ func TestThreat30_OneDigestAndOneLookUp(t *testing.T) {
 			}
 		}
 		// The text of a key decides nothing but whether it is too long.
-		for _, call := range []string{"HasPrefix", "EqualFold", "Compare", "APIKeyID", "CheckAPIKey", "ConstantTimeCompare", "Sleep"} {
+		for _, call := range []string{"HasPrefix", "EqualFold", "Compare", "IDOf", "CheckText", "ConstantTimeCompare", "Sleep"} {
 			if shape.calls[call] != 0 {
 				t.Errorf("%s calls %s: what it does must not depend on the key", c.name, call)
 			}

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bufio"
@@ -11,25 +11,25 @@ import (
 	"path/filepath"
 )
 
-// KeyFile is the content of a file of API keys, for a command that changes it.
+// Edit is the content of a file of API keys, for a command that changes it.
 // Records that are not changed stay byte for byte; blank lines go. It is not safe
 // for concurrent use.
-type KeyFile struct {
-	lines  []keyFileLine
+type Edit struct {
+	lines  []editLine
 	byID   map[string]int
 	byHash map[Digest]int
 }
 
-// keyFileLine is a record, and the line that it was read from or is written as.
-type keyFileLine struct {
-	record  APIKeyRecord
+// editLine is a record, and the line that it was read from or is written as.
+type editLine struct {
+	record  Record
 	text    []byte
 	deleted bool
 }
 
-// OpenKeyFile reads a key file. The error names the line that is wrong.
-func OpenKeyFile(path string) (file *KeyFile, err error) {
-	f, err := openKeyFile(path)
+// OpenEdit reads a key file. The error names the line that is wrong.
+func OpenEdit(path string) (file *Edit, err error) {
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -37,24 +37,24 @@ func OpenKeyFile(path string) (file *KeyFile, err error) {
 	if _, err := checkOpenFile(f, path); err != nil {
 		return nil, err
 	}
-	return parseKeyFile(io.LimitReader(f, maxAPIKeyFile), path)
+	return parseEdit(io.LimitReader(f, maxFile), path)
 }
 
-func emptyKeyFile() *KeyFile { return &KeyFile{byID: map[string]int{}, byHash: map[Digest]int{}} }
+func emptyEdit() *Edit { return &Edit{byID: map[string]int{}, byHash: map[Digest]int{}} }
 
-func parseKeyFile(in io.Reader, path string) (*KeyFile, error) {
-	f := emptyKeyFile()
-	check := newAPIKeyBuilder(0, 0)
-	err := eachAPIKeyLine(in, path, func(line []byte, place int) error {
+func parseEdit(in io.Reader, path string) (*Edit, error) {
+	f := emptyEdit()
+	check := newBuilder(0, 0)
+	err := eachLine(in, path, func(line []byte, place int) error {
 		line = bytes.Clone(line)
-		r, err := ParseAPIKeyRecord(line)
+		r, err := ParseRecord(line)
 		if err != nil {
 			return err
 		}
 		if err := check.add(&r, place); err != nil {
 			return err
 		}
-		f.insert(keyFileLine{record: r, text: line})
+		f.insert(editLine{record: r, text: line})
 		return nil
 	})
 	if err != nil {
@@ -63,14 +63,14 @@ func parseKeyFile(in io.Reader, path string) (*KeyFile, error) {
 	return f, nil
 }
 
-func (f *KeyFile) insert(line keyFileLine) {
+func (f *Edit) insert(line editLine) {
 	f.byID[line.record.ID], f.byHash[line.record.Hash] = len(f.lines), len(f.lines)
 	f.lines = append(f.lines, line)
 }
 
 // Records returns all records, in the order of the file.
-func (f *KeyFile) Records() []APIKeyRecord {
-	records := make([]APIKeyRecord, 0, len(f.lines))
+func (f *Edit) Records() []Record {
+	records := make([]Record, 0, len(f.lines))
 	for _, line := range f.lines {
 		if !line.deleted {
 			records = append(records, line.record)
@@ -80,26 +80,26 @@ func (f *KeyFile) Records() []APIKeyRecord {
 }
 
 // Find returns the record with an id.
-func (f *KeyFile) Find(id string) (APIKeyRecord, bool) {
+func (f *Edit) Find(id string) (Record, bool) {
 	n, ok := f.byID[id]
 	if !ok {
-		return APIKeyRecord{}, false
+		return Record{}, false
 	}
 	return f.lines[n].record, true
 }
 
 // FindHash returns the record with a hash.
-func (f *KeyFile) FindHash(d Digest) (APIKeyRecord, bool) {
+func (f *Edit) FindHash(d Digest) (Record, bool) {
 	n, ok := f.byHash[d]
 	if !ok {
-		return APIKeyRecord{}, false
+		return Record{}, false
 	}
 	return f.lines[n].record, true
 }
 
 // Put adds a record, or replaces the one with the same id. The error tells of
 // another key with the same hash, or of a record that can't be a line.
-func (f *KeyFile) Put(r APIKeyRecord) error {
+func (f *Edit) Put(r Record) error {
 	if n, ok := f.byHash[r.Hash]; ok && f.lines[n].record.ID != r.ID {
 		return fmt.Errorf("the file has this key already, as %s", f.lines[n].record.ID)
 	}
@@ -107,35 +107,35 @@ func (f *KeyFile) Put(r APIKeyRecord) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.ID, err)
 	}
-	if len(text) >= maxAPIKeyLine {
+	if len(text) >= maxLine {
 		return fmt.Errorf("%s: %w", r.ID, errLineTooLong)
 	}
 	n, ok := f.byID[r.ID]
 	if !ok {
-		f.insert(keyFileLine{record: r, text: text})
+		f.insert(editLine{record: r, text: text})
 		return nil
 	}
 	delete(f.byHash, f.lines[n].record.Hash)
 	f.byHash[r.Hash] = n
-	f.lines[n] = keyFileLine{record: r, text: text}
+	f.lines[n] = editLine{record: r, text: text}
 	return nil
 }
 
 // Delete removes the record with an id; false if there is none.
-func (f *KeyFile) Delete(id string) bool {
+func (f *Edit) Delete(id string) bool {
 	n, ok := f.byID[id]
 	if !ok {
 		return false
 	}
 	delete(f.byID, id)
 	delete(f.byHash, f.lines[n].record.Hash)
-	f.lines[n] = keyFileLine{deleted: true}
+	f.lines[n] = editLine{deleted: true}
 	return true
 }
 
 // write writes the content. A file without keys has one empty line, to be told
 // from one that was emptied by accident.
-func (f *KeyFile) write(out *os.File) error {
+func (f *Edit) write(out *os.File) error {
 	w := bufio.NewWriter(out)
 	any := false
 	for _, line := range f.lines {
@@ -158,14 +158,14 @@ func (f *KeyFile) write(out *os.File) error {
 	return w.Flush()
 }
 
-// UpdateKeyFile changes a key file under a lock, atomically: it is replaced by a
+// Update changes a key file under a lock, atomically: it is replaced by a
 // whole new one, or stays as it was. change gets the content; where it returns an
 // error, nothing is written. create allows the file not to be there yet; it then
 // gets the mode 0600. An existing one keeps its owner and mode. It returns the
 // state of the new file.
-func UpdateKeyFile(path string, create bool, change func(*KeyFile) error) (info os.FileInfo, err error) {
+func Update(path string, create bool, change func(*Edit) error) (info os.FileInfo, err error) {
 	// Where the path is a link, the file that it leads to is replaced.
-	path, err = realKeyFile(path)
+	path, err = realPath(path)
 	if err != nil {
 		return nil, err
 	}
@@ -175,9 +175,9 @@ func UpdateKeyFile(path string, create bool, change func(*KeyFile) error) (info 
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
-	f, err := OpenKeyFile(path)
+	f, err := OpenEdit(path)
 	if create && errors.Is(err, fs.ErrNotExist) {
-		f, err = emptyKeyFile(), nil
+		f, err = emptyEdit(), nil
 	}
 	if err != nil {
 		return nil, err
@@ -188,9 +188,9 @@ func UpdateKeyFile(path string, create bool, change func(*KeyFile) error) (info 
 	return f.replace(path)
 }
 
-// realKeyFile follows links. A link that leads nowhere is an error: a file made in
+// realPath follows links. A link that leads nowhere is an error: a file made in
 // its place would not be where the server looks once the link is mended.
-func realKeyFile(path string) (string, error) {
+func realPath(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {
 		return real, nil
@@ -209,7 +209,7 @@ func besides(path string, err error) error {
 	return err
 }
 
-func (f *KeyFile) replace(path string) (os.FileInfo, error) {
+func (f *Edit) replace(path string) (os.FileInfo, error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return nil, besides(path, err)
@@ -228,7 +228,7 @@ func (f *KeyFile) replace(path string) (os.FileInfo, error) {
 }
 
 // fill writes the content to a file that will have the place of path.
-func (f *KeyFile) fill(temp *os.File, path string) error {
+func (f *Edit) fill(temp *os.File, path string) error {
 	if err := f.write(temp); err != nil {
 		return err
 	}

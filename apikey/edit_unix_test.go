@@ -1,6 +1,6 @@
 //go:build unix && !solaris && !illumos && !aix
 
-package keystore
+package apikey
 
 import (
 	"bufio"
@@ -37,14 +37,14 @@ func TestInAnotherProcess(t *testing.T) {
 	switch task := os.Getenv(childTask); task {
 	case "":
 	case "hold":
-		_, err := UpdateKeyFile(path, true, func(*KeyFile) error {
+		_, err := Update(path, true, func(*Edit) error {
 			fmt.Println("holding")
 			select {} // until it is killed
 		})
 		t.Fatal(err)
 	default:
 		for n := range 10 {
-			if _, err := UpdateKeyFile(path, true, put(fmt.Sprintf("k%s-%d", task, n))); err != nil {
+			if _, err := Update(path, true, put(fmt.Sprintf("k%s-%d", task, n))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -68,7 +68,7 @@ func TestChangesOfSeveralProcessesLoseNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := len(must(OpenKeyFile(path)).Records()); got != 40 {
+	if got := len(must(OpenEdit(path)).Records()); got != 40 {
 		t.Errorf("%d keys, want 40", got)
 	}
 	onlyIn(t, dir, "keys.jsonl")
@@ -89,7 +89,7 @@ func TestALockGoesWithItsProcess(t *testing.T) {
 	before := lockWait
 	t.Cleanup(func() { lockWait = before })
 	lockWait = 50 * time.Millisecond
-	_, err := UpdateKeyFile(path, true, put("a"))
+	_, err := Update(path, true, put("a"))
 	if err == nil || !strings.Contains(err.Error(), path+" is being changed by another command") {
 		t.Errorf("while it is held: %v", err)
 	}
@@ -147,11 +147,11 @@ func TestWhatIsNoOrdinaryFileIsRefused(t *testing.T) {
 	listener := must(net.Listen("unix", socket))
 	t.Cleanup(func() { must(0, listener.Close()) })
 	for _, path := range []string{pipe, socket, "/dev/null"} {
-		_, loaded := NewAPIKeyFile(APIKeyFileConfig{Path: path})
-		_, opened := OpenKeyFile(path)
+		_, loaded := NewFile(FileConfig{Path: path})
+		_, opened := OpenEdit(path)
 		errs := []error{loaded, opened}
 		if path != "/dev/null" {
-			_, updated := UpdateKeyFile(path, true, put("a"))
+			_, updated := Update(path, true, put("a"))
 			errs = append(errs, updated)
 		}
 		for _, err := range errs {
@@ -160,7 +160,7 @@ func TestWhatIsNoOrdinaryFileIsRefused(t *testing.T) {
 			}
 		}
 	}
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	must(0, os.Remove(s.path))
 	must(0, syscall.Mkfifo(s.path, 0o600))
 	s.expect(t, "a pipe in its place", failing, "abc")
@@ -173,8 +173,8 @@ func TestAKeyFileOfTooManyBytesIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.jsonl")
 	must(0, os.WriteFile(path, nil, 0o600))
-	must(0, os.Truncate(path, maxAPIKeyFile+1)) // sparse
-	if _, err := OpenKeyFile(path); err == nil || !strings.Contains(err.Error(), "larger than 4 GiB") {
+	must(0, os.Truncate(path, maxFile+1)) // sparse
+	if _, err := OpenEdit(path); err == nil || !strings.Contains(err.Error(), "larger than 4 GiB") {
 		t.Error(err)
 	}
 }
@@ -188,7 +188,7 @@ func TestALockThatIsNoOrdinaryFileIsNotUsed(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		must(0, plant(filepath.Join(dir, ".keys.jsonl.lock")))
-		if _, err := UpdateKeyFile(filepath.Join(dir, "keys.jsonl"), true, put("a")); err == nil || !strings.Contains(err.Error(), "no ordinary file; remove it") {
+		if _, err := Update(filepath.Join(dir, "keys.jsonl"), true, put("a")); err == nil || !strings.Contains(err.Error(), "no ordinary file; remove it") {
 			t.Errorf("%s: %v", what, err)
 		}
 		onlyIn(t, dir)

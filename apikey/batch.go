@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 // before somebody takes them over: some 300 µs of work.
 const batchLines = 128
 
-// apiKeyParsers is how many goroutines parse. A file is taken over while a server
+// parserCount is how many goroutines parse. A file is taken over while a server
 // answers requests, which are only seen at once while a processor has nothing else to
 // do: so half of them are left. Three parse as fast as one takes over.
-func apiKeyParsers() int { return max(1, min(runtime.GOMAXPROCS(0)/2, 3)) }
+func parserCount() int { return max(1, min(runtime.GOMAXPROCS(0)/2, 3)) }
 
-// apiKeyBatch is some lines in a row, then their records.
-type apiKeyBatch struct {
+// batch is some lines in a row, then their records.
+type batch struct {
 	text    []byte // of the lines, which the records' texts are parts of
 	lines   []placedLine
-	records []APIKeyRecord
+	records []Record
 	err     error         // behind the records
 	parsed  chan struct{} // holds one element when it is
 }
@@ -28,9 +28,9 @@ type apiKeyBatch struct {
 // placedLine is where a line begins in the text, and its number.
 type placedLine struct{ at, place int }
 
-func newAPIKeyBatch() *apiKeyBatch { return &apiKeyBatch{parsed: make(chan struct{}, 1)} }
+func newBatch() *batch { return &batch{parsed: make(chan struct{}, 1)} }
 
-func (b *apiKeyBatch) line(i int) []byte {
+func (b *batch) line(i int) []byte {
 	end := len(b.text)
 	if i+1 < len(b.lines) {
 		end = b.lines[i+1].at
@@ -39,10 +39,10 @@ func (b *apiKeyBatch) line(i int) []byte {
 }
 
 // parse makes the records of the lines, as far as there is no fault.
-func (b *apiKeyBatch) parse(path string) {
+func (b *batch) parse(path string) {
 	b.records = b.records[:0]
 	for i := range b.lines {
-		r, err := ParseAPIKeyRecord(b.line(i))
+		r, err := ParseRecord(b.line(i))
 		if err != nil {
 			b.err = &LineError{path, b.lines[i].place, err}
 			break
@@ -54,18 +54,18 @@ func (b *apiKeyBatch) parse(path string) {
 
 var errStopped = errors.New("nobody takes the records")
 
-// eachAPIKeyRecord visits the records of a key file in their order. So many
+// eachRecord visits the records of a key file in their order. So many
 // goroutines parse them, while another visits, as parsing takes three seconds for a
 // million keys. A record is good until the function returns.
-func eachAPIKeyRecord(in io.Reader, path string, parsers int, visit func(r *APIKeyRecord, length, place int) error) error {
+func eachRecord(in io.Reader, path string, parsers int, visit func(r *Record, length, place int) error) error {
 	// What is read and not yet visited is bounded by the first channel.
-	inOrder, toParse := make(chan *apiKeyBatch, 2*parsers), make(chan *apiKeyBatch, 2*parsers)
-	used, stop := make(chan *apiKeyBatch, 2*parsers), make(chan struct{})
+	inOrder, toParse := make(chan *batch, 2*parsers), make(chan *batch, 2*parsers)
+	used, stop := make(chan *batch, 2*parsers), make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
 		defer close(inOrder)
 		defer close(toParse)
-		readAPIKeyBatches(in, path, used, func(b *apiKeyBatch) error {
+		readBatches(in, path, used, func(b *batch) error {
 			select {
 			case inOrder <- b:
 				toParse <- b // which parsers always come to
@@ -103,11 +103,11 @@ func eachAPIKeyRecord(in io.Reader, path string, parsers int, visit func(r *APIK
 	return nil
 }
 
-// readAPIKeyBatches reads the lines of a key file and hands them on, the last with
+// readBatches reads the lines of a key file and hands them on, the last with
 // the fault that ends them.
-func readAPIKeyBatches(in io.Reader, path string, used <-chan *apiKeyBatch, hand func(*apiKeyBatch) error) {
-	b := newAPIKeyBatch()
-	err := eachAPIKeyLine(in, path, func(line []byte, place int) error {
+func readBatches(in io.Reader, path string, used <-chan *batch, hand func(*batch) error) {
+	b := newBatch()
+	err := eachLine(in, path, func(line []byte, place int) error {
 		b.lines = append(b.lines, placedLine{len(b.text), place})
 		b.text = append(b.text, line...)
 		if len(b.lines) < batchLines {
@@ -120,7 +120,7 @@ func readAPIKeyBatches(in io.Reader, path string, used <-chan *apiKeyBatch, hand
 		case b = <-used:
 			b.text, b.lines = b.text[:0], b.lines[:0]
 		default:
-			b = newAPIKeyBatch()
+			b = newBatch()
 		}
 		return nil
 	})

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"crypto/rand"
@@ -14,22 +14,22 @@ import (
 
 // The lengths of an API key and of its parts, in characters.
 const (
-	// MinAPIKeyLength is the shortest key that is accepted, as AWS API
+	// MinLength is the shortest key that is accepted, as AWS API
 	// Gateway has it.
-	MinAPIKeyLength = 20
-	// MaxAPIKeyLength is the longest; a longer one is refused unread.
-	MaxAPIKeyLength = 512
+	MinLength = 20
+	// MaxLength is the longest; a longer one is refused unread.
+	MaxLength = 512
 
-	apiKeyIDLength       = 10
-	apiKeySecretLength   = 43 // of 32 bytes
-	apiKeyChecksumLength = 6  // of a CRC-32
-	apiKeySecretBytes    = 32
-	minAPIKeyCharacters  = 8 // different ones
-	maxAPIKeyPrefix      = 32
+	idLength       = 10
+	secretLength   = 43 // of 32 bytes
+	checksumLength = 6  // of a CRC-32
+	secretBytes    = 32
+	minCharacters  = 8 // different ones
+	maxPrefix      = 32
 )
 
-// DefaultAPIKeyPrefix begins the keys that are made here.
-const DefaultAPIKeyPrefix = "cj"
+// DefaultPrefix begins the keys that are made here.
+const DefaultPrefix = "cj"
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -70,17 +70,17 @@ func ParseDigest(text string) (Digest, error) {
 	return d, nil
 }
 
-// CheckAPIKey says what is wrong with the text of an API key, or nil. Its errors
+// CheckText says what is wrong with the text of an API key, or nil. Its errors
 // don't show the key. Keys travel in headers, so they are visible ASCII (RFC
 // 9110 section 5.5).
-func CheckAPIKey(text string) error {
+func CheckText(text string) error {
 	switch {
 	case IsDigest(text):
 		return errors.New("it is a hash already, and no API key")
-	case len(text) < MinAPIKeyLength:
-		return fmt.Errorf("an API key has %d characters at least, this one has %d; `caddy jwt api-key new` makes one", MinAPIKeyLength, len(text))
-	case len(text) > MaxAPIKeyLength:
-		return fmt.Errorf("an API key has %d characters at most, this one has %d", MaxAPIKeyLength, len(text))
+	case len(text) < MinLength:
+		return fmt.Errorf("an API key has %d characters at least, this one has %d; `caddy jwt api-key new` makes one", MinLength, len(text))
+	case len(text) > MaxLength:
+		return fmt.Errorf("an API key has %d characters at most, this one has %d", MaxLength, len(text))
 	}
 	for _, c := range []byte(text) {
 		if c <= ' ' || c > '~' {
@@ -90,9 +90,9 @@ func CheckAPIKey(text string) error {
 	return nil
 }
 
-// WeakAPIKey tells of a key that can be guessed: one with few different
+// Weak tells of a key that can be guessed: one with few different
 // characters.
-func WeakAPIKey(text string) bool {
+func Weak(text string) bool {
 	var seen [256]bool
 	n := 0
 	for _, c := range []byte(text) {
@@ -101,76 +101,76 @@ func WeakAPIKey(text string) bool {
 			n++
 		}
 	}
-	return n < minAPIKeyCharacters
+	return n < minCharacters
 }
 
-// CheckAPIKeyPrefix says what is wrong with the prefix of new keys, or nil.
-func CheckAPIKeyPrefix(prefix string) error {
-	if prefix == "" || len(prefix) > maxAPIKeyPrefix || strings.Trim(prefix, base62+"_") != "" ||
+// CheckPrefix says what is wrong with the prefix of new keys, or nil.
+func CheckPrefix(prefix string) error {
+	if prefix == "" || len(prefix) > maxPrefix || strings.Trim(prefix, base62+"_") != "" ||
 		prefix[0] == '_' || prefix[len(prefix)-1] == '_' {
-		return fmt.Errorf("%s can't begin a key; write 1 to %d letters and digits, with _ between them, such as %s or acme_live", Quote(prefix), maxAPIKeyPrefix, DefaultAPIKeyPrefix)
+		return fmt.Errorf("%s can't begin a key; write 1 to %d letters and digits, with _ between them, such as %s or acme_live", Quote(prefix), maxPrefix, DefaultPrefix)
 	}
 	return nil
 }
 
-// NewAPIKey makes a key: <prefix>_<id>_<secret><checksum>. The id is public, the
+// New makes a key: <prefix>_<id>_<secret><checksum>. The id is public, the
 // secret has 256 random bits, and the checksum tells a scanner for leaked
-// secrets that it has found one. The prefix must be one that CheckAPIKeyPrefix
+// secrets that it has found one. The prefix must be one that CheckPrefix
 // lets pass.
-func NewAPIKey(prefix string) (text, id string) {
-	id = NewAPIKeyID()
-	text, _ = NewAPIKeyWithID(prefix, id)
+func New(prefix string) (text, id string) {
+	id = newID()
+	text, _ = NewWithID(prefix, id)
 	return text, id
 }
 
-// NewAPIKeyWithID makes a key whose text has this id; false if the id is not 10
+// NewWithID makes a key whose text has this id; false if the id is not 10
 // letters and digits, as the form wants them.
-func NewAPIKeyWithID(prefix, id string) (text string, ok bool) {
-	if len(id) != apiKeyIDLength || strings.Trim(id, base62) != "" {
+func NewWithID(prefix, id string) (text string, ok bool) {
+	if len(id) != idLength || strings.Trim(id, base62) != "" {
 		return "", false
 	}
-	var secret [apiKeySecretBytes]byte
+	var secret [secretBytes]byte
 	if _, err := rand.Read(secret[:]); err != nil {
 		panic(err) // crypto/rand never fails
 	}
-	text = prefix + "_" + id + "_" + toBase62(new(big.Int).SetBytes(secret[:]), apiKeySecretLength)
-	return text + apiKeyChecksum(text), true
+	text = prefix + "_" + id + "_" + toBase62(new(big.Int).SetBytes(secret[:]), secretLength)
+	return text + checksum(text), true
 }
 
-// NewAPIKeyID makes a random id of 10 characters.
-func NewAPIKeyID() string {
-	limit := new(big.Int).Exp(big.NewInt(int64(len(base62))), big.NewInt(apiKeyIDLength), nil)
+// newID makes a random id of 10 characters.
+func newID() string {
+	limit := new(big.Int).Exp(big.NewInt(int64(len(base62))), big.NewInt(idLength), nil)
 	n, err := rand.Int(rand.Reader, limit)
 	if err != nil {
 		panic(err) // crypto/rand never fails
 	}
-	return toBase62(n, apiKeyIDLength)
+	return toBase62(n, idLength)
 }
 
-// APIKeyID returns the id in the text of a key that NewAPIKey made; false for
+// IDOf returns the id in the text of a key that New made; false for
 // any other text, one with a typing error included. It proves nothing: whoever
 // can write can make such a text.
-func APIKeyID(text string) (string, bool) {
-	tail := apiKeyIDLength + 1 + apiKeySecretLength + apiKeyChecksumLength
+func IDOf(text string) (string, bool) {
+	tail := idLength + 1 + secretLength + checksumLength
 	at := len(text) - tail
-	if at < 2 || text[at-1] != '_' || text[at+apiKeyIDLength] != '_' || CheckAPIKeyPrefix(text[:at-1]) != nil {
+	if at < 2 || text[at-1] != '_' || text[at+idLength] != '_' || CheckPrefix(text[:at-1]) != nil {
 		return "", false
 	}
-	body := text[:len(text)-apiKeyChecksumLength]
-	if strings.Trim(text[at:], base62+"_") != "" || apiKeyChecksum(body) != text[len(body):] {
+	body := text[:len(text)-checksumLength]
+	if strings.Trim(text[at:], base62+"_") != "" || checksum(body) != text[len(body):] {
 		return "", false
 	}
-	return text[at : at+apiKeyIDLength], true
+	return text[at : at+idLength], true
 }
 
-// looksLikeAPIKey tells whether a text holds what has the form of a key that
-// NewAPIKey makes, one with a typing error included: _, 10 characters of base62,
+// looksLikeKey tells whether a text holds what has the form of a key that
+// New makes, one with a typing error included: _, 10 characters of base62,
 // _, and 49 more, behind one of a prefix.
-func looksLikeAPIKey(text string) bool {
-	const tail = 1 + apiKeyIDLength + 1 + apiKeySecretLength + apiKeyChecksumLength
+func looksLikeKey(text string) bool {
+	const tail = 1 + idLength + 1 + secretLength + checksumLength
 	for at := 1; at+tail <= len(text); at++ {
-		if text[at] == '_' && text[at+1+apiKeyIDLength] == '_' && isBase62(text[at-1:at]) &&
-			isBase62(text[at+1:at+1+apiKeyIDLength]) && isBase62(text[at+2+apiKeyIDLength:at+tail]) {
+		if text[at] == '_' && text[at+1+idLength] == '_' && isBase62(text[at-1:at]) &&
+			isBase62(text[at+1:at+1+idLength]) && isBase62(text[at+2+idLength:at+tail]) {
 			return true
 		}
 	}
@@ -179,8 +179,8 @@ func looksLikeAPIKey(text string) bool {
 
 func isBase62(text string) bool { return strings.Trim(text, base62) == "" }
 
-func apiKeyChecksum(body string) string {
-	return toBase62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), apiKeyChecksumLength)
+func checksum(body string) string {
+	return toBase62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), checksumLength)
 }
 
 // toBase62 writes a number with leading zeros. Its length must be enough.

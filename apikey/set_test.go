@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 )
 
 // record is a record of the key whose text is "key of " and its id.
-func record(id string) APIKeyRecord { return APIKeyRecord{ID: id, Hash: DigestOf("key of " + id)} }
+func record(id string) Record { return Record{ID: id, Hash: DigestOf("key of " + id)} }
 
 // keyLines are the lines of a key file with these keys.
 func keyLines(ids ...string) string {
@@ -27,7 +27,7 @@ func keyLines(ids ...string) string {
 }
 
 // hasKeys says which of "a" to "z" a set holds.
-func hasKeys(s *APIKeys) string {
+func hasKeys(s *Set) string {
 	text := ""
 	for c := 'a'; c <= 'z'; c++ {
 		if k, ok := s.Find(record(string(c)).Hash); ok {
@@ -47,7 +47,7 @@ func TestAKeyIsFoundByItsDigest(t *testing.T) {
 	a.Consumer, a.Scopes, a.Meta = "partner", []string{"orders:read", "orders:write"}, meta
 	b.Disabled, b.Scopes = true, []string{"orders:write", "orders:read"}
 	c.Consumer, c.Scopes = "c", a.Scopes
-	s, err := NewAPIKeys([]APIKeyRecord{a, b, c})
+	s, err := NewSet([]Record{a, b, c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestAKeyIsFoundByItsDigest(t *testing.T) {
 			t.Errorf("%s is found", what)
 		}
 	}
-	if empty := must(NewAPIKeys(nil)); empty.Len() != 0 {
+	if empty := must(NewSet(nil)); empty.Len() != 0 {
 		t.Error("a set of nothing holds something")
 	} else if _, ok := empty.Find(a.Hash); ok {
 		t.Error("a set of nothing finds something")
@@ -97,7 +97,7 @@ func TestTheLargestRecordInASet(t *testing.T) {
 	large.Consumer = strings.Repeat("c", 1024)
 	large.Meta = must(claims.ParseObject([]byte(`{"a":"` + strings.Repeat("x", 8192-8) + `"}`)))
 	next := record("next")
-	s := must(NewAPIKeys([]APIKeyRecord{large, next}))
+	s := must(NewSet([]Record{large, next}))
 	k, _ := s.Find(large.Hash)
 	if k.ID() != large.ID || k.Consumer() != large.Consumer || k.meta() != string(large.Meta.AppendJSON(nil)) {
 		t.Errorf("%d characters of id, %d of consumer, %d of meta", len(k.ID()), len(k.Consumer()), len(k.meta()))
@@ -111,7 +111,7 @@ func TestTheScopesOfAKeyCantGrowIntoAnothers(t *testing.T) {
 	t.Parallel()
 	a := record("a")
 	a.Scopes = []string{"x"}
-	s := must(NewAPIKeys([]APIKeyRecord{a}))
+	s := must(NewSet([]Record{a}))
 	k, _ := s.Find(a.Hash)
 	a.Scopes[0] = "admin"
 	_ = append(k.Scopes(), "admin")
@@ -128,7 +128,7 @@ func TestAKeyExpiresToTheMillisecond(t *testing.T) {
 	at := time.Date(2030, 1, 1, 0, 0, 0, 123e6, time.UTC)
 	a := record("a")
 	a.Expires = at
-	k, _ := must(NewAPIKeys([]APIKeyRecord{a})).Find(a.Hash)
+	k, _ := must(NewSet([]Record{a})).Find(a.Hash)
 	for now, expired := range map[time.Time]bool{
 		at.Add(-time.Millisecond): false, at.Add(-1): false, at: true, at.Add(time.Millisecond): true,
 		at.In(time.FixedZone("", 3600)): true, at.AddDate(100, 0, 0): true, {}: false,
@@ -141,13 +141,13 @@ func TestAKeyExpiresToTheMillisecond(t *testing.T) {
 		t.Errorf("expires %s", k.Expires())
 	}
 	b := record("b")
-	k, _ = must(NewAPIKeys([]APIKeyRecord{b})).Find(b.Hash)
+	k, _ = must(NewSet([]Record{b})).Find(b.Hash)
 	if k.Expired(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)) || !k.Expires().IsZero() {
 		t.Error("a key without an end has one")
 	}
 	before := record("c")
 	before.Expires = time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)
-	k, _ = must(NewAPIKeys([]APIKeyRecord{before})).Find(before.Hash)
+	k, _ = must(NewSet([]Record{before})).Find(before.Hash)
 	if !k.Expired(time.Now()) || !k.Expires().Equal(before.Expires) {
 		t.Error("a key of before 1970 is still good")
 	}
@@ -160,7 +160,7 @@ func TestThreat34_TwoKeysOfOneIDOrHash(t *testing.T) {
 	sameID := record("a")
 	sameID.Hash = DigestOf("another")
 	for what, row := range map[string]struct {
-		record APIKeyRecord
+		record Record
 		want   string
 	}{
 		"one hash":        {sameHash, "keys.jsonl:5: the keys a (line 2) and other (line 5) have one hash"},
@@ -168,14 +168,14 @@ func TestThreat34_TwoKeysOfOneIDOrHash(t *testing.T) {
 		"the same record": {record("a"), "keys.jsonl:5: the keys a (line 2) and a (line 5) have one hash"},
 	} {
 		text := "\n" + keyLines("a", "b") + "\n" + string(must(json.Marshal(row.record))) + "\n"
-		_, err := ReadAPIKeys(strings.NewReader(text), "keys.jsonl", int64(len(text)))
+		_, err := readSet(strings.NewReader(text), "keys.jsonl", int64(len(text)))
 		if err == nil || !strings.HasPrefix(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %s", what, err, row.want)
 		}
-		if _, err := NewAPIKeys([]APIKeyRecord{record("a"), row.record}); err == nil {
-			t.Errorf("%s: NewAPIKeys gives no error", what)
+		if _, err := NewSet([]Record{record("a"), row.record}); err == nil {
+			t.Errorf("%s: NewSet gives no error", what)
 		}
-		if _, err := parseKeyFile(strings.NewReader(text), "keys.jsonl"); err == nil {
+		if _, err := parseEdit(strings.NewReader(text), "keys.jsonl"); err == nil {
 			t.Errorf("%s: a command reads it", what)
 		}
 	}
@@ -185,7 +185,7 @@ func TestThreat34_TwoKeysOfOneIDOrHash(t *testing.T) {
 // share with another. Here all do: each key's hashes lead to the first key as well.
 func TestKeysOfOneHashAreToldApart(t *testing.T) {
 	t.Parallel()
-	b := newAPIKeyBuilder(0, 0)
+	b := newBuilder(0, 0)
 	add := func(id, hash string) error {
 		r := record(id)
 		r.Hash = DigestOf(hash)
@@ -229,11 +229,11 @@ func TestKeyFilesThatAreRead(t *testing.T) {
 		"empty lines between":  {"\n\n" + keyLines("a") + " \t\n" + keyLines("b") + "\n", "ab"},
 		"lines of Windows":     {strings.ReplaceAll(keyLines("a", "b"), "\n", "\r\n"), "ab"},
 		"spaces around":        {"  " + strings.ReplaceAll(keyLines("a"), "\n", "  \n"), "a"},
-		"a line of 64 KiB":     {padded(keyLines("a"), maxAPIKeyLine), "a"},
+		"a line of 64 KiB":     {padded(keyLines("a"), maxLine), "a"},
 		"another size as hint": {keyLines("a", "b", "c"), "abc"},
 	} {
 		for _, size := range []int64{0, int64(len(row.text)), 7} {
-			s, err := ReadAPIKeys(strings.NewReader(row.text), "keys.jsonl", size)
+			s, err := readSet(strings.NewReader(row.text), "keys.jsonl", size)
 			if err != nil {
 				t.Errorf("%s: %v", what, err)
 			} else if got := hasKeys(s); got != row.keys || s.Len() != len(row.keys) {
@@ -260,18 +260,18 @@ func TestKeyFilesThatAreBroken(t *testing.T) {
 		"an array":                   {"[" + strings.TrimSpace(keyLines("a")) + "]\n", "keys.jsonl:1: it is no JSON object"},
 		"two records in a line":      {strings.Replace(two, "\n", " ", 1), "keys.jsonl:1: it is no JSON object"},
 		"a record over two lines":    {strings.Replace(two, ",", ",\n", 1), "keys.jsonl:1: it is no JSON object"},
-		"a line of more than 64 KiB": {padded(keyLines("a"), maxAPIKeyLine+1), "keys.jsonl:1: the line is longer than 64 KiB"},
+		"a line of more than 64 KiB": {padded(keyLines("a"), maxLine+1), "keys.jsonl:1: the line is longer than 64 KiB"},
 		"NULs, as a crash leaves":    {keyLines("a") + strings.Repeat("\x00", 99) + "\n", "keys.jsonl:2: it is no JSON object"},
 		"a byte order mark":          {"\ufeff" + two, "keys.jsonl:1: it is no JSON object"},
 		"a comment":                  {"# keys\n" + two, "keys.jsonl:1: it is no JSON object"},
 	} {
-		_, err := ReadAPIKeys(strings.NewReader(row.text), "keys.jsonl", int64(len(row.text)))
+		_, err := readSet(strings.NewReader(row.text), "keys.jsonl", int64(len(row.text)))
 		if err == nil || !strings.HasPrefix(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %s", what, err, row.want)
 		}
 	}
 	reader := io.MultiReader(strings.NewReader(two), failingReader{})
-	if _, err := ReadAPIKeys(reader, "keys.jsonl", 0); err == nil || !strings.Contains(err.Error(), errReset.Error()) {
+	if _, err := readSet(reader, "keys.jsonl", 0); err == nil || !strings.Contains(err.Error(), errReset.Error()) {
 		t.Errorf("a disk that fails: %v", err)
 	}
 }
@@ -285,7 +285,7 @@ func (failingReader) Read([]byte) (int, error) { return 0, errReset }
 func TestALargeFileThatIsNoneTakesNoMemory(t *testing.T) { // not parallel: it counts memory
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := ReadAPIKeys(strings.NewReader("#\n"), "keys.jsonl", 8<<20); err == nil {
+	if _, err := readSet(strings.NewReader("#\n"), "keys.jsonl", 8<<20); err == nil {
 		t.Error("no error")
 	}
 	runtime.ReadMemStats(&after)
@@ -318,7 +318,7 @@ func (r *realisticKeys) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// nthKey is as long as the keys that NewAPIKey makes.
+// nthKey is as long as the keys that New makes.
 func nthKey(n int) string { return fmt.Sprintf("cj_%010d_%049d", n, n) }
 
 // heap is the memory in use.
@@ -334,7 +334,7 @@ func TestAKeyTakes300Bytes(t *testing.T) { // not parallel: it counts memory
 	const n = 100_000
 	content := must(io.ReadAll(&realisticKeys{n: n}))
 	before := heap()
-	s, err := ReadAPIKeys(bytes.NewReader(content), "keys.jsonl", int64(len(content)))
+	s, err := readSet(bytes.NewReader(content), "keys.jsonl", int64(len(content)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func TestAKeyTakes300Bytes(t *testing.T) { // not parallel: it counts memory
 }
 
 func TestALookUpCostsNoAllocation(t *testing.T) { // not parallel, for AllocsPerRun
-	s := must(NewAPIKeys([]APIKeyRecord{record("a"), record("b")}))
+	s := must(NewSet([]Record{record("a"), record("b")}))
 	now := time.Now()
 	text := "key of a"
 	if n := testing.AllocsPerRun(1000, func() {
@@ -369,7 +369,7 @@ func TestALookUpCostsNoAllocation(t *testing.T) { // not parallel, for AllocsPer
 func TestTheSizeOfAFileAloneTakesNoMemory(t *testing.T) { // not parallel: it counts memory
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	s, err := ReadAPIKeys(strings.NewReader(keyLines("a")), "keys.jsonl", maxAPIKeyFile)
+	s, err := readSet(strings.NewReader(keyLines("a")), "keys.jsonl", maxFile)
 	runtime.ReadMemStats(&after)
 	if err != nil || s.Len() != 1 {
 		t.Fatal(err)
@@ -379,9 +379,9 @@ func TestTheSizeOfAFileAloneTakesNoMemory(t *testing.T) { // not parallel: it co
 	}
 }
 
-func BenchmarkAPIKeyLookup(b *testing.B) {
+func BenchmarkLookup(b *testing.B) {
 	for _, n := range []int{10, 1_000_000} {
-		s, err := ReadAPIKeys(&realisticKeys{n: n}, "keys.jsonl", int64(n)*280)
+		s, err := readSet(&realisticKeys{n: n}, "keys.jsonl", int64(n)*280)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -404,16 +404,16 @@ func BenchmarkAPIKeyLookup(b *testing.B) {
 	}
 }
 
-func BenchmarkAPIKeysLoad(b *testing.B) {
+func BenchmarkLoad(b *testing.B) {
 	const n = 1_000_000
 	content := must(io.ReadAll(&realisticKeys{n: n}))
 	b.SetBytes(int64(len(content)))
-	var s *APIKeys
+	var s *Set
 	before := heap()
 	for b.Loop() {
 		s = nil
 		var err error
-		if s, err = ReadAPIKeys(bytes.NewReader(content), "keys.jsonl", int64(len(content))); err != nil {
+		if s, err = readSet(bytes.NewReader(content), "keys.jsonl", int64(len(content))); err != nil {
 			b.Fatal(err)
 		}
 	}

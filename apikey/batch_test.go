@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func TestRecordsComeInTheirOrder(t *testing.T) { // not parallel: it counts goro
 			}
 			next := 1
 			refused := errors.New("refused")
-			err := eachAPIKeyRecord(bytes.NewReader(text.Bytes()), "keys.jsonl", parsers, func(r *APIKeyRecord, length, place int) error {
+			err := eachRecord(bytes.NewReader(text.Bytes()), "keys.jsonl", parsers, func(r *Record, length, place int) error {
 				if place != next || r.ID != fmt.Sprint(place) || length != len(keyLines(r.ID))-1 {
 					t.Fatalf("%d parsers: line %d has the key %s and %d bytes; want line %d", parsers, place, r.ID, length, next)
 				}
@@ -68,7 +68,7 @@ func TestAFaultOfTheDiskComesLast(t *testing.T) {
 	for _, parsers := range []int{1, 3} {
 		text := strings.Repeat("\n", 3) + strings.Repeat(keyLines("a"), 5*batchLines)
 		seen := 0
-		err := eachAPIKeyRecord(&failsBehind{strings.NewReader(text)}, "keys.jsonl", parsers, func(*APIKeyRecord, int, int) error {
+		err := eachRecord(&failsBehind{strings.NewReader(text)}, "keys.jsonl", parsers, func(*Record, int, int) error {
 			seen++
 			return nil
 		})

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bufio"
@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
-// maxAPIKeyFile bounds a key file: some ten million keys.
-const maxAPIKeyFile = 4 << 30
+// maxFile bounds a key file: some ten million keys.
+const maxFile = 4 << 30
 
 // LineError is a fault in a key file.
 type LineError struct {
@@ -32,14 +32,14 @@ func (e *LineError) Unwrap() error { return e.Err }
 
 // Errors of a key file as a whole.
 var (
-	errKeyFileEmpty = errors.New("it is empty, as if its content were lost; put that back, or remove the file and begin a new one with `caddy jwt api-key new --append FILE` (one that is to have no keys has one empty line)")
-	errNoNewline    = errors.New("the last line does not end with a newline, as if it were cut off; end it")
-	errLineTooLong  = fmt.Errorf("the line is longer than %d KiB", maxAPIKeyLine>>10)
+	errEmpty       = errors.New("it is empty, as if its content were lost; put that back, or remove the file and begin a new one with `caddy jwt api-key new --append FILE` (one that is to have no keys has one empty line)")
+	errNoNewline   = errors.New("the last line does not end with a newline, as if it were cut off; end it")
+	errLineTooLong = fmt.Errorf("the line is longer than %d KiB", maxLine>>10)
 )
 
-// usualAPIKeyLine is about the length of a line. A first one that is shorter says
+// usualLine is about the length of a line. A first one that is shorter says
 // nothing of the others.
-const usualAPIKeyLine = 200
+const usualLine = 200
 
 // The most room that is made for the size of a file alone: a sparse one can claim
 // any. Beyond it room grows with what is read.
@@ -48,17 +48,17 @@ const (
 	maxTextHint = 8 << 20
 )
 
-// ReadAPIKeys reads a key file: JSON Lines, one record a line, blank lines
+// readSet reads a key file: JSON Lines, one record a line, blank lines
 // passed over. path is for errors, and size, if it is known, a hint. It reads as
 // it goes: a file is never in memory as a whole.
-func ReadAPIKeys(in io.Reader, path string, size int64) (*APIKeys, error) {
-	var b *apiKeyBuilder
-	err := eachAPIKeyRecord(in, path, apiKeyParsers(), func(r *APIKeyRecord, length, place int) error {
+func readSet(in io.Reader, path string, size int64) (*Set, error) {
+	var b *builder
+	err := eachRecord(in, path, parserCount(), func(r *Record, length, place int) error {
 		// Once a record is read, and not before: a large file of something
 		// else may have a first line of one character.
 		if b == nil {
-			keys := size / int64(max(length, usualAPIKeyLine))
-			b = newAPIKeyBuilder(int(min(keys, maxKeysHint)), int(min(size/8, maxTextHint)))
+			keys := size / int64(max(length, usualLine))
+			b = newBuilder(int(min(keys, maxKeysHint)), int(min(size/8, maxTextHint)))
 		}
 		return b.add(r, place)
 	})
@@ -66,21 +66,21 @@ func ReadAPIKeys(in io.Reader, path string, size int64) (*APIKeys, error) {
 	case err != nil:
 		return nil, err
 	case b == nil:
-		b = newAPIKeyBuilder(0, 0)
+		b = newBuilder(0, 0)
 	}
 	return b.set(), nil
 }
 
-// eachAPIKeyLine visits the lines of a key file that are not blank. The bytes of
+// eachLine visits the lines of a key file that are not blank. The bytes of
 // a line are good until the function returns.
-func eachAPIKeyLine(in io.Reader, path string, visit func(line []byte, place int) error) error {
-	reader := bufio.NewReaderSize(in, maxAPIKeyLine)
+func eachLine(in io.Reader, path string, visit func(line []byte, place int) error) error {
+	reader := bufio.NewReaderSize(in, maxLine)
 	for place := 1; ; place++ {
 		line, err := reader.ReadSlice('\n')
 		switch {
 		case errors.Is(err, io.EOF) && len(line) == 0:
 			if place == 1 {
-				return fmt.Errorf("%s: %w", path, errKeyFileEmpty)
+				return fmt.Errorf("%s: %w", path, errEmpty)
 			}
 			return nil
 		case errors.Is(err, io.EOF):
@@ -107,9 +107,9 @@ type openedFile interface {
 
 var errNotRegular = errors.New("it is no ordinary file; name one")
 
-// openKeyFile opens a key file for reading. It never waits, as the opening of a
+// openFile opens a key file for reading. It never waits, as the opening of a
 // pipe does by itself.
-func openKeyFile(path string) (openedFile, error) {
+func openFile(path string) (openedFile, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openNoWait, 0)
 	if err == nil {
 		return f, nil
@@ -132,32 +132,32 @@ func checkOpenFile(f openedFile, path string) (os.FileInfo, error) {
 		return info, fmt.Errorf("%s: it is a folder; name the key file in it", path)
 	case !info.Mode().IsRegular():
 		return info, fmt.Errorf("%s: %w", path, errNotRegular)
-	case info.Size() > maxAPIKeyFile:
+	case info.Size() > maxFile:
 		return info, fmt.Errorf("%s: it is larger than 4 GiB", path)
 	}
 	return info, nil
 }
 
-// loadAPIKeys reads a key file, and its state as it was when it was opened: nil
+// loadSet reads a key file, and its state as it was when it was opened: nil
 // where it is not to blame for the error, and may be read the next time. A good
 // one is held (see holdFile) until closed.
-func loadAPIKeys(path string, open func(string) (openedFile, error)) (keys *APIKeys, before os.FileInfo, held io.Closer, err error) {
+func loadSet(path string, open func(string) (openedFile, error)) (keys *Set, before os.FileInfo, held io.Closer, err error) {
 	f, err := open(path)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if keys, before, err = readOpenAPIKeys(f, path); err != nil {
+	if keys, before, err = readOpen(f, path); err != nil {
 		return nil, before, nil, errors.Join(err, f.Close())
 	}
 	return keys, before, holdFile(f), nil
 }
 
-func readOpenAPIKeys(f openedFile, path string) (keys *APIKeys, before os.FileInfo, err error) {
+func readOpen(f openedFile, path string) (keys *Set, before os.FileInfo, err error) {
 	if before, err = checkOpenFile(f, path); err != nil {
 		return nil, before, err
 	}
-	keys, err = ReadAPIKeys(io.LimitReader(f, maxAPIKeyFile), path, before.Size())
-	if _, inLine := errors.AsType[*LineError](err); err != nil && !inLine && !errors.Is(err, errKeyFileEmpty) {
+	keys, err = readSet(io.LimitReader(f, maxFile), path, before.Size())
+	if _, inLine := errors.AsType[*LineError](err); err != nil && !inLine && !errors.Is(err, errEmpty) {
 		return nil, nil, err // the disk's fault, or the network's
 	}
 	after, statErr := f.Stat()

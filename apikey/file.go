@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
-// apiKeyPollInterval is the pace at which key files are looked at. A change is
+// pollInterval is the pace at which key files are looked at. A change is
 // taken over within this, filewatch.SettleTime, and the time that it takes to read.
-const apiKeyPollInterval = 200 * time.Millisecond
+const pollInterval = 200 * time.Millisecond
 
 const (
 	// settlePatience is how long a file that never is left alone is waited
@@ -23,7 +23,7 @@ const (
 	cutOffPatience = 5 * time.Minute
 )
 
-// APIKeyFile holds the API keys of a file and takes changes of it over, as package
+// File holds the API keys of a file and takes changes of it over, as package
 // filewatch does: whatever is wrong with a change, the last good keys stay in place.
 //
 // A file that lost its last records in place and is the same otherwise looks like
@@ -32,8 +32,8 @@ const (
 // the last line by hand means it.
 //
 // It is safe for concurrent use.
-type APIKeyFile struct {
-	watched filewatch.Watched[*APIKeys, Event]
+type File struct {
+	watched filewatch.Watched[*Set, Event]
 	path    string
 	open    func(path string) (openedFile, error)
 
@@ -42,23 +42,23 @@ type APIKeyFile struct {
 	cutTo    int       // how many keys it had then
 }
 
-// apiKeyReading is a reading of the file.
-type apiKeyReading = filewatch.Reading[*APIKeys]
+// reading is a reading of the file.
+type reading = filewatch.Reading[*Set]
 
-// APIKeyFileConfig is the config of an APIKeyFile.
-type APIKeyFileConfig struct {
+// FileConfig is the config of an File.
+type FileConfig struct {
 	// Path is the file.
 	Path string
 	// Clock is the time; nil for that of the process.
 	Clock clock.Clock
 }
 
-// NewAPIKeyFile loads the file; an error, with the line, means that it can't be
+// NewFile loads the file; an error, with the line, means that it can't be
 // used now. It starts nothing.
-func NewAPIKeyFile(c APIKeyFileConfig) (*APIKeyFile, error) {
-	f := &APIKeyFile{path: c.Path, open: openKeyFile}
-	err := f.watched.Open(filewatch.Config[*APIKeys, Event]{
-		Paths: []string{c.Path}, Pace: apiKeyPollInterval, Patience: settlePatience, Twice: true, Clock: c.Clock,
+func NewFile(c FileConfig) (*File, error) {
+	f := &File{path: c.Path, open: openFile}
+	err := f.watched.Open(filewatch.Config[*Set, Event]{
+		Paths: []string{c.Path}, Pace: pollInterval, Patience: settlePatience, Twice: true, Clock: c.Clock,
 		Read: f.read, Doubt: f.doubt, Due: f.due, Take: f.take, Fail: f.fail,
 	})
 	if err != nil {
@@ -67,18 +67,18 @@ func NewAPIKeyFile(c APIKeyFileConfig) (*APIKeyFile, error) {
 	return f, nil
 }
 
-// APIKeys returns the keys in hand.
-func (f *APIKeyFile) APIKeys() *APIKeys { return f.watched.Value() }
+// Set returns the keys in hand.
+func (f *File) Set() *Set { return f.watched.Value() }
 
 // Observe replaces the function that hears of changes; nil for none.
-func (f *APIKeyFile) Observe(observe func(Event)) { f.watched.Observe(observe) }
+func (f *File) Observe(observe func(Event)) { f.watched.Observe(observe) }
 
 // Start begins to look for changes. It returns at once, and does nothing if
 // called again.
-func (f *APIKeyFile) Start() { f.watched.Start() }
+func (f *File) Start() { f.watched.Start() }
 
 // Close ends it. Requests in flight go on being served.
-func (f *APIKeyFile) Close() { f.watched.Close() }
+func (f *File) Close() { f.watched.Close() }
 
 // Reread reads the file for a config that is being loaded, and returns what is
 // wrong with it. It changes nothing: take takes over what was read, once the
@@ -86,11 +86,11 @@ func (f *APIKeyFile) Close() { f.watched.Close() }
 // has not changed is not read again. What stands in the way of taking a change
 // over by itself, that the file has lost its end, does not here: whoever loads a
 // config means the files as they are.
-func (f *APIKeyFile) Reread() (take func(), err error) { return f.watched.Reread() }
+func (f *File) Reread() (take func(), err error) { return f.watched.Reread() }
 
-func (f *APIKeyFile) read() (apiKeyReading, error) {
-	keys, info, held, err := loadAPIKeys(f.path, f.open)
-	r := apiKeyReading{Value: keys, Held: held}
+func (f *File) read() (reading, error) {
+	keys, info, held, err := loadSet(f.path, f.open)
+	r := reading{Value: keys, Held: held}
 	if info != nil {
 		r.Of = filewatch.State{info}
 	}
@@ -98,7 +98,7 @@ func (f *APIKeyFile) read() (apiKeyReading, error) {
 }
 
 // doubt is an error for a file that was cut off, but not long ago.
-func (f *APIKeyFile) doubt(serves, read *apiKeyReading, err error) error {
+func (f *File) doubt(serves, read *reading, err error) error {
 	switch {
 	case err != nil || !os.SameFile(read.Of[0], serves.Of[0]) || !serves.Value.beginsWith(read.Value):
 		f.cutSince = time.Time{}
@@ -115,7 +115,7 @@ func (f *APIKeyFile) doubt(serves, read *apiKeyReading, err error) error {
 }
 
 // due reports whether a file that was cut off has stood so for long.
-func (f *APIKeyFile) due(now time.Time) bool {
+func (f *File) due(now time.Time) bool {
 	return !f.cutSince.IsZero() && now.Sub(f.cutSince) >= cutOffPatience
 }
 
@@ -126,12 +126,12 @@ func cutOffError(lost int) error {
 }
 
 // take tells of keys that are others.
-func (f *APIKeyFile) take(serves, read *apiKeyReading, recovered bool) (Event, bool) {
+func (f *File) take(serves, read *reading, recovered bool) (Event, bool) {
 	f.cutSince = time.Time{}
-	e := Event{Kind: KeysChanged, Source: f.path, At: read.At, Keys: read.Value.Len(), FetchedAt: read.At}
+	e := Event{Kind: Changed, File: f.path, Keys: read.Value.Len()}
 	switch {
 	case recovered:
-		e.Kind = SourceRecovered
+		e.Kind = Recovered
 	case read.Of.Unwritten(serves.Of) && serves.Value.equal(read.Value):
 		// The same once more, to be sure.
 		read.Value, read.At = serves.Value, serves.At
@@ -141,6 +141,6 @@ func (f *APIKeyFile) take(serves, read *apiKeyReading, recovered bool) (Event, b
 }
 
 // fail tells of a fault.
-func (f *APIKeyFile) fail(serves *apiKeyReading, at time.Time, err error) Event {
-	return Event{Kind: SourceFailing, Source: f.path, At: at, Keys: serves.Value.Len(), Err: err, FetchedAt: serves.At}
+func (f *File) fail(serves *reading, _ time.Time, err error) Event {
+	return Event{Kind: Failing, File: f.path, Keys: serves.Value.Len(), Err: err}
 }

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ type ImportRow struct {
 	// Name is the key's name in that file.
 	Name string
 	// Record is what it becomes, without an id where the file gives none.
-	Record APIKeyRecord
+	Record Record
 	// Refused says why it can't be taken, nil if it can.
 	Refused error
 
@@ -70,7 +70,7 @@ func readLines(content []byte) []ImportRow {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		r, err := ParseAPIKeyRecord(line)
+		r, err := ParseRecord(line)
 		rows = append(rows, ImportRow{Line: n + 1, Name: shownName(r.Name, err), Record: r, Refused: err})
 	}
 	return rows
@@ -103,7 +103,7 @@ const (
 // Import takes rows over into the file, the later of two with the same key, and
 // says of each what became of it. now is when new keys are said to have been
 // made.
-func (f *KeyFile) Import(rows []ImportRow, now time.Time) []ImportResult {
+func (f *Edit) Import(rows []ImportRow, now time.Time) []ImportResult {
 	last := map[Digest]int{}
 	for n, row := range rows {
 		if row.Refused == nil {
@@ -143,7 +143,7 @@ func (f *KeyFile) Import(rows []ImportRow, now time.Time) []ImportResult {
 }
 
 // importRow takes one row over. shared tells that several keys have its name.
-func (f *KeyFile) importRow(row *ImportRow, result *ImportResult, shared bool, now time.Time) {
+func (f *Edit) importRow(row *ImportRow, result *ImportResult, shared bool, now time.Time) {
 	record := row.Record
 	if row.weak {
 		result.Note = "the key has few different characters and could be guessed; give its holder a new one"
@@ -198,7 +198,7 @@ func (f *KeyFile) importRow(row *ImportRow, result *ImportResult, shared bool, n
 }
 
 // updatedBy is an older record of a key with what a row says of it.
-func (r APIKeyRecord) updatedBy(row *ImportRow) APIKeyRecord {
+func (r Record) updatedBy(row *ImportRow) Record {
 	if row.Name != "" {
 		r.Name = row.Name
 	}
@@ -213,7 +213,7 @@ func (r APIKeyRecord) updatedBy(row *ImportRow) APIKeyRecord {
 }
 
 // changes names the members in which another record of the key differs.
-func (r APIKeyRecord) changes(other APIKeyRecord) []string {
+func (r Record) changes(other Record) []string {
 	var names []string
 	for _, m := range []struct {
 		name string
@@ -240,16 +240,16 @@ func note(first, second string) string {
 	return first + second
 }
 
-func (r APIKeyRecord) equal(other APIKeyRecord) bool {
+func (r Record) equal(other Record) bool {
 	a, errA := r.MarshalJSON()
 	b, errB := other.MarshalJSON()
 	return errA == nil && errB == nil && bytes.Equal(a, b)
 }
 
 // newID makes an id that the file does not have.
-func (f *KeyFile) newID() string {
+func (f *Edit) newID() string {
 	for {
-		id := NewAPIKeyID()
+		id := newID()
 		if _, taken := f.Find(id); !taken {
 			return id
 		}

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"crypto/sha256"
@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// apiKeyRecords are keys in cells of one size, and their texts one behind the other. A
+// recordCells are keys in cells of one size, and their texts one behind the other. A
 // cell is
 //
 //	digest    32 bytes
@@ -20,7 +20,7 @@ import (
 //
 // and what is left of a line of a processor's cache, so that it comes into the cache
 // as a whole. What is written once is never changed, so that texts may be parts of it.
-type apiKeyRecords struct{ cells, texts []byte }
+type recordCells struct{ cells, texts []byte }
 
 const (
 	expiresAt  = sha256.Size
@@ -37,10 +37,10 @@ const (
 const neverExpires = math.MaxInt64
 
 // len is the number of cells.
-func (a *apiKeyRecords) len() int { return len(a.cells) / cellSize }
+func (a *recordCells) len() int { return len(a.cells) / cellSize }
 
 // append adds a record with scopes of that number.
-func (a *apiKeyRecords) append(r *APIKeyRecord, scopes uint32) {
+func (a *recordCells) append(r *Record, scopes uint32) {
 	var cell [cellSize]byte
 	copy(cell[:], r.Hash[:])
 	expires := int64(neverExpires)
@@ -69,7 +69,7 @@ func (a *apiKeyRecords) append(r *APIKeyRecord, scopes uint32) {
 }
 
 // find returns the number of the cell with that digest, by an index of digests.
-func (a *apiKeyRecords) find(index *placeIndex, d *Digest) (uint32, bool) {
+func (a *recordCells) find(index *placeIndex, d *Digest) (uint32, bool) {
 	for p := index.probe(index.hash(d[:])); ; {
 		n, more := index.next(&p)
 		if !more {
@@ -82,7 +82,7 @@ func (a *apiKeyRecords) find(index *placeIndex, d *Digest) (uint32, bool) {
 }
 
 // findID returns the number of the cell with that id, by an index of ids.
-func (a *apiKeyRecords) findID(index *placeIndex, id string) (uint32, bool) {
+func (a *recordCells) findID(index *placeIndex, id string) (uint32, bool) {
 	for p := index.probe(index.hash([]byte(id))); ; {
 		n, more := index.next(&p)
 		if !more {
@@ -94,45 +94,45 @@ func (a *apiKeyRecords) findID(index *placeIndex, id string) (uint32, bool) {
 	}
 }
 
-func (a *apiKeyRecords) cell(n uint32) []byte {
+func (a *recordCells) cell(n uint32) []byte {
 	at := int(n) * cellSize
 	return a.cells[at : at+cellSize : at+cellSize]
 }
 
-func (a *apiKeyRecords) digest(n uint32) Digest { return Digest(a.cell(n)[:sha256.Size]) }
+func (a *recordCells) digest(n uint32) Digest { return Digest(a.cell(n)[:sha256.Size]) }
 
-func (a *apiKeyRecords) expires(n uint32) int64 {
+func (a *recordCells) expires(n uint32) int64 {
 	return int64(binary.LittleEndian.Uint64(a.cell(n)[expiresAt:]))
 }
 
-func (a *apiKeyRecords) scopes(n uint32) uint32 {
+func (a *recordCells) scopes(n uint32) uint32 {
 	return binary.LittleEndian.Uint32(a.cell(n)[scopesAt:])
 }
 
-func (a *apiKeyRecords) disabled(n uint32) bool { return a.cell(n)[disabledAt] != 0 }
+func (a *recordCells) disabled(n uint32) bool { return a.cell(n)[disabledAt] != 0 }
 
-func (a *apiKeyRecords) number(n uint32) uint32 {
+func (a *recordCells) number(n uint32) uint32 {
 	return binary.LittleEndian.Uint32(a.cell(n)[numberAt:])
 }
 
-func (a *apiKeyRecords) id(n uint32) string {
+func (a *recordCells) id(n uint32) string {
 	return a.text(n, 0, int(a.cell(n)[idAt]))
 }
 
 // consumer is nothing where the key's id is.
-func (a *apiKeyRecords) consumer(n uint32) string {
+func (a *recordCells) consumer(n uint32) string {
 	cell := a.cell(n)
 	return a.text(n, int(cell[idAt]), int(binary.LittleEndian.Uint16(cell[consumerAt:])))
 }
 
-func (a *apiKeyRecords) meta(n uint32) string {
+func (a *recordCells) meta(n uint32) string {
 	cell := a.cell(n)
 	before := int(cell[idAt]) + int(binary.LittleEndian.Uint16(cell[consumerAt:]))
 	return a.text(n, before, int(binary.LittleEndian.Uint16(cell[metaAt:])))
 }
 
 // text is so much of a cell's texts behind the first of them.
-func (a *apiKeyRecords) text(n uint32, before, length int) string {
+func (a *recordCells) text(n uint32, before, length int) string {
 	at := int(binary.LittleEndian.Uint32(a.cell(n)[textsAt:])) + before
 	part := a.texts[at : at+length]
 	return unsafe.String(unsafe.SliceData(part), length)

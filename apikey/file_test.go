@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"errors"
@@ -14,35 +14,35 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
-// apiKeyStand is an APIKeyFile over a file that has the keys a, b and c at first.
-type apiKeyStand struct {
-	*APIKeyFile
+// stand is an File over a file that has the keys a, b and c at first.
+type stand struct {
+	*File
 	path  string
 	clock *clock.Fake
 	heard witness
 }
 
-func newAPIKeyStand(t *testing.T) *apiKeyStand {
+func newStand(t *testing.T) *stand {
 	t.Helper()
-	s := &apiKeyStand{path: filepath.Join(t.TempDir(), "keys.jsonl"), clock: clock.NewFake(time.Now())}
+	s := &stand{path: filepath.Join(t.TempDir(), "keys.jsonl"), clock: clock.NewFake(time.Now())}
 	s.write(t, keyLines("a", "b", "c"))
 	s.open(t)
 	return s
 }
 
-func (s *apiKeyStand) open(t *testing.T) {
+func (s *stand) open(t *testing.T) {
 	t.Helper()
-	f, err := NewAPIKeyFile(APIKeyFileConfig{Path: s.path, Clock: s.clock})
+	f, err := NewFile(FileConfig{Path: s.path, Clock: s.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	s.APIKeyFile = f
+	s.File = f
 	f.Observe(s.heard.observe)
 }
 
 // write writes in place: the file stays the same one.
-func (s *apiKeyStand) write(t *testing.T, content string) {
+func (s *stand) write(t *testing.T, content string) {
 	t.Helper()
 	if err := os.WriteFile(s.path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func (s *apiKeyStand) write(t *testing.T, content string) {
 }
 
 // replace puts another file in its place.
-func (s *apiKeyStand) replace(t *testing.T, content string) {
+func (s *stand) replace(t *testing.T, content string) {
 	t.Helper()
 	if err := os.WriteFile(s.path+".new", []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -61,14 +61,14 @@ func (s *apiKeyStand) replace(t *testing.T, content string) {
 }
 
 // look is a look at the file once it has been left alone, and what it tells.
-func (s *apiKeyStand) look() string {
+func (s *stand) look() string {
 	s.clock.Advance(time.Second)
 	s.watched.Look()
 	return s.said()
 }
 
 // said is what has been told since it was asked last.
-func (s *apiKeyStand) said() string {
+func (s *stand) said() string {
 	kinds := strings.TrimSpace(s.heard.kinds())
 	s.heard.mu.Lock()
 	defer s.heard.mu.Unlock()
@@ -76,22 +76,22 @@ func (s *apiKeyStand) said() string {
 	return kinds
 }
 
-func (s *apiKeyStand) expect(t *testing.T, what, event, keys string) {
+func (s *stand) expect(t *testing.T, what, event, keys string) {
 	t.Helper()
 	if got := s.look(); got != event {
 		t.Errorf("%s: told %q, want %q", what, got, event)
 	}
-	if got := hasKeys(s.APIKeys()); got != keys || s.APIKeys().Len() != len(keys) {
+	if got := hasKeys(s.Set()); got != keys || s.Set().Len() != len(keys) {
 		t.Errorf("%s: the keys %q serve, want %q", what, got, keys)
 	}
 }
 
 // countReadings counts the readings from now on.
-func (s *apiKeyStand) countReadings() *int {
+func (s *stand) countReadings() *int {
 	n := new(int)
-	s.APIKeyFile.open = func(path string) (openedFile, error) {
+	s.File.open = func(path string) (openedFile, error) {
 		*n++
-		return openKeyFile(path)
+		return openFile(path)
 	}
 	return n
 }
@@ -105,9 +105,9 @@ type openedWith struct {
 func (f openedWith) Read(p []byte) (int, error) { return f.read(p) }
 
 // hook lets a function hear of the next reading, as it begins, and fail it.
-func (s *apiKeyStand) hook(hear func() error) {
-	s.APIKeyFile.open = func(path string) (openedFile, error) {
-		f, err := openKeyFile(path)
+func (s *stand) hook(hear func() error) {
+	s.File.open = func(path string) (openedFile, error) {
+		f, err := openFile(path)
 		if err != nil {
 			return nil, err
 		}
@@ -124,51 +124,51 @@ func (s *apiKeyStand) hook(hear func() error) {
 }
 
 const (
-	changed   = "keys_changed"
-	failing   = "source_failing"
-	recovered = "source_recovered"
+	changed   = "changed"
+	failing   = "failing"
+	recovered = "recovered"
 )
 
 func TestAKeyFileIsTakenOver(t *testing.T) {
 	t.Parallel()
-	for what, change := range map[string]func(t *testing.T, s *apiKeyStand) string{
-		"a key added in place": func(t *testing.T, s *apiKeyStand) string {
+	for what, change := range map[string]func(t *testing.T, s *stand) string{
+		"a key added in place": func(t *testing.T, s *stand) string {
 			s.write(t, keyLines("a", "b", "c", "d"))
 			return "abcd"
 		},
-		"appended": func(t *testing.T, s *apiKeyStand) string {
+		"appended": func(t *testing.T, s *stand) string {
 			f := must(os.OpenFile(s.path, os.O_APPEND|os.O_WRONLY, 0))
 			must(f.WriteString(keyLines("d")))
 			must(0, f.Close())
 			return "abcd"
 		},
-		"rewritten in place with the same size": func(t *testing.T, s *apiKeyStand) string {
+		"rewritten in place with the same size": func(t *testing.T, s *stand) string {
 			s.write(t, keyLines("x", "y", "z"))
 			return "xyz"
 		},
-		"threat 32: the first key removed in place": func(t *testing.T, s *apiKeyStand) string {
+		"threat 32: the first key removed in place": func(t *testing.T, s *stand) string {
 			s.write(t, keyLines("b", "c"))
 			return "bc"
 		},
-		"threat 32: a key in the middle removed in place": func(t *testing.T, s *apiKeyStand) string {
+		"threat 32: a key in the middle removed in place": func(t *testing.T, s *stand) string {
 			s.write(t, keyLines("a", "c"))
 			return "ac"
 		},
-		"the last key exchanged in place": func(t *testing.T, s *apiKeyStand) string {
+		"the last key exchanged in place": func(t *testing.T, s *stand) string {
 			s.write(t, keyLines("a", "b", "d"))
 			return "abd"
 		},
-		"replaced by a file with more":   func(t *testing.T, s *apiKeyStand) string { s.replace(t, keyLines("a", "b", "c", "d")); return "abcd" },
-		"replaced by one with fewer":     func(t *testing.T, s *apiKeyStand) string { s.replace(t, keyLines("a", "b")); return "ab" },
-		"replaced by one without keys":   func(t *testing.T, s *apiKeyStand) string { s.replace(t, "\n"); return "" },
-		"replaced by one with others":    func(t *testing.T, s *apiKeyStand) string { s.replace(t, keyLines("x")); return "x" },
-		"removed and made anew at once":  func(t *testing.T, s *apiKeyStand) string { s.anew(t, keyLines("a")); return "a" },
-		"changed by a command":           func(t *testing.T, s *apiKeyStand) string { s.remove(t, "c"); return "ab" },
-		"twice by a command at one look": func(t *testing.T, s *apiKeyStand) string { s.remove(t, "c"); s.remove(t, "b"); return "a" },
+		"replaced by a file with more":   func(t *testing.T, s *stand) string { s.replace(t, keyLines("a", "b", "c", "d")); return "abcd" },
+		"replaced by one with fewer":     func(t *testing.T, s *stand) string { s.replace(t, keyLines("a", "b")); return "ab" },
+		"replaced by one without keys":   func(t *testing.T, s *stand) string { s.replace(t, "\n"); return "" },
+		"replaced by one with others":    func(t *testing.T, s *stand) string { s.replace(t, keyLines("x")); return "x" },
+		"removed and made anew at once":  func(t *testing.T, s *stand) string { s.anew(t, keyLines("a")); return "a" },
+		"changed by a command":           func(t *testing.T, s *stand) string { s.remove(t, "c"); return "ab" },
+		"twice by a command at one look": func(t *testing.T, s *stand) string { s.remove(t, "c"); s.remove(t, "b"); return "a" },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			s := newAPIKeyStand(t)
+			s := newStand(t)
 			s.expect(t, "nothing has changed", "", "abc")
 			keys := change(t, s)
 			s.expect(t, "changed", changed, keys)
@@ -181,16 +181,16 @@ func TestAKeyFileIsTakenOver(t *testing.T) {
 }
 
 // anew removes the file and makes another one, which may get its number.
-func (s *apiKeyStand) anew(t *testing.T, content string) {
+func (s *stand) anew(t *testing.T, content string) {
 	t.Helper()
 	must(0, os.Remove(s.path))
 	s.write(t, content)
 }
 
 // remove deletes a key as the command does.
-func (s *apiKeyStand) remove(t *testing.T, id string) {
+func (s *stand) remove(t *testing.T, id string) {
 	t.Helper()
-	if _, err := UpdateKeyFile(s.path, false, func(f *KeyFile) error {
+	if _, err := Update(s.path, false, func(f *Edit) error {
 		if !f.Delete(id) {
 			return errors.New("it is not there")
 		}
@@ -205,12 +205,12 @@ func (s *apiKeyStand) remove(t *testing.T, id string) {
 func TestThreat34_ABrokenKeyFileKeepsTheLastGoodKeys(t *testing.T) {
 	t.Parallel()
 	whole := keyLines("a", "b", "c")
-	bad := func(content string) func(*testing.T, *apiKeyStand) {
-		return func(t *testing.T, s *apiKeyStand) { s.write(t, content) }
+	bad := func(content string) func(*testing.T, *stand) {
+		return func(t *testing.T, s *stand) { s.write(t, content) }
 	}
 	for _, row := range []struct {
 		what   string
-		breaks func(t *testing.T, s *apiKeyStand)
+		breaks func(t *testing.T, s *stand)
 		want   string
 	}{
 		{"emptied", bad(""), "it is empty"},
@@ -224,21 +224,21 @@ func TestThreat34_ABrokenKeyFileKeepsTheLastGoodKeys(t *testing.T) {
 		{"an id twice", bad(whole + keyLines("a")), ":4: the keys a (line 1) and a (line 4) have one hash"},
 		{"HTML", bad("<html>\n"), ":1: it is no JSON object"},
 		{"NULs", bad(strings.Repeat("\x00", len(whole)-1) + "\n"), ":1: it is no JSON object"},
-		{"too long a line", bad(strings.Repeat(" ", maxAPIKeyLine) + "\n"), ":1: the line is longer than"},
-		{"replaced by a broken one", func(t *testing.T, s *apiKeyStand) { s.replace(t, "{}\n") }, ":1: id is missing"},
-		{"replaced by an empty one", func(t *testing.T, s *apiKeyStand) { s.replace(t, "") }, "it is empty"},
-		{"gone", func(t *testing.T, s *apiKeyStand) { must(0, os.Remove(s.path)) }, "no such file"},
-		{"a folder", func(t *testing.T, s *apiKeyStand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) }, "it is a folder"},
-		{"a link to nothing", func(t *testing.T, s *apiKeyStand) { must(0, os.Remove(s.path)); must(0, os.Symlink("nothing", s.path)) }, "no such file"},
-		{"a link to itself", func(t *testing.T, s *apiKeyStand) {
+		{"too long a line", bad(strings.Repeat(" ", maxLine) + "\n"), ":1: the line is longer than"},
+		{"replaced by a broken one", func(t *testing.T, s *stand) { s.replace(t, "{}\n") }, ":1: id is missing"},
+		{"replaced by an empty one", func(t *testing.T, s *stand) { s.replace(t, "") }, "it is empty"},
+		{"gone", func(t *testing.T, s *stand) { must(0, os.Remove(s.path)) }, "no such file"},
+		{"a folder", func(t *testing.T, s *stand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) }, "it is a folder"},
+		{"a link to nothing", func(t *testing.T, s *stand) { must(0, os.Remove(s.path)); must(0, os.Symlink("nothing", s.path)) }, "no such file"},
+		{"a link to itself", func(t *testing.T, s *stand) {
 			must(0, os.Remove(s.path))
 			must(0, os.Symlink("keys.jsonl", s.path))
 		}, "too many levels"},
-		{"the folder gone", func(t *testing.T, s *apiKeyStand) { must(0, os.RemoveAll(filepath.Dir(s.path))) }, "no such file"},
+		{"the folder gone", func(t *testing.T, s *stand) { must(0, os.RemoveAll(filepath.Dir(s.path))) }, "no such file"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			t.Parallel()
-			s := newAPIKeyStand(t)
+			s := newStand(t)
 			loaded := s.Status().LoadedAt
 			row.breaks(t, s)
 			s.expect(t, "broken", failing, "abc")
@@ -270,7 +270,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	t.Parallel()
 	t.Run("and is written again to its end", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		s.write(t, keyLines("a", "b"))
@@ -280,7 +280,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	})
 	t.Run("and goes on with another key", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		s.write(t, keyLines("a", "d"))
@@ -288,7 +288,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	})
 	t.Run("and is replaced by the same", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		s.replace(t, keyLines("a"))
@@ -296,31 +296,31 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	})
 	t.Run("and is meant so by whoever reloads", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		must(s.Reread())()
-		if s.said() != recovered || hasKeys(s.APIKeys()) != "a" || s.Status().State != "fresh" {
-			t.Errorf("%s %+v", hasKeys(s.APIKeys()), s.Status())
+		if s.said() != recovered || hasKeys(s.Set()) != "a" || s.Status().State != "fresh" {
+			t.Errorf("%s %+v", hasKeys(s.Set()), s.Status())
 		}
 	})
 	// A key that was disabled, or lost a scope, must not go on because the
 	// last key went with the same change.
 	t.Run("and has changed before it", func(t *testing.T) {
 		t.Parallel()
-		for what, change := range map[string]func(*APIKeyRecord){
-			"disabled":         func(r *APIKeyRecord) { r.Disabled = true },
-			"expired":          func(r *APIKeyRecord) { r.Expires = time.Unix(1, 0) },
-			"with a scope":     func(r *APIKeyRecord) { r.Scopes = []string{"read"} },
-			"another consumer": func(r *APIKeyRecord) { r.Consumer = "other" },
-			"another hash":     func(r *APIKeyRecord) { r.Hash = DigestOf("other") },
+		for what, change := range map[string]func(*Record){
+			"disabled":         func(r *Record) { r.Disabled = true },
+			"expired":          func(r *Record) { r.Expires = time.Unix(1, 0) },
+			"with a scope":     func(r *Record) { r.Scopes = []string{"read"} },
+			"another consumer": func(r *Record) { r.Consumer = "other" },
+			"another hash":     func(r *Record) { r.Hash = DigestOf("other") },
 		} {
-			s := newAPIKeyStand(t)
+			s := newStand(t)
 			a := record("a")
 			change(&a)
 			s.write(t, string(must(a.MarshalJSON()))+"\n")
-			if got := s.look(); got != changed || s.APIKeys().Len() != 1 {
-				t.Errorf("%s: told %q, %d keys", what, got, s.APIKeys().Len())
+			if got := s.look(); got != changed || s.Set().Len() != 1 {
+				t.Errorf("%s: told %q, %d keys", what, got, s.Set().Len())
 			}
 		}
 	})
@@ -328,7 +328,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	// file that replaces the one after it is not the first one cut off.
 	t.Run("is another one than a file of the same number", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		for range 4 {
 			s.replace(t, keyLines("a", "b"))
 			s.replace(t, "broken\n")
@@ -343,7 +343,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 
 func TestThreat34_AnotherFaultIsToldAgain(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	s.write(t, "{\n")
 	s.expect(t, "broken", failing, "abc")
 	s.write(t, "")
@@ -357,7 +357,7 @@ func TestThreat34_AnotherFaultIsToldAgain(t *testing.T) {
 
 func TestThreat34_AKeyFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	now := time.Now()
 	touch := func(at time.Time) {
 		t.Helper()
@@ -368,11 +368,11 @@ func TestThreat34_AKeyFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	s.write(t, keyLines("x")) // whole, but perhaps not all of it
 	touch(now)
 	s.clock.Set(now.Add(filewatch.SettleTime - time.Millisecond))
-	if s.watched.Look(); s.said() != "" || hasKeys(s.APIKeys()) != "abc" {
+	if s.watched.Look(); s.said() != "" || hasKeys(s.Set()) != "abc" {
 		t.Error("it was read at once")
 	}
 	s.clock.Set(now.Add(filewatch.SettleTime))
-	if s.watched.Look(); s.said() != changed || hasKeys(s.APIKeys()) != "x" {
+	if s.watched.Look(); s.said() != changed || hasKeys(s.Set()) != "x" {
 		t.Error("it was not read when it was left alone")
 	}
 	s.write(t, "half a li")
@@ -398,7 +398,7 @@ func TestThreat34_ALinkIsSwapped(t *testing.T) {
 		must(0, os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
 	}
 	link("..1", keyLines("a", "b"))
-	s := &apiKeyStand{path: filepath.Join(dir, "keys.jsonl"), clock: clock.NewFake(time.Now())}
+	s := &stand{path: filepath.Join(dir, "keys.jsonl"), clock: clock.NewFake(time.Now())}
 	must(0, os.Symlink(filepath.Join("..data", "keys.jsonl"), s.path))
 	s.open(t)
 	s.expect(t, "before", "", "ab")
@@ -415,7 +415,7 @@ func TestThreat34_ALinkIsSwapped(t *testing.T) {
 
 func TestThreat34_AKeyFileRemovedAndPutBack(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	must(0, os.Rename(s.path, s.path+".away"))
 	s.expect(t, "away", failing, "abc")
 	must(0, os.Rename(s.path+".away", s.path))
@@ -425,14 +425,14 @@ func TestThreat34_AKeyFileRemovedAndPutBack(t *testing.T) {
 func TestAKeyFileThatCantBeReadAtFirstIsAnError(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.jsonl")
-	if _, err := NewAPIKeyFile(APIKeyFileConfig{Path: path}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := NewFile(FileConfig{Path: path}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 	must(0, os.WriteFile(path, nil, 0o600))
-	if _, err := NewAPIKeyFile(APIKeyFileConfig{Path: path}); !errors.Is(err, errKeyFileEmpty) {
+	if _, err := NewFile(FileConfig{Path: path}); !errors.Is(err, errEmpty) {
 		t.Errorf("an empty file: %v", err)
 	}
-	if _, err := NewAPIKeyFile(APIKeyFileConfig{Path: filepath.Dir(path)}); err == nil || !strings.Contains(err.Error(), "folder") {
+	if _, err := NewFile(FileConfig{Path: filepath.Dir(path)}); err == nil || !strings.Contains(err.Error(), "folder") {
 		t.Errorf("a folder: %v", err)
 	}
 }
@@ -441,7 +441,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	t.Parallel()
 	t.Run("unchanged", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		for range 3 {
 			s.expect(t, "until it is sure", "", "abc")
 		}
@@ -456,7 +456,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	// Whoever writes can put the time of the writing back.
 	t.Run("changed with the size and time of before", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		for range 3 {
 			s.expect(t, "until it is sure", "", "abc")
 		}
@@ -464,33 +464,33 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 		s.write(t, keyLines("x", "y", "z"))
 		must(0, os.Chtimes(s.path, info.ModTime(), info.ModTime()))
 		must(s.Reread())()
-		if hasKeys(s.APIKeys()) != "xyz" || s.said() != changed {
+		if hasKeys(s.Set()) != "xyz" || s.said() != changed {
 			t.Error("it was not read")
 		}
 	})
 	t.Run("changed a moment ago", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a", "b", "c", "d"))
 		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
 		must(s.Reread())()
-		if got := hasKeys(s.APIKeys()); got != "abcd" {
+		if got := hasKeys(s.Set()); got != "abcd" {
 			t.Error(got)
 		}
 	})
 	t.Run("cut off", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		must(s.Reread())()
-		if hasKeys(s.APIKeys()) != "a" || s.said() != changed {
-			t.Error(hasKeys(s.APIKeys()))
+		if hasKeys(s.Set()) != "a" || s.said() != changed {
+			t.Error(hasKeys(s.Set()))
 		}
 		s.expect(t, "and then nothing", "", "a")
 	})
 	t.Run("broken", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, "{}\n")
 		for range 2 {
 			var line *LineError
@@ -503,17 +503,17 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 		}
 		s.expect(t, "seen by itself", failing, "abc")
 		must(0, os.Remove(s.path))
-		if _, err := s.Reread(); !errors.Is(err, os.ErrNotExist) || hasKeys(s.APIKeys()) != "abc" {
+		if _, err := s.Reread(); !errors.Is(err, os.ErrNotExist) || hasKeys(s.Set()) != "abc" {
 			t.Errorf("gone: %v", err)
 		}
 		s.write(t, keyLines("b"))
-		if must(s.Reread())(); hasKeys(s.APIKeys()) != "b" {
+		if must(s.Reread())(); hasKeys(s.Set()) != "b" {
 			t.Error("mended, it is not taken over")
 		}
 	})
 	t.Run("away and back", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		must(0, os.Rename(s.path, s.path+".away"))
 		if _, err := s.Reread(); err == nil {
 			t.Error("away: no error")
@@ -527,7 +527,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 
 func TestACloseEndsTheLooking(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	s.write(t, keyLines("x"))
 	s.Close()
 	s.Close()
@@ -535,7 +535,7 @@ func TestACloseEndsTheLooking(t *testing.T) {
 	if got := s.look(); got != "" {
 		t.Errorf("told %q after Close", got)
 	}
-	if _, ok := s.APIKeys().Find(record("a").Hash); ok != (hasKeys(s.APIKeys()) == "abc") {
+	if _, ok := s.Set().Find(record("a").Hash); ok != (hasKeys(s.Set()) == "abc") {
 		t.Error("no keys serve after Close")
 	}
 }
@@ -546,7 +546,7 @@ func TestKeyFilesAreLookedAtByThemselves(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.jsonl")
 	must(0, os.WriteFile(path, []byte(keyLines("a", "b")), 0o600))
-	f := must(NewAPIKeyFile(APIKeyFileConfig{Path: path}))
+	f := must(NewFile(FileConfig{Path: path}))
 	heard := make(chan Event, 99)
 	f.Observe(func(e Event) { heard <- e })
 	f.Start()
@@ -562,7 +562,7 @@ func TestKeyFilesAreLookedAtByThemselves(t *testing.T) {
 					return
 				default:
 				}
-				keys := f.APIKeys()
+				keys := f.Set()
 				if got := hasKeys(keys); got != "ab" && got != "cd" {
 					t.Errorf("a set of %q", got)
 					return
@@ -578,7 +578,7 @@ func TestKeyFilesAreLookedAtByThemselves(t *testing.T) {
 		if i == 1 {
 			must(0, os.WriteFile(path, []byte(keyLines(ids...)), 0o600))
 		} else {
-			must(UpdateKeyFile(path, false, func(k *KeyFile) error {
+			must(Update(path, false, func(k *Edit) error {
 				for _, r := range k.Records() {
 					k.Delete(r.ID)
 				}
@@ -590,7 +590,7 @@ func TestKeyFilesAreLookedAtByThemselves(t *testing.T) {
 		}
 		select {
 		case e := <-heard:
-			if e.Kind != KeysChanged || e.Keys != 2 || e.Source != path {
+			if e.Kind != Changed || e.Keys != 2 || e.File != path {
 				t.Errorf("%+v", e)
 			}
 		case <-time.After(30 * time.Second):
@@ -600,7 +600,7 @@ func TestKeyFilesAreLookedAtByThemselves(t *testing.T) {
 	close(stop)
 	requests.Wait()
 	f.Close()
-	if got := hasKeys(f.APIKeys()); got != "cd" {
+	if got := hasKeys(f.Set()); got != "cd" {
 		t.Errorf("after Close: %s", fmt.Sprint(got))
 	}
 }
@@ -610,10 +610,10 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	t.Parallel()
 	t.Run("and is dropped", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		must(s.Reread())
-		if got := hasKeys(s.APIKeys()); got != "abc" || s.said() != "" {
+		if got := hasKeys(s.Set()); got != "abc" || s.said() != "" {
 			t.Errorf("%s serve", got)
 		}
 		s.expect(t, "cut off for the config in force", failing, "abc")
@@ -622,12 +622,12 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	})
 	t.Run("and is taken after a look", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a"))
 		take := must(s.Reread())
 		s.expect(t, "cut off for the config in force", failing, "abc")
 		take()
-		if got := hasKeys(s.APIKeys()); got != "a" || s.said() != recovered {
+		if got := hasKeys(s.Set()); got != "a" || s.said() != recovered {
 			t.Errorf("%s serve", got)
 		}
 		take()
@@ -635,7 +635,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	})
 	t.Run("and is older than what serves", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.write(t, keyLines("a", "b"))
 		take := must(s.Reread())
 		s.replace(t, keyLines("x"))
@@ -645,12 +645,12 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	})
 	t.Run("and the file breaks before it is taken", func(t *testing.T) {
 		t.Parallel()
-		s := newAPIKeyStand(t)
+		s := newStand(t)
 		s.replace(t, keyLines("x"))
 		take := must(s.Reread())
 		s.write(t, "broken\n")
 		take()
-		if got := hasKeys(s.APIKeys()); got != "x" || s.said() != changed {
+		if got := hasKeys(s.Set()); got != "x" || s.said() != changed {
 			t.Errorf("%s serve", got)
 		}
 		s.expect(t, "which is seen then", failing, "x")
@@ -659,20 +659,20 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 
 func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 	t.Parallel()
-	for what, read := range map[string]func(*apiKeyStand) error{
-		"by itself":   func(s *apiKeyStand) error { s.clock.Advance(time.Second); s.watched.Look(); return nil },
-		"at a reload": func(s *apiKeyStand) error { _, err := s.Reread(); return err },
+	for what, read := range map[string]func(*stand) error{
+		"by itself":   func(s *stand) error { s.clock.Advance(time.Second); s.watched.Look(); return nil },
+		"at a reload": func(s *stand) error { _, err := s.Reread(); return err },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			s := newAPIKeyStand(t)
+			s := newStand(t)
 			s.replace(t, keyLines("x"))
 			s.hook(func() error { return os.Chtimes(s.path, time.Time{}, time.Unix(1e9, 0)) })
 			err, told := read(s), s.said()
 			if told != "" || s.Status().State != "fresh" || (what == "at a reload") != errors.Is(err, filewatch.ErrChanging) {
 				t.Errorf("%v, told %q, %+v", err, told, s.Status())
 			}
-			if got := hasKeys(s.APIKeys()); got != "abc" {
+			if got := hasKeys(s.Set()); got != "abc" {
 				t.Errorf("the keys %q serve", got)
 			}
 			s.expect(t, "left alone", changed, "x")
@@ -684,7 +684,7 @@ func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 // it is.
 func TestThreat34_AKeyFileThatCantBeReadForAMoment(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	s.replace(t, keyLines("x"))
 	s.hook(func() error { return errors.New("input/output error") })
 	s.expect(t, "the disk fails", failing, "abc")
@@ -700,7 +700,7 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 		more int           // readings
 	}{"whole seconds": {time.Second, 1}, "fractions": {time.Nanosecond, 0}} {
 		t.Run(name, func(t *testing.T) {
-			s := newAPIKeyStand(t)
+			s := newStand(t)
 			date := func(at time.Time) {
 				if at = at.Truncate(c.step); c.more == 0 && at.Nanosecond() == 0 {
 					at = at.Add(time.Millisecond)
@@ -732,7 +732,7 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 
 func TestAKeyFileThatKeepsSizeAndTimeIsTakenOver(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	for range 3 {
 		s.look()
 	}
@@ -745,14 +745,14 @@ func TestAKeyFileThatKeepsSizeAndTimeIsTakenOver(t *testing.T) {
 // A file that something touches all the time is read in the end.
 func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	began := s.clock.Now()
-	for at := time.Duration(0); at <= settlePatience; at += apiKeyPollInterval {
+	for at := time.Duration(0); at <= settlePatience; at += pollInterval {
 		s.clock.Set(began.Add(at))
 		s.replace(t, keyLines("a", "b"))
 		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
 		s.watched.Look()
-		if got, want := hasKeys(s.APIKeys()), map[bool]string{true: "ab", false: "abc"}[at >= settlePatience]; got != want {
+		if got, want := hasKeys(s.Set()), map[bool]string{true: "ab", false: "abc"}[at >= settlePatience]; got != want {
 			t.Fatalf("after %s: %s serve, want %s", at, got, want)
 		}
 	}
@@ -761,7 +761,7 @@ func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 // Whoever removes the last line by hand is served in the end.
 func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "cut off", failing, "abc")
 	s.clock.Advance(cutOffPatience - 10*time.Second)
@@ -778,7 +778,7 @@ func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 // A job that writes the file again, as it is, must not keep a removed key alive.
 func TestThreat32_AKeyFileThatHasLostItsEndAndIsWrittenAgain(t *testing.T) {
 	t.Parallel()
-	s := newAPIKeyStand(t)
+	s := newStand(t)
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "cut off", failing, "abc")
 	for range 4 {

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestARecordWithEveryMember(t *testing.T) {
 	const line = `{"id":"k1","name":"Orders <of> \"A & B\"","description":"é","consumer":"partner 1","hash":"` + someHash + `",` +
 		`"scopes":["orders:read","orders:write"],"enabled":false,"created":"2026-01-02T03:04:05Z","expires":"2030-12-31T23:59:59.123+02:00",` +
 		`"meta":{"plan":"gold","limit":1e400,"exact":0.10,"big":123456789012345678901234567890,"list":[-0,null,true,{"a":"<"}]}}`
-	r, err := ParseAPIKeyRecord([]byte(line))
+	r, err := ParseRecord([]byte(line))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,13 +40,13 @@ func TestARecordWithEveryMember(t *testing.T) {
 }
 
 // roundTrip writes a record and reads it again. It must be the same one.
-func roundTrip(t testing.TB, r APIKeyRecord) APIKeyRecord {
+func roundTrip(t testing.TB, r Record) Record {
 	t.Helper()
 	line, err := r.MarshalJSON()
 	if err != nil {
 		t.Fatalf("%+v: %v", r, err)
 	}
-	again, err := ParseAPIKeyRecord(line)
+	again, err := ParseRecord(line)
 	if err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
@@ -61,7 +61,7 @@ func roundTrip(t testing.TB, r APIKeyRecord) APIKeyRecord {
 
 func TestTheLeastRecord(t *testing.T) {
 	t.Parallel()
-	r, err := ParseAPIKeyRecord([]byte(hashedAnd(`"id":"a"`)))
+	r, err := ParseRecord([]byte(hashedAnd(`"id":"a"`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestRecordsThatAreRead(t *testing.T) {
 		"a member with an escape":  `"\u0069d":"a"`,
 		"a description of 2 lines": `"id":"a","description":"a\nb"`,
 	} {
-		r, err := ParseAPIKeyRecord([]byte(hashedAnd(members)))
+		r, err := ParseRecord([]byte(hashedAnd(members)))
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
 			continue
@@ -192,7 +192,7 @@ func TestRecordsThatAreRefused(t *testing.T) {
 		{"a text as meta", hashedAnd(`"id":"a","meta":"x"`), "meta: it must be an object"},
 		{"too large a meta", hashedAnd(`"id":"a","meta":{"a":"` + strings.Repeat("x", 8192-7) + `"}`), "meta: it has 8193 bytes"},
 	} {
-		_, err := ParseAPIKeyRecord([]byte(row.line))
+		_, err := ParseRecord([]byte(row.line))
 		if err == nil {
 			t.Errorf("%s: no error", row.what)
 			continue
@@ -211,7 +211,7 @@ func TestRecordsThatAreRefused(t *testing.T) {
 
 func TestALineErrorNamesFileAndLine(t *testing.T) {
 	t.Parallel()
-	_, err := ReadAPIKeys(strings.NewReader("\n"+hashedAnd(`"id":"a"`)+"\n\n{}\n"), "/etc/keys.jsonl", 0)
+	_, err := readSet(strings.NewReader("\n"+hashedAnd(`"id":"a"`)+"\n\n{}\n"), "/etc/keys.jsonl", 0)
 	var e *LineError
 	if !errors.As(err, &e) || e.Line != 4 || e.Path != "/etc/keys.jsonl" || errors.Unwrap(e) == nil {
 		t.Fatalf("%v", err)
@@ -225,7 +225,7 @@ func TestALineErrorNamesFileAndLine(t *testing.T) {
 func TestThreat33_AKeyInThePlaceOfATextIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"cj", "a", "acme_live"} {
-		key, _ := NewAPIKey(prefix)
+		key, _ := New(prefix)
 		hash := `"hash":"` + DigestOf(key).String() + `"`
 		for what, line := range map[string]string{
 			"the id":                    `{"id":"` + key + `",` + hash + `}`,
@@ -240,7 +240,7 @@ func TestThreat33_AKeyInThePlaceOfATextIsRefused(t *testing.T) {
 			"a consumer that can't be":  hashedAnd(`"id":"a","consumer":" ` + key + `"`),
 			"the line":                  key,
 		} {
-			_, err := ParseAPIKeyRecord([]byte(line))
+			_, err := ParseRecord([]byte(line))
 			if err == nil || strings.Contains(err.Error(), key[len(key)-40:]) {
 				t.Errorf("prefix %s, %s: %v", prefix, what, err)
 			}
@@ -249,7 +249,7 @@ func TestThreat33_AKeyInThePlaceOfATextIsRefused(t *testing.T) {
 	other := awsKey(1)
 	for _, member := range []string{"id", "name", "consumer", "description"} {
 		line := `{"` + member + `":"` + other + `","hash":"` + DigestOf(other).String() + `","` + map[bool]string{true: "name", false: "id"}[member == "id"] + `":"x"}`
-		if _, err := ParseAPIKeyRecord([]byte(line)); err == nil || !strings.Contains(err.Error(), member+": it is the key itself, which must not be kept") || strings.Contains(err.Error(), other) {
+		if _, err := ParseRecord([]byte(line)); err == nil || !strings.Contains(err.Error(), member+": it is the key itself, which must not be kept") || strings.Contains(err.Error(), other) {
 			t.Errorf("%s: %v", member, err)
 		}
 	}
@@ -257,7 +257,7 @@ func TestThreat33_AKeyInThePlaceOfATextIsRefused(t *testing.T) {
 
 func TestQuoteHidesKeysAndHashes(t *testing.T) {
 	t.Parallel()
-	key, _ := NewAPIKey("acme_live")
+	key, _ := New("acme_live")
 	for text, want := range map[string]string{
 		"plain":                          `"plain"`,
 		"x " + someHash:                  "a hash",

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ func TestATableFindsItsKeysAlone(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 100, 5000} {
 		for range 1 + 200/(n+1) { // each with a secret of its own
-			b := newAPIKeyBuilder(0, 0)
+			b := newBuilder(0, 0)
 			for i := range n {
 				r := record(fmt.Sprintf("k%d", i))
 				r.Hash = DigestOf(r.ID)
@@ -44,8 +44,8 @@ func TestATableFindsItsKeysAlone(t *testing.T) {
 func TestTablesAreComparedByTheirKeys(t *testing.T) {
 	t.Parallel()
 	const n = 300
-	keysOf := func(n int, change func(i int, r *APIKeyRecord)) *APIKeys {
-		records := []APIKeyRecord{}
+	keysOf := func(n int, change func(i int, r *Record)) *Set {
+		records := []Record{}
 		for i := range n {
 			r := record(fmt.Sprintf("k%d", i))
 			if i == 20 {
@@ -55,12 +55,12 @@ func TestTablesAreComparedByTheirKeys(t *testing.T) {
 				records = append(records, r)
 			}
 		}
-		return must(NewAPIKeys(records))
+		return must(NewSet(records))
 	}
-	same := func(int, *APIKeyRecord) {}
+	same := func(int, *Record) {}
 	all := keysOf(n, same)
 	for what, c := range map[string]struct {
-		other         *APIKeys
+		other         *Set
 		equal, begins bool
 	}{
 		"the same":             {keysOf(n, same), true, false},
@@ -68,19 +68,19 @@ func TestTablesAreComparedByTheirKeys(t *testing.T) {
 		"the first half":       {keysOf(n/2, same), false, true},
 		"none":                 {keysOf(0, same), false, true},
 		"one more":             {keysOf(n+1, same), false, false},
-		"without the first":    {keysOf(n, func(i int, r *APIKeyRecord) { r.ID = map[bool]string{false: r.ID}[i == 0] }), false, false},
-		"without one":          {keysOf(n, func(i int, r *APIKeyRecord) { r.ID = map[bool]string{false: r.ID}[i == 150] }), false, false},
-		"without the last":     {keysOf(n, func(i int, r *APIKeyRecord) { r.ID = map[bool]string{false: r.ID}[i == n-1] }), false, true},
-		"one that is disabled": {keysOf(n, func(i int, r *APIKeyRecord) { r.Disabled = i == 200 }), false, false},
-		"half, one disabled":   {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Disabled = i == 20 }), false, false},
-		"half, another hash":   {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Hash[31] ^= map[bool]byte{true: 1}[i == 20] }), false, false},
-		"half, another holder": {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Consumer += map[bool]string{true: "x"}[i == 20] }), false, false},
-		"half, holders as long": {keysOf(n/2, func(i int, r *APIKeyRecord) {
+		"without the first":    {keysOf(n, func(i int, r *Record) { r.ID = map[bool]string{false: r.ID}[i == 0] }), false, false},
+		"without one":          {keysOf(n, func(i int, r *Record) { r.ID = map[bool]string{false: r.ID}[i == 150] }), false, false},
+		"without the last":     {keysOf(n, func(i int, r *Record) { r.ID = map[bool]string{false: r.ID}[i == n-1] }), false, true},
+		"one that is disabled": {keysOf(n, func(i int, r *Record) { r.Disabled = i == 200 }), false, false},
+		"half, one disabled":   {keysOf(n/2, func(i int, r *Record) { r.Disabled = i == 20 }), false, false},
+		"half, another hash":   {keysOf(n/2, func(i int, r *Record) { r.Hash[31] ^= map[bool]byte{true: 1}[i == 20] }), false, false},
+		"half, another holder": {keysOf(n/2, func(i int, r *Record) { r.Consumer += map[bool]string{true: "x"}[i == 20] }), false, false},
+		"half, holders as long": {keysOf(n/2, func(i int, r *Record) {
 			r.Consumer = map[bool]string{false: r.Consumer, true: "holder-b"}[i == 20]
 		}), false, false},
-		"half, with a scope": {keysOf(n/2, func(i int, r *APIKeyRecord) { r.Scopes = map[bool][]string{true: {"a"}}[i == 20] }), false, false},
-		"half, another expires": {keysOf(n/2, func(i int, r *APIKeyRecord) {
-			r.Expires = map[bool]APIKeyRecord{true: {Expires: noon}}[i == 20].Expires
+		"half, with a scope": {keysOf(n/2, func(i int, r *Record) { r.Scopes = map[bool][]string{true: {"a"}}[i == 20] }), false, false},
+		"half, another expires": {keysOf(n/2, func(i int, r *Record) {
+			r.Expires = map[bool]Record{true: {Expires: noon}}[i == 20].Expires
 		}), false, false},
 	} {
 		if all.equal(c.other) != c.equal || c.other.equal(all) != c.equal {

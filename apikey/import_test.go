@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"fmt"
@@ -11,37 +11,37 @@ import (
 func awsKey(n int) string { return fmt.Sprintf("Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb7d%04d", n) }
 
 // imported is what an import of a text makes of a file.
-func imported(t testing.TB, f *KeyFile, text string) []ImportResult {
+func imported(t testing.TB, f *Edit, text string) []ImportResult {
 	t.Helper()
 	rows, err := ReadImport([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	results := f.Import(rows, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
-	checkKeyFile(t, f)
+	checkEdit(t, f)
 	return results
 }
 
-func newKeyFile(t testing.TB, text string) *KeyFile {
+func newEdit(t testing.TB, text string) *Edit {
 	t.Helper()
 	if text == "" {
-		return emptyKeyFile()
+		return emptyEdit()
 	}
-	f, err := parseKeyFile(strings.NewReader(text), "keys.jsonl")
+	f, err := parseEdit(strings.NewReader(text), "keys.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// checkKeyFile checks that a server would read what a command would write.
-func checkKeyFile(t testing.TB, f *KeyFile) {
+// checkEdit checks that a server would read what a command would write.
+func checkEdit(t testing.TB, f *Edit) {
 	t.Helper()
 	text := "\n"
 	for _, r := range f.Records() {
 		text += string(must(r.MarshalJSON())) + "\n"
 	}
-	s, err := ReadAPIKeys(strings.NewReader(text), "keys.jsonl", 0)
+	s, err := readSet(strings.NewReader(text), "keys.jsonl", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func actions(results []ImportResult) string {
 // The example of AWS's page on the format.
 func TestTheExampleOfAWS(t *testing.T) {
 	t.Parallel()
-	f := newKeyFile(t, "")
+	f := newEdit(t, "")
 	results := imported(t, f, "Name,key,description,Enabled,usageplanIds\nMyFirstApiKey,apikey1234abcdefghij0123456789,An imported key,TRUE,c7y23b\n")
 	if len(results) != 1 || results[0].Action != ImportAdded || results[0].Line != 2 || results[0].Note != "" || results[0].Name != "MyFirstApiKey" {
 		t.Fatalf("%+v", results)
@@ -160,7 +160,7 @@ func TestRowsThatAreRefused(t *testing.T) {
 		if !strings.HasPrefix(rows[0].Refused.Error(), row.want) {
 			t.Errorf("%s: %v, want %s", row.what, rows[0].Refused, row.want)
 		}
-		f := newKeyFile(t, "")
+		f := newEdit(t, "")
 		results := f.Import(rows, time.Now())
 		if actions(results) != "2:skipped 3:added" || len(f.Records()) != 1 {
 			t.Errorf("%s: %s", row.what, actions(results))
@@ -227,7 +227,7 @@ func TestAnImportTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	text := "Name,Key,Description,Enabled,UsagePlanIds\n" +
 		"n1," + awsKey(1) + ",d1,true,p1\nn2," + awsKey(2) + ",d2,FALSE,\"p1,p2\"\nn1," + awsKey(3) + ",,,\n" + strings.Repeat("é", 600) + "," + awsKey(4) + ",,,\n"
-	f := newKeyFile(t, "")
+	f := newEdit(t, "")
 	first := imported(t, f, text)
 	if got := actions(first); got != "2:added 3:added 4:added 5:added" {
 		t.Errorf("at first: %s", got)
@@ -249,8 +249,8 @@ func TestAnImportTwiceChangesNothing(t *testing.T) {
 
 func TestAnImportOfAKeyThatIsThere(t *testing.T) {
 	t.Parallel()
-	start := func() *KeyFile {
-		f := newKeyFile(t, "")
+	start := func() *Edit {
+		f := newEdit(t, "")
 		imported(t, f, "Name,Key,Description,Enabled,UsagePlanIds\nold,"+awsKey(1)+",text,false,p1\n")
 		r, _ := f.FindHash(DigestOf(awsKey(1)))
 		r.Expires = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -288,7 +288,7 @@ func TestAnImportOfAKeyThatIsThere(t *testing.T) {
 // Of two equal keys the later row counts, whatever else it says.
 func TestTheLaterOfTwoEqualKeysCounts(t *testing.T) {
 	t.Parallel()
-	f := newKeyFile(t, "")
+	f := newEdit(t, "")
 	results := imported(t, f, "Name,Key,Enabled\nfirst,"+awsKey(1)+",true\nother,"+awsKey(2)+",true\nlast,"+awsKey(1)+",false\nbad,"+awsKey(1)+",oops\n")
 	if got := actions(results); got != "2:superseded 3:added 4:added 5:skipped" {
 		t.Error(got)
@@ -319,7 +319,7 @@ func TestTheConsumersOfImportedKeys(t *testing.T) {
 		{"no name", "", ",1 ,2", "- -"},
 		{"a name that can't be a consumer", "", strings.Repeat("é", 600) + ",1", "-"},
 	} {
-		f := newKeyFile(t, row.there)
+		f := newEdit(t, row.there)
 		text := "Name,Key\n"
 		for _, r := range strings.Fields(strings.ReplaceAll(row.rows, "Alice's key", "Alice's_key")) {
 			name, n, _ := strings.Cut(strings.ReplaceAll(r, "_", " "), ",")
@@ -343,7 +343,7 @@ func TestTheConsumersOfImportedKeys(t *testing.T) {
 
 func TestAWeakKeyIsImportedWithANote(t *testing.T) {
 	t.Parallel()
-	results := imported(t, newKeyFile(t, ""), "Name,Key\nn,aaaaaaaaaabbbbbbbbbb\nm,"+awsKey(1)+"\n")
+	results := imported(t, newEdit(t, ""), "Name,Key\nn,aaaaaaaaaabbbbbbbbbb\nm,"+awsKey(1)+"\n")
 	if results[0].Action != ImportAdded || !strings.Contains(results[0].Note, "could be guessed") || results[1].Note != "" {
 		t.Errorf("%+v", results)
 	}
@@ -367,7 +367,7 @@ func TestLinesOfAKeyFileAreImported(t *testing.T) {
 		{"two keys of one id", "", line("a", "a") + line("a", "b"), "1:added 2:skipped", "a"},
 		{"one key of two ids: the later one counts", "", line("a", "a") + line("b", "a"), "1:superseded 2:added", "b"},
 	} {
-		f := newKeyFile(t, row.there)
+		f := newEdit(t, row.there)
 		if got := actions(imported(t, f, row.text)); got != row.want {
 			t.Errorf("%s: %s, want %s", row.what, got, row.want)
 		}
@@ -379,7 +379,7 @@ func TestLinesOfAKeyFileAreImported(t *testing.T) {
 			t.Errorf("%s: the keys %s, want %s", row.what, ids, row.ids)
 		}
 	}
-	f := newKeyFile(t, "")
+	f := newEdit(t, "")
 	imported(t, f, line("a", "a"))
 	r, _ := f.Find("a")
 	if r.Consumer != "" || !r.Created.IsZero() || string(r.Meta.AppendJSON(nil)) != `{"n":1.0}` {
@@ -399,7 +399,7 @@ func TestTheNotesOfAnImport(t *testing.T) {
 		{"all", strings.Replace(disabled, "false", "true", 1), "Name,Key,Description,Enabled,UsagePlanIds\nm," + awsKey(1) + ",d,false,p", "updated: changed: name, description, scopes, disabled"},
 		{"a line of another key's expiry", disabled, strings.Replace(disabled, "}", `,"expires":"2030-01-01T00:00:00Z","meta":{"a":1},"consumer":"c"}`, 1), "updated: changed: consumer, expires, meta"},
 	} {
-		f := newKeyFile(t, row.there)
+		f := newEdit(t, row.there)
 		results := imported(t, f, row.text)
 		if got := results[0].Action + ": " + results[0].Note; got != row.want {
 			t.Errorf("%s: %s, want %s", row.what, got, row.want)
@@ -409,8 +409,8 @@ func TestTheNotesOfAnImport(t *testing.T) {
 
 func TestARowThatIsTooLongIsRefusedAlone(t *testing.T) {
 	t.Parallel()
-	long := `{"id":"a","hash":"` + DigestOf("a").String() + `","scopes":["` + strings.Repeat("s", maxAPIKeyLine) + `"]}` + "\n"
-	results := imported(t, newKeyFile(t, ""), long+keyLines("b"))
+	long := `{"id":"a","hash":"` + DigestOf("a").String() + `","scopes":["` + strings.Repeat("s", maxLine) + `"]}` + "\n"
+	results := imported(t, newEdit(t, ""), long+keyLines("b"))
 	if got := actions(results); got != "1:skipped 2:added" || !strings.Contains(results[0].Note, "longer than 64 KiB") {
 		t.Errorf("%s: %.200s", got, results[0].Note)
 	}
@@ -418,7 +418,7 @@ func TestARowThatIsTooLongIsRefusedAlone(t *testing.T) {
 
 func TestTheNameOfARefusedLineIsCut(t *testing.T) {
 	t.Parallel()
-	results := imported(t, newKeyFile(t, ""), `{"id":"a","name":"`+strings.Repeat("n", 2000)+`"}`+"\n")
+	results := imported(t, newEdit(t, ""), `{"id":"a","name":"`+strings.Repeat("n", 2000)+`"}`+"\n")
 	if len(results) != 1 || len(results[0].Name) > 50 {
 		t.Errorf("%+v", results)
 	}
@@ -427,7 +427,7 @@ func TestTheNameOfARefusedLineIsCut(t *testing.T) {
 // Whoever reads the report learns of each key whose consumer is not its name.
 func TestWhyAConsumerIsNotTheName(t *testing.T) {
 	t.Parallel()
-	f := newKeyFile(t, "")
+	f := newEdit(t, "")
 	results := imported(t, f, "Name,Key\n"+
 		"shop,"+awsKey(1)+"\nshop,"+strings.Repeat("ab", 10)+"\n,"+awsKey(3)+"\n"+strings.Repeat("é", 1000)+","+awsKey(4)+"\npartner,"+awsKey(5)+"\n")
 	for n, want := range []struct{ note, consumer string }{

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"errors"
@@ -11,19 +11,19 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// APIKeys is an immutable set of API keys, found by their digest. It is made for
+// Set is an immutable set of API keys, found by their digest. It is made for
 // a million of them: what a look-up costs is the places in memory that it has to come
 // to, and no key holds a pointer, so that the garbage collector passes over them.
-type APIKeys struct {
-	table  apiKeyTable
+type Set struct {
+	table  keyTable
 	n      int
 	scopes [][]string // each combination once
 }
 
-// NewAPIKeys makes a set of records. The error names records that share an id or
+// NewSet makes a set of records. The error names records that share an id or
 // a hash.
-func NewAPIKeys(records []APIKeyRecord) (*APIKeys, error) {
-	b := newAPIKeyBuilder(len(records), 0)
+func NewSet(records []Record) (*Set, error) {
+	b := newBuilder(len(records), 0)
 	for i, r := range records {
 		if err := b.add(&r, i+1); err != nil {
 			return nil, err
@@ -34,40 +34,40 @@ func NewAPIKeys(records []APIKeyRecord) (*APIKeys, error) {
 
 // Find returns the key with that digest. It takes one look-up, whether there is
 // such a key or not.
-func (s *APIKeys) Find(d Digest) (APIKey, bool) {
+func (s *Set) Find(d Digest) (Key, bool) {
 	place, ok := s.table.find(&d)
-	return APIKey{s, place}, ok
+	return Key{s, place}, ok
 }
 
 // Len is the number of keys.
-func (s *APIKeys) Len() int { return s.n }
+func (s *Set) Len() int { return s.n }
 
 // equal tells whether two sets hold the same keys in the same order.
-func (s *APIKeys) equal(other *APIKeys) bool {
+func (s *Set) equal(other *Set) bool {
 	return s.n == other.n && len(s.table.records.texts) == len(other.table.records.texts) &&
 		slices.EqualFunc(s.scopes, other.scopes, slices.Equal) && s.table.beginsWith(&other.table, s.n)
 }
 
 // beginsWith tells whether a set holds the first keys of s and no others, in
 // their order and with nothing changed: one that is disabled now, say.
-func (s *APIKeys) beginsWith(first *APIKeys) bool {
+func (s *Set) beginsWith(first *Set) bool {
 	return first.n < s.n && s.table.beginsWith(&first.table, first.n) &&
 		slices.EqualFunc(s.scopes[:min(len(first.scopes), len(s.scopes))], first.scopes, slices.Equal)
 }
 
-// APIKey is a key of a set.
-type APIKey struct {
-	set   *APIKeys
+// Key is a key of a set.
+type Key struct {
+	set   *Set
 	place uint32
 }
 
-func (k APIKey) records() *apiKeyRecords { return &k.set.table.records }
+func (k Key) records() *recordCells { return &k.set.table.records }
 
 // ID is the key's public id.
-func (k APIKey) ID() string { return k.records().id(k.place) }
+func (k Key) ID() string { return k.records().id(k.place) }
 
 // Consumer is who holds the key.
-func (k APIKey) Consumer() string {
+func (k Key) Consumer() string {
 	if consumer := k.records().consumer(k.place); consumer != "" {
 		return consumer
 	}
@@ -75,17 +75,17 @@ func (k APIKey) Consumer() string {
 }
 
 // Scopes are the key's scopes. The slice must not be changed.
-func (k APIKey) Scopes() []string { return k.set.scopes[k.records().scopes(k.place)] }
+func (k Key) Scopes() []string { return k.set.scopes[k.records().scopes(k.place)] }
 
 // Enabled tells whether the key may be used.
-func (k APIKey) Enabled() bool { return !k.records().disabled(k.place) }
+func (k Key) Enabled() bool { return !k.records().disabled(k.place) }
 
 // Expired tells whether the key is no longer to be used.
-func (k APIKey) Expired(now time.Time) bool { return now.UnixMilli() >= k.records().expires(k.place) }
+func (k Key) Expired(now time.Time) bool { return now.UnixMilli() >= k.records().expires(k.place) }
 
 // Expires is from when on the key is refused, to the millisecond; the zero Time
 // for never.
-func (k APIKey) Expires() time.Time {
+func (k Key) Expires() time.Time {
 	if ms := k.records().expires(k.place); ms != neverExpires {
 		return time.UnixMilli(ms).UTC()
 	}
@@ -93,11 +93,11 @@ func (k APIKey) Expires() time.Time {
 }
 
 // meta is the record's meta as JSON, or nothing.
-func (k APIKey) meta() string { return k.records().meta(k.place) }
+func (k Key) meta() string { return k.records().meta(k.place) }
 
 // Claims reads the record as a token's claims are read: sub, scope, key_id and
 // meta.
-func (k APIKey) Claims() claims.Value {
+func (k Key) Claims() claims.Value {
 	members := make([]claims.Member, 0, 4)
 	members = append(members, claims.Member{Name: "sub", Value: claims.TextValue(k.Consumer())})
 	if scopes := k.Scopes(); len(scopes) > 0 {
@@ -114,9 +114,9 @@ func (k APIKey) Claims() claims.Value {
 	return claims.ObjectValue(members...)
 }
 
-// apiKeyBuilder makes a set.
-type apiKeyBuilder struct {
-	records apiKeyRecords
+// builder makes a set.
+type builder struct {
+	records recordCells
 	places  []uint32   // where each key was found, for errors
 	digests placeIndex // finds one that is there twice
 	ids     placeIndex // likewise
@@ -125,16 +125,16 @@ type apiKeyBuilder struct {
 	joined  []byte
 }
 
-// newAPIKeyBuilder makes room for n keys with so much text.
-func newAPIKeyBuilder(n, text int) *apiKeyBuilder {
-	return &apiKeyBuilder{
-		records: apiKeyRecords{cells: make([]byte, 0, n*cellSize), texts: make([]byte, 0, text)},
+// newBuilder makes room for n keys with so much text.
+func newBuilder(n, text int) *builder {
+	return &builder{
+		records: recordCells{cells: make([]byte, 0, n*cellSize), texts: make([]byte, 0, text)},
 		digests: newPlaceIndex(n), ids: newPlaceIndex(n), scopes: map[string]uint32{},
 	}
 }
 
 // add adds a record. place is its line or number.
-func (b *apiKeyBuilder) add(r *APIKeyRecord, place int) error {
+func (b *builder) add(r *Record, place int) error {
 	if first, ok := b.records.find(&b.digests, &r.Hash); ok {
 		return fmt.Errorf("the keys %s and %s have one hash; remove one of them", b.name(first), describePlace(r.ID, place))
 	}
@@ -143,7 +143,7 @@ func (b *apiKeyBuilder) add(r *APIKeyRecord, place int) error {
 	}
 	n := uint32(b.records.len())
 	b.records.append(r, b.scopeSet(r.Scopes))
-	if uint64(len(b.records.texts)) > math.MaxUint32 || n >= maxAPIKeys {
+	if uint64(len(b.records.texts)) > math.MaxUint32 || n >= maxKeys {
 		return errors.New("the keys are too many for one set; divide them")
 	}
 	b.digests.put(b.digests.hash(r.Hash[:]), n)
@@ -152,18 +152,18 @@ func (b *apiKeyBuilder) add(r *APIKeyRecord, place int) error {
 	return nil
 }
 
-// maxAPIKeys is how many a set holds: far more than a file can.
-const maxAPIKeys = 1 << 30
+// maxKeys is how many a set holds: far more than a file can.
+const maxKeys = 1 << 30
 
 // name says which key it is. It copies, as the texts may move when they grow.
-func (b *apiKeyBuilder) name(n uint32) string {
+func (b *builder) name(n uint32) string {
 	return describePlace(strings.Clone(b.records.id(n)), int(b.places[n]))
 }
 
 func describePlace(id string, place int) string { return fmt.Sprintf("%s (line %d)", id, place) }
 
 // scopeSet finds the place of a combination of scopes. There are few.
-func (b *apiKeyBuilder) scopeSet(scopes []string) uint32 {
+func (b *builder) scopeSet(scopes []string) uint32 {
 	b.joined = b.joined[:0]
 	for _, s := range scopes {
 		b.joined = append(append(b.joined, s...), ' ') // which no scope holds
@@ -180,6 +180,6 @@ func (b *apiKeyBuilder) scopeSet(scopes []string) uint32 {
 	return n
 }
 
-func (b *apiKeyBuilder) set() *APIKeys {
-	return &APIKeys{table: newAPIKeyTable(&b.records), n: b.records.len(), scopes: b.sets}
+func (b *builder) set() *Set {
+	return &Set{table: newKeyTable(&b.records), n: b.records.len(), scopes: b.sets}
 }

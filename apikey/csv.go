@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -118,7 +118,7 @@ func nearColumn(folded string) string {
 // looksLikeKeys tells whether a header may be a row, whose key must not be shown.
 func looksLikeKeys(header []string) bool {
 	for _, field := range header {
-		if len(strings.TrimSpace(field)) >= MinAPIKeyLength {
+		if len(strings.TrimSpace(field)) >= MinLength {
 			return true
 		}
 	}
@@ -167,7 +167,7 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 	if key == "" {
 		return errors.New("Key is empty") // and the Name may be the key
 	}
-	err := checkRecordText(name, maxAPIKeyName, "")
+	err := checkRecordText(name, maxName, "")
 	row.Name = shownName(name, err)
 	if err != nil {
 		return fmt.Errorf("Name: %w", err)
@@ -176,13 +176,13 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 	case len(key) > 128:
 		return fmt.Errorf("Key has %d characters; AWS API Gateway's have 20 to 128", len(key))
 	}
-	if err := CheckAPIKey(key); err != nil {
+	if err := CheckText(key); err != nil {
 		return fmt.Errorf("Key: %w", err)
 	}
-	row.weak = WeakAPIKey(key)
-	row.Record = APIKeyRecord{Name: name, Description: strings.Clone(field("description")), Hash: DigestOf(key)}
+	row.weak = Weak(key)
+	row.Record = Record{Name: name, Description: strings.Clone(field("description")), Hash: DigestOf(key)}
 	row.hasDescription = row.Record.Description != ""
-	if err := checkRecordText(row.Record.Description, maxAPIKeyDescription, lineBreaks); err != nil {
+	if err := checkRecordText(row.Record.Description, maxDescription, lineBreaks); err != nil {
 		return fmt.Errorf("Description: %w", err)
 	}
 	if strings.Contains(row.Record.Description, key) || strings.Contains(name, key) {
@@ -204,8 +204,8 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 			row.Record.Scopes = append(row.Record.Scopes, strings.Clone(plan))
 		}
 	}
-	if len(row.Record.Scopes) > maxAPIKeyScopes {
-		return fmt.Errorf("UsagePlanIds: there are %d plans; %d are the most", len(row.Record.Scopes), maxAPIKeyScopes)
+	if len(row.Record.Scopes) > maxScopes {
+		return fmt.Errorf("UsagePlanIds: there are %d plans; %d are the most", len(row.Record.Scopes), maxScopes)
 	}
 	if CheckScopes(row.Record.Scopes) != nil {
 		// Not shown: it may be what belongs into another column.
@@ -216,10 +216,10 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 
 // swapped tells whether a row has the key where the name belongs.
 func swapped(name, key string) bool {
-	if CheckAPIKey(name) != nil || WeakAPIKey(name) || key == "" {
+	if CheckText(name) != nil || Weak(name) || key == "" {
 		return false
 	}
-	return len(key) < MinAPIKeyLength || strings.Contains(key, " ") || looksRandom(name) && !looksRandom(key)
+	return len(key) < MinLength || strings.Contains(key, " ") || looksRandom(name) && !looksRandom(key)
 }
 
 // looksRandom tells a text as services make keys of from one that somebody has
@@ -244,7 +244,7 @@ func looksRandom(text string) bool {
 // shownName is a name for a list of what was imported, cut if it was refused.
 func shownName(name string, refused error) string {
 	switch {
-	case looksLikeAPIKey(name) || IsDigest(name):
+	case looksLikeKey(name) || IsDigest(name):
 		return ""
 	case refused != nil:
 		return cut(name, 40)

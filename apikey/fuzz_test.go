@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ func noKeyIn(t *testing.T, what, text, key string) {
 	}
 }
 
-func FuzzParseAPIKeyRecord(f *testing.F) {
+func FuzzParseRecord(f *testing.F) {
 	f.Add([]byte(hashedAnd(`"id":"a"`)))
 	f.Add([]byte(hashedAnd(`"id":"a","name":"n","description":"d","consumer":"c","scopes":["x","y"],"enabled":false,"created":"2026-01-02T03:04:05Z","expires":"2030-12-31T23:59:59.9+02:00","meta":{"a":[1e400,-0,"\u2028"]}`)))
 	f.Add([]byte(hashedAnd(`"id":"a","expires":"2030-01-01T00:00:00+24:00"`)))
 	f.Add([]byte(hashedAnd(`"id":"a","expires":"2030-01-01T0:00:00,5Z","meta":{}`)))
 	f.Add([]byte(`{"id":"a","hash":"SHA256:` + strings.ToUpper(someHash[7:]) + `"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		r, err := ParseAPIKeyRecord(line)
+		r, err := ParseRecord(line)
 		if err != nil {
 			if len(err.Error()) > 600 {
 				t.Fatalf("an error of %d bytes", len(err.Error()))
@@ -39,10 +39,10 @@ func FuzzParseAPIKeyRecord(f *testing.F) {
 		if first, second := must(r.MarshalJSON()), must(again.MarshalJSON()); !bytes.Equal(first, second) {
 			t.Fatalf("%s, and then %s", first, second)
 		}
-		if err := CheckAPIKeyID(r.ID); err != nil {
+		if err := CheckID(r.ID); err != nil {
 			t.Fatal(err)
 		}
-		k, ok := must(NewAPIKeys([]APIKeyRecord{r})).Find(r.Hash)
+		k, ok := must(NewSet([]Record{r})).Find(r.Hash)
 		if !ok || k.ID() != r.ID || k.Enabled() == r.Disabled || strings.Join(k.Scopes(), " ") != strings.Join(r.Scopes, " ") {
 			t.Fatalf("in a set it is another: %+v", r)
 		}
@@ -52,15 +52,15 @@ func FuzzParseAPIKeyRecord(f *testing.F) {
 	})
 }
 
-func FuzzReadAPIKeys(f *testing.F) {
+func FuzzReadSet(f *testing.F) {
 	f.Add([]byte(keyLines("a", "b")))
 	f.Add([]byte("\n"))
 	f.Add([]byte("\r\n" + keyLines("a") + "{}\n"))
 	f.Add([]byte(keyLines("a") + keyLines("a")))
 	f.Add([]byte(strings.TrimSpace(keyLines("a"))))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := ReadAPIKeys(bytes.NewReader(text), "keys.jsonl", int64(len(text)))
-		file, fileErr := parseKeyFile(bytes.NewReader(text), "keys.jsonl")
+		s, err := readSet(bytes.NewReader(text), "keys.jsonl", int64(len(text)))
+		file, fileErr := parseEdit(bytes.NewReader(text), "keys.jsonl")
 		if len(text) == 0 {
 			return // broken for a server, and empty for a command
 		}
@@ -84,7 +84,7 @@ func FuzzReadAPIKeys(f *testing.F) {
 		}
 		// Cut off anywhere, it is never taken for a whole file with other keys.
 		if s.Len() > 0 {
-			half, err := ReadAPIKeys(bytes.NewReader(text[:len(text)/2]), "keys.jsonl", 0)
+			half, err := readSet(bytes.NewReader(text[:len(text)/2]), "keys.jsonl", 0)
 			if err == nil && half.Len() != s.Len() && !s.beginsWith(half) {
 				t.Fatal("its first half is not seen as cut off")
 			}
@@ -105,7 +105,7 @@ func FuzzReadImport(f *testing.F) {
 		rows, err := ReadImport([]byte(text))
 		// What can be a key is visible ASCII; a text with commas, quotes or
 		// spaces is several fields, of which one may be a name or a plan.
-		secret := CheckAPIKey(key) == nil && strings.Trim(key, base62) == "" && before == "n," &&
+		secret := CheckText(key) == nil && strings.Trim(key, base62) == "" && before == "n," &&
 			(header == "Name,Key\n" || header == "")
 		if err != nil {
 			if secret {
@@ -116,7 +116,7 @@ func FuzzReadImport(f *testing.F) {
 			}
 			return
 		}
-		file := newKeyFile(t, "")
+		file := newEdit(t, "")
 		results := file.Import(rows, time.Unix(1e9, 0))
 		if len(results) != len(rows) {
 			t.Fatalf("%d results of %d rows", len(results), len(rows))
@@ -124,7 +124,7 @@ func FuzzReadImport(f *testing.F) {
 		if secret {
 			noKeyIn(t, "the import", fmt.Sprintf("%+v", results), key)
 		}
-		checkKeyFile(t, file)
+		checkEdit(t, file)
 		known := len(file.Records())
 		for _, r := range file.Import(rows, time.Unix(2e9, 0)) {
 			if r.Action == ImportAdded || r.Action == ImportUpdated {

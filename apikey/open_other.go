@@ -1,6 +1,6 @@
 //go:build !unix
 
-package keystore
+package apikey
 
 // openNoWait is not needed here: pipes have no name in a folder.
 const openNoWait = 0

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"math/rand/v2"

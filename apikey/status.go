@@ -1,9 +1,9 @@
-package keystore
+package apikey
 
 import "time"
 
-// APIKeyStatus is the state of a key file, for an admin page. It holds no hash.
-type APIKeyStatus struct {
+// Status is the state of a key file, for an admin page. It holds no hash.
+type Status struct {
 	// State is "fresh", or "stale" where the last reading failed and the keys
 	// of before serve.
 	State string `json:"state"`
@@ -25,15 +25,15 @@ type APIKeyStatus struct {
 }
 
 // Status returns the state of the file.
-func (f *APIKeyFile) Status() APIKeyStatus {
+func (f *File) Status() Status {
 	w := f.watched.Status()
 	file := w.Serves.Of[0]
-	s := APIKeyStatus{
+	s := Status{
 		State: "fresh", File: f.path, Keys: w.Serves.Value.Len(), LoadedAt: w.Serves.At,
-		Modified: file.ModTime(), Size: file.Size(), LastError: describe(w.Err), Failures: w.Failures,
+		Modified: file.ModTime(), Size: file.Size(), Failures: w.Failures,
 	}
 	if w.Err != nil {
-		s.State, s.LastErrorAt = "stale", w.ErrAt
+		s.State, s.LastError, s.LastErrorAt = "stale", cut(w.Err.Error(), 500), w.ErrAt
 	}
 	return s
 }

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"errors"
@@ -15,15 +15,15 @@ import (
 )
 
 // update changes a key file, which must go well.
-func update(t testing.TB, path string, create bool, change func(*KeyFile) error) {
+func update(t testing.TB, path string, create bool, change func(*Edit) error) {
 	t.Helper()
-	if _, err := UpdateKeyFile(path, create, change); err != nil {
+	if _, err := Update(path, create, change); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func put(ids ...string) func(*KeyFile) error {
-	return func(f *KeyFile) error {
+func put(ids ...string) func(*Edit) error {
+	return func(f *Edit) error {
 		for _, id := range ids {
 			if err := f.Put(record(id)); err != nil {
 				return err
@@ -55,7 +55,7 @@ func onlyIn(t testing.TB, dir string, names ...string) {
 
 func TestAKeyFileInHand(t *testing.T) {
 	t.Parallel()
-	f := must(parseKeyFile(strings.NewReader(keyLines("a", "b", "c")), "keys.jsonl"))
+	f := must(parseEdit(strings.NewReader(keyLines("a", "b", "c")), "keys.jsonl"))
 	all := func() string {
 		text := ""
 		for _, r := range f.Records() {
@@ -120,7 +120,7 @@ func TestUnchangedLinesStayAsTheyAre(t *testing.T) {
 	same := strings.ToUpper(record("z").Hash.String())
 	upper := `{"enabled":true,"id":"z","hash":"` + same + `"}`
 	must(0, os.WriteFile(path, []byte(odd+"\n"+keyLines("b", "c")+upper+"\n"), 0o600))
-	update(t, path, false, func(f *KeyFile) error {
+	update(t, path, false, func(f *Edit) error {
 		b, _ := f.Find("b")
 		b.Disabled = true
 		if !f.Delete("c") {
@@ -132,11 +132,11 @@ func TestUnchangedLinesStayAsTheyAre(t *testing.T) {
 	if got := content(t, path); got != want {
 		t.Errorf("it is now\n%s, want\n%s", got, want)
 	}
-	update(t, path, false, func(*KeyFile) error { return nil })
+	update(t, path, false, func(*Edit) error { return nil })
 	if got := content(t, path); got != want {
 		t.Errorf("unchanged it is\n%s, want\n%s", got, want)
 	}
-	if s, info, held, err := loadAPIKeys(path, openKeyFile); err != nil || s.Len() != 4 || info.Size() != int64(len(want)) {
+	if s, info, held, err := loadSet(path, openFile); err != nil || s.Len() != 4 || info.Size() != int64(len(want)) {
 		t.Errorf("read again: %v", err)
 	} else {
 		must(0, held.Close())
@@ -189,27 +189,27 @@ func TestAKeyFileThatCantBeChangedStaysAsItIs(t *testing.T) {
 	errNo := errors.New("no")
 	whole := keyLines("a", "b")
 	large := record("c")
-	large.Scopes = []string{strings.Repeat("s", maxAPIKeyLine)}
+	large.Scopes = []string{strings.Repeat("s", maxLine)}
 	wild := record("c")
 	wild.Expires = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for what, row := range map[string]struct {
 		before string
-		change func(*KeyFile) error
+		change func(*Edit) error
 		want   string
 	}{
-		"the change fails":      {whole, func(f *KeyFile) error { f.Delete("a"); return errNo }, "no"},
+		"the change fails":      {whole, func(f *Edit) error { f.Delete("a"); return errNo }, "no"},
 		"a broken line":         {whole + "{}\n", put("c"), "keys.jsonl:3: id is missing"},
 		"emptied":               {"", put("c"), "it is empty, as if its content were lost"},
 		"cut off":               {whole[:len(whole)-1], put("c"), "keys.jsonl:2: the last line does not end"},
 		"two keys of one hash":  {whole + keyLines("a"), put("c"), "keys.jsonl:3: the keys a (line 1) and a (line 3)"},
-		"a line of over 64 KiB": {whole, func(f *KeyFile) error { return f.Put(large) }, "c: the line is longer than 64 KiB"},
-		"a time of year 10000":  {whole, func(f *KeyFile) error { return f.Put(wild) }, "year outside of range"},
+		"a line of over 64 KiB": {whole, func(f *Edit) error { return f.Put(large) }, "c: the line is longer than 64 KiB"},
+		"a time of year 10000":  {whole, func(f *Edit) error { return f.Put(wild) }, "year outside of range"},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "keys.jsonl")
 		must(0, os.WriteFile(path, []byte(row.before), 0o600))
 		before := must(os.Stat(path))
-		info, err := UpdateKeyFile(path, true, row.change)
+		info, err := Update(path, true, row.change)
 		if err == nil || !strings.Contains(err.Error(), row.want) || info != nil {
 			t.Errorf("%s: %v, want %s", what, err, row.want)
 		}
@@ -225,14 +225,14 @@ func TestAKeyFileThatCantBeChangedStaysAsItIs(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		path := filepath.Join(dir, "keys.jsonl")
-		if _, err := UpdateKeyFile(path, false, put("a")); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := Update(path, false, put("a")); !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}
-		if _, err := UpdateKeyFile(path, true, func(*KeyFile) error { return errNo }); !errors.Is(err, errNo) {
+		if _, err := Update(path, true, func(*Edit) error { return errNo }); !errors.Is(err, errNo) {
 			t.Error(err)
 		}
 		onlyIn(t, dir)
-		if _, err := UpdateKeyFile(filepath.Join(dir, "no", "keys.jsonl"), true, put("a")); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := Update(filepath.Join(dir, "no", "keys.jsonl"), true, put("a")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("in a folder that is not there: %v", err)
 		}
 	})
@@ -240,7 +240,7 @@ func TestAKeyFileThatCantBeChangedStaysAsItIs(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		must(0, os.Mkdir(filepath.Join(dir, "keys.jsonl"), 0o700))
-		if _, err := UpdateKeyFile(filepath.Join(dir, "keys.jsonl"), true, put("a")); err == nil {
+		if _, err := Update(filepath.Join(dir, "keys.jsonl"), true, put("a")); err == nil {
 			t.Error("no error")
 		}
 		onlyIn(t, dir, "keys.jsonl")
@@ -251,14 +251,14 @@ func TestTheLastKeyIsDeleted(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.jsonl")
 	update(t, path, true, put("a"))
-	f := must(NewAPIKeyFile(APIKeyFileConfig{Path: path}))
+	f := must(NewFile(FileConfig{Path: path}))
 	t.Cleanup(f.Close)
-	update(t, path, false, func(f *KeyFile) error { f.Delete("a"); return nil })
+	update(t, path, false, func(f *Edit) error { f.Delete("a"); return nil })
 	if got := content(t, path); got != "\n" {
 		t.Errorf("it is %q", got)
 	}
 	must(f.Reread())()
-	if n := f.APIKeys().Len(); n != 0 {
+	if n := f.Set().Len(); n != 0 {
 		t.Errorf("%d keys", n)
 	}
 	update(t, path, false, put("b"))
@@ -270,7 +270,7 @@ func TestTheLastKeyIsDeleted(t *testing.T) {
 func TestUpdateTellsTheStateOfTheNewFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys.jsonl")
-	info := must(UpdateKeyFile(path, true, put("a", "b")))
+	info := must(Update(path, true, put("a", "b")))
 	if !(filewatch.State{info}).Same(filewatch.State{must(os.Stat(path))}) {
 		t.Errorf("%s of %d bytes is not what is there", info.Name(), info.Size())
 	}
@@ -285,14 +285,14 @@ func TestChangesAtOnceLoseNothing(t *testing.T) {
 	for w := range writers {
 		all.Go(func() {
 			for n := range each {
-				if _, err := UpdateKeyFile(path, true, put(fmt.Sprintf("k%d-%d", w, n))); err != nil {
+				if _, err := Update(path, true, put(fmt.Sprintf("k%d-%d", w, n))); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	if got := len(must(OpenKeyFile(path)).Records()); got != writers*each {
+	if got := len(must(OpenEdit(path)).Records()); got != writers*each {
 		t.Errorf("%d keys, want %d", got, writers*each)
 	}
 	onlyIn(t, dir, "keys.jsonl")
@@ -303,7 +303,7 @@ func TestALinkThatLeadsNowhereIsNoKeyFile(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "keys.jsonl")
 	must(0, os.Symlink("gone/keys.jsonl", link))
-	if _, err := UpdateKeyFile(link, true, put("a")); err == nil || !strings.Contains(err.Error(), "leads to gone/keys.jsonl") {
+	if _, err := Update(link, true, put("a")); err == nil || !strings.Contains(err.Error(), "leads to gone/keys.jsonl") {
 		t.Error(err)
 	}
 	onlyIn(t, dir, "keys.jsonl")
@@ -317,10 +317,10 @@ func TestARewrittenLineDoesNotGrow(t *testing.T) {
 	for n := range 20 {
 		r.Scopes = append(r.Scopes, fmt.Sprint(n, strings.Repeat("&<>", 900)))
 	}
-	update(t, path, true, func(f *KeyFile) error { return f.Put(r) })
+	update(t, path, true, func(f *Edit) error { return f.Put(r) })
 	before := content(t, path)
 	r.Disabled = true
-	update(t, path, false, func(f *KeyFile) error { return f.Put(r) })
+	update(t, path, false, func(f *Edit) error { return f.Put(r) })
 	if got, want := content(t, path), strings.Replace(before, `"enabled":true`, `"enabled":false`, 1); got != want {
 		t.Errorf("%d bytes, want %d", len(got), len(want))
 	}

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"crypto/sha256"
@@ -24,7 +24,7 @@ func sixDigits(n uint32) string {
 func TestTheFormatOfAPIKeys(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"cj", "a", "acme_live", "A_b_9", strings.Repeat("x", 32)} {
-		text, id := NewAPIKey(prefix)
+		text, id := New(prefix)
 		form := regexp.MustCompile(`^` + prefix + `_([0-9A-Za-z]{10})_[0-9A-Za-z]{43}([0-9A-Za-z]{6})$`)
 		parts := form.FindStringSubmatch(text)
 		if parts == nil {
@@ -36,16 +36,16 @@ func TestTheFormatOfAPIKeys(t *testing.T) {
 		if want := sixDigits(crc32.ChecksumIEEE([]byte(text[:len(text)-6]))); parts[2] != want {
 			t.Errorf("prefix %s: checksum %s, want %s", prefix, parts[2], want)
 		}
-		if got, ok := APIKeyID(text); !ok || got != id {
-			t.Errorf("prefix %s: APIKeyID gives %q, %v", prefix, got, ok)
+		if got, ok := IDOf(text); !ok || got != id {
+			t.Errorf("prefix %s: IDOf gives %q, %v", prefix, got, ok)
 		}
-		if err := CheckAPIKey(text); err != nil {
+		if err := CheckText(text); err != nil {
 			t.Errorf("prefix %s: %v", prefix, err)
 		}
-		if WeakAPIKey(text) {
+		if Weak(text) {
 			t.Errorf("prefix %s: it counts as weak", prefix)
 		}
-		if err := CheckAPIKeyID(id); err != nil {
+		if err := CheckID(id); err != nil {
 			t.Error(err)
 		}
 	}
@@ -60,37 +60,37 @@ func TestTheChecksumOfAPIKeys(t *testing.T) {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
-	if got, want := apiKeyChecksum("123456789"), sixDigits(0xcbf43926); got != want || len(got) != 6 {
+	if got, want := checksum("123456789"), sixDigits(0xcbf43926); got != want || len(got) != 6 {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := apiKeyChecksum(""); got != "000000" {
+	if got := checksum(""); got != "000000" {
 		t.Errorf("of nothing: %s", got)
 	}
 	// A text whose CRC-32 is ffffffff.
-	if got := apiKeyChecksum("\xff\xff\xff\xff"); got != "4gfFC3" {
+	if got := checksum("\xff\xff\xff\xff"); got != "4gfFC3" {
 		t.Errorf("the largest: %s", got)
 	}
 }
 
 func TestATypingErrorInAnAPIKeyIsNoticed(t *testing.T) {
 	t.Parallel()
-	text, _ := NewAPIKey("acme_live")
+	text, _ := New("acme_live")
 	for at := range len(text) {
 		for _, c := range []byte("0aZ_- \x00") {
 			if text[at] == c {
 				continue
 			}
 			wrong := text[:at] + string(rune(c)) + text[at+1:]
-			if id, ok := APIKeyID(wrong); ok {
+			if id, ok := IDOf(wrong); ok {
 				t.Errorf("%q in place %d: id %s", c, at, id)
 			}
 		}
-		if id, ok := APIKeyID(text[:at] + text[at+1:]); ok {
+		if id, ok := IDOf(text[:at] + text[at+1:]); ok {
 			t.Errorf("without the character in place %d: id %s", at, id)
 		}
 		if at > 0 && text[at] != text[at-1] {
 			swapped := text[:at-1] + text[at:at+1] + text[at-1:at] + text[at+1:]
-			if id, ok := APIKeyID(swapped); ok {
+			if id, ok := IDOf(swapped); ok {
 				t.Errorf("the characters %d and %d swapped: id %s", at-1, at, id)
 			}
 		}
@@ -99,14 +99,14 @@ func TestATypingErrorInAnAPIKeyIsNoticed(t *testing.T) {
 		"nothing": "", "no prefix": text[len("acme_live"):], "no prefix and no _": text[len("acme_live_"):],
 		"doubled": text + text, "a character more": text + "0", "an AWS key": "abcdefghij0123456789abcdefghij0123456789",
 	} {
-		if id, ok := APIKeyID(other); ok {
+		if id, ok := IDOf(other); ok {
 			t.Errorf("%s: id %s", what, id)
 		}
 	}
 	// Right as a number, and still no prefix that a key can have.
 	_, tail, _ := strings.Cut(text[:len(text)-6], "acme_live")
 	for _, prefix := range []string{"_a", "a_", "a-b", "ä", strings.Repeat("x", 33)} {
-		if id, ok := APIKeyID(prefix + tail + apiKeyChecksum(prefix+tail)); ok {
+		if id, ok := IDOf(prefix + tail + checksum(prefix+tail)); ok {
 			t.Errorf("prefix %q: id %s", prefix, id)
 		}
 	}
@@ -115,12 +115,12 @@ func TestATypingErrorInAnAPIKeyIsNoticed(t *testing.T) {
 func TestPrefixesOfAPIKeys(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"cj", "a", "0", "acme_live", "a__b", strings.Repeat("x", 32)} {
-		if err := CheckAPIKeyPrefix(prefix); err != nil {
+		if err := CheckPrefix(prefix); err != nil {
 			t.Errorf("%q: %v", prefix, err)
 		}
 	}
 	for _, prefix := range []string{"", "_", "_a", "a_", "a b", "a-b", "a.b", "ä", "a\n", strings.Repeat("x", 33)} {
-		if err := CheckAPIKeyPrefix(prefix); err == nil {
+		if err := CheckPrefix(prefix); err == nil {
 			t.Errorf("%q: no error", prefix)
 		}
 	}
@@ -132,7 +132,7 @@ func TestAPIKeysDiffer(t *testing.T) {
 	keys, ids := map[string]bool{}, map[string]bool{}
 	seen := map[byte]int{}
 	for range n {
-		text, id := NewAPIKey("cj")
+		text, id := New("cj")
 		keys[text], ids[id] = true, true
 		// Without the first character, which is a small one as 62⁴³ is
 		// more than 2²⁵⁶.
@@ -179,7 +179,7 @@ func TestTheTextOfAPIKeys(t *testing.T) {
 		{"a hash in capitals", strings.ToUpper(DigestOf("x").String()), false},
 		{"a hash that is cut off", "sha256:0123456789abcdef", false},
 	} {
-		err := CheckAPIKey(row.text)
+		err := CheckText(row.text)
 		if (err == nil) != row.good {
 			t.Errorf("%s: %v", row.what, err)
 		}
@@ -198,7 +198,7 @@ func TestWeakAPIKeys(t *testing.T) {
 		"12345678123456781234567": false, // eight
 		"AWSAWSAWSawsawsawsAWSAW": true,
 	} {
-		if got := WeakAPIKey(text); got != weak {
+		if got := Weak(text); got != weak {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
@@ -206,7 +206,7 @@ func TestWeakAPIKeys(t *testing.T) {
 
 func TestDigests(t *testing.T) {
 	t.Parallel()
-	text, _ := NewAPIKey("cj")
+	text, _ := New("cj")
 	sum := sha256.Sum256([]byte(text))
 	want := "sha256:" + hex.EncodeToString(sum[:])
 	d := DigestOf(text)

@@ -1,4 +1,4 @@
-package keystore
+package apikey
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// APIKeyRecord is what is kept of an API key: one line of a key file, as JSON.
-type APIKeyRecord struct {
+// Record is what is kept of an API key: one line of a key file, as JSON.
+type Record struct {
 	// ID names the key in logs and commands. It is no secret. 1 to 128
 	// letters, digits, ".", "_" and "-".
 	ID string
@@ -43,21 +43,21 @@ type APIKeyRecord struct {
 
 // The limits of a record.
 const (
-	maxAPIKeyName        = 1024
-	maxAPIKeyDescription = 4096
-	maxAPIKeyMeta        = 8 << 10
-	maxAPIKeyLine        = 64 << 10
-	maxAPIKeyScopes      = 100
+	maxName        = 1024
+	maxDescription = 4096
+	maxMeta        = 8 << 10
+	maxLine        = 64 << 10
+	maxScopes      = 100
 )
 
-// apiKeyMembers are the members of a record, in the order in which they are
+// memberNames are the members of a record, in the order in which they are
 // written.
-const apiKeyMembers = "id, name, description, consumer, hash, scopes, enabled, created, expires, meta"
+const memberNames = "id, name, description, consumer, hash, scopes, enabled, created, expires, meta"
 
-// ParseAPIKeyRecord reads one line of a key file. Its errors name the member
+// ParseRecord reads one line of a key file. Its errors name the member
 // that is wrong and say what to write; they show no hash.
-func ParseAPIKeyRecord(line []byte) (APIKeyRecord, error) {
-	var r APIKeyRecord
+func ParseRecord(line []byte) (Record, error) {
+	var r Record
 	object, err := claims.ParseObject(line)
 	if err != nil {
 		return r, noRecordError(line)
@@ -65,8 +65,8 @@ func ParseAPIKeyRecord(line []byte) (APIKeyRecord, error) {
 	hashed := false
 	for i := range object.Len() {
 		name, v := object.NameAt(i), object.At(i)
-		if err := r.member(name, v, len(line) > maxAPIKeyMeta/6); err != nil {
-			if !slices.Contains(strings.Split(apiKeyMembers+", key", ", "), name) {
+		if err := r.member(name, v, len(line) > maxMeta/6); err != nil {
+			if !slices.Contains(strings.Split(memberNames+", key", ", "), name) {
 				name = Quote(name)
 			}
 			return r, fmt.Errorf("%s: %w", name, err)
@@ -82,8 +82,8 @@ func ParseAPIKeyRecord(line []byte) (APIKeyRecord, error) {
 	for _, m := range [...]struct{ name, text string }{
 		{"id", r.ID}, {"name", r.Name}, {"description", r.Description}, {"consumer", r.Consumer},
 	} {
-		if len(m.text) >= MinAPIKeyLength && DigestOf(m.text) == r.Hash {
-			return APIKeyRecord{}, fmt.Errorf("%s: it is the key itself, which must not be kept; write another text, and give the key's holder a new key", m.name)
+		if len(m.text) >= MinLength && DigestOf(m.text) == r.Hash {
+			return Record{}, fmt.Errorf("%s: it is the key itself, which must not be kept; write another text, and give the key's holder a new key", m.name)
 		}
 	}
 	return r, nil
@@ -107,19 +107,19 @@ func noRecordError(line []byte) error {
 	}
 }
 
-func (r *APIKeyRecord) member(name string, v claims.Value, long bool) (err error) {
+func (r *Record) member(name string, v claims.Value, long bool) (err error) {
 	switch name {
 	case "id":
 		if r.ID, err = recordText(v); err == nil {
-			err = CheckAPIKeyID(r.ID)
+			err = CheckID(r.ID)
 		}
 	case "name":
 		if r.Name, err = recordText(v); err == nil {
-			err = checkRecordText(r.Name, maxAPIKeyName, "")
+			err = checkRecordText(r.Name, maxName, "")
 		}
 	case "description":
 		if r.Description, err = recordText(v); err == nil {
-			err = checkRecordText(r.Description, maxAPIKeyDescription, lineBreaks)
+			err = checkRecordText(r.Description, maxDescription, lineBreaks)
 		}
 	case "consumer":
 		if r.Consumer, err = recordText(v); err == nil && r.Consumer != "" {
@@ -152,7 +152,7 @@ func (r *APIKeyRecord) member(name string, v claims.Value, long bool) (err error
 	case "key":
 		return errors.New("a key is not kept, its hash is: `caddy jwt api-key hash` makes it")
 	default:
-		return fmt.Errorf("there is no such member; there are %s", apiKeyMembers)
+		return fmt.Errorf("there is no such member; there are %s", memberNames)
 	}
 	return err
 }
@@ -206,8 +206,8 @@ func CheckMeta(v claims.Value) error {
 	if err := checkMetaKind(v); err != nil {
 		return err
 	}
-	if size := len(v.AppendJSON(nil)); size > maxAPIKeyMeta {
-		return fmt.Errorf("it has %d bytes; %d are the most", size, maxAPIKeyMeta)
+	if size := len(v.AppendJSON(nil)); size > maxMeta {
+		return fmt.Errorf("it has %d bytes; %d are the most", size, maxMeta)
 	}
 	return nil
 }
@@ -219,10 +219,10 @@ func checkMetaKind(v claims.Value) error {
 	return nil
 }
 
-// CheckAPIKeyID says what is wrong with the id of a key, or nil. An id is
+// CheckID says what is wrong with the id of a key, or nil. An id is
 // written into logs and URLs.
-func CheckAPIKeyID(id string) error {
-	if looksLikeAPIKey(id) {
+func CheckID(id string) error {
+	if looksLikeKey(id) {
 		return errors.New("it looks like an API key, which must not be kept; write an id that is no secret")
 	}
 	if id == "" || id == "." || id == ".." || len(id) > 128 || strings.ContainsFunc(id, notInID) {
@@ -238,9 +238,9 @@ func notInID(c rune) bool {
 // CheckConsumer says what is wrong with the name of a consumer, or nil. It
 // becomes the id of a user, in headers and logs.
 func CheckConsumer(name string) error {
-	if name == "" || len(name) > maxAPIKeyName || !utf8.ValidString(name) ||
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) ||
 		strings.ContainsFunc(name, unseen) || strings.TrimSpace(name) != name {
-		return fmt.Errorf("%s can't name a consumer; write 1 to %d characters without control characters, invisible ones, and spaces at the ends", Quote(name), maxAPIKeyName)
+		return fmt.Errorf("%s can't name a consumer; write 1 to %d characters without control characters, invisible ones, and spaces at the ends", Quote(name), maxName)
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func Quote(text string) string {
 	switch {
 	case strings.Contains(strings.ToLower(text), digestPrefix):
 		return "a hash"
-	case looksLikeAPIKey(text):
+	case looksLikeKey(text):
 		return "an API key"
 	}
 	return strconv.Quote(cut(text, 64))
@@ -283,33 +283,23 @@ func checkRecordText(text string, limit int, except string) error {
 
 // CheckScopes says what is wrong with the scopes of a key, or nil.
 func CheckScopes(scopes []string) error {
-	if len(scopes) > maxAPIKeyScopes {
-		return fmt.Errorf("there are %d scopes; %d are the most", len(scopes), maxAPIKeyScopes)
+	if len(scopes) > maxScopes {
+		return fmt.Errorf("there are %d scopes; %d are the most", len(scopes), maxScopes)
 	}
 	for _, s := range scopes {
-		if looksLikeAPIKey(s) {
+		if looksLikeKey(s) {
 			return errors.New("a scope looks like an API key, which must not be kept; write a word such as orders:read")
 		}
-		if !scopeToken(s) {
+		if !claims.ScopeToken(s) {
 			return fmt.Errorf(`%s is no scope; write one word of visible ASCII without " and \, such as orders:read`, Quote(s))
 		}
 	}
 	return nil
 }
 
-// scopeToken tells whether a text is a scope-token of RFC 6749 section 3.3.
-func scopeToken(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != ""
-}
-
 // MarshalJSON writes the record as a line of a key file has it, without a line's
 // end.
-func (r APIKeyRecord) MarshalJSON() ([]byte, error) {
+func (r Record) MarshalJSON() ([]byte, error) {
 	line := struct {
 		ID          string          `json:"id"`
 		Name        string          `json:"name,omitempty"`
