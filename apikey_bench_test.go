@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // BenchmarkAPIKey is the whole handler with an API key that it knows and with one
@@ -18,10 +18,10 @@ func BenchmarkAPIKey(b *testing.B) {
 	for _, n := range []int{10, 1_000_000} {
 		s := served(makeSite(b, "api_key first sha256:"+fmt.Sprintf("%064x", 1)))
 		var known []string
-		s.apiKeys.written, known = benchKeys(b, n)
+		s.apiKeys.Written, known = benchKeys(b, n)
 		unknown := make([]string, len(known))
 		for i := range unknown {
-			unknown[i], _ = keystore.NewAPIKey("bench")
+			unknown[i], _ = apikey.New("bench")
 		}
 		b.Run(fmt.Sprintf("%d/known", n), func(b *testing.B) { benchServeKeys(b, s.Handler, known, http.StatusOK) })
 		b.Run(fmt.Sprintf("%d/unknown", n), func(b *testing.B) { benchServeKeys(b, s.Handler, unknown, http.StatusUnauthorized) })
@@ -30,22 +30,22 @@ func BenchmarkAPIKey(b *testing.B) {
 
 // benchKeys makes a set of n keys and returns the texts of some that lie all over
 // it. The others have a random digest, which is what keys have.
-func benchKeys(b *testing.B, n int) (*keystore.APIKeys, []string) {
+func benchKeys(b *testing.B, n int) (*apikey.Set, []string) {
 	b.Helper()
-	records := make([]keystore.APIKeyRecord, n)
+	records := make([]apikey.Record, n)
 	var known []string
 	every := max(1, n/benchTokens)
 	for i := range records {
-		r := keystore.APIKeyRecord{ID: fmt.Sprintf("key-%07d", i), Consumer: fmt.Sprintf("Consumer %d", i), Scopes: []string{"orders:read", "orders:write"}}
+		r := apikey.Record{ID: fmt.Sprintf("key-%07d", i), Consumer: fmt.Sprintf("Consumer %d", i), Scopes: []string{"orders:read", "orders:write"}}
 		if i%every == 0 {
-			text, _ := keystore.NewAPIKey("bench")
-			known, r.Hash = append(known, text), keystore.DigestOf(text)
+			text, _ := apikey.New("bench")
+			known, r.Hash = append(known, text), apikey.DigestOf(text)
 		} else if _, err := rand.Read(r.Hash[:]); err != nil {
 			b.Fatal(err)
 		}
 		records[i] = r
 	}
-	set, err := keystore.NewAPIKeys(records)
+	set, err := apikey.NewSet(records)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // ran is what came of a command.
@@ -87,9 +87,9 @@ func parseJSON[T any](t *testing.T, text string) (v T) {
 	return v
 }
 
-func records(t *testing.T, path string) []keystore.APIKeyRecord {
+func records(t *testing.T, path string) []apikey.Record {
 	t.Helper()
-	f, err := keystore.OpenKeyFile(path)
+	f, err := apikey.OpenEdit(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,10 +121,10 @@ func TestAPIKeyNewPrintsTheKeyOnceAndNowhereElse(t *testing.T) {
 	} {
 		r := run(t, "", args...).want(t, 0, "This is the key, shown once.")
 		key, ok := strings.CutSuffix(r.out, "\n")
-		if !ok || keystore.CheckAPIKey(key) != nil || keystore.WeakAPIKey(key) || strings.ContainsAny(key, " \n") {
+		if !ok || apikey.CheckText(key) != nil || apikey.Weak(key) || strings.ContainsAny(key, " \n") {
 			t.Fatalf("standard output is %q", r.out)
 		}
-		id, ok := keystore.APIKeyID(key)
+		id, ok := apikey.IDOf(key)
 		if !ok || !strings.Contains(r.err, id) {
 			t.Errorf("the key has the id %q; standard error: %s", id, r.err)
 		}
@@ -133,7 +133,7 @@ func TestAPIKeyNewPrintsTheKeyOnceAndNowhereElse(t *testing.T) {
 			t.Errorf("the key is on standard error too: %s", r.err)
 		}
 		if n == 0 {
-			if hash := keystore.DigestOf(key).String(); strings.Count(r.err, hash) != 2 || !strings.Contains(r.err, "\napi_key "+id+" "+hash+"\n") {
+			if hash := apikey.DigestOf(key).String(); strings.Count(r.err, hash) != 2 || !strings.Contains(r.err, "\napi_key "+id+" "+hash+"\n") {
 				t.Errorf("record and Caddyfile are missing: %s", r.err)
 			}
 			continue
@@ -142,7 +142,7 @@ func TestAPIKeyNewPrintsTheKeyOnceAndNowhereElse(t *testing.T) {
 			t.Errorf("the key is in the file: %s", text)
 		}
 		list := records(t, path)
-		if len(list) != n || list[n-1].ID != id || list[n-1].Hash != keystore.DigestOf(key) {
+		if len(list) != n || list[n-1].ID != id || list[n-1].Hash != apikey.DigestOf(key) {
 			t.Errorf("the file has %v", list)
 		}
 	}
@@ -162,11 +162,11 @@ func TestAPIKeyNewJSON(t *testing.T) {
 	t.Parallel()
 	r := run(t, "", "new", "--json", "--id", "partner", "--expires", "90d", "--prefix", "acme_live", "--meta", "a=<b>&c", "--meta", "empty=").want(t, 0)
 	made := parseJSON[madeRecord](t, r.out)
-	record, err := keystore.ParseAPIKeyRecord(made.Record)
+	record, err := apikey.ParseRecord(made.Record)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, r.out)
 	}
-	if made.ID != "partner" || record.ID != "partner" || record.Hash != keystore.DigestOf(made.Key) || !strings.HasPrefix(made.Key, "acme_live_") || !strings.HasPrefix(made.Caddyfile, "api_key partner sha256:") {
+	if made.ID != "partner" || record.ID != "partner" || record.Hash != apikey.DigestOf(made.Key) || !strings.HasPrefix(made.Key, "acme_live_") || !strings.HasPrefix(made.Caddyfile, "api_key partner sha256:") {
 		t.Errorf("%s", r.out)
 	}
 	if got := string(record.Meta.AppendJSON(nil)); got != `{"a":"<b>&c","empty":""}` {
@@ -181,14 +181,14 @@ func TestAPIKeyNewJSON(t *testing.T) {
 	// An id of the right form is in the key's text, another is in the record alone.
 	for id, inside := range map[string]bool{"Partner001": true, "Partner01": false, "Partner-01": false} {
 		made := parseJSON[madeRecord](t, run(t, "", "new", "--json", "--id", id, "--scopes", "a, b ,c").want(t, 0).out)
-		got, ok := keystore.APIKeyID(made.Key)
-		record, err := keystore.ParseAPIKeyRecord(made.Record)
-		if !ok || (got == id) != inside || err != nil || record.ID != id || record.Hash != keystore.DigestOf(made.Key) || !slices.Equal(record.Scopes, []string{"a", "b", "c"}) {
+		got, ok := apikey.IDOf(made.Key)
+		record, err := apikey.ParseRecord(made.Record)
+		if !ok || (got == id) != inside || err != nil || record.ID != id || record.Hash != apikey.DigestOf(made.Key) || !slices.Equal(record.Scopes, []string{"a", "b", "c"}) {
 			t.Errorf("--id %s: the key's id is %q (%v), the record %s", id, got, ok, made.Record)
 		}
 	}
 	again := parseJSON[madeRecord](t, run(t, "", "new", "--json", "--expires", "2030-01-02T03:04:05+01:00").want(t, 0).out)
-	if record, err := keystore.ParseAPIKeyRecord(again.Record); err != nil || !record.Expires.Equal(time.Date(2030, 1, 2, 2, 4, 5, 0, time.UTC)) {
+	if record, err := apikey.ParseRecord(again.Record); err != nil || !record.Expires.Equal(time.Date(2030, 1, 2, 2, 4, 5, 0, time.UTC)) {
 		t.Errorf("%v %s", err, again.Record)
 	}
 }
@@ -269,8 +269,8 @@ func TestAPIKeyCommandsMisused(t *testing.T) {
 
 func TestAPIKeyHash(t *testing.T) {
 	t.Parallel()
-	key, _ := keystore.NewAPIKey("test")
-	want := keystore.DigestOf(key).String()
+	key, _ := apikey.New("test")
+	want := apikey.DigestOf(key).String()
 	for name, r := range map[string]ran{
 		"the key":                   run(t, "", "hash", key),
 		"standard input":            run(t, key, "hash", "@-"),
@@ -291,7 +291,7 @@ func TestAPIKeyHash(t *testing.T) {
 		}
 	}
 	weak := run(t, "", "hash", strings.Repeat("abcdefg", 5)).want(t, 0, "The key has few different characters and could be guessed")
-	if weak.out != keystore.DigestOf(strings.Repeat("abcdefg", 5)).String()+"\n" {
+	if weak.out != apikey.DigestOf(strings.Repeat("abcdefg", 5)).String()+"\n" {
 		t.Errorf("%q", weak.out)
 	}
 	for name, c := range map[string]struct{ stdin, arg, err string }{
@@ -317,8 +317,8 @@ func keyFileWith(t *testing.T) (path string, keys [3]string) {
 	t.Helper()
 	text := ""
 	for n, rest := range []string{`"consumer":"Corp","name":"The-first","scopes":["a","b"],"created":"2020-01-02T03:04:05Z"`, `"enabled":false`, `"expires":"2020-02-03T04:05:06Z"`} {
-		keys[n], _ = keystore.NewAPIKey("test")
-		text += fmt.Sprintf(`{"id":%q,"hash":%q,%s}`+"\n", []string{"one", "two", "three"}[n], keystore.DigestOf(keys[n]), rest)
+		keys[n], _ = apikey.New("test")
+		text += fmt.Sprintf(`{"id":%q,"hash":%q,%s}`+"\n", []string{"one", "two", "three"}[n], apikey.DigestOf(keys[n]), rest)
 	}
 	return write(t, text), keys
 }
@@ -342,7 +342,7 @@ func TestAPIKeyList(t *testing.T) {
 		t.Errorf("%s", asJSON.out)
 	}
 	for _, key := range keys {
-		if hash := keystore.DigestOf(key).String()[7:]; strings.Contains(r.out+asJSON.out, hash) {
+		if hash := apikey.DigestOf(key).String()[7:]; strings.Contains(r.out+asJSON.out, hash) {
 			t.Error("the hash is listed")
 		}
 	}
@@ -394,7 +394,7 @@ func TestAPIKeyDisableEnableDelete(t *testing.T) {
 			t.Errorf("step %d has changed another key's line: %s", n, lines()[2])
 		}
 	}
-	if r := records(t, path)[0]; r.ID != "one" || r.Hash != keystore.DigestOf(keys[0]) || r.Consumer != "Corp" || len(r.Scopes) != 2 || r.Created.IsZero() {
+	if r := records(t, path)[0]; r.ID != "one" || r.Hash != apikey.DigestOf(keys[0]) || r.Consumer != "Corp" || len(r.Scopes) != 2 || r.Created.IsZero() {
 		t.Errorf("the record has lost something: %+v", r)
 	}
 	run(t, "", "delete", "one", "--file", path, "--no-wait").want(t, 0)
@@ -406,7 +406,7 @@ func TestAPIKeyDisableEnableDelete(t *testing.T) {
 // TestAPIKeyCommandsLeaveTheFile: whatever goes wrong, it stays as it was.
 func TestAPIKeyCommandsLeaveTheFile(t *testing.T) {
 	t.Parallel()
-	unknown, _ := keystore.NewAPIKey("test")
+	unknown, _ := apikey.New("test")
 	good, _ := keyFileWith(t)
 	broken := write(t, contentOf(t, good)+"{\n")
 	cut := write(t, strings.TrimSuffix(contentOf(t, good), "\n"))
@@ -467,13 +467,13 @@ func TestAPIKeyCommandsLeaveTheFile(t *testing.T) {
 
 func TestAPIKeyImport(t *testing.T) {
 	t.Parallel()
-	one, _ := keystore.NewAPIKey("a")
-	two, _ := keystore.NewAPIKey("b")
+	one, _ := apikey.New("a")
+	two, _ := apikey.New("b")
 	csv := "name,key,description,Enabled,usageplanIds\nOne," + one + ",first,TRUE,plan1\nTwo," + two + ",,false,\"plan1,plan2\"\nBad,short,,,\n"
 	path := newFile(t)
 	r := run(t, csv, "import", "@-", "--append", path, "--no-wait").want(t, 0, "3 rows: 2 added, 0 updated, 0 unchanged, 0 superseded, 1 skipped")
 	list := records(t, path)
-	if len(list) != 2 || list[0].Name != "One" || list[0].Consumer != "One" || list[0].Hash != keystore.DigestOf(one) || list[0].Disabled || !list[1].Disabled || !slices.Equal(list[1].Scopes, []string{"plan1", "plan2"}) {
+	if len(list) != 2 || list[0].Name != "One" || list[0].Consumer != "One" || list[0].Hash != apikey.DigestOf(one) || list[0].Disabled || !list[1].Disabled || !slices.Equal(list[1].Scopes, []string{"plan1", "plan2"}) {
 		t.Errorf("the file has %+v", list)
 	}
 	if lines := strings.Split(r.out, "\n"); len(lines) != 5 || !strings.HasPrefix(lines[0], "LINE") || !strings.Contains(lines[3], "skipped") {
@@ -554,7 +554,7 @@ func TestAPIKeyCaddyfileRoundTrip(t *testing.T) {
 				}
 				return
 			}
-			want, err := keystore.ParseAPIKeyRecord(made.Record)
+			want, err := apikey.ParseRecord(made.Record)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -570,7 +570,7 @@ func TestAPIKeyCaddyfileRoundTrip(t *testing.T) {
 			if k.ID != want.ID || k.Hash != want.Hash.String() || k.Consumer != want.Consumer || !slices.Equal(k.Scopes, want.Scopes) || len(k.Meta) != want.Meta.Len() {
 				t.Errorf("%s\ngot  %+v\nwant %s", made.Caddyfile, k, made.Record)
 			}
-			if expires, err := keystore.ParseTime(k.Expires); k.Expires != "" && err != nil || !expires.Equal(want.Expires) {
+			if expires, err := apikey.ParseTime(k.Expires); k.Expires != "" && err != nil || !expires.Equal(want.Expires) {
 				t.Errorf("it expires at %q, want %s (%v)", k.Expires, want.Expires, err)
 			}
 			for i := range want.Meta.Len() {
@@ -665,7 +665,7 @@ func TestAPIKeyCommandsWaitForTheServer(t *testing.T) {
 	}
 	path, _ := keyFileWith(t)
 	made := run(t, "", "new", "--append", path, "--address", nobody)
-	if made.code != 1 || keystore.CheckAPIKey(strings.TrimSpace(made.out)) != nil {
+	if made.code != 1 || apikey.CheckText(strings.TrimSpace(made.out)) != nil {
 		t.Errorf("%+v", made)
 	}
 }

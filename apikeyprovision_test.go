@@ -11,15 +11,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // TestLoadAPIKeys is about what only the machine that runs the config can tell. No
 // error shows a key or a hash.
 func TestLoadAPIKeys(t *testing.T) {
-	key, _ := keystore.NewAPIKey("test")
-	other, _ := keystore.NewAPIKey("test")
-	hash, otherHash := keystore.DigestOf(key).String(), keystore.DigestOf(other).String()
+	key, _ := apikey.New("test")
+	other, _ := apikey.New("test")
+	hash, otherHash := apikey.DigestOf(key).String(), apikey.DigestOf(other).String()
 	const weak = "abcdefgabcdefgabcdefgabcdefg"
 	for name, value := range map[string]string{
 		"KEY": key, "HASH": hash, "OTHER": other, "SHORT": key[:19], "LONG": strings.Repeat(key, 10), "WEAK": weak, "SPACE": key + " x",
@@ -117,8 +117,8 @@ func TestLoadAPIKeys(t *testing.T) {
 
 // TestLoadErrorsOfAPIKeysNameTheSite: of many sites, the one with the mistake.
 func TestLoadErrorsOfAPIKeysNameTheSite(t *testing.T) {
-	key, _ := keystore.NewAPIKey("test")
-	good := write(t, `{"id":"a","hash":"`+keystore.DigestOf(key).String()+`"}`+"\n")
+	key, _ := apikey.New("test")
+	good := write(t, `{"id":"a","hash":"`+apikey.DigestOf(key).String()+`"}`+"\n")
 	broken := write(t, "\n{\n")
 	site := "orders.example.com {\njwt {\napi_keys " + good + "\n}\n}\nbills.example.com {\njwt {\n%s\n}\n}"
 	for name, c := range map[string]struct {
@@ -132,7 +132,7 @@ func TestLoadErrorsOfAPIKeysNameTheSite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("CADDY_JWT_TEST_ONE", key)
-			t.Setenv("CADDY_JWT_TEST_TWO", keystore.DigestOf(key).String())
+			t.Setenv("CADDY_JWT_TEST_TWO", apikey.DigestOf(key).String())
 			wantError(t, validate(t, fmt.Sprintf(site, c.option)), c.err...)
 		})
 	}
@@ -143,8 +143,8 @@ func TestLoadErrorsOfAPIKeysNameTheSite(t *testing.T) {
 
 // TestLoadNamedStores: what the app jwt declares, in JSON.
 func TestLoadNamedStores(t *testing.T) {
-	key, _ := keystore.NewAPIKey("test")
-	good := write(t, `{"id":"a","hash":"`+keystore.DigestOf(key).String()+`"}`+"\n")
+	key, _ := apikey.New("test")
+	good := write(t, `{"id":"a","hash":"`+apikey.DigestOf(key).String()+`"}`+"\n")
 	for name, c := range map[string]struct{ app, err string }{
 		"good":          {`{"api_keys": {"partners": {"file": "` + good + `"}}}`, ""},
 		"unused":        {`{"api_keys": {"partners": {"file": "` + good + `"}, "other": {"file": "/nowhere/keys"}}}`, ""},
@@ -176,8 +176,8 @@ func TestLoadNamedStores(t *testing.T) {
 // TestAKeyOfAVariableWorks: it is the key in the variable that is asked for, and
 // not the variable's text as it is at the request.
 func TestAKeyOfAVariableWorks(t *testing.T) {
-	key, _ := keystore.NewAPIKey("test")
-	for name, value := range map[string]string{"key": key, "hash": keystore.DigestOf(key).String()} {
+	key, _ := apikey.New("test")
+	for name, value := range map[string]string{"key": key, "hash": apikey.DigestOf(key).String()} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("CADDY_JWT_TEST_KEY", value)
 			h, err := load(t, `{"api_key": [{"id": "partner", "hash": "{env.CADDY_JWT_TEST_KEY}"}]}`)
@@ -187,7 +187,7 @@ func TestAKeyOfAVariableWorks(t *testing.T) {
 			if err := os.Setenv("CADDY_JWT_TEST_KEY", "other"); err != nil {
 				t.Fatal(err)
 			}
-			for presented, want := range map[string]bool{key: true, "other": false, keystore.DigestOf(key).String(): false, "{env.CADDY_JWT_TEST_KEY}": false} {
+			for presented, want := range map[string]bool{key: true, "other": false, apikey.DigestOf(key).String(): false, "{env.CADDY_JWT_TEST_KEY}": false} {
 				w := httptest.NewRecorder()
 				r := httptest.NewRequest(http.MethodGet, "/", nil)
 				r.Header.Set("X-API-Key", presented)

@@ -5,10 +5,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // unmarshalAPIKey reads an API key:
@@ -93,7 +93,7 @@ func (h *Handler) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 	if err := grammar.Text(d, &path, "api_keys /etc/caddy/keys.jsonl"); err != nil {
 		return err
 	}
-	if keystore.IsDigest(path) {
+	if apikey.IsDigest(path) {
 		return d.Err("api_keys names a key file; for one key write api_key <id> sha256:HEX")
 	}
 	h.APIKeys = append(h.APIKeys, h.apiKeySource(path))

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"go/ast"
 	"go/parser"
 	gotoken "go/token"
@@ -20,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"

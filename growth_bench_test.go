@@ -112,7 +112,7 @@ func BenchmarkGrowthAPIKeys(b *testing.B) {
 	for _, n := range []int{10, 100, 1000, 10_000, 100_000, 1_000_000} {
 		s := served(makeSite(b, "api_key first sha256:"+fmt.Sprintf("%064x", 1)+"\nforward user X-User"))
 		var known []string
-		s.apiKeys.written, known = benchKeys(b, n)
+		s.apiKeys.Written, known = benchKeys(b, n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) { benchServeKeys(b, s.Handler, known, http.StatusOK) })
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 func init() {
@@ -66,7 +66,7 @@ func (m *MatchScope) Validate() error {
 	if len(*m) == 0 {
 		return fmt.Errorf("jwt_scope: it names no scope, so that it would match any request; write jwt_scope orders:read")
 	}
-	if err := keystore.CheckScopes(*m); err != nil {
+	if err := apikey.CheckScopes(*m); err != nil {
 		return fmt.Errorf("jwt_scope: %w", err)
 	}
 	return nil

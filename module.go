@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
@@ -115,7 +116,7 @@ type Handler struct {
 
 	logger      *zap.Logger
 	validator   *validator.Validator // nil where no issuer is configured
-	apiKeys     *apiKeys             // nil where no API key is
+	apiKeys     *apikey.Lookup       // nil where no API key is
 	credentials *credential.Places
 	responder   *refusal.Responder
 	rules       *rule.Rules
@@ -224,7 +225,7 @@ func isPreflight(r *http.Request) bool {
 func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (*identity.Identity, reason.Code) {
 	id.Names = h.claims
 	if presented.APIKey.Any {
-		key, code := h.apiKeys.find(presented.APIKey.Text)
+		key, code := h.apiKeys.Find(presented.APIKey.Text)
 		if code != "" {
 			return nil, code
 		}

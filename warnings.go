@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // warn tells, once at load, of what is possible and seldom meant.
@@ -30,7 +30,7 @@ func (h *Handler) warn(logger *zap.Logger, now time.Time) {
 		warnPath(logger, "claim", c.Path)
 	}
 	for _, k := range h.APIKey {
-		if expires, err := keystore.ParseTime(k.Expires); err == nil && !now.Before(expires) {
+		if expires, err := apikey.ParseTime(k.Expires); err == nil && !now.Before(expires) {
 			logger.Warn("an API key of the config has expired already, and is refused", zap.String("id", k.ID))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // endToEnd is what whole servers cost, request by request.
@@ -111,7 +111,7 @@ func (b *bench) comparisons() ([]*comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	apiKey, _ := keystore.NewAPIKey(keystore.DefaultAPIKeyPrefix)
+	apiKey, _ := apikey.New(apikey.DefaultPrefix)
 	withKey, err := write("apikey.txt", apiKey)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (b *bench) comparisons() ([]*comparison, error) {
 	}{
 		{comparison{name: tokenSeen, credential: seen}, "https", issuerOf(b.keys.rsaFile), ok},
 		{comparison{name: allDifferent, credential: seen, different: true}, "https", issuerOf(b.keys.ecFile), fmt.Sprintf("signature_check * %q\n", b.keys.ecFile) + ok},
-		{comparison{name: "HTTPS, API key", credential: withKey}, "https", "api_key partner " + keystore.DigestOf(apiKey).String() + "\n", ok},
+		{comparison{name: "HTTPS, API key", credential: withKey}, "https", "api_key partner " + apikey.DigestOf(apiKey).String() + "\n", ok},
 		{comparison{name: "HTTPS, garbage, refused", credential: garbage, refused: true}, "https", issuerOf(b.keys.rsaFile), ok},
 		{comparison{name: tokenSeen + ", reverse_proxy", credential: seen}, "https", issuerOf(b.keys.rsaFile), proxy},
 		{comparison{name: "HTTP, RS256 token seen before", credential: seen}, "http", issuerOf(b.keys.rsaFile), ok},

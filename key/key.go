@@ -43,8 +43,8 @@ var ErrAlgorithm = errors.New("the key is of another type than the algorithm nee
 // RSA keys outside these sizes are not fit. Below, they can be factored (RFC
 // 7518 section 3.3 demands 2048 bits); above, a check costs milliseconds.
 const (
-	MinRSABits = 2048
-	MaxRSABits = 16384
+	minRSABits = 2048
+	maxRSABits = 16384
 )
 
 // base holds what both kinds of key share.
@@ -117,8 +117,8 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 		if m == nil || m.N == nil {
 			return nil, errors.New("the RSA key has no modulus")
 		}
-		if n := m.N.BitLen(); n < MinRSABits || n > MaxRSABits {
-			return nil, fmt.Errorf("the RSA key has %d bits; it needs %d to %d", n, MinRSABits, MaxRSABits)
+		if n := m.N.BitLen(); n < minRSABits || n > maxRSABits {
+			return nil, fmt.Errorf("the RSA key has %d bits; it needs %d to %d", n, minRSABits, maxRSABits)
 		}
 		// What crypto/rsa would refuse at each token is refused here, once.
 		if m.N.Sign() < 0 || m.N.Bit(0) == 0 {

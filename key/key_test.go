@@ -3,6 +3,7 @@ package key
 import (
 	"bytes"
 	"crypto"
+
 	//lint:ignore SA1019 it must be refused
 	"crypto/dsa"
 	"crypto/ecdh"
@@ -486,7 +487,7 @@ func TestKeysThatAreNotFit(t *testing.T) {
 	}
 	t.Run("the limits themselves are fit", func(t *testing.T) {
 		t.Parallel()
-		for _, m := range []*rsa.PublicKey{rsaOf(MinRSABits, 3), rsaOf(MinRSABits, 1<<31-1), rsaOf(3072, 17), rsaOf(MaxRSABits, 65537)} {
+		for _, m := range []*rsa.PublicKey{rsaOf(minRSABits, 3), rsaOf(minRSABits, 1<<31-1), rsaOf(3072, 17), rsaOf(maxRSABits, 65537)} {
 			k := newPublic(t, m, Options{})
 			// A key that is accepted is one that crypto/rsa will use.
 			if err := k.Verify(RS256, signedText, make([]byte, m.Size())); err != rsa.ErrVerification {

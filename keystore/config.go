@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
 // The defaults of RemoteConfig.
@@ -50,8 +52,8 @@ type RemoteConfig struct {
 	// Transport carries the requests, for tests. Default: one of the Remote's
 	// own with TLS 1.2 or newer and the proxy of HTTPS_PROXY.
 	Transport http.RoundTripper
-	// Clock is the time. Default: the real one.
-	Clock Clock
+	// Clock is the time. Default: that of the process.
+	Clock clock.Clock
 	// Observe hears of changes of state, one after the other, not under a
 	// lock and not in a request. Default: none; see also Remote.Observe.
 	Observe func(Event)
@@ -81,7 +83,7 @@ func (c RemoteConfig) source() (source, error) {
 		s.MaxStale = DefaultMaxStale
 	}
 	if s.Clock == nil {
-		s.Clock = realClock{}
+		s.Clock = clock.System()
 	}
 	switch {
 	case s.RefreshInterval < time.Second:

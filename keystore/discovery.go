@@ -76,7 +76,7 @@ func (c *client) metadata(ctx context.Context, u *url.URL, patience time.Duratio
 // another's keys as its own, or a host could answer for issuers that it is
 // not.
 func parseMetadata(body []byte, issuer string) (*url.URL, error) {
-	if len(body) > MaxDocumentBytes {
+	if len(body) > maxDocumentBytes {
 		return nil, errTooLarge
 	}
 	v, err := claims.ParseLarge(body, maxDocumentValues)

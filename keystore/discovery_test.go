@@ -117,7 +117,7 @@ func TestDiscoveryRefusesMetadata(t *testing.T) {
 		"a fragment":            {string(metadata(issuer, keys+"#x")), "fragment"},
 		"no URL":                {string(metadata(issuer, "https://%zz/hunter2")), "not a valid URL"},
 		"a key set":             {string(ec("a")), `"issuer"`},
-		"a megabyte and more":   {string(metadata(issuer, keys)) + strings.Repeat(" ", MaxDocumentBytes), "larger than"},
+		"a megabyte and more":   {string(metadata(issuer, keys)) + strings.Repeat(" ", maxDocumentBytes), "larger than"},
 	} {
 		h := site(map[string][]byte{"https://idp.example/a/.well-known/openid-configuration": []byte(c.body), keys: ec("a")})
 		r := remote(t, h, func(rc *RemoteConfig) { rc.JWKSURL, rc.Issuer = "", issuer })

@@ -77,7 +77,7 @@ func difference(a, b *Set) []string {
 	}
 	var names []string
 	for i, k := range a.all {
-		if b == nil || !b.Contains(k) {
+		if b == nil || !b.contains(k) {
 			names = append(names, describeKey(k.ID(), i+1)+" ("+k.Family()+")")
 		}
 	}

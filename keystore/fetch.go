@@ -210,14 +210,14 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 		}
 		return document{}, e
 	}
-	if response.ContentLength > MaxDocumentBytes {
+	if response.ContentLength > maxDocumentBytes {
 		return document{}, &fetchError{url: redact(u), err: errTooLarge}
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, MaxDocumentBytes+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocumentBytes+1))
 	if err != nil {
 		return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the answer breaks off: %w", err)}
 	}
-	if len(body) > MaxDocumentBytes {
+	if len(body) > maxDocumentBytes {
 		return document{}, &fetchError{url: redact(u), err: errTooLarge}
 	}
 	d := document{body: body, header: response.Header}
@@ -227,7 +227,7 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 	return d, nil
 }
 
-var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", MaxDocumentBytes)
+var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxDocumentBytes)
 
 // redirect resolves a redirect's target and tells whether it may be followed.
 func redirect(from *url.URL, location string) (*url.URL, error) {

@@ -193,7 +193,7 @@ func TestFetchReadsNoMoreThanAMebibyte(t *testing.T) {
 	if err := remote(t, h, nil).Refresh(context.Background()); !errors.Is(err, errTooLarge) {
 		t.Errorf("got %v", err)
 	}
-	if body.read > 2*MaxDocumentBytes {
+	if body.read > 2*maxDocumentBytes {
 		t.Errorf("%d bytes were read", body.read)
 	}
 }

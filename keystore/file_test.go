@@ -9,21 +9,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
-
-// stillClock is a clock that a test sets; its timers never run, as tests call
-// check themselves.
-type stillClock struct{ now time.Time }
-
-func (c *stillClock) Now() time.Time                              { return c.now }
-func (c *stillClock) AfterFunc(time.Duration, func()) func() bool { return func() bool { return true } }
 
 // fileStand is a File over a key set file.
 type fileStand struct {
 	*File
 	path  string
-	clock *stillClock
+	clock *clock.Fake
 }
 
 func readJWKS(contents [][]byte) (*Set, error) {
@@ -32,7 +27,7 @@ func readJWKS(contents [][]byte) (*Set, error) {
 
 func newFileStand(t *testing.T) *fileStand {
 	t.Helper()
-	s := &fileStand{path: filepath.Join(t.TempDir(), "jwks.json"), clock: &stillClock{now: time.Now()}}
+	s := &fileStand{path: filepath.Join(t.TempDir(), "jwks.json"), clock: clock.NewFake(time.Now())}
 	s.write(t, ec("a"))
 	f, err := NewFile(FileConfig{Paths: []string{s.path}, Read: readJWKS, Clock: s.clock})
 	if err != nil {
@@ -52,11 +47,18 @@ func (s *fileStand) write(t *testing.T, content []byte) {
 
 // look is a look at the files once they have been left alone, and what it tells.
 func (s *fileStand) look() EventKind {
-	s.clock.now = s.clock.now.Add(time.Second)
-	if e, _ := s.check(); e != nil {
+	s.clock.Advance(time.Second)
+	if e := s.check(); e != nil {
 		return e.Kind
 	}
 	return 0
+}
+
+// check is a look at the files now, and what it tells.
+func (s *fileStand) check() (told *Event) {
+	s.Observe(func(e Event) { told = &e })
+	s.watched.Look()
+	return told
 }
 
 func (s *fileStand) has(kid string) bool {
@@ -135,7 +137,7 @@ func TestASwappedLinkIsAChange(t *testing.T) {
 		}
 	}
 	link("..1")
-	s := &fileStand{path: filepath.Join(dir, "jwks.json"), clock: &stillClock{now: time.Now()}}
+	s := &fileStand{path: filepath.Join(dir, "jwks.json"), clock: clock.NewFake(time.Now())}
 	if err := os.Symlink(filepath.Join("..data", "jwks.json"), s.path); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +158,7 @@ func TestABrokenFileKeepsTheLastGoodKeys(t *testing.T) {
 		"empty":       func(t *testing.T, s *fileStand) { s.write(t, nil) },
 		"no keys":     func(t *testing.T, s *fileStand) { s.write(t, []byte(`{"keys":[]}`)) },
 		"HTML":        func(t *testing.T, s *fileStand) { s.write(t, []byte("<html>")) },
-		"too large":   func(t *testing.T, s *fileStand) { s.write(t, []byte(strings.Repeat(" ", MaxDocumentBytes+1))) },
+		"too large":   func(t *testing.T, s *fileStand) { s.write(t, []byte(strings.Repeat(" ", maxDocumentBytes+1))) },
 		"a secret":    func(t *testing.T, s *fileStand) { s.write(t, jwks(octJWK("s"))) },
 		"gone":        func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)) },
 		"a directory": func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) },
@@ -204,12 +206,12 @@ func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	if err := os.Chtimes(s.path, now, now); err != nil {
 		t.Fatal(err)
 	}
-	s.clock.now = now.Add(settleTime - time.Millisecond)
-	if e, _ := s.check(); e != nil || s.has("b") {
+	s.clock.Set(now.Add(filewatch.SettleTime - time.Millisecond))
+	if e := s.check(); e != nil || s.has("b") {
 		t.Error("it was read at once")
 	}
-	s.clock.now = now.Add(settleTime)
-	if e, _ := s.check(); e == nil || e.Kind != KeysChanged || !s.has("b") {
+	s.clock.Set(now.Add(filewatch.SettleTime))
+	if e := s.check(); e == nil || e.Kind != KeysChanged || !s.has("b") {
 		t.Error("it was not read when it was left alone")
 	}
 	t.Run("a time in the future is no reason to wait for it", func(t *testing.T) {

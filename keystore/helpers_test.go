@@ -242,3 +242,11 @@ func remote(t testing.TB, h *host, change func(*RemoteConfig)) *Remote {
 	t.Cleanup(r.Close)
 	return r
 }
+
+// inHand is the set that a Remote serves, or nil.
+func inHand(r *Remote) *Set {
+	if h := r.serving(r.client.Clock.Now()); h != nil {
+		return h.set
+	}
+	return nil
+}

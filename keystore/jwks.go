@@ -11,8 +11,8 @@ import (
 // The limits on a key set document. Real ones have a few kilobytes and two to
 // six keys; what is far beyond is a mistake or an attack on memory.
 const (
-	MaxDocumentBytes = 1 << 20
-	MaxKeys          = 100
+	maxDocumentBytes = 1 << 20
+	maxKeys          = 100
 	// maxDocumentValues is how many JSON values a document may have: 100
 	// keys with a chain of certificates each have a tenth.
 	maxDocumentValues = 20_000
@@ -36,12 +36,12 @@ type JWKSOptions struct {
 // algorithm or type that does not exist here) are skipped silently; broken
 // ones, and in a remote set secrets and private keys, with a Problem. An error
 // means that nothing of the document is used: it is no key set, it is larger
-// than MaxDocumentBytes or MaxKeys, no key in it is usable, or, in a local
+// than maxDocumentBytes or maxKeys, no key in it is usable, or, in a local
 // one, it holds a private key, secrets beside public keys, secrets that no
 // algorithm is named for, or a weak secret.
 func ParseJWKS(data []byte, opts JWKSOptions) (*Set, error) {
-	if len(data) > MaxDocumentBytes {
-		return nil, fmt.Errorf("the key set is larger than %d bytes", MaxDocumentBytes)
+	if len(data) > maxDocumentBytes {
+		return nil, fmt.Errorf("the key set is larger than %d bytes", maxDocumentBytes)
 	}
 	document, err := claims.ParseLarge(data, maxDocumentValues)
 	if err != nil {
@@ -51,8 +51,8 @@ func ParseJWKS(data []byte, opts JWKSOptions) (*Set, error) {
 	if !ok || list.Kind() != claims.Array {
 		return nil, errors.New(`the key set has no array "keys" (RFC 7517 section 5.1)`)
 	}
-	if list.Len() > MaxKeys {
-		return nil, fmt.Errorf("the key set has %d keys; the limit is %d", list.Len(), MaxKeys)
+	if list.Len() > maxKeys {
+		return nil, fmt.Errorf("the key set has %d keys; the limit is %d", list.Len(), maxKeys)
 	}
 
 	var (

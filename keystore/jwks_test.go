@@ -160,7 +160,7 @@ func TestParseJWKSTakesGoodKeys(t *testing.T) {
 func TestParseJWKSRefusesWhatIsNoKeySet(t *testing.T) {
 	t.Parallel()
 	good := string(must(json.Marshal(ecJWK(ecKeys()[0], "a"))))
-	many := make([]any, MaxKeys+1)
+	many := make([]any, maxKeys+1)
 	for i := range many {
 		many[i] = ecJWK(ecKeys()[0], fmt.Sprint(i))
 	}
@@ -183,7 +183,7 @@ func TestParseJWKSRefusesWhatIsNoKeySet(t *testing.T) {
 		"bad UTF-8":               "{\"keys\":[" + good + "],\"a\":\"\xff\"}",
 		"too deep":                `{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `,"keys":[` + good + `]}`,
 		"more than a hundred":     string(jwks(many...)),
-		"more than a mebibyte":    `{"keys":[` + good + `]` + strings.Repeat(" ", MaxDocumentBytes) + `}`,
+		"more than a mebibyte":    `{"keys":[` + good + `]` + strings.Repeat(" ", maxDocumentBytes) + `}`,
 		"half of it":              string(jwks(ecJWK(ecKeys()[0], "a")))[:60],
 		"a byte order mark":       "\ufeff{\"keys\":[" + good + "]}",
 		"only secrets":            string(jwks(octJWK("a"))),
@@ -201,7 +201,7 @@ func TestParseJWKSRefusesWhatIsNoKeySet(t *testing.T) {
 			t.Errorf("%s: accepted as %s", name, ids(s.Keys()))
 		}
 	}
-	if _, err := ParseJWKS(jwks(many[:MaxKeys]...), JWKSOptions{}); err != nil {
+	if _, err := ParseJWKS(jwks(many[:maxKeys]...), JWKSOptions{}); err != nil {
 		t.Errorf("a hundred keys: %v", err)
 	}
 }
@@ -249,7 +249,7 @@ func TestSetDoesNotKeepTheDocumentAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(document)
-	if got := ids(s.Find("abcdef")); got != "abcdef/P-256 " {
+	if got := ids(s.find("abcdef")); got != "abcdef/P-256 " {
 		t.Errorf("the kid shares the document's memory: %q", got)
 	}
 }
@@ -270,7 +270,7 @@ func FuzzParseJWKS(f *testing.F) {
 			}
 			return
 		}
-		if len(s.Keys()) == 0 || len(s.Keys()) > MaxKeys {
+		if len(s.Keys()) == 0 || len(s.Keys()) > maxKeys {
 			t.Fatalf("%d keys", len(s.Keys()))
 		}
 		secrets := 0
@@ -283,7 +283,7 @@ func FuzzParseJWKS(f *testing.F) {
 					t.Fatalf("an unfit key: %v", err)
 				}
 			}
-			if !s.Contains(k) {
+			if !s.contains(k) {
 				t.Fatal("the set does not find its own key")
 			}
 		}
@@ -296,7 +296,7 @@ func FuzzParseJWKS(f *testing.F) {
 				t.Fatal(err)
 			}
 			back, err := ParseJWKS(text, JWKSOptions{})
-			if err != nil || back.Fingerprint() != s.Fingerprint() {
+			if err != nil || back.fingerprint != s.fingerprint {
 				t.Fatalf("written and read it differs: %v", err)
 			}
 		}

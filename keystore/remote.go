@@ -90,7 +90,7 @@ func NewRemote(c RemoteConfig) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Remote{client: newClient(s), observe: c.Observe}, nil
+	return &Remote{client: newClient(s), observe: c.Observe, bucket: newBucket()}, nil
 }
 
 // Start begins to fetch in the background. It returns at once, and does
@@ -152,15 +152,6 @@ func (r *Remote) Version(kid string, now time.Time) uint64 {
 		}
 	}
 	return 0
-}
-
-// Set returns the set in hand, or nil where there is none or it is older than
-// MaxStale. It neither waits, locks nor allocates.
-func (r *Remote) Set() *Set {
-	if h := r.serving(r.client.Clock.Now()); h != nil {
-		return h.set
-	}
-	return nil
 }
 
 // serving returns the set in hand unless it is too old.

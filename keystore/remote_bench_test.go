@@ -20,7 +20,7 @@ func loaded(tb testing.TB, document []byte) *Remote {
 func TestRemoteKnownKidCostsNoAllocation(t *testing.T) { // not parallel, for AllocsPerRun
 	r := loaded(t, ec("a", "b"))
 	ctx := context.Background()
-	k := r.Set().Keys()[0]
+	k := inHand(r).Keys()[0]
 	if n := testing.AllocsPerRun(1000, func() {
 		if keys, err := r.Keys(ctx, "b"); err != nil || len(keys) != 1 {
 			t.Fatal(keys, err)
@@ -28,7 +28,7 @@ func TestRemoteKnownKidCostsNoAllocation(t *testing.T) { // not parallel, for Al
 		if keys, err := r.Keys(ctx, ""); err != nil || len(keys) != 2 {
 			t.Fatal(keys, err)
 		}
-		if !r.Set().Contains(k) {
+		if !inHand(r).contains(k) {
 			t.Fatal("not there")
 		}
 	}); n != 0 {

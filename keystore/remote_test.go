@@ -747,13 +747,13 @@ func TestRemoteAsksWhetherTheSetHasChanged(t *testing.T) {
 		})
 		r := remote(t, h, func(c *RemoteConfig) { c.Observe = w.observe })
 		expect(t, "first", get(r, "a"), "ok")
-		set := r.Set()
+		set := inHand(r)
 		time.Sleep(30 * time.Hour) // past max stale, had 304 not counted
 		expect(t, "later", get(r, "a"), "ok")
 		if n := h.count(); n < 180 || n > 205 {
 			t.Errorf("%d fetches in 30 hours; a 304 keeps the lifetime of ten minutes", n)
 		}
-		if r.Set() != set {
+		if inHand(r) != set {
 			t.Error("an unchanged set was replaced")
 		}
 		expect(t, "an unknown kid after a 304", get(r, "b"), "unknown")
@@ -890,7 +890,7 @@ func TestRemoteSeed(t *testing.T) {
 			synctest.Wait()
 			expect(t, "the source is back", get(r, "a"), "ok")
 			set, at, ok := r.Snapshot()
-			if !ok || time.Since(at) > 5*time.Second || set != r.Set() {
+			if !ok || time.Since(at) > 5*time.Second || set != inHand(r) {
 				t.Errorf("snapshot of %s", at)
 			}
 		})
@@ -900,7 +900,7 @@ func TestRemoteSeed(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &host{answer: answers(200, ec("b"))}
 			r := remote(t, h, nil)
-			if _, _, ok := r.Snapshot(); ok || r.Set() != nil {
+			if _, _, ok := r.Snapshot(); ok || inHand(r) != nil {
 				t.Error("a set out of nothing")
 			}
 			secret := must(ParseJWKS(jwks(octJWK("s")), JWKSOptions{Local: true, Algorithms: key.NewAlgorithms(key.HS256)}))

@@ -80,7 +80,7 @@ func TestPausesKeepTheirLimits(t *testing.T) {
 
 func TestBucket(t *testing.T) {
 	t.Parallel()
-	var b bucket
+	b := newBucket()
 	take := func(n int, at time.Duration) (taken int) {
 		for range n {
 			if b.take(noon.Add(at)) {

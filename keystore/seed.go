@@ -51,7 +51,7 @@ func (r *Remote) Seed(set *Set, fetchedAt time.Time) bool {
 }
 
 // MarshalJSON writes the set as a JSON Web Key Set (RFC 7517 section 5) that
-// ParseJWKS reads back to a set with the same Fingerprint. A set of secrets is
+// ParseJWKS reads back to a set with the same fingerprint. A set of secrets is
 // an error: they are never written.
 func (s *Set) MarshalJSON() ([]byte, error) {
 	document := jwkset.JWKSMarshal{Keys: make([]jwkset.JWKMarshal, 0, len(s.all))}

@@ -15,10 +15,12 @@ import (
 
 // Set is an immutable set of keys, indexed by kid.
 type Set struct {
-	all         []key.Key
-	byID        map[string][]key.Key
-	withoutID   []key.Key
-	problems    []Problem
+	all       []key.Key
+	byID      map[string][]key.Key
+	withoutID []key.Key
+	problems  []Problem
+	// fingerprint identifies the keys, their kids and algs, whatever their
+	// order: two sets with the same one verify the same tokens.
 	fingerprint [sha256.Size]byte
 	version     uint64
 }
@@ -101,17 +103,17 @@ func newSet(keys []key.Key, problems []Problem) *Set {
 	return s
 }
 
-// Find returns the keys whose kid is kid or, if there are none, those without
+// find returns the keys whose kid is kid or, if there are none, those without
 // any kid; all keys where kid is empty. It neither allocates nor locks. The
 // caller must not change the slice, and filters it by key.Key.Fits.
-func (s *Set) Find(kid string) []key.Key {
+func (s *Set) find(kid string) []key.Key {
 	if keys, ok := s.exact(kid); ok {
 		return keys
 	}
 	return s.withoutID
 }
 
-// exact is Find without the keys that have no kid.
+// exact is find without the keys that have no kid.
 func (s *Set) exact(kid string) ([]key.Key, bool) {
 	if kid == "" {
 		return s.all, true
@@ -123,10 +125,10 @@ func (s *Set) exact(kid string) ([]key.Key, bool) {
 // names tells whether there is a key of this kid, as there is for none at all.
 func (s *Set) names(kid string) bool { return kid == "" || len(s.byID[kid]) > 0 }
 
-// Contains tells whether the set holds this very key: same material, kid and
+// contains tells whether the set holds this very key: same material, kid and
 // alg. A token verified earlier is good only while the key that verified it
 // is still in the set.
-func (s *Set) Contains(k key.Key) bool {
+func (s *Set) contains(k key.Key) bool {
 	list := s.withoutID
 	if k.ID() != "" {
 		list = s.byID[k.ID()]
@@ -145,10 +147,6 @@ func (s *Set) Keys() []key.Key { return s.all }
 // Problems tells which keys were left out and why. Keys that are merely for
 // something else, such as encryption, are not among them.
 func (s *Set) Problems() []Problem { return s.problems }
-
-// Fingerprint identifies the set's keys, their kids and algs, whatever their
-// order: two sets with the same one verify the same tokens.
-func (s *Set) Fingerprint() [sha256.Size]byte { return s.fingerprint }
 
 // same tells whether replacing s by other would change nothing.
 func (s *Set) same(other *Set) bool {

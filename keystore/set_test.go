@@ -32,14 +32,14 @@ func TestSetFindsKeysByKid(t *testing.T) { // not parallel, for AllocsPerRun
 		"a kid is not a prefix of another":         {"b\x00", []key.Key{none}},
 		"a very long kid is just an unknown other": {strings.Repeat("a", 8192), []key.Key{none}},
 	} {
-		if got := s.Find(c.kid); !slices.Equal(got, c.want) {
+		if got := s.find(c.kid); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %s", name, ids(got))
 		}
 	}
-	if n := testing.AllocsPerRun(100, func() { s.Find("a"); s.Find("zz"); s.Contains(b) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { s.find("a"); s.find("zz"); s.contains(b) }); n != 0 {
 		t.Errorf("Find and Contains allocate %v times", n)
 	}
-	if got := append(s.Find("a"), b); &got[0] == &s.Find("a")[0] {
+	if got := append(s.find("a"), b); &got[0] == &s.find("a")[0] {
 		t.Error("an append of a caller's would write into the set")
 	}
 }
@@ -95,7 +95,7 @@ func TestSetFingerprintTellsSetsApart(t *testing.T) {
 	one, two := &rsaKeys()[0].PublicKey, &rsaKeys()[1].PublicKey
 	a, b := public(t, one, key.Options{ID: "a"}), public(t, two, key.Options{ID: "b"})
 	base := NewSet([]key.Key{a, b})
-	if NewSet([]key.Key{b, a, b}).Fingerprint() != base.Fingerprint() {
+	if NewSet([]key.Key{b, a, b}).fingerprint != base.fingerprint {
 		t.Error("order and repetition must not matter")
 	}
 	for name, other := range map[string][]key.Key{
@@ -105,7 +105,7 @@ func TestSetFingerprintTellsSetsApart(t *testing.T) {
 		"swapped kids":  {public(t, two, key.Options{ID: "a"}), public(t, one, key.Options{ID: "b"})},
 		"a kid no more": {a, public(t, two, key.Options{})},
 	} {
-		if NewSet(other).Fingerprint() == base.Fingerprint() {
+		if NewSet(other).fingerprint == base.fingerprint {
 			t.Errorf("%s: not told apart", name)
 		}
 	}
@@ -119,7 +119,7 @@ func TestSetFingerprintTellsSetsApart(t *testing.T) {
 		"the same key for one alg only": {public(t, one, key.Options{ID: "a", Algorithm: key.RS256}), false},
 		"the same key without kid":      {public(t, one, key.Options{}), false},
 	} {
-		if got := base.Contains(c.k); got != c.want {
+		if got := base.contains(c.k); got != c.want {
 			t.Errorf("Contains, %s: %v", name, got)
 		}
 	}
@@ -142,7 +142,7 @@ func TestSetSurvivesBeingWrittenAndRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back.Fingerprint() != s.Fingerprint() {
+	if back.fingerprint != s.fingerprint {
 		t.Errorf("got %s from %s", ids(back.Keys()), text)
 	}
 	secret, err := ParseJWKS(jwks(octJWK("s")), JWKSOptions{Local: true, Algorithms: key.NewAlgorithms(key.HS256)})

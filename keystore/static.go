@@ -17,9 +17,9 @@ type Static struct {
 func NewStatic(set *Set) *Static { return &Static{set: set} }
 
 // Keys returns the keys that a token with this kid may have been signed with
-// (see Set.Find), or key.ErrUnknown if there is none. It never waits.
+// (see Set.find), or key.ErrUnknown if there is none. It never waits.
 func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
-	if keys := s.set.Find(kid); len(keys) > 0 {
+	if keys := s.set.find(kid); len(keys) > 0 {
 		return keys, nil
 	}
 	return nil, key.ErrUnknown
@@ -27,9 +27,6 @@ func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
 
 // Version is that of the keys. It holds for every kid.
 func (s *Static) Version(string, time.Time) uint64 { return s.set.version }
-
-// Set returns the keys as one set.
-func (s *Static) Set() *Set { return s.set }
 
 // Start does nothing: there is nothing to keep fresh.
 func (s *Static) Start() {}
@@ -39,5 +36,5 @@ func (s *Static) Close() {}
 
 // Status describes the keys.
 func (s *Static) Status() Status {
-	return Status{State: "fresh", Keys: s.set.Info(), Problems: s.set.problems}
+	return Status{State: "fresh", Keys: s.set.info(), Problems: s.set.problems}
 }

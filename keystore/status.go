@@ -48,8 +48,8 @@ type KeyInfo struct {
 	Family string `json:"type"`
 }
 
-// Info describes the keys of a set.
-func (s *Set) Info() []KeyInfo {
+// info describes the keys of a set.
+func (s *Set) info() []KeyInfo {
 	infos := make([]KeyInfo, 0, len(s.all))
 	for _, k := range s.all {
 		infos = append(infos, KeyInfo{ID: cut(k.ID(), 200), Algorithm: k.Algorithm().String(), Family: k.Family()})
@@ -81,7 +81,7 @@ func (r *Remote) Status() Status {
 		s.KeysURL = redact(r.keysURL)
 	}
 	if h := r.current.Load(); h != nil {
-		s.Keys, s.Problems = h.set.Info(), h.set.problems
+		s.Keys, s.Problems = h.set.info(), h.set.problems
 		s.FetchedAt, s.Expires = h.fetchedAt, h.until
 		s.Restored = h.fetch == 0
 	}

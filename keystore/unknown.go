@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"maps"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // The limits on fetches for kids that a set does not have. Whoever sends
@@ -19,32 +21,26 @@ const (
 	maxMisses = 1024
 )
 
-// bucket grants fetches. The zero value is full.
+// bucket grants fetches.
 type bucket struct {
-	used int
-	last time.Time // when it was last refilled
+	limiter *rate.Limiter
+	last    time.Time // that was asked for
 }
 
-// take spends one fetch, or tells that there is none left.
+// newBucket makes a full bucket.
+func newBucket() bucket {
+	return bucket{limiter: rate.NewLimiter(rate.Every(bucketRefill), bucketSize)}
+}
+
+// take spends one fetch, or reports that there is none left.
 func (b *bucket) take(now time.Time) bool {
-	if gained := now.Sub(b.last) / bucketRefill; gained > 0 {
-		if int64(gained) >= int64(b.used) {
-			b.used, b.last = 0, now
-		} else {
-			b.used -= int(gained)
-			b.last = b.last.Add(gained * bucketRefill)
-		}
-	} else if gained < 0 { // the clock was set back
-		b.last = now
+	if now.Before(b.last) {
+		// The clock was set back. The limiter would stay empty until the time
+		// of its latest grant comes again.
+		b.limiter.SetBurstAt(now, bucketSize)
 	}
-	if b.used >= bucketSize {
-		return false
-	}
-	if b.used == 0 {
-		b.last = now
-	}
-	b.used++
-	return true
+	b.last = now
+	return b.limiter.AllowN(now, 1)
 }
 
 // misses remembers kids that were just looked for. It keeps 8 bytes of each,

@@ -86,7 +86,7 @@ func equalType(typ, folded string) bool {
 func readScopes(c claims.Value, paths []string) []string {
 	list := make([]string, 0, scopeRoom)
 	add := func(s string, ok bool) {
-		if ok && ScopeToken(s) {
+		if ok && claims.ScopeToken(s) {
 			list = append(list, s)
 		}
 	}
@@ -115,17 +115,6 @@ func mostScopes(c claims.Value) int {
 		return strings.Count(text, " ") + 1
 	}
 	return v.Len()
-}
-
-// ScopeToken tells whether s is a scope-token of RFC 6749 section 3.3:
-// printable ASCII without space, quote and backslash, and not empty.
-func ScopeToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // user names the user by the first user claim that is a non-empty text or a

@@ -8,6 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -56,8 +57,8 @@ func FuzzSignedParts(f *testing.F) {
 	f.Add(`{"alg":"ES256","alg":"none"}`, `{"exp":1,"exp":1800000600}`)
 	f.Add(`{"alg":"ES256","typ":"application/at+jwt"}`, goodClaims)
 	v := newValidator(f, basePolicy())
-	f.Fuzz(func(t *testing.T, header, claims string) {
-		token := es256(t, header, claims)
+	f.Fuzz(func(t *testing.T, header, body string) {
+		token := es256(t, header, body)
 		got, err := v.Validate(context.Background(), token)
 		if err != nil {
 			return
@@ -83,7 +84,7 @@ func FuzzSignedParts(f *testing.F) {
 			t.Fatal("accepted without a user")
 		}
 		for _, s := range got.Scopes() {
-			if !ScopeToken(s) {
+			if !claims.ScopeToken(s) {
 				t.Fatalf("scope %q", s)
 			}
 		}

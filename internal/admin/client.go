@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // Endpoint is the address that the flags --address, --config and --adapter
@@ -44,7 +44,7 @@ func plainAddress(text string) (string, error) {
 		return address, nil
 	}
 	if err != nil || parsed.StartPort == 0 || parsed.PortRangeSize() != 1 || strings.Contains(address, "/") {
-		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", keystore.Quote(text))
+		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", apikey.Quote(text))
 	}
 	return address, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
@@ -78,7 +79,7 @@ type Page struct {
 type APIKeyStatus struct {
 	// Names are the names that the app gives to the file.
 	Names []string `json:"names,omitempty"`
-	keystore.APIKeyStatus
+	apikey.Status
 }
 
 // IssuerStatus is the state of one source of keys.

@@ -15,9 +15,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 func apiKeyCommand() *cobra.Command {
@@ -106,10 +106,10 @@ func argument(cmd *cobra.Command, arg string) (string, error) {
 
 // madeKey is what `new --json` prints.
 type madeKey struct {
-	Key       string                `json:"key"`
-	ID        string                `json:"id"`
-	Record    keystore.APIKeyRecord `json:"record"`
-	Caddyfile string                `json:"caddyfile,omitempty"` // the option api_key
+	Key       string        `json:"key"`
+	ID        string        `json:"id"`
+	Record    apikey.Record `json:"record"`
+	Caddyfile string        `json:"caddyfile,omitempty"` // the option api_key
 }
 
 // newKeyFlags are the flags of `new`.
@@ -149,7 +149,7 @@ digits, else the record alone has it and the text another.
 	flags.StringSliceVar(&f.scopes, "scopes", nil, "What the key may do, divided by commas")
 	flags.StringVar(&f.expires, "expires", "", "When it expires: a time such as 2030-12-31T23:59:59Z, or a duration such as 90d")
 	flags.StringArrayVar(&f.meta, "meta", nil, "A further value, name=value; may be repeated")
-	flags.StringVar(&f.prefix, "prefix", keystore.DefaultAPIKeyPrefix, "What the key begins with")
+	flags.StringVar(&f.prefix, "prefix", apikey.DefaultPrefix, "What the key begins with")
 	server := serverFlags(cmd)
 	return runs(cmd, 0, 0, func([]string) (int, error) { return f.run(cmd, server) })
 }
@@ -164,7 +164,7 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) (int, error
 	}
 	var change keyFileChange
 	if *f.file != "" {
-		change, err = changeKeyFile(*f.file, true, func(file *keystore.KeyFile) error {
+		change, err = changeKeyFile(*f.file, true, func(file *apikey.Edit) error {
 			if _, taken := file.Find(made.ID); taken {
 				return fmt.Errorf("%s has a key with the id %s already; give this one another", *f.file, made.ID)
 			}
@@ -186,27 +186,27 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) (int, error
 
 // make makes the key and its record.
 func (f *newKeyFlags) make(now time.Time) (madeKey, error) {
-	if err := keystore.CheckAPIKeyPrefix(f.prefix); err != nil {
+	if err := apikey.CheckPrefix(f.prefix); err != nil {
 		return madeKey{}, fmt.Errorf("--prefix: %w", err)
 	}
-	text, id := keystore.NewAPIKey(f.prefix)
+	text, id := apikey.New(f.prefix)
 	if f.id != "" {
-		if err := keystore.CheckAPIKeyID(f.id); err != nil {
+		if err := apikey.CheckID(f.id); err != nil {
 			return madeKey{}, fmt.Errorf("--id: %w", err)
 		}
 		id = f.id
-		if with, ok := keystore.NewAPIKeyWithID(f.prefix, id); ok {
+		if with, ok := apikey.NewWithID(f.prefix, id); ok {
 			text = with
 		}
 	}
 	for i, scope := range f.scopes {
 		f.scopes[i] = strings.Trim(scope, " ")
 	}
-	if err := keystore.CheckScopes(f.scopes); err != nil {
+	if err := apikey.CheckScopes(f.scopes); err != nil {
 		return madeKey{}, fmt.Errorf("--scopes: %w", err)
 	}
-	r := keystore.APIKeyRecord{
-		ID: id, Name: f.name, Description: f.description, Consumer: f.consumer, Hash: keystore.DigestOf(text),
+	r := apikey.Record{
+		ID: id, Name: f.name, Description: f.description, Consumer: f.consumer, Hash: apikey.DigestOf(text),
 		Scopes: f.scopes, Created: now.UTC().Truncate(time.Second),
 	}
 	var err error
@@ -221,7 +221,7 @@ func (f *newKeyFlags) make(now time.Time) (madeKey, error) {
 	if err != nil {
 		return madeKey{}, err
 	}
-	if _, err := keystore.ParseAPIKeyRecord(line); err != nil {
+	if _, err := apikey.ParseRecord(line); err != nil {
 		return madeKey{}, err
 	}
 	return madeKey{Key: text, ID: id, Record: r, Caddyfile: caddyfileLine(r)}, nil
@@ -234,7 +234,7 @@ func expiry(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := caddy.ParseDuration(text)
 	if err != nil {
-		t, err := keystore.ParseTime(text)
+		t, err := apikey.ParseTime(text)
 		switch {
 		case err != nil:
 			return t, fmt.Errorf("%w, or a duration such as 90d", err)
@@ -254,10 +254,10 @@ func metaOf(pairs []string) (claims.Value, error) {
 	for _, pair := range pairs {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return claims.Value{}, fmt.Errorf("%s is no name=value", keystore.Quote(pair))
+			return claims.Value{}, fmt.Errorf("%s is no name=value", apikey.Quote(pair))
 		}
 		if slices.ContainsFunc(members, func(m claims.Member) bool { return m.Name == name }) {
-			return claims.Value{}, fmt.Errorf("%s is there twice; remove one", keystore.Quote(name))
+			return claims.Value{}, fmt.Errorf("%s is there twice; remove one", apikey.Quote(name))
 		}
 		members = append(members, claims.Member{Name: name, Value: claims.TextValue(value)})
 	}
@@ -269,7 +269,7 @@ func metaOf(pairs []string) (claims.Value, error) {
 
 // caddyfileLine is the option api_key for a record. It is empty where a Caddyfile
 // can't say what the record holds, such as {$HOME}.
-func caddyfileLine(r keystore.APIKeyRecord) string {
+func caddyfileLine(r apikey.Record) string {
 	var options []string
 	sayable := true
 	add := func(option string, values ...string) {
@@ -369,13 +369,13 @@ Prints the hash of an API key, as a Caddyfile or a key file has it.
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
-		if err := keystore.CheckAPIKey(key); err != nil {
+		if err := apikey.CheckText(key); err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
-		if keystore.WeakAPIKey(key) {
+		if apikey.Weak(key) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "The key has few different characters and could be guessed; caddy jwt api-key new makes a good one.")
 		}
-		hash := keystore.DigestOf(key).String()
+		hash := apikey.DigestOf(key).String()
 		if !wantsJSON(cmd) {
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), hash)
 		} else {

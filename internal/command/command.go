@@ -8,8 +8,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // Exit codes of all commands: 0 accepted, 1 refused or failed, 2 misused.
@@ -66,7 +66,7 @@ func needsCommand(cmd *cobra.Command) {
 // noCommand is a command that does not exist, with the one that may be meant. What
 // is as long as an API key is not shown.
 func noCommand(wrong string, names []string) string {
-	if len(wrong) >= keystore.MinAPIKeyLength {
+	if len(wrong) >= apikey.MinLength {
 		return "such command"
 	}
 	meant := setting.Nearest(wrong, names)

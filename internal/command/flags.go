@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // flagError says more of a wrong flag. What is as long as an API key is not shown.
@@ -18,7 +18,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%s has no --append; use --file", cmd.Name())
 	}
 	for word := range strings.FieldsSeq(err.Error()) {
-		if len(strings.Trim(word, "-'\"")) >= keystore.MinAPIKeyLength {
+		if len(strings.Trim(word, "-'\"")) >= apikey.MinLength {
 			return fmt.Errorf("a flag is wrong; caddy help jwt api-key %s lists them", cmd.Name())
 		}
 	}

@@ -12,16 +12,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // importReport is what `import --json` prints. Where nothing was written it has the
 // rows that can't be taken, and no others.
 type importReport struct {
-	Written bool                    `json:"written"`
-	Rows    int                     `json:"rows"`
-	Counts  map[string]int          `json:"counts"` // by action
-	Keys    []keystore.ImportResult `json:"keys"`
+	Written bool                  `json:"written"`
+	Rows    int                   `json:"rows"`
+	Counts  map[string]int        `json:"counts"` // by action
+	Keys    []apikey.ImportResult `json:"keys"`
 }
 
 func importKeysCommand() *cobra.Command {
@@ -62,12 +62,12 @@ no undoing it but to disable or delete keys; keep a copy of the file if in doubt
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
-		rows, err := keystore.ReadImport(content)
+		rows, err := apikey.ReadImport(content)
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, fmt.Errorf("%s: %w", args[0], err)
 		}
-		var results []keystore.ImportResult
-		change, err := changeKeyFile(*into, true, func(f *keystore.KeyFile) error {
+		var results []apikey.ImportResult
+		change, err := changeKeyFile(*into, true, func(f *apikey.Edit) error {
 			results = f.Import(rows, time.Now())
 			switch skipped := len(reportOf(results, false).Keys); {
 			case *strict && skipped > 0:
@@ -121,10 +121,10 @@ func importSource(cmd *cobra.Command, arg string) ([]byte, error) {
 
 // reportOf makes a report. Where nothing was written no row was added, so that it
 // has those alone that can't be taken.
-func reportOf(results []keystore.ImportResult, written bool) importReport {
-	report := importReport{Written: written, Rows: len(results), Counts: map[string]int{}, Keys: []keystore.ImportResult{}}
+func reportOf(results []apikey.ImportResult, written bool) importReport {
+	report := importReport{Written: written, Rows: len(results), Counts: map[string]int{}, Keys: []apikey.ImportResult{}}
 	for _, r := range results {
-		if written || r.Action == keystore.ImportSkipped {
+		if written || r.Action == apikey.ImportSkipped {
 			report.Counts[r.Action]++
 			report.Keys = append(report.Keys, r)
 		}
@@ -154,7 +154,7 @@ func (r importReport) print(cmd *cobra.Command) error {
 		return nil // the error says so
 	}
 	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%d rows: %d added, %d updated, %d unchanged, %d superseded, %d skipped\n", r.Rows,
-		r.Counts[keystore.ImportAdded], r.Counts[keystore.ImportUpdated], r.Counts[keystore.ImportUnchanged],
-		r.Counts[keystore.ImportSuperseded], r.Counts[keystore.ImportSkipped])
+		r.Counts[apikey.ImportAdded], r.Counts[apikey.ImportUpdated], r.Counts[apikey.ImportUnchanged],
+		r.Counts[apikey.ImportSuperseded], r.Counts[apikey.ImportSkipped])
 	return err
 }

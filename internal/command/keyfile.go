@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // listedKey is a key as `list --json` has it: its record without the hash.
@@ -29,7 +29,7 @@ type listedKey struct {
 	Expires     time.Time `json:"expires,omitzero"`
 }
 
-func listed(r keystore.APIKeyRecord, now time.Time) listedKey {
+func listed(r apikey.Record, now time.Time) listedKey {
 	k := listedKey{
 		ID: r.ID, Name: r.Name, Description: r.Description, Consumer: r.Consumer, Scopes: r.Scopes,
 		State: "enabled", Created: r.Created, Expires: r.Expires,
@@ -61,7 +61,7 @@ Lists the keys of a file: everything but their hashes.
 		if *file == "" {
 			return exitMisuse, errNoFile
 		}
-		keys, err := keystore.OpenKeyFile(*file)
+		keys, err := apikey.OpenEdit(*file)
 		if err != nil {
 			return caddy.ExitCodeFailedStartup, here(err)
 		}
@@ -151,7 +151,7 @@ func relativeToHere(err error, path string) error {
 // has written @ before one.
 func unnamed(path string, err error) error {
 	named := filepath.IsAbs(path) || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../")
-	if named || keystore.CheckAPIKey(path) != nil || !errors.Is(err, fs.ErrNotExist) {
+	if named || apikey.CheckText(path) != nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return errors.New("there is no file of this name; a key itself is written without @")
@@ -178,7 +178,7 @@ server that uses the file accepts the key. A key that has expired stays so.
 `,
 		}[name],
 	}
-	return changesKey(cmd, name, func(f *keystore.KeyFile, r keystore.APIKeyRecord) error {
+	return changesKey(cmd, name, func(f *apikey.Edit, r apikey.Record) error {
 		r.Disabled = name == "disable"
 		return f.Put(r)
 	})
@@ -196,14 +196,14 @@ disable can.
     caddy jwt api-key delete NBEu81yBXx --file /etc/caddy/keys/keys.jsonl
 `,
 	}
-	return changesKey(cmd, "delete", func(f *keystore.KeyFile, r keystore.APIKeyRecord) error {
+	return changesKey(cmd, "delete", func(f *apikey.Edit, r apikey.Record) error {
 		f.Delete(r.ID)
 		return nil
 	})
 }
 
 // changesKey makes a command of a change to one key of a file.
-func changesKey(cmd *cobra.Command, action string, change func(*keystore.KeyFile, keystore.APIKeyRecord) error) *cobra.Command {
+func changesKey(cmd *cobra.Command, action string, change func(*apikey.Edit, apikey.Record) error) *cobra.Command {
 	file, server := fileFlag(cmd), serverFlags(cmd)
 	return runs(cmd, 1, 1, func(args []string) (int, error) {
 		if *file == "" {
@@ -217,11 +217,11 @@ func changesKey(cmd *cobra.Command, action string, change func(*keystore.KeyFile
 			return caddy.ExitCodeFailedStartup, err
 		}
 		which = strings.TrimSpace(which) // as it may be where it was copied from
-		var record keystore.APIKeyRecord
-		changed, err := changeKeyFile(*file, false, func(f *keystore.KeyFile) error {
+		var record apikey.Record
+		changed, err := changeKeyFile(*file, false, func(f *apikey.Edit) error {
 			var ok bool
 			if record, ok = f.Find(which); !ok {
-				if record, ok = f.FindHash(keystore.DigestOf(which)); !ok {
+				if record, ok = f.FindHash(apikey.DigestOf(which)); !ok {
 					return noSuchKey(f, *file, which)
 				}
 			}
@@ -247,7 +247,7 @@ func changesKey(cmd *cobra.Command, action string, change func(*keystore.KeyFile
 
 // noSuchKey says that a file has no such key, and which keys have the word for a
 // consumer or a name: people write these for an id.
-func noSuchKey(f *keystore.KeyFile, file, which string) error {
+func noSuchKey(f *apikey.Edit, file, which string) error {
 	var ids []string
 	for _, r := range f.Records() {
 		if r.Consumer == which || r.Name == which {

@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // How long a command waits for the server to take a change over, how long where
@@ -55,7 +55,7 @@ type keyFileChange struct {
 
 // changeKeyFile changes a key file. Its errors say that nothing was changed, but for
 // those of change, which must say so themselves.
-func changeKeyFile(path string, create bool, change func(*keystore.KeyFile) error) (keyFileChange, error) {
+func changeKeyFile(path string, create bool, change func(*apikey.Edit) error) (keyFileChange, error) {
 	if folder := filepath.Dir(path); create {
 		if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
 			return keyFileChange{}, relativeToHere(fmt.Errorf("the folder %s is not there; make it first", folder), folder)
@@ -63,7 +63,7 @@ func changeKeyFile(path string, create bool, change func(*keystore.KeyFile) erro
 	}
 	c := keyFileChange{path: path}
 	var refused error
-	info, err := keystore.UpdateKeyFile(path, create, func(f *keystore.KeyFile) error {
+	info, err := apikey.Update(path, create, func(f *apikey.Edit) error {
 		refused = change(f)
 		c.before = time.Now()
 		return refused

@@ -3,8 +3,8 @@ package identity
 import (
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -12,7 +12,7 @@ import (
 // an API key, or both, where the token says who it is.
 type Identity struct {
 	Token validator.Token
-	key   keystore.APIKey
+	key   apikey.Key
 	Names []Name // the claims that have a placeholder of their own
 
 	userName string        // of the API key's holder, where there is no token
@@ -103,7 +103,7 @@ func (id *Identity) KeyID() string {
 
 // SetKey makes the identity that of an API key's holder, whose user is called by the
 // prefix and the consumer where there is no token.
-func (id *Identity) SetKey(k keystore.APIKey, userPrefix string) {
+func (id *Identity) SetKey(k apikey.Key, userPrefix string) {
 	id.key, id.hasKey = k, true
 	id.userName = userPrefix + k.Consumer()
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -23,6 +22,12 @@ type Requests struct {
 	byReason map[reason.Code]prometheus.Counter
 	wouldBy  map[reason.Code]prometheus.Counter
 }
+
+// The values of the label method, besides none.
+const (
+	methodJWT    = "jwt"
+	methodAPIKey = "api_key"
+)
 
 // The values of the label result.
 const (
@@ -47,8 +52,8 @@ func NewRequestMetrics() *Requests {
 		}),
 		byReason: map[reason.Code]prometheus.Counter{}, wouldBy: map[reason.Code]prometheus.Counter{},
 	}
-	m.byToken = m.requests.WithLabelValues(ResultAllowed, identity.MethodJWT, "")
-	m.byAPIKey = m.requests.WithLabelValues(ResultAllowed, identity.MethodAPIKey, "")
+	m.byToken = m.requests.WithLabelValues(ResultAllowed, methodJWT, "")
+	m.byAPIKey = m.requests.WithLabelValues(ResultAllowed, methodAPIKey, "")
 	m.noBody = m.requests.WithLabelValues(ResultAnonymous, "none", "")
 	for _, code := range reason.All {
 		m.byReason[code] = m.requests.WithLabelValues(ResultRefused, "none", string(code))
@@ -73,7 +78,7 @@ func (m *Requests) Register(registry *prometheus.Registry) error {
 func (m *Requests) Verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
 func (m *Requests) Allowed(method string) {
-	if method == identity.MethodJWT {
+	if method == methodJWT {
 		m.byToken.Inc()
 	} else {
 		m.byAPIKey.Inc()

@@ -11,10 +11,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -76,7 +76,7 @@ func (all *Rules) add(r *Requirement) error {
 		return errors.New("each requirement names one thing: scope, any_scope, claim or expression")
 	}
 	for _, list := range [][]string{r.Scope, r.AnyScope} {
-		if err := keystore.CheckScopes(list); err != nil {
+		if err := apikey.CheckScopes(list); err != nil {
 			return err
 		}
 	}

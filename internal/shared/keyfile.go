@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
 // keyFilePool are the key files in use, by their full path. They outlive configs:
@@ -19,7 +19,7 @@ var keyFilePool = caddy.NewUsagePool()
 // pooledKeyFile is a key file in the pool. It keeps nothing of one config; where
 // its changes are told is bound to it while a config lasts.
 type pooledKeyFile struct {
-	*keystore.APIKeyFile
+	*apikey.File
 	Path string
 
 	mu     sync.Mutex
@@ -29,7 +29,7 @@ type pooledKeyFile struct {
 // KeyFile returns the key file with this path, and reads it if it is new or has
 // changed. What was read anew serves from Start on: until then the config before
 // is in force, and stays so if this one fails.
-func (s *Sources) KeyFile(path string) (*keystore.APIKeyFile, error) {
+func (s *Sources) KeyFile(path string) (*apikey.File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -37,14 +37,14 @@ func (s *Sources) KeyFile(path string) (*keystore.APIKeyFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.keyFiles[path]; f != nil {
-		return f.APIKeyFile, nil
+		return f.File, nil
 	}
 	v, loaded, err := keyFilePool.LoadOrNew(path, func() (caddy.Destructor, error) {
-		file, err := keystore.NewAPIKeyFile(keystore.APIKeyFileConfig{Path: path})
+		file, err := apikey.NewFile(apikey.FileConfig{Path: path})
 		if err != nil {
 			return nil, err
 		}
-		f := &pooledKeyFile{APIKeyFile: file, Path: path}
+		f := &pooledKeyFile{File: file, Path: path}
 		file.Observe(f.tell)
 		return f, nil
 	})
@@ -74,7 +74,7 @@ func (s *Sources) KeyFile(path string) (*keystore.APIKeyFile, error) {
 	} else {
 		s.takes = append(s.takes, take)
 	}
-	return f.APIKeyFile, nil
+	return f.File, nil
 }
 
 // release gives the file back.
@@ -93,7 +93,7 @@ func (f *pooledKeyFile) Destruct() error {
 }
 
 // tell writes a line for a change, through the config that is in force.
-func (f *pooledKeyFile) tell(e keystore.Event) {
+func (f *pooledKeyFile) tell(e apikey.Event) {
 	f.mu.Lock()
 	var owner *Sources
 	if len(f.owners) > 0 {
@@ -106,14 +106,14 @@ func (f *pooledKeyFile) tell(e keystore.Event) {
 }
 
 // logKeyFile writes a line for a change of a key file's state.
-func logKeyFile(logger *zap.Logger, e keystore.Event) {
-	fields := []zap.Field{zap.String("file", e.Source), zap.Int("keys", e.Keys)}
+func logKeyFile(logger *zap.Logger, e apikey.Event) {
+	fields := []zap.Field{zap.String("file", e.File), zap.Int("keys", e.Keys)}
 	switch e.Kind {
-	case keystore.KeysChanged:
+	case apikey.Changed:
 		logger.Info("the API keys of a file have changed", fields...)
-	case keystore.SourceRecovered:
+	case apikey.Recovered:
 		logger.Info("the API keys of a file can be read again", fields...)
-	case keystore.SourceFailing:
+	case apikey.Failing:
 		logger.Error("a file of API keys can't be used as it is; the keys of before serve on", append(fields, zap.Error(e.Err))...)
 	}
 }

@@ -1,0 +1,64 @@
+package apikey
+
+import (
+	"math"
+	"unsafe"
+)
+
+// entry is what requests need of a key. With the digest that it is found by it fills
+// a line of a processor's cache, so that it comes into the cache as a whole. It holds
+// no pointer: the texts of all keys stand one behind the other, and those of one are
+// its id, its consumer (none for the id) and its meta as JSON. What is written once
+// is never changed, so that texts may be parts of it.
+type entry struct {
+	expires  int64  // in milliseconds since 1970
+	scopes   uint32 // their number among the set's
+	texts    uint32 // where they begin
+	number   uint32 // among the keys of the file
+	meta     uint16 // its length
+	consumer uint16 // likewise
+	id       uint8  // likewise
+	disabled bool
+}
+
+const neverExpires = math.MaxInt64
+
+// newEntry makes the entry of a record, and appends its texts.
+func newEntry(r *Record, number, scopes uint32, texts []byte) (entry, []byte) {
+	e := entry{
+		expires: neverExpires, scopes: scopes, texts: uint32(len(texts)), number: number,
+		id: uint8(len(r.ID)), disabled: r.Disabled,
+	}
+	if !r.Expires.IsZero() {
+		e.expires = r.Expires.UnixMilli()
+	}
+	texts = append(texts, r.ID...)
+	if r.Consumer != r.ID {
+		e.consumer = uint16(len(r.Consumer))
+		texts = append(texts, r.Consumer...)
+	}
+	if r.Meta.Len() > 0 {
+		before := len(texts)
+		texts = r.Meta.AppendJSON(texts)
+		e.meta = uint16(len(texts) - before)
+	}
+	return e, texts
+}
+
+func (e *entry) idIn(texts []byte) string { return e.textIn(texts, 0, int(e.id)) }
+
+// consumerIn is nothing where the key's id is.
+func (e *entry) consumerIn(texts []byte) string {
+	return e.textIn(texts, int(e.id), int(e.consumer))
+}
+
+func (e *entry) metaIn(texts []byte) string {
+	return e.textIn(texts, int(e.id)+int(e.consumer), int(e.meta))
+}
+
+// textIn is so much of an entry's texts behind the first of them.
+func (e *entry) textIn(texts []byte, before, length int) string {
+	at := int(e.texts) + before
+	part := texts[at : at+length]
+	return unsafe.String(unsafe.SliceData(part), length)
+}

@@ -1,0 +1,57 @@
+package apikey
+
+import (
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/reason"
+)
+
+// Lookup finds who holds an API key.
+type Lookup struct {
+	// Written are the keys that are written in the config; nil for none.
+	Written *Set
+	// Files are the files of keys.
+	Files []*File
+	// Clock is the time; nil for that of the process.
+	Clock clock.Clock
+}
+
+// Find finds the key with this text. Whatever the text is, it takes one digest
+// and one look-up in each place, so that its time says nothing of the keys there
+// are. A key that is in two places must be good in both.
+func (l *Lookup) Find(text string) (found Key, code reason.Code) {
+	if len(text) > MaxLength {
+		return found, reason.UnknownAPIKey
+	}
+	digest := DigestOf(text)
+	at := l.Clock
+	if at == nil {
+		at = clock.System()
+	}
+	now := at.Now()
+	code = reason.UnknownAPIKey
+	if l.Written != nil {
+		found, code = judge(l.Written, digest, now, found, code)
+	}
+	for _, file := range l.Files {
+		found, code = judge(file.Set(), digest, now, found, code)
+	}
+	return found, code
+}
+
+// judge adds what one place knows of a key to what the places before knew.
+func judge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
+	k, ok := keys.Find(digest)
+	switch {
+	case !ok:
+		return before, code
+	case !k.Enabled():
+		return k, reason.APIKeyDisabled
+	case k.Expired(now) && code != reason.APIKeyDisabled:
+		return k, reason.APIKeyExpired
+	case code == reason.UnknownAPIKey:
+		return k, ""
+	}
+	return before, code
+}

@@ -1,0 +1,55 @@
+package apikey
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/reason"
+)
+
+// TestAKeyInTwoPlacesMustBeGoodInBoth: whoever takes a key out of one must not
+// forget the other.
+func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	text, _ := New(DefaultPrefix)
+	record := func(id string, disabled bool, expires time.Time) *Set {
+		set, err := NewSet([]Record{{ID: id, Hash: DigestOf(text), Disabled: disabled, Expires: expires}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	past := now.Add(-time.Hour)
+	good, off, old := record("good", false, time.Time{}), record("off", true, time.Time{}), record("old", false, past)
+	none, err := NewSet(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		places []*Set
+		reason reason.Code
+	}{
+		"in none":                {[]*Set{none, none}, reason.UnknownAPIKey},
+		"in the second":          {[]*Set{none, good}, ""},
+		"in both":                {[]*Set{good, good}, ""},
+		"disabled in the second": {[]*Set{good, off}, reason.APIKeyDisabled},
+		"disabled in the first":  {[]*Set{off, good}, reason.APIKeyDisabled},
+		"expired in the second":  {[]*Set{good, old}, reason.APIKeyExpired},
+		"expired in the first":   {[]*Set{old, good}, reason.APIKeyExpired},
+		"disabled and expired":   {[]*Set{off, old}, reason.APIKeyDisabled},
+		"expired and disabled":   {[]*Set{old, off, good}, reason.APIKeyDisabled},
+		"gone from the second":   {[]*Set{old, none}, reason.APIKeyExpired},
+	} {
+		found, code := Key{}, reason.UnknownAPIKey
+		for _, place := range c.places {
+			found, code = judge(place, DigestOf(text), now, found, code)
+		}
+		if code != c.reason {
+			t.Errorf("%s: %q, want %q", name, code, c.reason)
+		}
+		if code == "" && found.ID() != "good" {
+			t.Errorf("%s: it is %s", name, found.ID())
+		}
+	}
+}

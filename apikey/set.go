@@ -1,0 +1,126 @@
+package apikey
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/table"
+)
+
+// Set is an immutable set of API keys, found by their digest. It is made for
+// a million of them: what a look-up costs is the places in memory that it has to come
+// to, and no key holds a pointer, so that the garbage collector passes over them.
+type Set struct {
+	table  table.Table[Digest, entry]
+	texts  []byte
+	scopes [][]string // each combination once
+}
+
+// NewSet makes a set of records. The error names records that share an id or
+// a hash.
+func NewSet(records []Record) (*Set, error) {
+	b := newBuilder(len(records), 0)
+	for i, r := range records {
+		if err := b.add(&r, i+1); err != nil {
+			return nil, err
+		}
+	}
+	return b.set(), nil
+}
+
+// Find returns the key with that digest. It takes one look-up, whether there is
+// such a key or not.
+func (s *Set) Find(d Digest) (Key, bool) {
+	e := s.table.Find(&d)
+	return Key{s, e}, e != nil
+}
+
+// Len is the number of keys.
+func (s *Set) Len() int { return s.table.Len() }
+
+// equal reports whether two sets hold the same keys in the same order.
+func (s *Set) equal(other *Set) bool {
+	return s.Len() == other.Len() && len(s.texts) == len(other.texts) &&
+		slices.EqualFunc(s.scopes, other.scopes, slices.Equal) && s.holds(other)
+}
+
+// beginsWith reports whether a set holds the first keys of s and no others, in
+// their order and with nothing changed: one that is disabled now, say.
+func (s *Set) beginsWith(first *Set) bool {
+	return first.Len() < s.Len() && s.holds(first) &&
+		slices.EqualFunc(s.scopes[:min(len(first.scopes), len(s.scopes))], first.scopes, slices.Equal)
+}
+
+// holds reports whether s begins with all keys of a set. Their numbers are among
+// what is compared, so they are the first.
+func (s *Set) holds(first *Set) bool {
+	if !bytes.HasPrefix(s.texts, first.texts) {
+		return false
+	}
+	for c := range first.table.All() {
+		if e := s.table.Find(&c.Digest); e == nil || *e != c.Value {
+			return false
+		}
+	}
+	return true
+}
+
+// Key is a key of a set.
+type Key struct {
+	set   *Set
+	entry *entry
+}
+
+// ID is the key's public id.
+func (k Key) ID() string { return k.entry.idIn(k.set.texts) }
+
+// Consumer is who holds the key.
+func (k Key) Consumer() string {
+	if consumer := k.entry.consumerIn(k.set.texts); consumer != "" {
+		return consumer
+	}
+	return k.ID()
+}
+
+// Scopes are the key's scopes. The slice must not be changed.
+func (k Key) Scopes() []string { return k.set.scopes[k.entry.scopes] }
+
+// Enabled reports whether the key may be used.
+func (k Key) Enabled() bool { return !k.entry.disabled }
+
+// Expired reports whether the key is no longer to be used.
+func (k Key) Expired(now time.Time) bool { return now.UnixMilli() >= k.entry.expires }
+
+// Expires is from when on the key is refused, to the millisecond; the zero Time
+// for never.
+func (k Key) Expires() time.Time {
+	if k.entry.expires != neverExpires {
+		return time.UnixMilli(k.entry.expires).UTC()
+	}
+	return time.Time{}
+}
+
+// meta is the record's meta as JSON, or nothing.
+func (k Key) meta() string { return k.entry.metaIn(k.set.texts) }
+
+// Claims reads the record as a token's claims are read: sub, scope, key_id and
+// meta.
+func (k Key) Claims() claims.Value {
+	members := make([]claims.Member, 0, 4)
+	members = append(members, claims.Member{Name: "sub", Value: claims.TextValue(k.Consumer())})
+	if scopes := k.Scopes(); len(scopes) > 0 {
+		members = append(members, claims.Member{Name: "scope", Value: claims.TextValue(strings.Join(scopes, " "))})
+	}
+	members = append(members, claims.Member{Name: "key_id", Value: claims.TextValue(k.ID())})
+	if meta := k.meta(); meta != "" {
+		v, err := claims.ParseObject([]byte(meta))
+		if err != nil {
+			panic(err) // it was written from a parsed one
+		}
+		members = append(members, claims.Member{Name: "meta", Value: v})
+	}
+	return claims.ObjectValue(members...)
+}

@@ -1,0 +1,293 @@
+package caddyjwt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+)
+
+// APIKey is an API key that is written in the config, by its hash.
+type APIKey struct {
+	// The key's id, which names it in logs: letters, digits, `.`, `_` and
+	// `-`. It is no secret.
+	ID string `json:"id"`
+	// The SHA-256 of the key as `sha256:HEX`, or a placeholder `{env.NAME}` or
+	// `{file.PATH}` whose value is the hash or the key itself.
+	Hash string `json:"hash"`
+	// Who holds the key: the id of the user that it authenticates. Default:
+	// the key's id.
+	Consumer string `json:"consumer,omitempty"`
+	// What the key may do. Default: no scope.
+	Scopes []string `json:"scopes,omitempty"`
+	// From when on the key is refused, as a time of RFC 3339. Default: never.
+	Expires string `json:"expires,omitempty"`
+	// Further values, readable as the claims `meta.<name>`. Default: none.
+	Meta map[string]string `json:"meta,omitempty"`
+}
+
+// APIKeySource is a store of API keys outside the config.
+type APIKeySource struct {
+	// The path of a key file: JSON Lines, one record a line. Changes are taken
+	// over while Caddy runs. Default: none, the store is named.
+	File string `json:"file,omitempty"`
+	// The name of a store that the app `jwt` declares. Default: none, the
+	// store is a file.
+	Name string `json:"name,omitempty"`
+}
+
+// APIKeyStore is a store of API keys that sites refer to by name.
+type APIKeyStore struct {
+	// The path of a key file: JSON Lines, one record a line. Changes are taken
+	// over while Caddy runs.
+	File string `json:"file"`
+}
+
+// named puts the key into an error.
+func (k *APIKey) named(err error) error {
+	return fmt.Errorf("api_key %s: %w", k.ID, err)
+}
+
+// errPlainAPIKey does not show the key.
+var errPlainAPIKey = errors.New("an API key can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write its hash, sha256: and 64 hexadecimal digits, which `caddy jwt api-key hash` prints, or {env.NAME} or {file./path} to read the key from there")
+
+// record makes the record of the key. digest says what its hash is.
+func (k *APIKey) record(digest func(written string) (apikey.Digest, error)) (r apikey.Record, err error) {
+	if err := apikey.CheckID(k.ID); err != nil {
+		return r, fmt.Errorf("api_key: %w", err)
+	}
+	r = apikey.Record{ID: k.ID, Consumer: k.Consumer, Scopes: k.Scopes}
+	if r.Hash, err = digest(k.Hash); err != nil {
+		return r, k.named(err)
+	}
+	for _, text := range []string{k.ID, k.Consumer} {
+		if apikey.DigestOf(text) == r.Hash {
+			return r, errors.New("api_key: the id or the consumer is the key itself, which would show in logs and at /config/; write a name of your own in its place")
+		}
+	}
+	if k.Consumer != "" {
+		if err := apikey.CheckConsumer(k.Consumer); err != nil {
+			return r, k.named(fmt.Errorf("consumer: %w", err))
+		}
+	}
+	if err := apikey.CheckScopes(k.Scopes); err != nil {
+		return r, k.named(fmt.Errorf("scopes: %w", err))
+	}
+	if k.Expires != "" {
+		if r.Expires, err = apikey.ParseTime(k.Expires); err != nil {
+			return r, k.named(fmt.Errorf("expires: %w", err))
+		}
+	}
+	if r.Meta, err = k.meta(); err != nil {
+		return r, k.named(fmt.Errorf("meta: %w", err))
+	}
+	return r, nil
+}
+
+func (k *APIKey) meta() (claims.Value, error) {
+	if len(k.Meta) == 0 {
+		return claims.Value{}, nil
+	}
+	members := make([]claims.Member, 0, len(k.Meta))
+	for _, name := range slices.Sorted(maps.Keys(k.Meta)) {
+		if name == "" {
+			return claims.Value{}, errors.New("a name is empty; write meta plan gold")
+		}
+		members = append(members, claims.Member{Name: name, Value: claims.TextValue(k.Meta[name])})
+	}
+	v := claims.ObjectValue(members...)
+	return v, apikey.CheckMeta(v)
+}
+
+// digestShape checks what a config says of a key's hash without looking anywhere.
+// The digest of a placeholder is not known, and stands for none.
+func digestShape(written string) (apikey.Digest, error) {
+	if apikey.IsDigest(written) {
+		return apikey.ParseDigest(written)
+	}
+	return apikey.Digest{}, setting.CheckPlace(written, errPlainAPIKey)
+}
+
+// digestOf reads the digest, or the key, from where the config says it is. The
+// key is forgotten at once.
+func digestOf(written string) (apikey.Digest, error) {
+	if apikey.IsDigest(written) {
+		return apikey.ParseDigest(written)
+	}
+	if err := setting.CheckPlace(written, errPlainAPIKey); err != nil {
+		return apikey.Digest{}, err
+	}
+	value, err := setting.ResolveSecret(written)
+	if err != nil {
+		return apikey.Digest{}, err
+	}
+	if apikey.IsDigest(value) {
+		d, err := apikey.ParseDigest(value)
+		if err != nil {
+			return d, fmt.Errorf("%s: %w", written, err)
+		}
+		return d, nil
+	}
+	if err := apikey.CheckText(value); err != nil {
+		return apikey.Digest{}, fmt.Errorf("%s: %w", written, err)
+	}
+	if apikey.Weak(value) {
+		return apikey.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; `caddy jwt api-key new` makes a good one", written)
+	}
+	return apikey.DigestOf(value), nil
+}
+
+// writtenKeys checks the keys that are written in the config. With an error come
+// those before the one that is wrong.
+func (h *Handler) writtenKeys(digest func(string) (apikey.Digest, error)) ([]apikey.Record, error) {
+	var records []apikey.Record
+	seen := uniqueKeys{}
+	for _, k := range h.APIKey {
+		if k == nil {
+			return records, errors.New("api_key: an entry is null; write an object with id and hash")
+		}
+		r, err := k.record(digest)
+		if err == nil {
+			err = seen.add(k, r)
+		}
+		if err != nil {
+			return records, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// uniqueKeys finds keys that are written twice: an id, a digest or a placeholder,
+// each with the id of its key.
+type uniqueKeys map[string]string
+
+func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
+	if _, twice := u["id "+k.ID]; twice {
+		return k.named(errors.New("the id is there twice; give each key its own"))
+	}
+	same := []string{"place " + k.Hash}
+	if r.Hash != (apikey.Digest{}) {
+		same = append(same, "digest "+r.Hash.String())
+	}
+	for _, s := range same {
+		if other, twice := u[s]; twice {
+			return k.named(fmt.Errorf("it is the same key as %s; remove one of them", other))
+		}
+	}
+	u["id "+k.ID] = k.ID
+	for _, s := range same {
+		u[s] = k.ID
+	}
+	return nil
+}
+
+// keyFiles are the key files that the handler uses, and checks their names.
+func (h *Handler) keyFiles() ([]string, error) {
+	var paths []string
+	for _, s := range h.APIKeys {
+		if s == nil {
+			return paths, errors.New("api_keys: an entry is null; write an object with file or name")
+		}
+		path := s.File
+		if _, isKey := apikey.IDOf(s.File + s.Name); isKey {
+			return paths, fmt.Errorf("api_keys: it names a file of keys, and this is a key itself; %w", errPlainAPIKey)
+		}
+		switch {
+		case (s.File == "") == (s.Name == ""):
+			return paths, errors.New("api_keys: write the path of a key file, or the name of a store, not both")
+		case s.Name != "" && h.stores[s.Name] == nil:
+			return paths, fmt.Errorf("api_keys %s: no store of this name is declared; for a file write ./%s, else declare it in the global options: jwt { api_keys %s { file /etc/caddy/keys.jsonl } }", s.Name, s.Name, s.Name)
+		case s.Name != "":
+			path = h.stores[s.Name].File
+		}
+		if err := setting.CheckPath(path); err != nil {
+			return paths, fmt.Errorf("api_keys: %w", err)
+		}
+		for _, other := range paths {
+			if filepath.Clean(other) == filepath.Clean(path) {
+				return paths, fmt.Errorf("api_keys: the file %s is there twice; remove one", path)
+			}
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// hasAPIKeys tells whether the config names any place for API keys.
+func (h *Handler) hasAPIKeys() bool { return len(h.APIKey) > 0 || len(h.APIKeys) > 0 }
+
+// checkAPIKeyOptions checks the options that are for API keys alone.
+func (h *Handler) checkAPIKeyOptions() error {
+	switch {
+	case h.APIKeyUserPrefix == "":
+		return nil
+	case !h.hasAPIKeys():
+		return setting.InOption("api_key_user_prefix", "there is no API key; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
+	}
+	if err := apikey.CheckConsumer(h.APIKeyUserPrefix + "x"); err != nil {
+		return setting.InOption("api_key_user_prefix", "%s can't begin a user's id; write a short text such as key:", strconv.Quote(h.APIKeyUserPrefix))
+	}
+	return nil
+}
+
+// provisionAPIKeys loads the keys of the config and its files.
+func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
+	if err := h.checkAPIKeyOptions(); err != nil || !h.hasAPIKeys() {
+		return nil, err
+	}
+	keys := new(apikey.Lookup)
+	records, err := h.writtenKeys(digestOf)
+	if err != nil {
+		return nil, err
+	}
+	if len(records) > 0 {
+		if keys.Written, err = apikey.NewSet(records); err != nil {
+			return nil, err
+		}
+	}
+	paths, err := h.keyFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		file, err := h.app.sources.KeyFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("api_keys: %w", keyFileError(path, err))
+		}
+		keys.Files = append(keys.Files, file)
+	}
+	return keys, nil
+}
+
+// keyFileError says what to do about a key file that is not there, or not for Caddy
+// to read.
+func keyFileError(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; give it to the user that Caddy runs as, such as chown caddy: %s", err, path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	err = fmt.Errorf("%w; make it with caddy jwt api-key new --append %s", err, path)
+	if dir, unknown := os.Getwd(); unknown == nil && !filepath.IsAbs(path) {
+		err = fmt.Errorf("%w (%s is relative to %s, where Caddy runs; write a full path)", err, path, dir)
+	}
+	return err
+}
+
+// apiKeySource tells the name of a store from a path.
+func (h *Handler) apiKeySource(arg string) *APIKeySource {
+	if h.stores[arg] != nil || setting.IsName(arg) {
+		return &APIKeySource{Name: arg}
+	}
+	return &APIKeySource{File: arg}
+}

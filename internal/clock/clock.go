@@ -1,0 +1,38 @@
+// Package clock is the time as what waits for it sees it, so that a test can
+// turn it forward.
+package clock
+
+import "time"
+
+// Clock tells the time and waits for it.
+type Clock interface {
+	// Now returns the time.
+	Now() time.Time
+	// AfterFunc runs f in a goroutine of its own once d has passed, unless
+	// the returned function is called before; that one reports whether it
+	// came in time.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+// Real is the clock of the operating system.
+type Real struct{}
+
+// Now returns the time.
+func (Real) Now() time.Time { return time.Now() }
+
+// AfterFunc runs f once d has passed.
+func (Real) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, f).Stop
+}
+
+// system is not guarded: a look at it must cost nothing, and Set comes first.
+var system Clock = Real{}
+
+// System returns the clock of the process: that of the operating system, unless
+// a test binary has set another.
+func System() Clock { return system }
+
+// Set replaces the clock of the process. It is for the main function of a test
+// binary, which calls it before anything asks for System; no option of the
+// program leads here.
+func Set(c Clock) { system = c }

@@ -1,0 +1,95 @@
+package clock
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Fake is a clock for tests. It stands still but where a test moves it. It is
+// safe for concurrent use.
+type Fake struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers []*timer // in the order in which they were set
+}
+
+type timer struct {
+	at time.Time
+	f  func()
+}
+
+// NewFake makes a clock that shows a time.
+func NewFake(now time.Time) *Fake { return &Fake{now: now} }
+
+// Now returns the time that it shows.
+func (c *Fake) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// AfterFunc sets a timer. Advance runs f, and nothing else does: one that is due
+// at once waits for an Advance too.
+func (c *Fake) AfterFunc(d time.Duration, f func()) func() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{c.now.Add(d), f}
+	c.timers = append(c.timers, t)
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.remove(t)
+	}
+}
+
+// remove reports whether the timer was still set. Call with the lock.
+func (c *Fake) remove(t *timer) bool {
+	n := slices.Index(c.timers, t)
+	if n >= 0 {
+		c.timers = slices.Delete(c.timers, n, n+1)
+	}
+	return n >= 0
+}
+
+// Set shows another time, which may be an earlier one. It runs no timer.
+func (c *Fake) Set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+// Advance turns the clock forward. The functions whose time comes are run one
+// after the other, each at its own time, those that they set included; Advance
+// returns when the last of them has.
+func (c *Fake) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	until := c.now.Add(d)
+	for {
+		t := c.due(until)
+		if t == nil {
+			c.now = until
+			return
+		}
+		c.remove(t)
+		if t.at.After(c.now) {
+			c.now = t.at
+		}
+		c.mu.Unlock()
+		t.f()
+		c.mu.Lock()
+	}
+}
+
+// due returns the first timer whose time comes until then, or nil. Call with the
+// lock.
+func (c *Fake) due(until time.Time) *timer {
+	var first *timer
+	for _, t := range c.timers {
+		if !t.at.After(until) && (first == nil || t.at.Before(first.at)) {
+			first = t
+		}
+	}
+	return first
+}

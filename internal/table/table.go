@@ -1,0 +1,131 @@
+// Package table finds values by digests: an open-addressing table of cells of one
+// size, without pointers, so that the garbage collector passes over it however many
+// there are.
+package table
+
+import (
+	"hash/maphash"
+	"iter"
+	"math/bits"
+	"unsafe"
+)
+
+// Digest is what a value is found by: bytes that differ for different things.
+type Digest interface {
+	~[8]byte | ~[16]byte | ~[32]byte
+}
+
+// Table holds values by their digest. A cell lies at the place that a hash of the
+// digest gives it, or behind the cells that lie there already. A byte of each cell's
+// hash stands apart from the cells: those of a million cells fit into a processor's
+// cache, so that a look-up comes to one place in memory that no cache has, if a cell
+// has the size of a cache line at most, and the look-up of what is not there to none.
+// A map would come to three. The hash has a secret of its own, so that nobody can
+// choose digests that lie in one another's way.
+//
+// V must hold no pointer. A table that is no longer added to is safe for concurrent
+// use. The zero value can't be used; New makes one.
+type Table[D Digest, V any] struct {
+	seed  maphash.Seed
+	tags  []uint8 // 0 for an empty cell
+	cells []Cell[D, V]
+	n     int
+	room  int // for so many there is
+}
+
+// Cell is a digest and the value that is found by it.
+type Cell[D Digest, V any] struct {
+	Digest D
+	Value  V
+}
+
+// New makes a table with room for n cells. It grows when there are more.
+func New[D Digest, V any](n int) *Table[D, V] {
+	t := empty[D, V](maphash.MakeSeed(), n)
+	return &t
+}
+
+// empty makes a table for n cells. A fifth stays empty, so that a search ends soon,
+// and one cell at least.
+func empty[D Digest, V any](seed maphash.Seed, n int) Table[D, V] {
+	places := n + n/4 + 1
+	return Table[D, V]{seed: seed, tags: make([]uint8, places), cells: make([]Cell[D, V], places), room: n}
+}
+
+// Len is the number of cells.
+func (t *Table[D, V]) Len() int { return t.n }
+
+// Find returns the value with that digest, or nil if there is none. It must not be
+// changed once others look it up.
+func (t *Table[D, V]) Find(d *D) *V {
+	place, tag := t.begin(d)
+	for ; t.tags[place] != 0; place = t.next(place) {
+		if t.tags[place] == tag && t.cells[place].Digest == *d {
+			return &t.cells[place].Value
+		}
+	}
+	return nil
+}
+
+// Add adds a value. There must be none with that digest. Pointers that Find returned
+// before are no longer those of the table.
+func (t *Table[D, V]) Add(d D, v V) {
+	if t.n == t.room {
+		t.resize(t.n + t.n/2 + 8)
+	}
+	t.put(&Cell[D, V]{d, v})
+}
+
+// Compact leaves no more room than the cells need.
+func (t *Table[D, V]) Compact() {
+	if t.n < t.room {
+		t.resize(t.n)
+	}
+}
+
+// resize makes room for n cells. The hash stays the same, and the cells in their
+// order, so that memory is gone through from its beginning to its end.
+func (t *Table[D, V]) resize(n int) {
+	other := empty[D, V](t.seed, n)
+	for place, tag := range t.tags {
+		if tag != 0 {
+			other.put(&t.cells[place])
+		}
+	}
+	*t = other
+}
+
+// put puts a cell into the first empty place.
+func (t *Table[D, V]) put(c *Cell[D, V]) {
+	place, tag := t.begin(&c.Digest)
+	for t.tags[place] != 0 {
+		place = t.next(place)
+	}
+	t.tags[place], t.cells[place] = tag, *c
+	t.n++
+}
+
+// All returns the cells, in no order that means anything.
+func (t *Table[D, V]) All() iter.Seq[*Cell[D, V]] {
+	return func(yield func(*Cell[D, V]) bool) {
+		for place, tag := range t.tags {
+			if tag != 0 && !yield(&t.cells[place]) {
+				return
+			}
+		}
+	}
+}
+
+// begin is where a search for a digest begins, and the byte to look for.
+func (t *Table[D, V]) begin(d *D) (place int, tag uint8) {
+	h := maphash.Bytes(t.seed, unsafe.Slice((*byte)(unsafe.Pointer(d)), unsafe.Sizeof(*d)))
+	at, _ := bits.Mul64(h, uint64(len(t.tags)))
+	return int(at), uint8(h) | 0x80
+}
+
+func (t *Table[D, V]) next(place int) int {
+	if place++; place == len(t.tags) {
+		return 0
+	}
+	return place
+}
