@@ -147,10 +147,10 @@ func digestOf(written string) (apikey.Digest, error) {
 
 // writtenKeys checks the keys that are written in the config. With an error come
 // those before the one that is wrong.
-func (h *Handler) writtenKeys(digest func(string) (apikey.Digest, error)) ([]apikey.Record, error) {
+func writtenKeys(keys []*APIKey, digest func(string) (apikey.Digest, error)) ([]apikey.Record, error) {
 	var records []apikey.Record
 	seen := uniqueKeys{}
-	for _, k := range h.APIKey {
+	for _, k := range keys {
 		if k == nil {
 			return records, errors.New("api_key: an entry is null; write an object with id and hash")
 		}
@@ -190,10 +190,10 @@ func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
 	return nil
 }
 
-// keyFiles are the key files that the handler uses, and checks their names.
-func (h *Handler) keyFiles() ([]string, error) {
+// keyFiles are the key files that a handler uses. It checks their names.
+func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, error) {
 	var paths []string
-	for _, s := range h.APIKeys {
+	for _, s := range list {
 		if s == nil {
 			return paths, errors.New("api_keys: an entry is null; write an object with file or name")
 		}
@@ -204,10 +204,10 @@ func (h *Handler) keyFiles() ([]string, error) {
 		switch {
 		case (s.File == "") == (s.Name == ""):
 			return paths, errors.New("api_keys: write the path of a key file, or the name of a store, not both")
-		case s.Name != "" && h.stores[s.Name] == nil:
+		case s.Name != "" && stores[s.Name] == nil:
 			return paths, fmt.Errorf("api_keys %s: no store of this name is declared; for a file write ./%s, else declare it in the global options: jwt { api_keys %s { file /etc/caddy/keys.jsonl } }", s.Name, s.Name, s.Name)
 		case s.Name != "":
-			path = h.stores[s.Name].File
+			path = stores[s.Name].File
 		}
 		if err := setting.CheckPath(path); err != nil {
 			return paths, fmt.Errorf("api_keys: %w", err)
@@ -245,7 +245,7 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 		return nil, err
 	}
 	keys := new(apikey.Lookup)
-	records, err := h.writtenKeys(digestOf)
+	records, err := writtenKeys(h.APIKey, digestOf)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 			return nil, err
 		}
 	}
-	paths, err := h.keyFiles()
+	paths, err := keyFiles(h.APIKeys, h.app.APIKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -285,8 +285,8 @@ func keyFileError(path string, err error) error {
 }
 
 // apiKeySource tells the name of a store from a path.
-func (h *Handler) apiKeySource(arg string) *APIKeySource {
-	if h.stores[arg] != nil || setting.IsName(arg) {
+func apiKeySource(global *App, arg string) *APIKeySource {
+	if global.APIKeys[arg] != nil || setting.IsName(arg) {
 		return &APIKeySource{Name: arg}
 	}
 	return &APIKeySource{File: arg}

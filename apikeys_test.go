@@ -649,8 +649,9 @@ func TestAKeyFileOfANamedStore(t *testing.T) {
 	t.Parallel()
 	text, hash := newAPIKey()
 	path := keyFileOf(t, `{"id":"partner","hash":"`+hash+`","consumer":"corp"}`)
-	h := &Handler{APIKeys: []*APIKeySource{{Name: "partners"}}, stores: map[string]*APIKeyStore{"partners": {File: path}}}
+	h := &Handler{APIKeys: []*APIKeySource{{Name: "partners"}}}
 	s := makeSite(t, "api_keys "+path)
+	s.app.APIKeys = map[string]*APIKeyStore{"partners": {File: path}}
 	h.logger, h.app = s.logger, s.app
 	if err := h.provision(rule.CompileOnly()); err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package caddyjwt
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
@@ -11,7 +9,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// unmarshalAPIKey reads an API key:
+// readAPIKey reads an API key:
 //
 //	api_key <id> <sha256:HEX | {env.NAME} | {file.PATH}> {
 //	    consumer <name>
@@ -21,27 +19,25 @@ import (
 //	}
 //
 // meta may be repeated. The block may be left out.
-func (h *Handler) unmarshalAPIKey(d *caddyfile.Dispenser) error {
-	at := *d
-	args := d.RemainingArgs()
+func readAPIKey(h *Handler, r *reader) error {
+	at := *r.Dispenser
+	args := r.RemainingArgs()
 	if len(args) != 2 {
-		return d.Err("an API key needs an id and its hash; write api_key partner sha256:HEX with the hash that `caddy jwt api-key hash` prints, or api_key partner {env.PARTNER_KEY}")
+		return r.Err("an API key needs an id and its hash; write api_key partner sha256:HEX with the hash that `caddy jwt api-key hash` prints, or api_key partner {env.PARTNER_KEY}")
 	}
 	k := &APIKey{ID: args[0], Hash: args[1]}
-	r, err := k.record(digestShape)
+	record, err := k.record(digestShape)
 	if err == nil {
-		if h.written == nil {
-			h.written = uniqueKeys{}
-		}
-		err = h.written.add(k, r)
+		err = r.keys.add(k, record)
 	}
 	if err != nil {
 		return at.Errf("%v", err)
 	}
-	seen := grammar.Once{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		line := *d
-		if err := k.unmarshalOption(d, seen); err != nil {
+	unknown := &unknownOption{none: "an API key has no option", list: "there are"}
+	r = r.inner()
+	for nesting := r.Nesting(); r.NextBlock(nesting); {
+		line := *r.Dispenser
+		if err := apiKeyOptions().read(k, r, unknown); err != nil {
 			return err
 		}
 		if _, err := k.record(digestShape); err != nil {
@@ -52,63 +48,52 @@ func (h *Handler) unmarshalAPIKey(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (k *APIKey) unmarshalOption(d *caddyfile.Dispenser, seen grammar.Once) error {
-	switch option := d.Val(); option {
-	case "consumer":
-		return seen.Text(d, &k.Consumer, "consumer partner")
-	case "scopes":
-		return seen.List(d, &k.Scopes, "scopes orders:read orders:write")
-	case "expires":
-		return seen.Text(d, &k.Expires, "expires 2030-12-31T23:59:59Z")
-	case "meta":
-		return k.unmarshalMeta(d)
-	default:
-		if near := setting.Nearest(option, apiKeyOptions); near != "" {
-			return d.Errf("an API key has no option %q; write %s", option, near)
-		}
-		return d.Errf("an API key has no option %q; there are %s", option, strings.Join(apiKeyOptions, ", "))
+// apiKeyOptions are the options of an API key.
+func apiKeyOptions() options[APIKey] {
+	return options[APIKey]{
+		textOption("consumer", "partner", func(k *APIKey) *string { return &k.Consumer }),
+		listOption("scopes", "orders:read orders:write", func(k *APIKey) *[]string { return &k.Scopes }),
+		textOption("expires", "2030-12-31T23:59:59Z", func(k *APIKey) *string { return &k.Expires }),
+		{"meta", readMeta, func(k *APIKey) bool { return len(k.Meta) > 0 }},
 	}
 }
 
-// apiKeyOptions are the options of an API key.
-var apiKeyOptions = []string{"consumer", "scopes", "expires", "meta"}
-
-func (k *APIKey) unmarshalMeta(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
+func readMeta(k *APIKey, r *reader) error {
+	args := r.RemainingArgs()
 	if len(args) != 2 {
-		return d.Err("meta needs a name and a value; write meta plan gold")
+		return r.Err("meta needs a name and a value; write meta plan gold")
 	}
 	if _, twice := k.Meta[args[0]]; twice {
-		return d.Errf("meta %s is there twice; remove one", args[0])
+		return r.Errf("meta %s is there twice; remove one", args[0])
 	}
 	if k.Meta == nil {
 		k.Meta = map[string]string{}
 	}
 	k.Meta[args[0]] = args[1]
-	return grammar.NoBlock(d, "meta")
+	return grammar.NoBlock(r.Dispenser, "meta")
 }
 
-func (h *Handler) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
+func readAPIKeys(h *Handler, r *reader) error {
 	var path string
-	if err := grammar.Text(d, &path, "api_keys /etc/caddy/keys.jsonl"); err != nil {
+	if err := grammar.Text(r.Dispenser, &path, "api_keys /etc/caddy/keys.jsonl"); err != nil {
 		return err
 	}
 	if apikey.IsDigest(path) {
-		return d.Err("api_keys names a key file; for one key write api_key <id> sha256:HEX")
+		return r.Err("api_keys names a key file; for one key write api_key <id> sha256:HEX")
 	}
-	h.APIKeys = append(h.APIKeys, h.apiKeySource(path))
-	if _, err := h.keyFiles(); err != nil {
-		return d.Errf("%v", err)
+	h.APIKeys = append(h.APIKeys, apiKeySource(r.global, path))
+	if _, err := keyFiles(h.APIKeys, r.global.APIKeys); err != nil {
+		return r.Errf("%v", err)
 	}
 	return nil
 }
 
-func (h *Handler) unmarshalAPIKeyFrom(d *caddyfile.Dispenser) error {
-	args := d.RemainingArgs()
+func readAPIKeyFrom(h *Handler, r *reader) error {
+	args := r.RemainingArgs()
 	if len(args) == 0 || len(args) > 3 || len(args) == 1 && args[0] != credential.FromBasic {
-		return d.Err("api_key_from needs a place and a name; write api_key_from header X-API-Key, api_key_from query api_key, api_key_from cookie key or api_key_from basic")
+		return r.Err("api_key_from needs a place and a name; write api_key_from header X-API-Key, api_key_from query api_key, api_key_from cookie key or api_key_from basic")
 	}
-	if err := grammar.NoBlock(d, "api_key_from"); err != nil {
+	if err := grammar.NoBlock(r.Dispenser, "api_key_from"); err != nil {
 		return err
 	}
 	s := &CredentialSource{From: args[0]}
@@ -119,8 +104,8 @@ func (h *Handler) unmarshalAPIKeyFrom(d *caddyfile.Dispenser) error {
 		s.Scheme = args[2]
 	}
 	h.APIKeyFrom = append(h.APIKeyFrom, s)
-	if _, err := credential.New(credential.Settings{APIKeys: true, APIKeyFrom: sources(h.APIKeyFrom)}); err != nil {
-		return d.Errf("%v", err)
+	if _, err := credential.Check(credential.Settings{APIKeys: true, APIKeyFrom: sources(h.APIKeyFrom)}); err != nil {
+		return r.Errf("%v", err)
 	}
 	return nil
 }

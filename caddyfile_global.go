@@ -29,7 +29,7 @@ func init() {
 //
 //	jwt {
 //	    issuer <name> <iss> {
-//	        ...                              (see unmarshalIssuer)
+//	        ...                              (see readIssuer)
 //	    }
 //	    api_keys <name> {
 //	        file <path>
@@ -80,7 +80,7 @@ func (a *App) unmarshalIssuer(d *caddyfile.Dispenser) error {
 	}
 	i := &Issuer{Iss: args[1]}
 	a.Issuer[name] = i
-	return i.unmarshalBlock(d)
+	return readIssuerBlock(i, &reader{Dispenser: d})
 }
 
 func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen grammar.Once) error {

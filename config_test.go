@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -94,14 +93,14 @@ func TestJSONMirrorsCaddyfile(t *testing.T) {
 				names = append(names, name)
 			}
 		}
-		if options := switchOptions(t, typ.Name()); !equalSets(names, options) {
+		if options := caddyjwt.OptionNames[typ.Name()]; !equalSets(names, options) {
 			t.Errorf("%s has the JSON fields\n%s\nand the Caddyfile the options\n%s", typ.Name(), names, options)
 		}
 	}
 }
 
-// TestGrammarIsWrittenDown compares the grammar in the comments, the options
-// that errors list, and the reference with the options that are read.
+// TestGrammarIsWrittenDown compares the grammar in the comments and the reference
+// with the options that are read.
 func TestGrammarIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("docs/reference/*.md")
@@ -120,17 +119,10 @@ func TestGrammarIsWrittenDown(t *testing.T) {
 		}
 		reference = append(reference, text...)
 	}
-	for typ, where := range map[string]struct{ comment, list string }{
-		"Handler": {"UnmarshalCaddyfile", "handlerOptions"},
-		"Issuer":  {"unmarshalIssuer", "issuerOptions"},
-		"APIKey":  {"unmarshalAPIKey", "apiKeyOptions"},
-	} {
-		options := switchOptions(t, typ)
-		if got := commentOptions(t, where.comment); !slices.Equal(got, options) {
-			t.Errorf("the comment of %s has\n%s\nand these are read, in this order:\n%s", where.comment, got, options)
-		}
-		if got := listedOptions(t, where.list); !slices.Equal(got, options) {
-			t.Errorf("%s has\n%s\nand these are read, in this order:\n%s", where.list, got, options)
+	for typ, reader := range map[string]string{"Handler": "UnmarshalCaddyfile", "Issuer": "readIssuer", "APIKey": "readAPIKey"} {
+		options := caddyjwt.OptionNames[typ]
+		if got := commentOptions(t, reader); !slices.Equal(got, options) {
+			t.Errorf("the comment of %s has\n%s\nand these are read, in this order:\n%s", reader, got, options)
 		}
 		for _, option := range options {
 			if reference != nil && !regexp.MustCompile(`\b`+option+`\b`).Match(reference) {
@@ -213,32 +205,11 @@ func parsePackage(t *testing.T) (files []*ast.File) {
 	return files
 }
 
-// switchOptions returns the options that a type's unmarshalOption reads: the
-// cases of its switch, in their order.
-func switchOptions(t *testing.T, typ string) (options []string) {
-	t.Helper()
-	body := function(t, typ, "unmarshalOption").Body
-	ast.Inspect(body, func(n ast.Node) bool {
-		s, ok := n.(*ast.SwitchStmt)
-		if !ok || len(options) > 0 {
-			return true
-		}
-		for _, c := range s.Body.List {
-			options = append(options, literals(t, c.(*ast.CaseClause).List)...)
-		}
-		return false
-	})
-	if len(options) == 0 {
-		t.Fatalf("%s reads no options", typ)
-	}
-	return options
-}
-
 // commentOptions returns the options in the grammar above a function: the
 // first words of the indented lines, without those of deeper blocks.
 func commentOptions(t *testing.T, name string) (options []string) {
 	t.Helper()
-	for _, line := range strings.Split(function(t, "Handler", name).Doc.Text(), "\n") {
+	for _, line := range strings.Split(function(t, name).Doc.Text(), "\n") {
 		line, ok := strings.CutPrefix(line, "\t    ")
 		if !ok || line == "" || strings.ContainsAny(line[:1], " }") {
 			continue
@@ -251,45 +222,23 @@ func commentOptions(t *testing.T, name string) (options []string) {
 	return options
 }
 
-// listedOptions returns the elements of a variable that is a list of texts.
-func listedOptions(t *testing.T, name string) (options []string) {
-	t.Helper()
-	for _, file := range parsePackage(t) {
-		if o := file.Scope.Lookup(name); o != nil {
-			list := o.Decl.(*ast.ValueSpec).Values[0].(*ast.CompositeLit)
-			return literals(t, list.Elts)
-		}
-	}
-	t.Fatalf("there is no %s", name)
-	return nil
-}
-
-func literals(t *testing.T, list []ast.Expr) (texts []string) {
-	t.Helper()
-	for _, e := range list {
-		text, err := strconv.Unquote(e.(*ast.BasicLit).Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts = append(texts, text)
-	}
-	return texts
-}
-
-// function returns a method by its receiver's type and its name.
-func function(t *testing.T, typ, name string) *ast.FuncDecl {
+// function returns a function, or a method of the handler, by its name.
+func function(t *testing.T, name string) *ast.FuncDecl {
 	t.Helper()
 	for _, file := range parsePackage(t) {
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
-			if !ok || f.Recv == nil || f.Name.Name != name {
+			if !ok || f.Name.Name != name {
 				continue
 			}
-			if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == typ {
+			if f.Recv == nil {
+				return f
+			}
+			if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == "Handler" {
 				return f
 			}
 		}
 	}
-	t.Fatalf("there is no %s.%s", typ, name)
+	t.Fatalf("there is no %s", name)
 	return nil
 }

@@ -37,7 +37,7 @@ func TestWarningsOfWhatIsSeldomMeant(t *testing.T) {
 	} {
 		s := newSite(t, options)
 		core, logs := logcapture.New(zapcore.DebugLevel)
-		s.warn(zap.New(core), time.Now())
+		warn(s.Handler, zap.New(core), time.Now())
 		lines := logs.AllUntimed()
 		if len(lines) != len(want) {
 			t.Errorf("%s: %d lines, want %d", options, len(lines), len(want))

@@ -129,9 +129,6 @@ type Handler struct {
 	reportLog   *zap.Logger
 	claims      []identity.Name
 	app         *App
-	declared    map[string]*Issuer      // the app's, by name
-	stores      map[string]*APIKeyStore // likewise
-	written     uniqueKeys              // while a Caddyfile is read
 }
 
 // CaddyModule returns the module's information.
@@ -167,7 +164,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	case d.code == "":
 		st.Pass(r)
 		h.metrics.Anonymous()
-	case h.reports():
+	case h.Mode == modeReport:
 		h.report(r, st, d)
 	default:
 		return h.refuse(w, r, st, d)

@@ -30,7 +30,6 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*App)
-	h.declared, h.stores = h.app.Issuer, h.app.APIKeys
 	if err := h.provision(ctx); err != nil {
 		return routes.SiteError(ctx, err)
 	}
@@ -66,12 +65,12 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.idle = h.onlyClears()
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)
-	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, h.accepted(), h.rules.RequiredScopes()); err != nil {
+	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, refusal.Accepted{Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys()}, h.rules.RequiredScopes()); err != nil {
 		return err
 	}
-	h.warn(h.logger, time.Now())
+	warn(h, h.logger, time.Now())
 	h.metrics = metrics.Process
-	if h.reports() {
+	if h.Mode == modeReport {
 		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
 		h.logger.Warn("mode report: nothing is refused here; requests that would have been go on as anonymous")
@@ -79,20 +78,16 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
-func (h *Handler) accepted() refusal.Accepted {
-	return refusal.Accepted{Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys()}
-}
-
 func (h *Handler) credentialSettings() credential.Settings {
 	return credential.Settings{
 		Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys(), TokenFrom: sources(h.TokenFrom), APIKeyFrom: sources(h.APIKeyFrom),
-		TrustedOrigins: h.TrustedOrigins, Keep: h.KeepCredentials, InPlace: h.reports(),
+		TrustedOrigins: h.TrustedOrigins, Keep: h.KeepCredentials, InPlace: h.Mode == modeReport,
 	}
 }
 
-// issuers are the issuers of the config.
-func (h *Handler) issuers() *issuer.List {
-	l := &issuer.List{Audience: h.Audience, Declared: func(name string) *issuer.Settings { return h.declared[name].settings() }}
+// issuers are the issuers of the config, with those that the app declares.
+func (h *Handler) issuers(app *App) *issuer.List {
+	l := &issuer.List{Audience: h.Audience, Declared: func(name string) *issuer.Settings { return app.Issuer[name].settings() }}
 	for _, i := range h.Issuer {
 		l.Issuers = append(l.Issuers, i.settings())
 	}
@@ -101,7 +96,7 @@ func (h *Handler) issuers() *issuer.List {
 
 // policies checks all issuers and makes their policies, but for the keys. With
 // an error come those of the issuers before the one that is wrong.
-func (h *Handler) policies(resolve setting.Resolver) ([]validator.Policy, error) {
+func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
 		switch {
 		case h.onlyClears():
@@ -113,17 +108,17 @@ func (h *Handler) policies(resolve setting.Resolver) ([]validator.Policy, error)
 		}
 		return nil, nil
 	}
-	return h.issuers().Policies(resolve)
+	return h.issuers(app).Policies(resolve)
 }
 
 // provisionIssuers makes the validator of all issuers and their keys, or none
 // where there are API keys alone.
 func (h *Handler) provisionIssuers() (*validator.Validator, error) {
-	policies, err := h.policies(setting.Resolve)
+	policies, err := h.policies(h.app, setting.Resolve)
 	if err != nil || len(policies) == 0 {
 		return nil, err
 	}
-	if err := h.issuers().Keys(policies, h.app.sources, h.logger); err != nil {
+	if err := h.issuers(h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
 	v, err := validator.New(policies, nil)
@@ -135,3 +130,57 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	}
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }
+
+// The values of mode.
+const (
+	modeEnforce = "enforce"
+	modeReport  = "report"
+)
+
+// checkTogether checks the options that can be judged only together, but for the
+// issuers, without the machine that the config will run on.
+func (h *Handler) checkTogether() error {
+	if err := h.checkAPIKeyOptions(); err != nil {
+		return err
+	}
+	credentialHeaders, err := credential.Check(h.credentialSettings())
+	if err != nil {
+		return err
+	}
+	if err := header.Check(forwards(h.Forward), h.ForwardPayload, h.Clear, credentialHeaders); err != nil {
+		return err
+	}
+	if err := h.checkMode(); err != nil {
+		return err
+	}
+	required, err := rule.Check(requirements(h.Require))
+	if err != nil {
+		return err
+	}
+	return required.CheckOptional(h.Optional)
+}
+
+// onlyClears tells of a handler that authenticates nobody: it has `clear` alone.
+func (h *Handler) onlyClears() bool {
+	return len(h.Clear) > 0 && len(h.Issuer) == 0 && !h.hasAPIKeys()
+}
+
+// checkMode checks the options that decide what becomes of a request.
+func (h *Handler) checkMode() error {
+	switch h.Mode {
+	case "", modeEnforce, modeReport:
+	default:
+		return setting.InOption("mode", "%q is no mode; write enforce or report", h.Mode)
+	}
+	if !h.onlyClears() {
+		return nil
+	}
+	for _, o := range handlerOptions() {
+		if o.name != "clear" && o.isSet(h) {
+			return setting.InOption(o.name, "%w", errAuthenticatesNobody)
+		}
+	}
+	return nil
+}
+
+var errAuthenticatesNobody = errors.New("this jwt has neither an issuer nor API keys, so that it authenticates nobody and may only clear headers; name an issuer, or remove the option")

@@ -11,7 +11,7 @@ import (
 )
 
 // warn tells, once at load, of what is possible and seldom meant.
-func (h *Handler) warn(logger *zap.Logger, now time.Time) {
+func warn(h *Handler, logger *zap.Logger, now time.Time) {
 	for _, r := range h.Require {
 		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {
 			if strings.Contains(scope, ",") {

@@ -28,10 +28,12 @@ type Places struct {
 }
 
 // Headers are the names of the headers in which credentials are sent.
-func (c *Places) Headers() []string {
+func (c *Places) Headers() []string { return headersOf(c.places) }
+
+func headersOf(all []place) []string {
 	var names []string
-	for i := range c.places {
-		if name := c.places[i].header(); name != "" {
+	for i := range all {
+		if name := all[i].header(); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -51,8 +53,8 @@ func (s *place) header() string {
 	return ""
 }
 
-func (c *Places) has(from string) bool {
-	for _, s := range c.places {
+func has(all []place, from string) bool {
+	for _, s := range all {
 		if s.From == from {
 			return true
 		}

@@ -43,28 +43,30 @@ type Settings struct {
 	InPlace               bool // nothing is removed, as nothing is refused
 }
 
+// Check checks settings, and returns the names of the headers in which credentials
+// are sent.
+func Check(settings Settings) (headers []string, err error) {
+	all, err := settings.places()
+	if err != nil {
+		return nil, err
+	}
+	return headersOf(all), checkOrigins(settings, all)
+}
+
+// New makes the places of settings, which it checks.
 func New(settings Settings) (*Places, error) {
-	c := &Places{keep: settings.Keep, inPlace: settings.InPlace, origins: http.NewCrossOriginProtection()}
-	if err := c.add("token_from", settings.Tokens, settings.TokenFrom, defaultTokenSource); err != nil {
+	all, err := settings.places()
+	if err != nil {
 		return nil, err
 	}
-	if err := c.add("api_key_from", settings.APIKeys, settings.APIKeyFrom, defaultAPIKeySource); err != nil {
+	if err := checkOrigins(settings, all); err != nil {
 		return nil, err
 	}
+	c := &Places{places: all, keep: settings.Keep, inPlace: settings.InPlace, origins: http.NewCrossOriginProtection()}
 	for _, o := range settings.TrustedOrigins {
-		if strings.Contains(o, "*") {
-			return nil, setting.InOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
-		}
 		if err := c.origins.AddTrustedOrigin(o); err != nil {
-			return nil, setting.InOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
+			return nil, err
 		}
-	}
-	if len(settings.TrustedOrigins) > 0 && !c.has(FromCookie) && !c.has(FromBasic) {
-		option := "token_from"
-		if !settings.Tokens {
-			option = "api_key_from"
-		}
-		return nil, setting.InOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
 	}
 	if len(c.places) == 1 && c.places[0].From == FromHeader && !c.keep && !c.inPlace {
 		c.header = &c.places[0]
@@ -72,16 +74,45 @@ func New(settings Settings) (*Places, error) {
 	return c, nil
 }
 
-// add adds the sources of one kind of credential.
-func (c *Places) add(option string, wanted bool, configured []*Source, usual Source) error {
+// checkOrigins checks the trusted origins, which are for the credentials that a
+// browser sends by itself.
+func checkOrigins(settings Settings, all []place) error {
+	for _, o := range settings.TrustedOrigins {
+		if strings.Contains(o, "*") {
+			return setting.InOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
+		}
+		if err := http.NewCrossOriginProtection().AddTrustedOrigin(o); err != nil {
+			return setting.InOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
+		}
+	}
+	if len(settings.TrustedOrigins) > 0 && !has(all, FromCookie) && !has(all, FromBasic) {
+		option := "token_from"
+		if !settings.Tokens {
+			option = "api_key_from"
+		}
+		return setting.InOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
+	}
+	return nil
+}
+
+// places are the places of both kinds of credential.
+func (settings *Settings) places() (all []place, err error) {
+	if all, err = addKind(nil, "token_from", settings.Tokens, settings.TokenFrom, defaultTokenSource); err != nil {
+		return nil, err
+	}
+	return addKind(all, "api_key_from", settings.APIKeys, settings.APIKeyFrom, defaultAPIKeySource)
+}
+
+// addKind adds the sources of one kind of credential.
+func addKind(all []place, option string, wanted bool, configured []*Source, usual Source) ([]place, error) {
 	if !wanted {
 		if len(configured) == 0 {
-			return nil
+			return all, nil
 		}
 		if option == "token_from" {
-			return setting.InOption(option, "there is no issuer whose tokens could be read; name one, such as issuer https://auth.example.com/, or remove it")
+			return nil, setting.InOption(option, "there is no issuer whose tokens could be read; name one, such as issuer https://auth.example.com/, or remove it")
 		}
-		return setting.InOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
+		return nil, setting.InOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
 	if len(configured) == 0 {
 		configured = []*Source{&usual}
@@ -89,36 +120,36 @@ func (c *Places) add(option string, wanted bool, configured []*Source, usual Sou
 	isToken := option == "token_from"
 	for _, s := range configured {
 		if s == nil {
-			return setting.InOption(option, "an entry is null; write a source such as header %s", usual.Name)
+			return nil, setting.InOption(option, "an entry is null; write a source such as header %s", usual.Name)
 		}
 		this := *s
 		if err := this.check(isToken); err != nil {
-			return setting.InOption(option, "%w", err)
+			return nil, setting.InOption(option, "%w", err)
 		}
-		if err := c.addSource(this, isToken); err != nil {
-			return setting.InOption(option, "%w", err)
+		var err error
+		if all, err = addSource(all, this, isToken); err != nil {
+			return nil, setting.InOption(option, "%w", err)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // addSource adds a place, or lets one hold both kinds.
-func (c *Places) addSource(s Source, isToken bool) error {
-	for i := range c.places {
-		other := &c.places[i]
+func addSource(all []place, s Source, isToken bool) ([]place, error) {
+	for i := range all {
+		other := &all[i]
 		if other.same(s) {
 			if isToken && other.tokens || !isToken && other.apiKeys {
-				return fmt.Errorf("%s is there twice; remove one", strings.TrimSpace(s.From+" "+s.Name))
+				return nil, fmt.Errorf("%s is there twice; remove one", strings.TrimSpace(s.From+" "+s.Name))
 			}
 			other.tokens, other.apiKeys = true, true
-			return nil
+			return all, nil
 		}
 		if s.From == FromHeader && other.From == FromHeader && s.Name == other.Name && (s.Scheme == "") != (other.Scheme == "") {
-			return fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)
+			return nil, fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)
 		}
 	}
-	c.places = append(c.places, place{s, isToken, !isToken})
-	return nil
+	return append(all, place{s, isToken, !isToken}), nil
 }
 
 // same tells whether two sources are one place. Schemes are the same in any case

@@ -52,65 +52,89 @@ const (
 	forwardMethod
 )
 
-// New checks what is forwarded and cleared. credentials are the names of
-// the headers in which credentials are sent, which can be neither.
+// New makes what is forwarded and cleared, which it checks.
 func New(values []*Forward, payload string, clears, credentials []string) (*Forwarding, error) {
-	f := &Forwarding{}
-	add := func(option, header string) (string, error) {
-		name := http.CanonicalHeaderKey(header)
-		if err := checkForwardName(header); err != nil {
-			return "", setting.InOption(option, "%w", err)
-		}
-		for _, c := range credentials {
-			if Fold(c) == Fold(name) {
-				return "", setting.InOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
-			}
-		}
-		if option != "clear" && reservedHeader(name) {
-			return "", setting.InOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
-		}
-		folded := Fold(name)
-		if slices.Contains(f.Names, folded) {
-			return "", setting.InOption(option, "the header %s is there twice; remove one", name)
-		}
-		f.Names = append(f.Names, folded)
-		return name, nil
+	if err := Check(values, payload, clears, credentials); err != nil {
+		return nil, err
 	}
+	f := &Forwarding{}
 	for _, v := range values {
-		if v == nil {
-			return nil, setting.InOption("forward", "an entry is null; write an object with what and header")
-		}
-		if !slices.Contains(forwardNames, v.What) {
-			if err := claims.CheckPath(v.What); err != nil {
-				return nil, setting.InOption("forward", "%w", err)
-			}
-		}
-		if slices.Contains(forwardNames, strings.ToLower(v.Header)) {
-			return nil, setting.InOption("forward", "%s stands where the header belongs, behind what is passed on; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
-		}
-		name, err := add("forward", v.Header)
-		if err != nil {
-			return nil, err
-		}
+		name := http.CanonicalHeaderKey(v.Header)
 		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
+		f.Names = append(f.Names, Fold(name))
 	}
 	if payload != "" {
-		name, err := add("forward_payload", payload)
-		if err != nil {
-			return nil, err
-		}
-		f.payload = name
+		f.payload = http.CanonicalHeaderKey(payload)
+		f.Names = append(f.Names, Fold(f.payload))
 	}
 	for _, c := range clears {
-		if _, err := add("clear", c); err != nil {
-			return nil, err
-		}
+		f.Names = append(f.Names, Fold(c))
 	}
 	f.Trailers = slices.Clone(f.Names)
 	for _, c := range credentials {
 		f.Trailers = append(f.Trailers, Fold(c))
 	}
 	return f, nil
+}
+
+// Check checks what is forwarded and cleared. credentials are the names of the
+// headers in which credentials are sent, which can be neither.
+func Check(values []*Forward, payload string, clears, credentials []string) error {
+	names := &names{credentials: credentials}
+	for _, v := range values {
+		if v == nil {
+			return setting.InOption("forward", "an entry is null; write an object with what and header")
+		}
+		if !slices.Contains(forwardNames, v.What) {
+			if err := claims.CheckPath(v.What); err != nil {
+				return setting.InOption("forward", "%w", err)
+			}
+		}
+		if slices.Contains(forwardNames, strings.ToLower(v.Header)) {
+			return setting.InOption("forward", "%s stands where the header belongs, behind what is passed on; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
+		}
+		if err := names.add("forward", v.Header); err != nil {
+			return err
+		}
+	}
+	if payload != "" {
+		if err := names.add("forward_payload", payload); err != nil {
+			return err
+		}
+	}
+	for _, c := range clears {
+		if err := names.add("clear", c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names checks the names of headers one after the other.
+type names struct {
+	credentials []string
+	folded      []string // those so far
+}
+
+func (n *names) add(option, header string) error {
+	if err := checkForwardName(header); err != nil {
+		return setting.InOption(option, "%w", err)
+	}
+	name := http.CanonicalHeaderKey(header)
+	folded := Fold(name)
+	for _, c := range n.credentials {
+		if Fold(c) == folded {
+			return setting.InOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
+		}
+	}
+	if option != "clear" && reservedHeader(name) {
+		return setting.InOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
+	}
+	if slices.Contains(n.folded, folded) {
+		return setting.InOption(option, "the header %s is there twice; remove one", name)
+	}
+	n.folded = append(n.folded, folded)
+	return nil
 }
 
 func checkForwardName(header string) error {

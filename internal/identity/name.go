@@ -18,32 +18,47 @@ type Name struct {
 	placeholder string // the name in full
 }
 
-// NewNames checks the names of claims.
+// NewNames makes the names of claims, which it checks.
 func NewNames(configured []*NamedClaim) ([]Name, error) {
+	if err := CheckNames(configured); err != nil {
+		return nil, err
+	}
 	var list []Name
 	for _, c := range configured {
-		if c == nil {
-			return nil, errors.New("claim: an entry is null; write claim <path> [<name>]")
-		}
-		if err := claims.CheckPath(c.Path); err != nil {
-			return nil, fmt.Errorf("claim: %w", err)
-		}
-		named := Name{path: c.Path, name: c.Name}
-		if named.name == "" {
-			named.name = claims.PathName(named.path)
-		}
-		if err := checkClaimName(named.name); err != nil {
-			return nil, fmt.Errorf("claim %s: %w", c.Path, err)
-		}
-		for _, other := range list {
-			if other.name == named.name {
-				return nil, fmt.Errorf("claim %s: the name %s is taken by the claim %s; give one of them another: claim %s <name>", named.path, named.name, other.path, named.path)
-			}
-		}
-		named.placeholder = "http.auth.user." + named.name
-		list = append(list, named)
+		name := c.name()
+		list = append(list, Name{path: c.Path, name: name, placeholder: "http.auth.user." + name})
 	}
 	return list, nil
+}
+
+// CheckNames checks the names of claims.
+func CheckNames(configured []*NamedClaim) error {
+	for n, c := range configured {
+		if c == nil {
+			return errors.New("claim: an entry is null; write claim <path> [<name>]")
+		}
+		if err := claims.CheckPath(c.Path); err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+		name := c.name()
+		if err := checkClaimName(name); err != nil {
+			return fmt.Errorf("claim %s: %w", c.Path, err)
+		}
+		for _, other := range configured[:n] {
+			if other.name() == name {
+				return fmt.Errorf("claim %s: the name %s is taken by the claim %s; give one of them another: claim %s <name>", c.Path, name, other.Path, c.Path)
+			}
+		}
+	}
+	return nil
+}
+
+// name is the name of the placeholder.
+func (c *NamedClaim) name() string {
+	if c.Name == "" {
+		return claims.PathName(c.Path)
+	}
+	return c.Name
 }
 
 func checkClaimName(name string) error {

@@ -63,20 +63,14 @@ func (r *Responder) To(code reason.Code) *prepared { return r.prepared[code] }
 // New makes the answers. scopes are what the challenge of a request without
 // them names.
 func New(realm, format string, accepted Accepted, scopes string) (*Responder, error) {
+	if err := Check(realm, format); err != nil {
+		return nil, err
+	}
 	if realm == "" {
 		realm = "restricted"
 	}
-	for _, c := range []byte(realm) {
-		if c < ' ' || c > '~' {
-			return nil, errors.New("realm: it may hold printable ASCII characters only (RFC 9110 section 11.5); write a short name such as api")
-		}
-	}
-	switch format {
-	case "":
+	if format == "" {
 		format = FormatJSON
-	case FormatJSON, FormatAWS, formatNone:
-	default:
-		return nil, fmt.Errorf("error_format: %q is no format; write json, aws or none", format)
 	}
 	r := &Responder{prepared: make(map[reason.Code]*prepared, len(Answers))}
 	for code, a := range Answers {
@@ -97,6 +91,20 @@ func New(realm, format string, accepted Accepted, scopes string) (*Responder, er
 		r.prepared[code] = p
 	}
 	return r, nil
+}
+
+// Check checks the realm and the format of answers.
+func Check(realm, format string) error {
+	for _, c := range []byte(realm) {
+		if c < ' ' || c > '~' {
+			return errors.New("realm: it may hold printable ASCII characters only (RFC 9110 section 11.5); write a short name such as api")
+		}
+	}
+	switch format {
+	case "", FormatJSON, FormatAWS, formatNone:
+		return nil
+	}
+	return fmt.Errorf("error_format: %q is no format; write json, aws or none", format)
 }
 
 // Head sets the headers of the answer, but for those of its body.

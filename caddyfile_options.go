@@ -1,0 +1,132 @@
+package caddyjwt
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+)
+
+// reader reads a block of a Caddyfile.
+type reader struct {
+	*caddyfile.Dispenser
+	once   grammar.Once // the options of the block
+	global *App         // what the global option declares
+	keys   uniqueKeys   // the API keys of the directive so far
+}
+
+// inner returns a reader for a block inside this one.
+func (r *reader) inner() *reader {
+	block := *r
+	block.once = grammar.Once{}
+	return &block
+}
+
+// option is an option of a block, which is read into a T.
+type option[T any] struct {
+	name  string
+	read  func(*T, *reader) error
+	isSet func(*T) bool
+}
+
+// options are all options of a block, in the order of the grammar.
+type options[T any] []option[T]
+
+func (all options[T]) names() []string {
+	names := make([]string, len(all))
+	for i, o := range all {
+		names[i] = o.name
+	}
+	return names
+}
+
+// read reads the option at the reader's place.
+func (all options[T]) read(into *T, r *reader, unknown *unknownOption) error {
+	for _, o := range all {
+		if o.name == r.Val() {
+			return o.read(into, r)
+		}
+	}
+	return unknown.err(r.Dispenser, all.names())
+}
+
+// unknownOption says what an error tells of an option that a block does not have.
+type unknownOption struct {
+	none string // such as "an issuer has no option"
+	list string // begins the list of the options, such as "there are"
+
+	// The options of the block that this one may be mistaken for, what they are, and
+	// what to do with one.
+	others []string
+	are    string
+	remedy func(other string) string
+}
+
+func (u *unknownOption) err(d *caddyfile.Dispenser, own []string) error {
+	name := d.Val()
+	if slices.Contains(u.others, name) {
+		return d.Errf("%s %s; %s", name, u.are, u.remedy(name))
+	}
+	if near := setting.Nearest(name, own); near != "" {
+		return d.Errf("%s %q; write %s", u.none, name, near)
+	}
+	if near := setting.Nearest(name, u.others); near != "" {
+		return d.Errf("%s %q; %s %s: %s", u.none, name, near, u.are, u.remedy(near))
+	}
+	return d.Errf("%s %q; %s %s", u.none, name, u.list, strings.Join(own, ", "))
+}
+
+// textOption is an option with one value.
+func textOption[T any](name, example string, field func(*T) *string) option[T] {
+	return option[T]{
+		name,
+		func(t *T, r *reader) error { return r.once.Text(r.Dispenser, field(t), name+" "+example) },
+		func(t *T) bool { return *field(t) != "" },
+	}
+}
+
+// listOption is an option with one or more values in one line.
+func listOption[T any](name, example string, field func(*T) *[]string) option[T] {
+	return option[T]{
+		name,
+		func(t *T, r *reader) error { return r.once.List(r.Dispenser, field(t), name+" "+example) },
+		func(t *T) bool { return len(*field(t)) > 0 },
+	}
+}
+
+// flagOption is an option without a value.
+func flagOption[T any](name string, field func(*T) *bool) option[T] {
+	return option[T]{
+		name,
+		func(t *T, r *reader) error { return r.once.Flag(r.Dispenser, field(t)) },
+		func(t *T) bool { return *field(t) },
+	}
+}
+
+// durationOption is an option with a duration above 0.
+func durationOption[T any](name, example string, field func(*T) *caddy.Duration) option[T] {
+	return option[T]{
+		name,
+		func(t *T, r *reader) error { return r.once.Above0(r.Dispenser, field(t), name+" "+example) },
+		func(t *T) bool { return *field(t) != 0 },
+	}
+}
+
+// checked returns an option with a check after it is read.
+func (o option[T]) checked(check func(*T) error) option[T] {
+	read := o.read
+	o.read = func(t *T, r *reader) error {
+		if err := read(t, r); err != nil {
+			return err
+		}
+		if err := check(t); err != nil {
+			return r.Errf("%v", err)
+		}
+		return nil
+	}
+	return o
+}
