@@ -10,44 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	logcapture "go.uber.org/zap/zaptest/observer"
-
-	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 )
-
-// TestLoadWarnsOfLogs: what to write into the filter stands there by name.
-func TestLoadWarnsOfLogs(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		source CredentialSource
-		want   []string // what each line has in it
-	}{
-		"Authorization":     {CredentialSource{From: credential.FromHeader, Name: "authorization"}, nil},
-		"a cookie":          {CredentialSource{From: credential.FromCookie, Name: "session"}, nil},
-		"a query parameter": {CredentialSource{From: credential.FromQuery, Name: "access_token"}, []string{"format filter { request>uri query { delete access_token } }, as docs/security.md#logs shows"}},
-		"another header":    {CredentialSource{From: credential.FromHeader, Name: "x-token"}, []string{"format filter { request>headers>X-Token delete }, as docs/security.md#logs shows"}},
-		"a header with _":   {CredentialSource{From: credential.FromHeader, Name: "x_token"}, []string{"request>headers>X_token delete", "expected_underscore_headers"}},
-	} {
-		read, err := credential.New(credential.Settings{Tokens: true, TokenFrom: sources([]*CredentialSource{&c.source})})
-		if err != nil {
-			t.Fatal(err)
-		}
-		core, logs := logcapture.New(zapcore.DebugLevel)
-		read.Warn(zap.New(core))
-		lines := logs.AllUntimed()
-		if len(lines) != len(c.want) {
-			t.Errorf("%s: %d lines; want %d", name, len(lines), len(c.want))
-			continue
-		}
-		for n, line := range lines {
-			if line.Level != zapcore.WarnLevel || !strings.Contains(line.Message, c.want[n]) {
-				t.Errorf("%s: %s %s\nwant in it: %s", name, line.Level, line.Message, c.want[n])
-			}
-		}
-	}
-}
 
 func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
 	t.Parallel()
@@ -360,14 +323,8 @@ func TestPrintingTheStateShowsNoCredential(t *testing.T) {
 	s := newSite(t, "")
 	good := signed(t, nil)
 	res := serve(t, bearer(good), nil, s.Handler)
-	st := requestState(res.next)
-	if len(st.Removed.List) != 1 {
-		t.Fatal("nothing was removed")
-	}
-	for _, text := range []string{sprint(st), sprint(&st.Removed), sprint(st.Removed.List[0])} {
-		if strings.Contains(text, good) {
-			t.Errorf("shows the token: %s", text)
-		}
+	if text := sprint(requestState(res.next)); strings.Contains(text, good) {
+		t.Errorf("shows the token: %s", text)
 	}
 }
 

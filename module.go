@@ -221,14 +221,14 @@ func isPreflight(r *http.Request) bool {
 // definite refusal comes before one that a later try may not meet.
 func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (*identity.Identity, reason.Code) {
 	id.Names = h.claims
-	if presented.APIKey.Any {
+	if presented.APIKey.Present {
 		key, code := h.apiKeys.Find(presented.APIKey.Text)
 		if code != "" {
 			return nil, code
 		}
 		id.SetKey(key, h.APIKeyUserPrefix)
 	}
-	if presented.Token.Any {
+	if presented.Token.Present {
 		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.Token); err != nil {
 			return nil, refusal.CodeOf(err)
 		}

@@ -1,3 +1,6 @@
+// Package credential reads tokens and API keys out of a request and removes
+// them, with every copy of them that Caddy keeps, before downstream handlers can
+// see, log or forward them.
 package credential
 
 import (
@@ -93,8 +96,8 @@ type Found struct {
 
 // Credential is a token or an API key of a request.
 type Credential struct {
-	Text string
-	Any  bool
+	Text    string
+	Present bool
 	// ambient tells that it was in no place but those that a browser fills by
 	// itself: a cookie, or Basic once it knows the password.
 	ambient bool
@@ -106,11 +109,11 @@ func (f *Found) add(s *place, text string) {
 	if s.apiKeys && !(s.tokens && strings.Count(text, ".") == 2) {
 		c = &f.APIKey
 	}
-	if c.Any && c.Text != text {
+	if c.Present && c.Text != text {
 		f.several = true
 	}
-	c.ambient = (s.From == FromCookie || s.From == FromBasic) && (c.ambient || !c.Any)
-	c.Text, c.Any = text, true
+	c.ambient = (s.From == FromCookie || s.From == FromBasic) && (c.ambient || !c.Present)
+	c.Text, c.Present = text, true
 }
 
 // Take reads the request's credentials and removes them, unless they are kept.
@@ -133,7 +136,7 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 		return f, reason.MultipleCredentials
 	case f.malformed:
 		return f, reason.MalformedRequest
-	case !f.Token.Any && !f.APIKey.Any:
+	case !f.Token.Present && !f.APIKey.Present:
 		return f, reason.MissingCredentials
 	case (f.Token.ambient || f.APIKey.ambient) && c.crossSite(r):
 		return f, reason.CrossOrigin
@@ -145,7 +148,7 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 // once, and holds one. It does nothing if the request is not so.
 func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	values := r.Header[s.Name]
-	if len(values) != 1 || len(taken.List) > 0 {
+	if len(values) != 1 || len(taken.list) > 0 {
 		return false
 	}
 	token, ok := values[0], true
@@ -230,7 +233,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 			}
 		}
 	}
-	for _, old := range taken.List {
+	for _, old := range taken.list {
 		if old.of(s) {
 			if s.From == FromHeader {
 				s.readHeader(old.value, f)

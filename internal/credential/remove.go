@@ -31,15 +31,15 @@ func (o removed) of(s *place) bool { return o.from.From == s.From && o.from.Name
 
 // Removed are the credentials that were taken out of one request.
 type Removed struct {
-	List  []removed
+	list  []removed
 	first [1]removed // room for what most requests have one of
 }
 
 func (taken *Removed) add(from *place, value string) {
-	if taken.List == nil {
-		taken.List = taken.first[:0]
+	if taken.list == nil {
+		taken.list = taken.first[:0]
 	}
-	taken.List = append(taken.List, removed{from, value})
+	taken.list = append(taken.list, removed{from, value})
 }
 
 // Format keeps a credential out of anything that prints a value.
@@ -69,6 +69,7 @@ func (all *Removal) Add(c *Places) {
 	}
 }
 
+// Remove removes the credentials of all the places.
 func (all *Removal) Remove(r *http.Request, taken *Removed) {
 	for i := range all.places {
 		all.places[i].remove(r, taken)
@@ -223,7 +224,7 @@ func (s *place) cleanOriginal(query string, taken *Removed) (string, bool) {
 			return true
 		}
 		value := p.value()
-		return len(value) >= shortestKey && slices.ContainsFunc(taken.List, func(old removed) bool {
+		return len(value) >= shortestKey && slices.ContainsFunc(taken.list, func(old removed) bool {
 			return old.of(s) && old.value == value
 		})
 	})

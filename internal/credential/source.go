@@ -20,6 +20,7 @@ type Source struct {
 	Scheme string
 }
 
+// The values of Source.From.
 const (
 	FromHeader = "header"
 	FromQuery  = "query"

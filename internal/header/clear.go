@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Fold brings a header's name to the form in which upstreams compare them:
+// fold brings a header's name to the form in which upstreams compare them:
 // CGI and its like know neither case nor the difference of - _ and dots.
-func Fold(name string) string {
+func fold(name string) string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 }
 
@@ -52,6 +52,7 @@ func (f *Forwarding) Clear(r *http.Request, sent *Sent) {
 	GuardTrailers(r, f.Trailers)
 }
 
+// ClearHeaders clears headers, and their names in Connection.
 func ClearHeaders(r *http.Request, sent *Sent, folded []string) {
 	if len(folded) == 0 {
 		return
@@ -68,6 +69,7 @@ func ClearHeaders(r *http.Request, sent *Sent, folded []string) {
 	}
 }
 
+// ClearNames deletes the headers whose names fold to one of folded.
 func ClearNames(h http.Header, folded []string) {
 	for name := range h {
 		if cleared(name, folded) {

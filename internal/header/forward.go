@@ -1,3 +1,5 @@
+// Package header sets the headers that pass an identity on to the upstream, and
+// clears what a client sends under their names.
 package header
 
 import (
@@ -61,18 +63,18 @@ func New(values []*Forward, payload string, clears, credentials []string) (*Forw
 	for _, v := range values {
 		name := http.CanonicalHeaderKey(v.Header)
 		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
-		f.Names = append(f.Names, Fold(name))
+		f.Names = append(f.Names, fold(name))
 	}
 	if payload != "" {
 		f.payload = http.CanonicalHeaderKey(payload)
-		f.Names = append(f.Names, Fold(f.payload))
+		f.Names = append(f.Names, fold(f.payload))
 	}
 	for _, c := range clears {
-		f.Names = append(f.Names, Fold(c))
+		f.Names = append(f.Names, fold(c))
 	}
 	f.Trailers = slices.Clone(f.Names)
 	for _, c := range credentials {
-		f.Trailers = append(f.Trailers, Fold(c))
+		f.Trailers = append(f.Trailers, fold(c))
 	}
 	return f, nil
 }
@@ -121,9 +123,9 @@ func (n *names) add(option, header string) error {
 		return setting.InOption(option, "%w", err)
 	}
 	name := http.CanonicalHeaderKey(header)
-	folded := Fold(name)
+	folded := fold(name)
 	for _, c := range n.credentials {
-		if Fold(c) == folded {
+		if fold(c) == folded {
 			return setting.InOption(option, "the header %s is where credentials are read from, and would be removed before; use another one", name)
 		}
 	}

@@ -1,3 +1,5 @@
+// Package identity holds the verified identity of a request, and provides the
+// placeholders and access log fields that are made of it.
 package identity
 
 import (
@@ -23,18 +25,20 @@ type Identity struct {
 
 // The values of {http.jwt.auth_method}.
 const (
-	MethodJWT       = "jwt"
-	MethodAPIKey    = "api_key"
+	methodJWT       = "jwt"
+	methodAPIKey    = "api_key"
 	MethodAnonymous = "anonymous"
 )
 
+// Method returns the value of {http.jwt.auth_method}.
 func (id *Identity) Method() string {
 	if !id.HasToken {
-		return MethodAPIKey
+		return methodAPIKey
 	}
-	return MethodJWT
+	return methodJWT
 }
 
+// User returns the value of {http.auth.user.id}.
 func (id *Identity) User() string {
 	if !id.HasToken {
 		return id.userName
@@ -59,6 +63,7 @@ func (id *Identity) claim(path string) string {
 	return v.Render()
 }
 
+// Scopes returns the scopes of the token, or of the API key where there is none.
 func (id *Identity) Scopes() []string {
 	if !id.HasToken {
 		return id.key.Scopes()
