@@ -21,7 +21,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
-	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -653,7 +652,7 @@ func TestAKeyFileOfANamedStore(t *testing.T) {
 	s := makeSite(t, "api_keys "+path)
 	s.app.APIKeys = map[string]*APIKeyStore{"partners": {File: path}}
 	h.logger, h.app = s.logger, s.app
-	if err := h.provision(rule.CompileOnly()); err != nil {
+	if err := h.provision(bareContext()); err != nil {
 		t.Fatal(err)
 	}
 	if res := serve(t, request(text, "", "", "", "X-API-Key: %G"), nil, h); res.placeholder("{http.auth.user.id}") != "corp" {

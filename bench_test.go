@@ -28,7 +28,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
 
-	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -295,7 +294,7 @@ func benchUnknownKID(b *testing.B) {
 		b.Fatal(err)
 	}
 	h.logger, h.app = zap.NewNop(), testApp(b)
-	if err := h.provision(rule.CompileOnly()); err != nil {
+	if err := h.provision(bareContext()); err != nil {
 		b.Fatal(err)
 	}
 	claims := b64JSON(b, map[string]any{"iss": "https://issuer.example/", "aud": "https://api.example", "sub": "x", "exp": time.Now().Add(time.Hour).Unix()})

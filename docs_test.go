@@ -26,10 +26,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
-	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // docReference is the folder of the reference: an index and a page for each topic.
@@ -487,88 +485,6 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 			if !seen[field] {
 				t.Errorf("%s: no JSON example has %s of %T", docReference, field, v)
 			}
-		}
-	}
-}
-
-// docReasons are the reason codes: the constants of type Reason.
-func docReasons(t *testing.T) []string {
-	t.Helper()
-	var codes []string
-	for _, name := range []string{"reason/reason.go"} {
-		found := 0
-		for _, d := range docParse(t, name).Decls {
-			g, ok := d.(*ast.GenDecl)
-			if !ok || g.Tok != gotoken.CONST {
-				continue
-			}
-			for _, s := range g.Specs {
-				v := s.(*ast.ValueSpec)
-				if docTypeName(v.Type) != "Code" {
-					continue
-				}
-				for _, e := range v.Values {
-					if code, ok := docText(e); ok {
-						codes = append(codes, code)
-						found++
-					}
-				}
-			}
-		}
-		if found == 0 {
-			t.Fatalf("%s has no reasons", name)
-		}
-	}
-	return codes
-}
-
-func TestDocs_EveryReasonHasARow(t *testing.T) {
-	t.Parallel()
-	refusals := docSections(t)["Refusals"][""].text
-	codes := docReasons(t)
-	for _, code := range codes {
-		a, ok := refusal.Answers[reason.Code(code)]
-		if !ok {
-			t.Errorf("the reason %s has no answer", code)
-			continue
-		}
-		rfc := "none"
-		if a.Code != "" {
-			rfc = "`" + a.Code + "`"
-		}
-		row := fmt.Sprintf("\n| `%s` | %d | %s | %s | ", code, a.Status, rfc, a.Text)
-		if strings.Count(refusals, row) != 1 {
-			t.Errorf("%s: there should be one row%s…", docReference, row)
-		}
-	}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(refusals, -1) {
-		if !slices.Contains(codes, m[1]) {
-			t.Errorf("%s: it has a row for %s, which is no reason", docReference, m[1])
-		}
-	}
-}
-
-// TestDocs_RefusalBodies compares the bodies that the reference shows with those
-// that are sent, byte for byte.
-func TestDocs_RefusalBodies(t *testing.T) {
-	t.Parallel()
-	shown := map[string]bool{}
-	for _, b := range docReferenceBlocks(t) {
-		shown[strings.TrimSuffix(b.text, "\n")] = true
-	}
-	sent := map[string]bool{}
-	for code, a := range refusal.Answers {
-		for _, format := range []string{refusal.FormatJSON, refusal.FormatAWS} {
-			text := string(refusal.Body(format, code, a))
-			sent[text] = true
-			if format == refusal.FormatAWS && !shown[text] {
-				t.Errorf("%s: it does not show the body %s", docReference, text)
-			}
-		}
-	}
-	for text := range shown {
-		if (strings.HasPrefix(text, `{"error"`) || strings.HasPrefix(text, `{"message"`)) && !sent[text] {
-			t.Errorf("%s: it shows the body %s, which is never sent", docReference, text)
 		}
 	}
 }

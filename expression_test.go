@@ -2,20 +2,14 @@ package caddyjwt
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/types"
-	"cel.dev/cel-go/common/types/ref"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
@@ -155,109 +149,6 @@ func TestThreat45_ExpressionsAreAskedOfAnonymousToo(t *testing.T) {
 	}
 }
 
-// TestExpressionsShareNoClaims: an expression that reads all claims makes a map of
-// them, so that each evaluation needs an object of its own.
-func TestExpressionsShareNoClaims(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, "")
-	known := &identity.Identity{Names: s.Handler.claims, HasToken: true}
-	if err := s.validator.ValidateInto(t.Context(), signed(t, nil), &known.Token); err != nil {
-		t.Fatal(err)
-	}
-	for name, id := range map[string]*identity.Identity{"anonymous": nil, "a token": known} {
-		if (&rule.Evaluation{ID: id}).Claims() == (&rule.Evaluation{ID: id}).Claims() {
-			t.Errorf("%s: two evaluations have the same object", name)
-		}
-	}
-}
-
-// TestAnExpressionThatEndsBadlyRefuses: what can't be evaluated does not hold, and
-// a panic of a function in it is no panic of the server.
-func TestAnExpressionThatEndsBadlyRefuses(t *testing.T) {
-	t.Parallel()
-	env, err := rule.ExpressionEnv(rule.CompileOnly())
-	if err != nil {
-		t.Fatal(err)
-	}
-	broken := func(name string, run func(...ref.Val) ref.Val) *rule.Expression {
-		env, err := env.Extend(cel.Function(name, cel.Overload(name, nil, cel.BoolType, cel.FunctionBinding(run))))
-		if err != nil {
-			t.Fatal(err)
-		}
-		checked, issues := env.Compile(name + "()")
-		if issues.Err() != nil {
-			t.Fatal(issues.Err())
-		}
-		program, err := env.Program(checked)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &rule.Expression{Program: program}
-	}
-	for name, e := range map[string]*rule.Expression{
-		"a panic":          broken("panics", func(...ref.Val) ref.Val { panic("boom") }),
-		"a nil dereferral": broken("dereferences", func(...ref.Val) ref.Val { var r *http.Request; return types.String(r.Method) }),
-		"an error":         broken("fails", func(...ref.Val) ref.Val { return types.NewErr("no") }),
-		"a text":           broken("texts", func(...ref.Val) ref.Val { return types.String("true") }),
-		"null":             broken("nulls", func(...ref.Val) ref.Val { return types.NullValue }),
-		"unknown":          broken("unknown", func(...ref.Val) ref.Val { return types.NewUnknown(1, nil) }),
-	} {
-		t.Run(name, func(t *testing.T) {
-			for method, r := range map[string]*http.Request{"forbidden": bearer(signed(t, nil)), "missing_credentials": httptest.NewRequest("GET", "/", nil)} {
-				s := newSite(t, "optional")
-				s.rules.Expressions = []*rule.Expression{e}
-				if res := serve(t, r, nil, s.Handler); res.next != nil || res.reason() != method || res.placeholder("{http.auth.user.id}") != "" {
-					t.Errorf("passed, or %s", res.reason())
-				}
-			}
-		})
-	}
-}
-
-// TestExpressionsEnd: one that a long claim makes long is given up, by counting its
-// steps.
-func TestExpressionsEnd(t *testing.T) {
-	t.Parallel()
-	long := make([]int, 2000)
-	for i := range long {
-		long[i] = i
-	}
-	text, err := json.Marshal(map[string]any{"long": long, "text": strings.Repeat("a", 2000)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := claims.ParseLarge(text, 4000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for expression, ends := range map[string]bool{
-		`claims.long.exists(a, claims.long.exists(b, a + b < 0))`:                     false,
-		`!claims.long.all(a, claims.long.all(b, claims.long.all(c, a + b + c >= 0)))`: false,
-		`claims.long.map(a, claims.long.map(b, a * b)).size() > 0`:                    false,
-		`claims.long.exists(a, a == 1999)`:                                            true,
-		`claims.long.exists(a, a == 5) && claims.long.exists(b, b == 1998)`:           true,
-		`claims.text.matches("^(a+)+$")`:                                              true,
-		`claims.long.filter(a, a > 1000).size() == 999`:                               true,
-		`5 in claims.long`: true,
-		`claims.long.exists(a, a == 5 && claims.long.exists(b, b == 5)) || claims.long.all(a, true)`: true,
-	} {
-		t.Run(expression, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, requiring(expression))
-			out, _, err := s.rules.Expressions[0].Program.Eval(&rule.Evaluation{Request: bearer(""), ID: &identity.Identity{Record: &all}})
-			if ends && (err != nil || out != types.True) {
-				t.Errorf("%v, %v", out, err)
-			}
-			if !ends && (err == nil || !strings.Contains(err.Error(), "actual cost limit exceeded")) {
-				t.Errorf("it was not given up: %v", err)
-			}
-			if holds := s.rules.Expressions[0].Holds(bearer(""), &identity.Identity{Record: &all}); holds != ends {
-				t.Errorf("it holds: %v", holds)
-			}
-		})
-	}
-}
-
 // TestThreat25_PlaceholdersInExpressionsAreNotExpandedTwice: neither a claim nor a
 // header becomes a part of the expression.
 func TestThreat25_PlaceholdersInExpressionsAreNotExpandedTwice(t *testing.T) {
@@ -271,53 +162,4 @@ func TestThreat25_PlaceholdersInExpressionsAreNotExpandedTwice(t *testing.T) {
 			t.Errorf("%s: %q", trick, res.reason())
 		}
 	}
-}
-
-func TestPlacesInExpressions(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"nobody":                                      "line 1, column 1:",
-		"true &&\n  nobody":                           "line 2, column 3:",
-		`{http.request.host} == "a" && nobody`:        "line 1, column 31:",
-		`"ü" == {http.request.host} && nobody`:        "line 1, column 31:",
-		"{http.request.host} == \"a\" &&\n nobody":    "line 2, column 2:",
-		"true &&\n{a.b} == {c.d} || nobody":           "line 2, column 19:",
-		"{a.b} == \"\\{x.y}\" || nobody || {a.b}":     "line 1, column 22:",
-		"claims.a ==":                                 "line 1, column 12:",
-		`{http.request.host} ==`:                      "line 1, column 23:",
-		`{http.request.host} + 1 + scopes == nothing`: "line 1, column 25:",
-		`jwt_claim("a")`:                              "line 1, column 10:",
-	} {
-		if err := rule.CheckExpression(text); err == nil || !strings.Contains(err.Error(), "at "+want) {
-			t.Errorf("%s: %v, want %s", text, err, want)
-		}
-	}
-}
-
-// BenchmarkExpression is a rule of two terms, and one that is counted.
-func BenchmarkExpression(b *testing.B) {
-	for name, text := range map[string]string{
-		"two_terms": `claims.age > 17 && "read" in scopes`, "request": `method("GET") && {http.request.host} == "api.example"`, "list": `claims.roles.exists(r, r == "admin")`,
-	} {
-		b.Run(name, func(b *testing.B) {
-			s := newSite(b, requiring(text))
-			token, err := s.validator.Validate(b.Context(), signed(b, map[string]any{"age": 18, "scope": "openid read", "roles": []string{"user", "admin"}}))
-			if err != nil {
-				b.Fatal(err)
-			}
-			id := &identity.Identity{Token: *token, HasToken: true}
-			r := caddyhttp.PrepareRequest(bearer(""), caddy.NewReplacer(), httptest.NewRecorder(), new(caddyhttp.Server))
-			b.ReportAllocs()
-			for b.Loop() {
-				if !s.rules.Expressions[0].Holds(r, id) {
-					b.Fatal("it does not hold")
-				}
-			}
-		})
-	}
-}
-
-func ExampleHandler_expression() {
-	fmt.Println(rule.CheckExpression(`claims.age > 17 && nobody`))
-	// Output: the expression is wrong at line 1, column 20: undeclared reference to 'nobody' (in container ''); there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders
 }

@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -171,7 +170,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 					known := map[string][]string{
 						"result": {"allowed", "anonymous", "refused", "would_refuse"}, "method": {"jwt", "api_key", "none"}, "reason": {""},
 					}[l.GetName()]
-					_, isReason := refusal.Answers[reason.Code(l.GetValue())]
+					isReason := slices.Contains(reason.All, reason.Code(l.GetValue()))
 					if !slices.Contains(known, l.GetValue()) && !(l.GetName() == "reason" && isReason) {
 						t.Errorf("%s has the label %s=%q", f.GetName(), l.GetName(), l.GetValue())
 					}
@@ -183,7 +182,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 		return list
 	}
 	before := series()
-	if want := 1 + 2 + 1 + 2*len(refusal.Answers); len(before) != want {
+	if want := 1 + 2 + 1 + 2*len(reason.All); len(before) != want {
 		t.Errorf("%d series, want %d", len(before), want)
 	}
 	for n := range 50 {

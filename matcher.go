@@ -125,7 +125,7 @@ func (m *MatchClaim) MatchWithError(r *http.Request) (bool, error) {
 		return false, nil
 	}
 	for path, values := range *m {
-		if v, _ := id.Claims().Lookup(path); !rule.ClaimIs(v, values) {
+		if v, _ := id.Claims().Lookup(path); !rule.ClaimMatches(v, values) {
 			return false, nil
 		}
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
-	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
 // counted makes a handler's request metrics its own, and tells what has been
@@ -109,11 +108,11 @@ func TestThreat45_OptionalAndRules(t *testing.T) {
 	} {
 		h := newSite(t, "").Handler
 		h.Require = []*Requirement{{Expression: "true"}, r}
-		if err := h.provision(rule.CompileOnly()); err != nil {
+		if err := h.provision(bareContext()); err != nil {
 			t.Fatal(err)
 		}
 		h.Optional = true
-		if err := h.provision(rule.CompileOnly()); err == nil || !strings.HasPrefix(err.Error(), "optional: a request without a credential has no scopes") {
+		if err := h.provision(bareContext()); err == nil || !strings.HasPrefix(err.Error(), "optional: a request without a credential has no scopes") {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}
@@ -273,7 +272,7 @@ func TestReportModeIsToldAtLoad(t *testing.T) {
 		h := newSite(t, options).Handler
 		core, logs := logcapture.New(zapcore.DebugLevel)
 		h.logger, h.app = zap.New(core), testApp(t)
-		if err := h.provision(rule.CompileOnly()); err != nil {
+		if err := h.provision(bareContext()); err != nil {
 			t.Fatal(err)
 		}
 		if got := logs.FilterLevelExact(zapcore.WarnLevel).FilterMessageSnippet("mode report: nothing is refused here").Len(); got != want || int(h.app.reporting.Load()) != want {

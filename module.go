@@ -239,7 +239,7 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 
 // report lets a request go on that would have been refused, and logs it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
-	why := h.responder.To(d.code).With(d.unmet)
+	why := h.responder.To(d.code).Refusal(d.unmet)
 	st.PassRefused(r, why)
 	h.metrics.Reported(d.code)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
@@ -251,14 +251,14 @@ func (h *Handler) report(r *http.Request, st *state, d decision) {
 // besides the next one.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d decision) error {
 	p := h.responder.To(d.code)
-	why := p.With(d.unmet)
+	why := p.Refusal(d.unmet)
 	st.withdraw(r, why)
 	h.metrics.Refused(d.code)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}
 	if err := p.HandlerError(); routes.ErrorRouteMatches(r, err) {
-		p.Head(w.Header())
+		p.SetHeaders(w.Header())
 		return err
 	}
 	p.Write(w)

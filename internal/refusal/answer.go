@@ -13,7 +13,7 @@ import (
 // a fault of ours and is answered as keys that can't be had: never with leave.
 func CodeOf(err error) reason.Code {
 	if r, ok := errors.AsType[reason.Code](err); ok {
-		if _, known := Answers[r]; known {
+		if _, known := answers[r]; known {
 			return r
 		}
 	}
@@ -22,53 +22,53 @@ func CodeOf(err error) reason.Code {
 
 // answer is what the client is told. The texts are fixed: nothing of the
 // request is ever echoed.
-type answer struct {
+type Answer struct {
 	Status int
 	Code   string // RFC 6750 section 3.1; empty where it must not be given
 	Text   string // error_description
 }
 
 const (
-	InvalidRequest = "invalid_request"
-	InvalidToken   = "invalid_token"
-	lacksScope     = "insufficient_scope"
+	invalidRequest    = "invalid_request"
+	invalidToken      = "invalid_token"
+	insufficientScope = "insufficient_scope"
 )
 
-var Answers = map[reason.Code]answer{
+var answers = map[reason.Code]Answer{
 	reason.MissingCredentials:  {http.StatusUnauthorized, "", "a token is required"},
-	reason.MultipleCredentials: {http.StatusBadRequest, InvalidRequest, "the request has more than one credential"},
-	reason.MalformedRequest:    {http.StatusBadRequest, InvalidRequest, "the request has an empty credential"},
+	reason.MultipleCredentials: {http.StatusBadRequest, invalidRequest, "the request has more than one credential"},
+	reason.MalformedRequest:    {http.StatusBadRequest, invalidRequest, "the request has an empty credential"},
 	reason.CrossOrigin:         {http.StatusForbidden, "", "the credential came with a request from another site"},
 
 	// One answer for all three: nobody outside learns which keys there are.
-	reason.UnknownAPIKey:  {http.StatusUnauthorized, InvalidToken, "the API key is not valid"},
-	reason.APIKeyExpired:  {http.StatusUnauthorized, InvalidToken, "the API key is not valid"},
-	reason.APIKeyDisabled: {http.StatusUnauthorized, InvalidToken, "the API key is not valid"},
+	reason.UnknownAPIKey:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	reason.APIKeyExpired:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
+	reason.APIKeyDisabled: {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
 
-	reason.InsufficientScope:  {http.StatusForbidden, lacksScope, "the credential lacks a required scope"},
-	reason.Forbidden:          {http.StatusForbidden, lacksScope, "the credential does not allow this request"},
+	reason.InsufficientScope:  {http.StatusForbidden, insufficientScope, "the credential lacks a required scope"},
+	reason.Forbidden:          {http.StatusForbidden, insufficientScope, "the credential does not allow this request"},
 	reason.UnforwardableClaim: {http.StatusForbidden, "", "a claim can not be passed on"},
 
-	reason.MalformedToken:      {http.StatusUnauthorized, InvalidToken, "the token is malformed"},
-	reason.UnsupportedToken:    {http.StatusUnauthorized, InvalidToken, "the token is of a kind that is not supported"},
-	reason.UnknownIssuer:       {http.StatusUnauthorized, InvalidToken, "the token's issuer is not trusted"},
-	reason.AlgorithmNotAllowed: {http.StatusUnauthorized, InvalidToken, "the token's algorithm is not allowed"},
-	reason.UnknownKey:          {http.StatusUnauthorized, InvalidToken, "the token's key is not known"},
-	reason.BadSignature:        {http.StatusUnauthorized, InvalidToken, "the token's signature is not valid"},
-	reason.Expired:             {http.StatusUnauthorized, InvalidToken, "the token has expired"},
-	reason.NotYetValid:         {http.StatusUnauthorized, InvalidToken, "the token is not valid yet"},
-	reason.IssuedInFuture:      {http.StatusUnauthorized, InvalidToken, "the token was issued in the future"},
-	reason.LifetimeTooLong:     {http.StatusUnauthorized, InvalidToken, "the token's lifetime is too long"},
-	reason.WrongAudience:       {http.StatusUnauthorized, InvalidToken, "the token is for another audience"},
-	reason.WrongType:           {http.StatusUnauthorized, InvalidToken, "the token's type is not accepted"},
-	reason.MissingClaim:        {http.StatusUnauthorized, InvalidToken, "the token lacks a required claim"},
+	reason.MalformedToken:      {http.StatusUnauthorized, invalidToken, "the token is malformed"},
+	reason.UnsupportedToken:    {http.StatusUnauthorized, invalidToken, "the token is of a kind that is not supported"},
+	reason.UnknownIssuer:       {http.StatusUnauthorized, invalidToken, "the token's issuer is not trusted"},
+	reason.AlgorithmNotAllowed: {http.StatusUnauthorized, invalidToken, "the token's algorithm is not allowed"},
+	reason.UnknownKey:          {http.StatusUnauthorized, invalidToken, "the token's key is not known"},
+	reason.BadSignature:        {http.StatusUnauthorized, invalidToken, "the token's signature is not valid"},
+	reason.Expired:             {http.StatusUnauthorized, invalidToken, "the token has expired"},
+	reason.NotYetValid:         {http.StatusUnauthorized, invalidToken, "the token is not valid yet"},
+	reason.IssuedInFuture:      {http.StatusUnauthorized, invalidToken, "the token was issued in the future"},
+	reason.LifetimeTooLong:     {http.StatusUnauthorized, invalidToken, "the token's lifetime is too long"},
+	reason.WrongAudience:       {http.StatusUnauthorized, invalidToken, "the token is for another audience"},
+	reason.WrongType:           {http.StatusUnauthorized, invalidToken, "the token's type is not accepted"},
+	reason.MissingClaim:        {http.StatusUnauthorized, invalidToken, "the token lacks a required claim"},
 	reason.KeysUnavailable:     {http.StatusServiceUnavailable, "", "the keys to verify the token are not available"},
 }
 
 // The forms of a refusal's body.
 const (
-	FormatJSON = "json"
-	FormatAWS  = "aws"
+	formatJSON = "json"
+	formatAWS  = "aws"
 	formatNone = "none"
 )
 
@@ -77,7 +77,7 @@ type Accepted struct{ Tokens, APIKeys bool }
 
 // asAWS is the answer with the status that AWS API Gateway has for it: 403 for a
 // missing or bad API key.
-func (a answer) asAWS(code reason.Code, accepted Accepted) answer {
+func (a Answer) asAWS(code reason.Code, accepted Accepted) Answer {
 	switch code {
 	case reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled:
 		a.Status = http.StatusForbidden
@@ -111,7 +111,7 @@ func (k Accepted) scheme() string {
 
 // challenge is the WWW-Authenticate of RFC 6750 section 3. A request without a
 // credential gets no error, as the section says.
-func challenge(scheme, realm string, a answer) string {
+func challenge(scheme, realm string, a Answer) string {
 	c := scheme + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
 	if a.Code != "" {
 		c += `, error="` + a.Code + `", error_description="` + a.Text + `"`
@@ -119,12 +119,12 @@ func challenge(scheme, realm string, a answer) string {
 	return c
 }
 
-func Body(format string, code reason.Code, a answer) []byte {
+func body(format string, code reason.Code, a Answer) []byte {
 	var content any
 	switch format {
 	case formatNone:
 		return nil
-	case FormatAWS:
+	case formatAWS:
 		content = struct {
 			Message string `json:"message"`
 		}{http.StatusText(a.Status)}

@@ -18,12 +18,12 @@ const retryAfter = "5"
 // Responder answers refusals. All that it writes is made when the config
 // loads, since a flood of bad requests must cost less than good ones.
 type Responder struct {
-	prepared map[reason.Code]*prepared
+	prepared map[reason.Code]*Response
 }
 
-// prepared is the answer to one reason.
-type prepared struct {
-	answer
+// Response is the answer to one reason.
+type Response struct {
+	Answer
 	err       error
 	challenge string
 	body      []byte
@@ -34,12 +34,12 @@ type prepared struct {
 // changes.
 type Refusal struct {
 	Code   reason.Code
-	Answer *answer
+	Answer *Answer
 	unmet  string // the requirement that was not met, in the config's words
 }
 
-// With returns the refusal with the requirement that was not met.
-func (p *prepared) With(unmet string) *Refusal {
+// Refusal returns the refusal with the requirement that was not met.
+func (p *Response) Refusal(unmet string) *Refusal {
 	if unmet == "" {
 		return &p.refusal
 	}
@@ -58,7 +58,7 @@ func (r *Refusal) LogFields() []zap.Field {
 }
 
 // To is the answer to a reason.
-func (r *Responder) To(code reason.Code) *prepared { return r.prepared[code] }
+func (r *Responder) To(code reason.Code) *Response { return r.prepared[code] }
 
 // New makes the answers. scopes are what the challenge of a request without
 // them names.
@@ -70,24 +70,24 @@ func New(realm, format string, accepted Accepted, scopes string) (*Responder, er
 		realm = "restricted"
 	}
 	if format == "" {
-		format = FormatJSON
+		format = formatJSON
 	}
-	r := &Responder{prepared: make(map[reason.Code]*prepared, len(Answers))}
-	for code, a := range Answers {
+	r := &Responder{prepared: make(map[reason.Code]*Response, len(answers))}
+	for code, a := range answers {
 		if code == reason.MissingCredentials {
 			a.Text = accepted.required()
 		}
-		if format == FormatAWS {
+		if format == formatAWS {
 			a = a.asAWS(code, accepted)
 		}
-		p := &prepared{answer: a, err: errors.New(a.Text), body: Body(format, code, a)}
+		p := &Response{Answer: a, err: errors.New(a.Text), body: body(format, code, a)}
 		if a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden {
 			p.challenge = challenge(accepted.scheme(), realm, a)
 			if code == reason.InsufficientScope && scopes != "" {
 				p.challenge += `, scope="` + scopes + `"`
 			}
 		}
-		p.refusal = Refusal{Code: code, Answer: &p.answer}
+		p.refusal = Refusal{Code: code, Answer: &p.Answer}
 		r.prepared[code] = p
 	}
 	return r, nil
@@ -101,16 +101,16 @@ func Check(realm, format string) error {
 		}
 	}
 	switch format {
-	case "", FormatJSON, FormatAWS, formatNone:
+	case "", formatJSON, formatAWS, formatNone:
 		return nil
 	}
 	return fmt.Errorf("error_format: %q is no format; write json, aws or none", format)
 }
 
-// Head sets the headers of the answer, but for those of its body.
-func (p *prepared) Head(header http.Header) { p.headers(header, false) }
+// SetHeaders sets the headers of the answer, but for those of its body.
+func (p *Response) SetHeaders(header http.Header) { p.headers(header, false) }
 
-func (p *prepared) headers(header http.Header, body bool) {
+func (p *Response) headers(header http.Header, body bool) {
 	// One array for all values, as a flood of bad requests must cost little.
 	values := [...]string{"no-store", p.challenge, "application/json"}
 	header["Cache-Control"] = values[0:1:1]
@@ -126,12 +126,12 @@ func (p *prepared) headers(header http.Header, body bool) {
 }
 
 // HandlerError is the answer for error routes.
-func (p *prepared) HandlerError() caddyhttp.HandlerError {
+func (p *Response) HandlerError() caddyhttp.HandlerError {
 	return caddyhttp.HandlerError{StatusCode: p.Status, Err: p.err}
 }
 
 // Write answers.
-func (p *prepared) Write(w http.ResponseWriter) {
+func (p *Response) Write(w http.ResponseWriter) {
 	p.headers(w.Header(), true)
 	w.WriteHeader(p.Status)
 	// If it fails the client is gone. The refusal stands.

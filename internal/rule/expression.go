@@ -20,9 +20,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
-// Expression is a rule in the Common Expression Language, compiled once.
-type Expression struct {
-	Program cel.Program
+// expression is a rule in the Common Expression Language, compiled once.
+type expression struct {
+	program cel.Program
 	text    string // as a config has it
 }
 
@@ -35,8 +35,8 @@ const (
 )
 
 // newExpression compiles an expression. The error names the place in it.
-func newExpression(ctx caddy.Context, text string) (*Expression, error) {
-	env, err := ExpressionEnv(ctx)
+func newExpression(ctx caddy.Context, text string) (*expression, error) {
+	env, err := expressionEnv(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("setting up expressions: %w", err)
 	}
@@ -53,12 +53,12 @@ func newExpression(ctx caddy.Context, text string) (*Expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the expression can't be used: %w", err)
 	}
-	return &Expression{program, "require expression " + text}, learnCELRequest(ctx)
+	return &expression{program, "require expression " + text}, learnCELRequest(ctx)
 }
 
 // checkingEnv is for checking expressions where nothing is provisioned. It is made
 // once, as that takes longer than to check one.
-var checkingEnv = sync.OnceValues(func() (*cel.Env, error) { return ExpressionEnv(CompileOnly()) })
+var checkingEnv = sync.OnceValues(func() (*cel.Env, error) { return expressionEnv(compileOnly()) })
 
 // CheckExpression compiles an expression without making it ready.
 func CheckExpression(text string) error {
@@ -86,8 +86,8 @@ func compileExpression(env *cel.Env, text string) (*cel.Ast, error) {
 	return checked, nil
 }
 
-// ExpressionEnv has our variables, and what Caddy's own expressions have.
-func ExpressionEnv(ctx caddy.Context) (*cel.Env, error) {
+// expressionEnv has our variables, and what Caddy's own expressions have.
+func expressionEnv(ctx caddy.Context) (*cel.Env, error) {
 	// path_regexp and header_regexp ask for the name of their matcher.
 	ctx = ctx.WithValue(caddyhttp.MatcherNameCtxKey, "")
 	request := cel.ObjectType("http.Request")
@@ -184,48 +184,48 @@ func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	return holder.Placeholder(name)
 }
 
-// Holds evaluates the expression for an identity; nil is an anonymous one. What
+// holds evaluates the expression for an identity; nil is an anonymous one. What
 // can't be evaluated does not hold.
-func (e *Expression) Holds(r *http.Request, id *identity.Identity) bool {
-	out, _, err := e.Program.Eval(&Evaluation{Request: r, ID: id})
+func (e *expression) holds(r *http.Request, id *identity.Identity) bool {
+	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
 	return err == nil && out == types.True
 }
 
-// Evaluation gives an expression its variables, each when it is asked for.
-type Evaluation struct {
-	Request *http.Request
-	ID      *identity.Identity
+// evaluation gives an expression its variables, each when it is asked for.
+type evaluation struct {
+	request *http.Request
+	id      *identity.Identity
 }
 
 // ResolveName implements interpreter.Activation.
-func (e *Evaluation) ResolveName(name string) (any, bool) {
+func (e *evaluation) ResolveName(name string) (any, bool) {
 	switch name {
 	case "claims":
-		return e.Claims(), true
+		return e.claims(), true
 	case "scopes":
 		var scopes []string
-		if e.ID != nil {
-			scopes = e.ID.Scopes()
+		if e.id != nil {
+			scopes = e.id.Scopes()
 		}
 		return types.NewStringList(types.DefaultTypeAdapter, scopes), true
 	case "issuer":
-		if e.ID == nil {
+		if e.id == nil {
 			return types.String(""), true
 		}
-		return types.String(e.ID.Issuer()), true
+		return types.String(e.id.Issuer()), true
 	case "auth_method":
-		if e.ID == nil {
+		if e.id == nil {
 			return types.String(identity.MethodAnonymous), true
 		}
-		return types.String(e.ID.Method()), true
+		return types.String(e.id.Method()), true
 	case caddyhttp.CELRequestVarName:
-		return celRequest(e.Request), true
+		return celRequest(e.request), true
 	}
 	return nil, false
 }
 
 // Parent implements interpreter.Activation.
-func (*Evaluation) Parent() interpreter.Activation { return nil }
+func (*evaluation) Parent() interpreter.Activation { return nil }
 
 // tokenSizes says how large what an expression reads may be: as large as a token.
 type tokenSizes struct{}

@@ -37,7 +37,7 @@ type Rules struct {
 	scopes      []string   // all of them
 	anyScopes   [][]string // one of each
 	claims      []Claim
-	Expressions []*Expression
+	expressions []*expression
 
 	// The requirements in a config's words.
 	scopesText                string
@@ -122,7 +122,7 @@ func New(ctx caddy.Context, configured []*Requirement, optional bool) (*Rules, e
 		if err != nil {
 			return nil, setting.InOption("require", "%w", err)
 		}
-		all.Expressions = append(all.Expressions, e)
+		all.expressions = append(all.expressions, e)
 	}
 	return all, all.CheckOptional(optional)
 }
@@ -165,7 +165,7 @@ func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, c
 	}
 	for i := range all.claims {
 		v, _ := id.Claims().Lookup(all.claims[i].Path)
-		if !ClaimIs(v, all.claims[i].Values) {
+		if !ClaimMatches(v, all.claims[i].Values) {
 			return all.claimsText[i], reason.Forbidden
 		}
 	}
@@ -189,15 +189,15 @@ func (all *Rules) CheckAnonymous(r *http.Request) (unmet string, code reason.Cod
 // that the placeholders and the matchers that an expression may ask tell of no other:
 // !jwt_scope("guest") must not hold because nobody is known yet.
 func (all *Rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet string, hold bool) {
-	if len(all.Expressions) == 0 {
+	if len(all.expressions) == 0 {
 		return "", true
 	}
 	if holder := identity.Of(r); holder != nil {
 		outer := holder.Swap(id)
 		defer holder.Swap(outer)
 	}
-	for _, e := range all.Expressions {
-		if !e.Holds(r, id) {
+	for _, e := range all.expressions {
+		if !e.holds(r, id) {
 			return e.text, false
 		}
 	}
@@ -213,9 +213,9 @@ func holdsOne(have, wanted []string) bool {
 	return false
 }
 
-// ClaimIs tells whether a claim is, or as an array holds, one of the values. An
+// ClaimMatches tells whether a claim is, or as an array holds, one of the values. An
 // object or null is none, and an array within an array does not count.
-func ClaimIs(v claims.Value, values []string) bool {
+func ClaimMatches(v claims.Value, values []string) bool {
 	if v.Kind() != claims.Array {
 		return scalarIs(v, values)
 	}
@@ -236,6 +236,6 @@ func scalarIs(v claims.Value, values []string) bool {
 	}
 }
 
-// CompileOnly is the context for checking an expression where nothing is
+// compileOnly is the context for checking an expression where nothing is
 // provisioned.
-func CompileOnly() caddy.Context { return caddy.Context{Context: context.Background()} }
+func compileOnly() caddy.Context { return caddy.Context{Context: context.Background()} }

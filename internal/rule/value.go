@@ -18,12 +18,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// Claims are the claims as an expression reads them, empty for anonymous.
-func (e *Evaluation) Claims() ref.Val {
-	if e.ID == nil {
+// claims are the claims as an expression reads them, empty for anonymous.
+func (e *evaluation) claims() ref.Val {
+	if e.id == nil {
 		return &celObject{v: noClaims}
 	}
-	return &celObject{v: e.ID.Claims()}
+	return &celObject{v: e.id.Claims()}
 }
 
 var noClaims = claims.ObjectValue()

@@ -1,18 +1,32 @@
-package caddyjwt
+package routes
 
 import (
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
-
-	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 )
+
+// ownHandler and ownMatcher stand in for the modules of the root, otherHandler for a
+// plugin that may set anything.
+type (
+	ownHandler   struct{ otherHandler }
+	ownMatcher   struct{}
+	otherHandler struct{}
+)
+
+func (ownHandler) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: "http.handlers.jwt"} }
+
+func (otherHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(w, r)
+}
 
 // Where another handler may set a placeholder of ours, it is looked for at each
 // request; where none may, it is not.
@@ -27,16 +41,16 @@ func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 	matched := func(matchers ...any) caddyhttp.RouteList {
 		return caddyhttp.RouteList{{MatcherSets: caddyhttp.MatcherSets{matchers}, Handlers: []caddyhttp.MiddlewareHandler{&caddyhttp.StaticResponse{}}}}
 	}
-	answer, proxy, jwt := &caddyhttp.StaticResponse{}, &reverseproxy.Handler{}, &Handler{}
+	answer, proxy, jwt := &caddyhttp.StaticResponse{}, &reverseproxy.Handler{}, ownHandler{}
 	vars, basic := caddyhttp.VarsMiddleware{}, caddyauth.Authentication{}
-	unknown := middleware(nil)
+	unknown := otherHandler{}
 	for name, c := range map[string]struct {
 		server *caddyhttp.Server
 		want   bool
 	}{
 		"a site":               {&caddyhttp.Server{Routes: list(vars, rewrite.Rewrite{}, jwt, sub(proxy), answer)}, false},
 		"matchers of Caddy's":  {&caddyhttp.Server{Routes: matched(caddyhttp.MatchPath{"/a"}, &caddyhttp.MatchHost{"a"})}, false},
-		"a matcher of ours":    {&caddyhttp.Server{Routes: matched(&MatchScope{"a"})}, false},
+		"a matcher of ours":    {&caddyhttp.Server{Routes: matched(ownMatcher{})}, false},
 		"another's matcher":    {&caddyhttp.Server{Routes: matched(json.Number("1"))}, true},
 		"basic_auth":           {&caddyhttp.Server{Routes: list(basic, jwt)}, true},
 		"basic_auth in handle": {&caddyhttp.Server{Routes: list(vars, sub(sub(basic)), jwt)}, true},
@@ -51,11 +65,11 @@ func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 		"named routes":                {&caddyhttp.Server{Routes: list(jwt), NamedRoutes: map[string]*caddyhttp.Route{"a": {}}}, true},
 		"handlers that are not there": {&caddyhttp.Server{Routes: caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{[]byte("{}")}}}}, true},
 	} {
-		if got := routes.NewConflict(c.server, reflect.TypeFor[Handler]().PkgPath()).Possible(); got != c.want {
+		if got := NewConflict(c.server, reflect.TypeFor[ownMatcher]().PkgPath()).Possible(); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-	if !routes.NewConflict(nil, "").Possible() {
+	if !NewConflict(nil, "").Possible() {
 		t.Error("a server that is not known is taken for harmless")
 	}
 }
