@@ -74,7 +74,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.sources = shared.New(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
-		if err := registry.Register(metrics.OfSources(a.sources, &a.reporting)); err != nil {
+		if err := registry.Register(metrics.NewSources(a.sources, &a.reporting)); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 		if err := metrics.Process.Register(registry); err != nil {

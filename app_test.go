@@ -6,26 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-	"github.com/caddyserver/certmagic"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	logcapture "go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
-	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
@@ -64,78 +55,6 @@ func signerSet(t *testing.T, kid string) []byte {
 	return fmt.Appendf(nil, `{"keys":[{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}]}`, kid, b64(point[1:33]), b64(point[33:]))
 }
 
-func (s *issuerServer) settings() shared.Settings { return shared.Settings{JWKSURL: s.URL} }
-
-// memory is a storage in memory.
-type memory struct {
-	certmagic.Storage // for the methods that nothing here calls
-
-	mu      sync.Mutex
-	objects map[string][]byte
-	hang    chan struct{} // if not nil, reading waits for it
-	err     error
-}
-
-func (m *memory) Store(_ context.Context, name string, value []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err != nil {
-		return m.err
-	}
-	if m.objects == nil {
-		m.objects = map[string][]byte{}
-	}
-	m.objects[name] = value
-	return nil
-}
-
-func (m *memory) Load(_ context.Context, name string) ([]byte, error) {
-	if m.hang != nil {
-		<-m.hang
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err != nil {
-		return nil, m.err
-	}
-	if v, ok := m.objects[name]; ok {
-		return v, nil
-	}
-	return nil, fs.ErrNotExist
-}
-
-func (m *memory) has(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.objects[name] != nil
-}
-
-// config are sources with a storage, as one config has them.
-func config(t *testing.T, m *memory) (*shared.Sources, *logcapture.ObservedLogs) {
-	t.Helper()
-	core, logs := logcapture.New(zapcore.DebugLevel)
-	logger := zap.New(core)
-	a := shared.New(logger, nil, nil)
-	if m != nil {
-		a.Store.Storage = m
-	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return a, logs
-}
-
-func mustRemote(t *testing.T, a *shared.Sources, iss string, s shared.Settings) *shared.Remote {
-	t.Helper()
-	r, err := a.Remote(iss, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 // eventually waits for what happens in the background.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -146,233 +65,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("not within 5 s: %s", what)
-}
-
-func hasKey(r *shared.Remote, kid string) bool {
-	_, err := r.Keys(context.Background(), kid)
-	return err == nil
-}
-
-func TestOneSourceForAllWhoAskForTheSameKeys(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	a, _ := config(t, nil)
-	one := mustRemote(t, a, "https://one.example", issuer.settings())
-	if mustRemote(t, a, "https://two.example", issuer.settings()) != one {
-		t.Error("the same settings give two sources")
-	}
-	for name, other := range map[string]shared.Settings{
-		"another URL": {JWKSURL: issuer.URL + "/2"}, "a CA": {JWKSURL: issuer.URL, CA: "digest"}, "a token": {JWKSURL: issuer.URL, BearerFile: "f"},
-		"http": {JWKSURL: issuer.URL, InsecureHTTP: true}, "timing": {JWKSURL: issuer.URL, Refresh: time.Minute}, "age": {JWKSURL: issuer.URL, MaxStale: 2 * time.Hour},
-	} {
-		if mustRemote(t, a, "https://one.example", other) == one {
-			t.Errorf("%s: other settings give the same source", name)
-		}
-	}
-	for range 3 {
-		if !hasKey(one, "a") {
-			t.Fatal("no key")
-		}
-	}
-	if n := issuer.fetches.Load(); n != 1 {
-		t.Errorf("%d fetches", n)
-	}
-	list := a.List()
-	if len(list) != 7 || strings.Join(list[0].Issuers, " ") == "" {
-		t.Errorf("%d sources", len(list))
-	}
-}
-
-func TestAReloadKeepsSourcesAndTheirKeys(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	before, _ := config(t, nil)
-	source := mustRemote(t, before, "i", issuer.settings())
-	if !hasKey(source, "a") {
-		t.Fatal("no key")
-	}
-	issuer.down.Store(true)
-	for range 3 {
-		after, logs := config(t, nil)
-		if mustRemote(t, after, "i", issuer.settings()) != source {
-			t.Fatal("the reload made another source")
-		}
-		after.Start()
-		if err := before.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if !hasKey(source, "a") {
-			t.Error("the keys are gone")
-		}
-		source.Tell(keystore.Event{Kind: keystore.KeysChanged})
-		if logs.Len() != 1 {
-			t.Errorf("the config in force heard of %d events, not of one", logs.Len())
-		}
-		before = after
-	}
-	if issuer.fetches.Load() != 1 {
-		t.Errorf("%d fetches", issuer.fetches.Load())
-	}
-	if err := before.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if !hasKey(source, "a") {
-		t.Error("a request in flight lost its keys")
-	}
-	again, _ := config(t, nil)
-	if mustRemote(t, again, "i", issuer.settings()) == source {
-		t.Error("a source that nobody used lived on")
-	}
-}
-
-func TestAConfigThatFailsToLoadLeavesTheOldOneInForce(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	old, oldLogs := config(t, nil)
-	source := mustRemote(t, old, "i", issuer.settings())
-	failed, failedLogs := config(t, nil)
-	mustRemote(t, failed, "i", issuer.settings())
-	if err := failed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	source.Tell(keystore.Event{Kind: keystore.KeysChanged})
-	if oldLogs.Len() != 1 || failedLogs.Len() != 0 {
-		t.Errorf("the old config heard of %d, the failed one of %d", oldLogs.Len(), failedLogs.Len())
-	}
-	if err := failed.Close(); err != nil { // Caddy may call it again
-		t.Error(err)
-	}
-}
-
-func TestNewTimingKeepsTheKeysAndOtherSettingsDoNot(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	a, _ := config(t, nil)
-	if !hasKey(mustRemote(t, a, "i", issuer.settings()), "a") {
-		t.Fatal("no key")
-	}
-	issuer.down.Store(true)
-	timing, other := issuer.settings(), issuer.settings()
-	timing.Refresh, timing.MaxStale = 5*time.Minute, 48*time.Hour
-	other.InsecureHTTP = true
-	b, _ := config(t, nil)
-	if !hasKey(mustRemote(t, b, "i", timing), "a") {
-		t.Error("new timing lost the keys")
-	}
-	if hasKey(mustRemote(t, b, "i", other), "a") {
-		t.Error("other settings took the keys over")
-	}
-}
-
-func TestKeysAreKeptInStorageForARestart(t *testing.T) {
-	t.Parallel()
-	issuer, store := newIssuerServer(t), &memory{}
-	settings := issuer.settings()
-	name := shared.StoredName(settings.Identity())
-	first, _ := config(t, store)
-	if !hasKey(mustRemote(t, first, "i", settings), "a") {
-		t.Fatal("no key")
-	}
-	eventually(t, "the keys are stored", func() bool { return store.has(name) })
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	issuer.down.Store(true)
-
-	restart := func(t *testing.T, store *memory) (*shared.Remote, *logcapture.ObservedLogs) {
-		t.Helper()
-		a, logs := config(t, store)
-		t.Cleanup(func() { _ = a.Close() })
-		return mustRemote(t, a, "i", settings), logs
-	}
-	t.Run("they serve at once, and say so", func(t *testing.T) {
-		r, _ := restart(t, store)
-		if !hasKey(r, "a") || !r.Status().Restored {
-			t.Errorf("status %+v", r.Status())
-		}
-	})
-	change := func(f func(*shared.StoredKeys)) *memory {
-		var kept shared.StoredKeys
-		if err := json.Unmarshal(store.objects[name], &kept); err != nil {
-			t.Fatal(err)
-		}
-		f(&kept)
-		object, err := json.Marshal(kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &memory{objects: map[string][]byte{name: object}}
-	}
-	for what, bad := range map[string]*memory{
-		"of other settings":   change(func(s *shared.StoredKeys) { s.Source = "other" }),
-		"from the future":     change(func(s *shared.StoredKeys) { s.FetchedAt = time.Now().Add(time.Hour) }),
-		"too old":             change(func(s *shared.StoredKeys) { s.FetchedAt = time.Now().Add(-25 * time.Hour) }),
-		"without a time":      change(func(s *shared.StoredKeys) { s.FetchedAt = time.Time{} }),
-		"a secret":            change(func(s *shared.StoredKeys) { s.Keys = json.RawMessage(`{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}`) }),
-		"empty":               change(func(s *shared.StoredKeys) { s.Keys = json.RawMessage(`{"keys":[]}`) }),
-		"no JSON":             {objects: map[string][]byte{name: []byte("{")}},
-		"not to be read":      {err: errors.New("broken")},
-		"none":                {},
-		"no storage to speak": nil,
-	} {
-		t.Run(what+": it is not used", func(t *testing.T) {
-			r, _ := restart(t, bad)
-			if hasKey(r, "a") {
-				t.Error("it is used")
-			}
-		})
-	}
-	t.Run("the first good answer replaces them", func(t *testing.T) {
-		r, _ := restart(t, store)
-		if !hasKey(r, "a") {
-			t.Fatal("not restored")
-		}
-		issuer.down.Store(false)
-		if err := r.Refresh(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if r.Status().Restored {
-			t.Error("the status still says restored")
-		}
-	})
-}
-
-func TestAStorageThatHangsHoldsRequestsUpForNoLongerThanAFetch(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	store := &memory{hang: make(chan struct{})}
-	defer close(store.hang)
-	a, logs := config(t, store)
-	r := mustRemote(t, a, "i", issuer.settings())
-	start := time.Now()
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			if !hasKey(r, "a") {
-				t.Error("no key")
-			}
-		})
-	}
-	wg.Wait()
-	if took := time.Since(start); took > 2*shared.StorageReadTime {
-		t.Errorf("took %v", took)
-	}
-	if n := logs.FilterLevelExact(zapcore.WarnLevel).Len(); n != 1 {
-		t.Errorf("%d warnings", n)
-	}
-}
-
-func TestAWriteThatFailsIsALineAndNothingElse(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	store := &memory{}
-	a, logs := config(t, store)
-	r := mustRemote(t, a, "i", issuer.settings())
-	store.err = errors.New("disk full")
-	if !hasKey(r, "a") {
-		t.Error("no key")
-	}
-	eventually(t, "a warning", func() bool { return logs.FilterMessageSnippet("can't be kept").Len() == 1 })
 }
 
 // TestChangesOfStateAreEvents is not parallel, as Caddy writes to variables of the
@@ -403,9 +95,12 @@ func TestChangesOfStateAreEvents(t *testing.T) {
 	a := loaded.(*App).sources
 	t.Cleanup(func() { _ = a.Close() })
 	issuer := newIssuerServer(t)
-	r := mustRemote(t, a, "https://issuer.example", issuer.settings())
-	if !hasKey(r, "a") {
-		t.Fatal("no key")
+	r, err := a.Remote("https://issuer.example", shared.Settings{JWKSURL: issuer.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Keys(context.Background(), "a"); err != nil {
+		t.Fatal(err)
 	}
 	expect := func(name string, data map[string]any) {
 		t.Helper()
@@ -424,7 +119,7 @@ func TestChangesOfStateAreEvents(t *testing.T) {
 		}
 	}
 	issuer.kid.Store("b")
-	_ = hasKey(r, "b")
+	_, _ = r.Keys(context.Background(), "b")
 	expect("key_set_changed", map[string]any{"issuer": "https://issuer.example", "keys": "1", "added": `[kid "b" (P-256)]`, "removed": `[kid "a" (P-256)]`})
 	issuer.down.Store(true)
 	if r.Refresh(context.Background()) == nil {
@@ -446,56 +141,6 @@ func (h hear) Handle(_ context.Context, e caddy.Event) error {
 	return nil
 }
 
-func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
-	t.Parallel()
-	issuer := newIssuerServer(t)
-	a, _ := config(t, nil)
-	r := mustRemote(t, a, "https://issuer.example", issuer.settings())
-	if !hasKey(r, "a") {
-		t.Fatal("no key")
-	}
-	for n := range 20 {
-		_ = hasKey(r, fmt.Sprint("stranger", n))
-	}
-	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(metrics.OfSources(a, new(atomic.Int64))); err != nil {
-		t.Fatal(err)
-	}
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := map[string]int{}
-	for _, f := range families {
-		for _, m := range f.Metric {
-			names[f.GetName()]++
-			for _, l := range m.Label {
-				switch {
-				case l.GetName() == "issuer" && l.GetValue() == "https://issuer.example":
-				case l.GetName() == "id" && l.GetValue() == r.ID:
-				case l.GetName() == "result" && slices.Contains([]string{"ok", "failed", "hit", "miss"}, l.GetValue()):
-				default:
-					t.Errorf("%s has the label %s=%q", f.GetName(), l.GetName(), l.GetValue())
-				}
-			}
-		}
-	}
-	want := map[string]int{
-		"caddy_jwt_key_fetches_total": 2, "caddy_jwt_keys": 1, "caddy_jwt_key_set_age_seconds": 1,
-		"caddy_jwt_key_set_next_refresh_seconds": 1, "caddy_jwt_key_source_failures": 1, "caddy_jwt_report_mode_handlers": 1,
-		"caddy_jwt_cache_lookups_total": 2, "caddy_jwt_cache_bytes": 1, "caddy_jwt_cache_tokens": 1,
-	}
-	if fmt.Sprint(names) != fmt.Sprint(want) {
-		t.Errorf("metrics %v, want %v", names, want)
-	}
-	if err := a.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if families, err := registry.Gather(); err != nil || len(families) != 0 {
-		t.Errorf("metrics of a source that is gone: %v, %v", families, err)
-	}
-}
-
 // TestAdminEndpoint is not parallel: which app is running is the process's.
 func TestAdminEndpoint(t *testing.T) {
 	ask := func(method, path string, handler func(http.ResponseWriter, *http.Request) error) (int, string) {
@@ -513,8 +158,12 @@ func TestAdminEndpoint(t *testing.T) {
 		t.Fatalf("%d where nothing runs", code)
 	}
 	issuer := newIssuerServer(t)
-	a, _ := config(t, nil)
-	r := mustRemote(t, a, "https://issuer.example", issuer.settings())
+	app := testApp(t)
+	a := app.sources
+	r, err := a.Remote("https://issuer.example", shared.Settings{JWKSURL: issuer.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
 	a.Local("https://static.example", "config", "secret", keystore.NewStatic(keystore.NewSet(nil)))
 	var static string
 	for _, s := range a.List() {
@@ -522,7 +171,6 @@ func TestAdminEndpoint(t *testing.T) {
 			static = s.ID
 		}
 	}
-	app := &App{sources: a}
 	if err := app.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -555,8 +203,7 @@ func TestAdminEndpoint(t *testing.T) {
 		t.Errorf("%d %s", code, body)
 	}
 	t.Run("a config that starts and fails leaves the older one in force", func(t *testing.T) {
-		sources, _ := config(t, nil)
-		b := &App{sources: sources}
+		b := testApp(t)
 		if err := b.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -570,22 +217,4 @@ func TestAdminEndpoint(t *testing.T) {
 			t.Error("the older one is not back in force")
 		}
 	})
-}
-
-// It counts allocations, and so is not parallel.
-func TestAKeyThatIsThereCostsNoAllocation(t *testing.T) {
-	issuer := newIssuerServer(t)
-	a, _ := config(t, nil)
-	r := mustRemote(t, a, "i", issuer.settings())
-	if !hasKey(r, "a") {
-		t.Fatal("no key")
-	}
-	ctx := context.Background()
-	if n := testing.AllocsPerRun(1000, func() {
-		if _, err := r.Keys(ctx, "a"); err != nil {
-			t.Fatal(err)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
 }

@@ -24,7 +24,7 @@ func counted(t testing.TB, s *site) (since func() map[string]float64) {
 	if s.validator != nil {
 		s.validator = s.validator.Cached(nil) // so that each token is verified anew
 	}
-	s.metrics = metrics.NewRequestMetrics()
+	s.metrics = metrics.NewRequests()
 	registry := prometheus.NewPedanticRegistry()
 	if err := s.metrics.Register(registry); err != nil {
 		t.Fatal(err)

@@ -28,8 +28,8 @@ func Stat(paths []string) (State, error) {
 	return state, nil
 }
 
-// Same reports whether nothing has changed.
-func (s State) Same(other State) bool {
+// same reports whether nothing has changed.
+func (s State) same(other State) bool {
 	return s.Unwritten(other) && slices.EqualFunc(s, other, func(a, b os.FileInfo) bool {
 		return changeTime(a).Equal(changeTime(b))
 	})
@@ -72,21 +72,21 @@ func lastChange(info os.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// MaxSize bounds what ReadFile reads.
-const MaxSize = 1 << 20
+// maxSize bounds what ReadFile reads.
+const maxSize = 1 << 20
 
-// ReadFile reads a file of at most MaxSize.
+// ReadFile reads a file of at most maxSize.
 func ReadFile(path string) (text []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	text, err = io.ReadAll(io.LimitReader(f, MaxSize+1))
+	text, err = io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > MaxSize {
+	if len(text) > maxSize {
 		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
 	}
 	return text, nil

@@ -130,7 +130,7 @@ func (w *Watched[T, E]) changed() bool {
 	switch {
 	case err != nil:
 		return insists || w.err == nil || w.looked != nil || w.err.Error() != err.Error()
-	case state.Same(w.looked) && !insists:
+	case state.same(w.looked) && !insists:
 		w.differs = time.Time{}
 		return w.unsure() && !now.Before(w.unsureUntil) || w.c.Due != nil && w.c.Due(now)
 	case w.differs.IsZero():
@@ -164,7 +164,7 @@ func (w *Watched[T, E]) unchanged() bool {
 	state, err := Stat(w.c.Paths)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return err == nil && w.err == nil && !w.unsure() && state.Same(w.current.Load().Of)
+	return err == nil && w.err == nil && !w.unsure() && state.same(w.current.Load().Of)
 }
 
 func (w *Watched[T, E]) takeReread(r *Reading[T]) {
@@ -198,7 +198,7 @@ func (w *Watched[T, E]) settle(r *Reading[T], err error) telling[E] {
 
 // note notes which files were read. Call with the lock.
 func (w *Watched[T, E]) note(r *Reading[T]) {
-	sure := r.Of.Same(w.looked) && !r.Begun.Before(w.unsureUntil)
+	sure := r.Of.same(w.looked) && !r.Begun.Before(w.unsureUntil)
 	w.looked, w.differs, w.unsureUntil = r.Of, time.Time{}, time.Time{}
 	if w.c.Twice && !sure && r.Of.unsure(r.Begun) {
 		w.unsureUntil = r.At.Add(coarsestTime)

@@ -1,3 +1,4 @@
+// Package metrics are the Prometheus metrics of requests, key sources and the cache.
 package metrics
 
 import (
@@ -37,9 +38,11 @@ const (
 	ResultReported  = "would_refuse"
 )
 
-var Process = NewRequestMetrics()
+// Process are the metrics of this process.
+var Process = NewRequests()
 
-func NewRequestMetrics() *Requests {
+// NewRequests makes metrics that start at zero.
+func NewRequests() *Requests {
 	m := &Requests{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "caddy_jwt_requests_total",
@@ -77,6 +80,7 @@ func (m *Requests) Register(registry *prometheus.Registry) error {
 // Verified notes how long a signature took.
 func (m *Requests) Verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
+// Allowed counts a request that passed with a credential of this method.
 func (m *Requests) Allowed(method string) {
 	if method == methodJWT {
 		m.byToken.Inc()
@@ -85,8 +89,11 @@ func (m *Requests) Allowed(method string) {
 	}
 }
 
+// Anonymous counts a request that passed without a credential.
 func (m *Requests) Anonymous() { m.noBody.Inc() }
 
+// Refused counts a request that was refused.
 func (m *Requests) Refused(code reason.Code) { m.byReason[code].Inc() }
 
+// Reported counts a request that report mode let pass.
 func (m *Requests) Reported(code reason.Code) { m.wouldBy[code].Inc() }

@@ -20,9 +20,9 @@ type Sources struct {
 	reporting *atomic.Int64 // handlers in report mode
 }
 
-// OfSources are the figures of the sources of a config, and of its handlers in report
+// NewSources are the figures of the sources of a config, and of its handlers in report
 // mode.
-func OfSources(sources *shared.Sources, reporting *atomic.Int64) Sources {
+func NewSources(sources *shared.Sources, reporting *atomic.Int64) Sources {
 	return Sources{sources, reporting}
 }
 
@@ -74,11 +74,12 @@ func (m Sources) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
-	for result, n := range map[string]uint64{"hit": tokencache.Process.Hits.Load(), "miss": tokencache.Process.Misses.Load()} {
+	hits, misses := tokencache.Process.Lookups()
+	for result, n := range map[string]uint64{"hit": hits, "miss": misses} {
 		ch <- prometheus.MustNewConstMetric(lookupsDesc, prometheus.CounterValue, float64(n), result)
 	}
-	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(tokencache.Process.WeightedSize()))
-	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(tokencache.Process.EstimatedSize()))
+	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(tokencache.Process.Size()))
+	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(tokencache.Process.Len()))
 	for _, f := range m.sources.KeyFileList() {
 		s := f.Status()
 		for d, v := range map[*prometheus.Desc]float64{

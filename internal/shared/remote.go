@@ -53,13 +53,14 @@ func (s Settings) id() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Identity is id without what decides about time alone: sources of one
+// identity is id without what decides about time alone: sources of one
 // identity hold the same keys.
-func (s Settings) Identity() string {
+func (s Settings) identity() string {
 	s.Refresh, s.MaxStale = 0, 0
 	return s.id()
 }
 
+// Config returns the config of a remote source with these settings.
 func (s Settings) Config() keystore.RemoteConfig {
 	c := keystore.RemoteConfig{
 		Issuer: s.Issuer, Discovery: s.Discovery, JWKSURL: s.JWKSURL, InsecureHTTP: s.InsecureHTTP,
@@ -104,14 +105,14 @@ type binding struct {
 // before this app starts. Each call must be followed by one of release.
 func acquireRemote(s Settings, b binding) (*Remote, error) {
 	id := s.id()
-	donor := donorOf(s.Identity(), id)
+	donor := donorOf(s.identity(), id)
 	v, _, err := remotes.LoadOrNew(id, func() (caddy.Destructor, error) {
 		remote, err := keystore.NewRemote(s.Config())
 		if err != nil {
 			return nil, err
 		}
-		r := &Remote{Remote: remote, ID: id, identity: s.Identity()}
-		remote.Observe(r.Tell)
+		r := &Remote{Remote: remote, ID: id, identity: s.identity()}
+		remote.Observe(r.tell)
 		if donor != nil {
 			if set, fetchedAt, ok := donor.Snapshot(); ok && remote.Seed(set, fetchedAt) {
 				r.restored.Store(true)
@@ -172,9 +173,9 @@ func (r *Remote) bound() (binding, bool) {
 	return r.owners[len(r.owners)-1], true
 }
 
-// Tell passes an event on, and saves the keys after each good fetch: the time
+// tell passes an event on, and saves the keys after each good fetch: the time
 // of it counts as much as the keys do, for how long they may be used.
-func (r *Remote) Tell(e keystore.Event) {
+func (r *Remote) tell(e keystore.Event) {
 	b, ok := r.bound()
 	if !ok {
 		return

@@ -1,3 +1,5 @@
+// Package shared holds what outlives a config or is shared by sites: key sources and key
+// files.
 package shared
 
 import (
@@ -21,7 +23,7 @@ import (
 // configs (remote sources, key files) is taken out of pools and given back.
 type Sources struct {
 	logger *zap.Logger
-	Store  storedKeySets
+	store  storedKeySets
 	emit   func(name string, data func() map[string]any) // to Caddy's events; nil for nobody
 
 	mu       sync.Mutex
@@ -35,7 +37,7 @@ type Sources struct {
 // New makes the sources of a config. storage keeps fetched keys, nil for none;
 // emit emits an event, if somebody listens.
 func New(logger *zap.Logger, storage certmagic.Storage, emit func(name string, data func() map[string]any)) *Sources {
-	return &Sources{logger: logger, Store: storedKeySets{Storage: storage, logger: logger}, emit: emit}
+	return &Sources{logger: logger, store: storedKeySets{storage: storage, logger: logger}, emit: emit}
 }
 
 // Used is a key source of this config.
@@ -98,7 +100,7 @@ func (s *Sources) Remote(iss string, settings Settings) (*Remote, error) {
 		used.add(iss)
 		return used.Source.(*Remote), nil
 	}
-	store := s.Store
+	store := s.store
 	store.logger = s.logger.With(zap.String("issuer", iss), zap.String("id", id))
 	r, err := acquireRemote(settings, binding{owner: s, observe: func(e keystore.Event) { s.observe(id, e) }, store: store})
 	if err != nil {
@@ -182,6 +184,7 @@ func (s Used) Refresh(ctx context.Context) error {
 	return r.Refresh(ctx)
 }
 
+// ErrNotRemote is the error of Refresh for a source that is not fetched.
 var ErrNotRemote = errors.New("its keys come from this machine and are not fetched; a changed file is taken over by itself")
 
 // observe tells the log and Caddy's events of a change of a source's state.

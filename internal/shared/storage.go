@@ -19,12 +19,12 @@ import (
 // Public keys are no secret, but whoever can write here can sign: it is the
 // storage that holds Caddy's private keys too.
 type storedKeySets struct {
-	Storage certmagic.Storage
+	storage certmagic.Storage
 	logger  *zap.Logger
 }
 
-// StoredKeys is the content of one object.
-type StoredKeys struct {
+// storedKeys is the content of one object.
+type storedKeys struct {
 	// Source is the identity of the settings that the set was fetched with.
 	Source    string          `json:"source"`
 	FetchedAt time.Time       `json:"fetched_at"`
@@ -34,26 +34,27 @@ type StoredKeys struct {
 // The bounds on a storage that hangs. Reading is what the first requests wait
 // for.
 const (
-	StorageReadTime  = 2 * time.Second
+	storageReadTime  = 2 * time.Second
 	storageWriteTime = 10 * time.Second
 )
 
-func StoredName(identity string) string {
+// storedName is where a key set is kept in the storage.
+func storedName(identity string) string {
 	return path.Join("jwt", "keys", identity+".json")
 }
 
 // save keeps a set. A failure is a line in the log: the set in hand serves.
 func (s storedKeySets) save(identity string, set *keystore.Set, fetchedAt time.Time) {
-	if s.Storage == nil {
+	if s.storage == nil {
 		return
 	}
 	keys, err := set.MarshalJSON()
 	if err == nil {
 		var object []byte
-		if object, err = json.Marshal(StoredKeys{Source: identity, FetchedAt: fetchedAt, Keys: keys}); err == nil {
+		if object, err = json.Marshal(storedKeys{Source: identity, FetchedAt: fetchedAt, Keys: keys}); err == nil {
 			ctx, cancel := context.WithTimeout(context.Background(), storageWriteTime)
 			defer cancel()
-			err = s.Storage.Store(ctx, StoredName(identity), object)
+			err = s.storage.Store(ctx, storedName(identity), object)
 		}
 	}
 	if err != nil {
@@ -64,19 +65,19 @@ func (s storedKeySets) save(identity string, set *keystore.Set, fetchedAt time.T
 // load reads a set back. It is parsed as strictly as one from the network, and
 // the source itself refuses one from the future or past its age.
 func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.Time, ok bool) {
-	if s.Storage == nil {
+	if s.storage == nil {
 		return nil, time.Time{}, false
 	}
 	type result struct {
 		object []byte
 		err    error
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), StorageReadTime)
+	ctx, cancel := context.WithTimeout(context.Background(), storageReadTime)
 	defer cancel()
 	done := make(chan result, 1)
 	// Not every storage minds the context.
 	go func() {
-		object, err := s.Storage.Load(ctx, StoredName(identity))
+		object, err := s.storage.Load(ctx, storedName(identity))
 		done <- result{object, err}
 	}()
 	var r result
@@ -88,7 +89,7 @@ func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.
 	if errors.Is(r.err, fs.ErrNotExist) {
 		return nil, time.Time{}, false
 	}
-	var kept StoredKeys
+	var kept storedKeys
 	if r.err == nil {
 		if r.err = json.Unmarshal(r.object, &kept); r.err == nil && kept.Source != identity {
 			r.err = errors.New("it was fetched with other settings")

@@ -1,3 +1,4 @@
+// Package tokencache is the cache of verified tokens that all sites share.
 package tokencache
 
 import (
@@ -15,64 +16,66 @@ import (
 // not say: some fifteen thousand usual ones.
 const DefaultSize = 64 << 20
 
-// Cache holds verified tokens for all sites. It outlives configs: what it
-// holds depends on none. What is used least goes when it is full, so that a flood
+// Cache holds verified tokens for all sites. It outlives configs, as its content
+// depends on none. When it is full, the least used token goes first, so that a flood
 // of tokens that come once does not push out those in use.
 type Cache struct {
-	*otter.Cache[[sha256.Size]byte, *CachedToken]
-	Front CacheFront
+	store  *otter.Cache[[sha256.Size]byte, *entry]
+	recent recentTable
 
-	Hits, Misses, puts atomic.Uint64
-	Found              atomic.Uint64          // of the hits, those in the store
-	Upkeep             atomic.Pointer[func()] // the store's, when it asks for some
+	hits, misses, puts atomic.Uint64
+	storeHits          atomic.Uint64          // the hits that were found in the store
+	upkeep             atomic.Pointer[func()] // the maintenance that the store has asked for
 }
 
-// Process is the one of this process, made with the first config that has
-// a cache.
+// Process is the cache of this process.
 var Process = New(DefaultSize)
 
+// New makes a cache that takes at most size bytes.
 func New(size uint64) *Cache {
 	c := new(Cache)
-	c.Cache = otter.Must(&otter.Options[[sha256.Size]byte, *CachedToken]{
+	c.store = otter.Must(&otter.Options[[sha256.Size]byte, *entry]{
 		MaximumWeight:    size,
-		Weigher:          func(_ [sha256.Size]byte, t *CachedToken) uint32 { return uint32(min(t.Size(), math.MaxUint32)) },
-		OnAtomicDeletion: func(e otter.DeletionEvent[[sha256.Size]byte, *CachedToken]) { c.Front.remove(e.Value) },
-		Executor:         func(upkeep func()) { c.Upkeep.Store(&upkeep) },
+		Weigher:          func(_ [sha256.Size]byte, e *entry) uint32 { return uint32(min(e.size(), math.MaxUint32)) },
+		OnAtomicDeletion: func(d otter.DeletionEvent[[sha256.Size]byte, *entry]) { c.recent.remove(d.Value) },
+		Executor:         func(upkeep func()) { c.upkeep.Store(&upkeep) },
 	})
 	return c
 }
 
 // How many tokens are put into the store and found there between its upkeeps. Each
-// time it fetches its bookkeeping into the processor's cache, which costs more than the
-// work there; and to wake another thread for it costs more still. A few more tokens
-// than the bound allows may be there meanwhile, for a sweepInterval at most.
+// upkeep loads the store's bookkeeping into the processor's cache, which costs more
+// than the work itself, and waking another thread for it costs more still. Until the
+// upkeep the cache may hold a few tokens more than its bound allows, for a
+// sweepInterval at most.
 const (
-	PutsPerUpkeep = 16
-	HitsPerUpkeep = 64
+	putsPerUpkeep = 16
+	hitsPerUpkeep = 64
 )
 
 func (c *Cache) keepUp() {
-	if upkeep := c.Upkeep.Swap(nil); upkeep != nil {
+	if upkeep := c.upkeep.Swap(nil); upkeep != nil {
 		(*upkeep)()
 	}
 }
 
-// A token stays a while behind its exp, only to be refused cheaply. Then it is swept
-// out: the store's own expiry would cost every hit.
+// An expired token stays for a while, so that it can be refused cheaply, and is then
+// swept out. The store's own expiry would add to the cost of every hit.
 const (
 	cachedPastExpiry = 10 * time.Minute
 	sweepInterval    = 5 * time.Minute
 )
 
-// Sweep removes the tokens that have long expired.
-func (c *Cache) Sweep(now time.Time) {
-	for digest, t := range c.All() {
-		if expires := t.Verified.Expires(); !expires.IsZero() && now.Sub(expires) > cachedPastExpiry {
-			c.Invalidate(digest)
+// sweep removes the tokens that expired long ago.
+func (c *Cache) sweep(now time.Time) {
+	for digest, e := range c.store.All() {
+		if expires := e.verified.Expires(); !expires.IsZero() && now.Sub(expires) > cachedPastExpiry {
+			c.store.Invalidate(digest)
 			c.keepUp()
 		}
 	}
-	c.CleanUp() // where tokens are found in the front alone, nobody else does
+	// Where all tokens are found in the recent table, nothing else cleans up.
+	c.store.CleanUp()
 }
 
 // Sweeper sweeps from time to time until it is stopped.
@@ -86,7 +89,7 @@ func (c *Cache) Sweeper() (stop func()) {
 			case <-done:
 				return
 			case now := <-tick.C:
-				c.Sweep(now)
+				c.sweep(now)
 			}
 		}
 	}()
@@ -95,37 +98,46 @@ func (c *Cache) Sweeper() (stop func()) {
 
 // Get implements validator.Cache.
 func (c *Cache) Get(digest [sha256.Size]byte) (*validator.Verified, bool) {
-	place := c.Front.Place(&digest)
-	t := place.Load()
-	if t == nil || t.Digest != digest || c.puts.Load()-t.told.Load() >= PutsPerUse {
+	slot := c.recent.slot(&digest)
+	e := slot.Load()
+	if e == nil || e.digest != digest || c.puts.Load()-e.putsAtUse.Load() >= putsPerUse {
 		var ok bool
-		if t, ok = c.GetIfPresent(digest); !ok {
-			c.Misses.Add(1)
+		if e, ok = c.store.GetIfPresent(digest); !ok {
+			c.misses.Add(1)
 			return nil, false
 		}
-		t.told.Store(c.puts.Load())
-		t.Stand(place)
-		if c.Found.Add(1)%HitsPerUpkeep == 0 {
+		e.putsAtUse.Store(c.puts.Load())
+		e.storeIn(slot)
+		if c.storeHits.Add(1)%hitsPerUpkeep == 0 {
 			c.keepUp()
 		}
 	}
-	c.Hits.Add(1)
-	return t.Verified, true
+	c.hits.Add(1)
+	return e.verified, true
 }
 
 // Put implements validator.Cache.
 func (c *Cache) Put(digest [sha256.Size]byte, verified *validator.Verified) {
-	c.Set(digest, &CachedToken{Digest: digest, Verified: verified})
-	if c.puts.Add(1)%PutsPerUpkeep == 0 {
+	c.store.Set(digest, &entry{digest: digest, verified: verified})
+	if c.puts.Add(1)%putsPerUpkeep == 0 {
 		c.keepUp()
 	}
 }
 
-// Resize sets the bound; 0 empties the cache.
+// Resize sets the bound in bytes; 0 empties the cache.
 func (c *Cache) Resize(size uint64) {
 	if size == 0 {
-		c.InvalidateAll()
+		c.store.InvalidateAll()
 		return
 	}
-	c.SetMaximum(size)
+	c.store.SetMaximum(size)
 }
+
+// Lookups returns how often a token was found, and how often it was not.
+func (c *Cache) Lookups() (hits, misses uint64) { return c.hits.Load(), c.misses.Load() }
+
+// Size returns how many bytes the cache takes, approximately.
+func (c *Cache) Size() uint64 { return c.store.WeightedSize() }
+
+// Len returns how many tokens the cache holds, approximately.
+func (c *Cache) Len() int { return c.store.EstimatedSize() }

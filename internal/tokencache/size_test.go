@@ -1,12 +1,10 @@
-package caddyjwt
+package tokencache
 
 import (
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 )
 
 // What the cache counts for tokens is what they take three times, with what the
@@ -32,9 +30,8 @@ func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measur
 			}
 			tokens[i] = signed(t, all)
 		}
-		cache := tokencache.New(1 << 30)
-		s := newSite(t, "")
-		v := s.validator.Cached(cache)
+		cache := New(1 << 30)
+		v := newValidator(t, cache)
 		before := heapInUse()
 		for _, token := range tokens {
 			verified, err := v.Validate(t.Context(), token)
@@ -43,8 +40,8 @@ func TestTheCacheCountsWhatTokensTake(t *testing.T) { // not parallel: it measur
 			}
 			verified.Scopes() // which are kept once they were asked for
 		}
-		cache.CleanUp()
-		taken, counted := float64(heapInUse()-before)/n, float64(cache.WeightedSize())/n
+		cache.store.CleanUp()
+		taken, counted := float64(heapInUse()-before)/n, float64(cache.Size())/n
 		if counted < 3*taken || counted > 4.5*taken && name != "spaces" {
 			t.Errorf("%s tokens of %d bytes: %.0f bytes each are counted, and %.0f taken; want about three times as many counted, or more where nothing is to be found", name, len(tokens[0]), counted, taken)
 		}

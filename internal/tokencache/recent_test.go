@@ -1,4 +1,4 @@
-package caddyjwt
+package tokencache
 
 import (
 	"crypto/sha256"
@@ -7,23 +7,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// checkFront tells how many tokens stand in the front. All must be in the store.
-func checkFront(t *testing.T, c *tokencache.Cache) (n int) {
+// checkRecent tells how many tokens stand in the front. All must be in the store.
+func checkRecent(t *testing.T, c *Cache) (n int) {
 	t.Helper()
-	for i := range c.Front {
-		token := c.Front[i].Load()
+	for i := range c.recent {
+		token := c.recent[i].Load()
 		if token == nil {
 			continue
 		}
 		n++
-		if place := c.Front.Place(&token.Digest); place != &c.Front[i] {
+		if place := c.recent.slot(&token.digest); place != &c.recent[i] {
 			t.Errorf("a token stands at another place than %d", i)
 		}
-		if e, ok := c.GetEntryQuietly(token.Digest); !ok || e.Value != token || token.Gone.Load() {
+		if e, ok := c.store.GetEntryQuietly(token.digest); !ok || e.Value != token || token.removed.Load() {
 			t.Errorf("place %d: the token is not that of the store (there is one: %v)", i, ok)
 		}
 	}
@@ -34,8 +33,7 @@ func checkFront(t *testing.T, c *tokencache.Cache) (n int) {
 func verifiedTokens(t *testing.T, n int) (all []*validator.Verified, digests [][sha256.Size]byte) {
 	t.Helper()
 	kept := keeper{}
-	s := newSite(t, "")
-	v := s.validator.Cached(kept)
+	v := newValidator(t, kept)
 	for i := range n {
 		token := signed(t, map[string]any{"sub": fmt.Sprint("user-", i)})
 		if _, err := v.Validate(t.Context(), token); err != nil {
@@ -62,7 +60,7 @@ func TestTheFrontOfTheCache(t *testing.T) {
 	for n := range digests {
 		digests[n] = [sha256.Size]byte{byte(n)} // so that none shares a place
 	}
-	c := tokencache.New(tokencache.DefaultSize)
+	c := New(DefaultSize)
 	get := func(n int) *validator.Verified {
 		found, _ := c.Get(digests[n])
 		return found
@@ -77,11 +75,11 @@ func TestTheFrontOfTheCache(t *testing.T) {
 			}
 		}
 	}
-	if c.Hits.Load() != 3000 || c.Misses.Load() != 0 || checkFront(t, c) != 30 {
-		t.Errorf("%d hits, %d misses, %d in the front; want 3000, 0, 30", c.Hits.Load(), c.Misses.Load(), checkFront(t, c))
+	if c.hits.Load() != 3000 || c.misses.Load() != 0 || checkRecent(t, c) != 30 {
+		t.Errorf("%d hits, %d misses, %d in the front; want 3000, 0, 30", c.hits.Load(), c.misses.Load(), checkRecent(t, c))
 	}
-	if c.Found.Load() != 30 {
-		t.Errorf("%d were found in the store; want 30, each once", c.Found.Load())
+	if c.storeHits.Load() != 30 {
+		t.Errorf("%d were found in the store; want 30, each once", c.storeHits.Load())
 	}
 
 	c.Put(digests[0], tokens[1]) // verified again, by another key
@@ -90,21 +88,21 @@ func TestTheFrontOfTheCache(t *testing.T) {
 			t.Error("the one before is still found")
 		}
 	}
-	c.Invalidate(digests[2])
+	c.store.Invalidate(digests[2])
 	if get(2) != nil {
 		t.Error("one that was taken out is still found")
 	}
-	if n := checkFront(t, c); n != 29 {
+	if n := checkRecent(t, c); n != 29 {
 		t.Errorf("%d in the front; want 29", n)
 	}
 	// Found in the store just before it went from there.
-	late := &tokencache.CachedToken{Digest: digests[2], Verified: tokens[2]}
-	late.Gone.Store(true)
-	if late.Stand(c.Front.Place(&digests[2])); checkFront(t, c) != 29 {
+	late := &entry{digest: digests[2], verified: tokens[2]}
+	late.removed.Store(true)
+	if late.storeIn(c.recent.slot(&digests[2])); checkRecent(t, c) != 29 {
 		t.Error("one stands in the front that has gone from the store")
 	}
 	c.Resize(0)
-	if n := checkFront(t, c); n != 0 || get(3) != nil {
+	if n := checkRecent(t, c); n != 0 || get(3) != nil {
 		t.Errorf("%d in the front of a cache that was ended", n)
 	}
 }
@@ -114,16 +112,16 @@ func TestTheFrontOfTheCache(t *testing.T) {
 func TestTheStoreHearsOfWhatTheFrontFinds(t *testing.T) {
 	t.Parallel()
 	tokens, digests := verifiedTokens(t, 2)
-	c := tokencache.New(tokencache.DefaultSize)
+	c := New(DefaultSize)
 	c.Put(digests[0], tokens[0])
 	c.Get(digests[0])
-	for n := range 10 * tokencache.PutsPerUse {
+	for n := range 10 * putsPerUse {
 		c.Put([sha256.Size]byte{1: 1, 2: byte(n)}, tokens[1])
 		c.Get(digests[0])
 		c.Get(digests[0])
 	}
-	if heard := c.Found.Load(); heard != 1+10 {
-		t.Errorf("the store heard of it %d times; want 11: at first, and for each %d that are put", heard, tokencache.PutsPerUse)
+	if heard := c.storeHits.Load(); heard != 1+10 {
+		t.Errorf("the store heard of it %d times; want 11: at first, and for each %d that are put", heard, putsPerUse)
 	}
 }
 
@@ -131,14 +129,14 @@ func TestTheStoreHearsOfWhatTheFrontFinds(t *testing.T) {
 func TestTokensThatShareAPlace(t *testing.T) {
 	t.Parallel()
 	tokens, _ := verifiedTokens(t, 3)
-	c := tokencache.New(tokencache.DefaultSize)
+	c := New(DefaultSize)
 	digest := func(n int) [sha256.Size]byte { return [sha256.Size]byte{31: byte(n)} }
 	for n := range tokens {
 		c.Put(digest(n), tokens[n])
 	}
 	for range 3 {
 		for n := range tokens {
-			if found, _ := c.Get(digest(n)); found != tokens[n] || checkFront(t, c) != 1 {
+			if found, _ := c.Get(digest(n)); found != tokens[n] || checkRecent(t, c) != 1 {
 				t.Errorf("token %d: another was found, or more than one stands there", n)
 			}
 		}
@@ -150,22 +148,22 @@ func TestTokensThatShareAPlace(t *testing.T) {
 func TestASweepKeepsTheStoreUp(t *testing.T) {
 	t.Parallel()
 	tokens, _ := verifiedTokens(t, 1)
-	c := tokencache.New(1 << 20)
+	c := New(1 << 20)
 	last := [sha256.Size]byte{}
-	for n := range 40*tokencache.PutsPerUpkeep - 1 {
+	for n := range 40*putsPerUpkeep - 1 {
 		last = [sha256.Size]byte{byte(n), byte(n >> 8)}
 		c.Put(last, tokens[0])
 	}
-	for range 10 * tokencache.HitsPerUpkeep {
+	for range 10 * hitsPerUpkeep {
 		c.Get(last)
 	}
-	if c.Upkeep.Load() == nil {
+	if c.upkeep.Load() == nil {
 		t.Fatal("no upkeep is waited for: the test is of no use")
 	}
-	c.Sweep(time.Now())
+	c.sweep(time.Now())
 	taken := 0
-	for _, token := range c.All() {
-		taken += token.Size()
+	for _, token := range c.store.All() {
+		taken += token.size()
 	}
 	if taken == 0 || taken > 1<<20 {
 		t.Errorf("the tokens take %d bytes after a sweep, bound %d", taken, 1<<20)
@@ -176,7 +174,7 @@ func TestASweepKeepsTheStoreUp(t *testing.T) {
 func TestTheFrontOfTheCacheAtOnce(t *testing.T) {
 	t.Parallel()
 	tokens, digests := verifiedTokens(t, 400)
-	c := tokencache.New(1 << 20) // too small for all
+	c := New(1 << 20) // too small for all
 	var all sync.WaitGroup
 	for w := range 4 {
 		all.Go(func() {
@@ -189,7 +187,7 @@ func TestTheFrontOfTheCacheAtOnce(t *testing.T) {
 				}
 				switch {
 				case w == 0 && i%500 == 0:
-					c.Invalidate(digests[n])
+					c.store.Invalidate(digests[n])
 				case w == 1 && i%5000 == 0:
 					c.Resize(0)
 					c.Resize(1 << 20)
@@ -198,8 +196,8 @@ func TestTheFrontOfTheCacheAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	c.CleanUp()
-	if n := checkFront(t, c); n == 0 {
+	c.store.CleanUp()
+	if n := checkRecent(t, c); n == 0 {
 		t.Error("nothing stands in the front")
 	}
 }
