@@ -3,12 +3,9 @@ package caddyjwt
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,9 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
-	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
-	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
 // issuerServer serves signer's key, counts, and can be told to fail.
@@ -139,82 +134,4 @@ type hear chan caddy.Event
 func (h hear) Handle(_ context.Context, e caddy.Event) error {
 	h <- e
 	return nil
-}
-
-// TestAdminEndpoint is not parallel: which app is running is the process's.
-func TestAdminEndpoint(t *testing.T) {
-	ask := func(method, path string, handler func(http.ResponseWriter, *http.Request) error) (int, string) {
-		w := httptest.NewRecorder()
-		err := handler(w, httptest.NewRequest(method, path, nil))
-		if api, ok := errors.AsType[caddy.APIError](err); ok {
-			return api.HTTPStatus, api.Err.Error()
-		} else if err != nil {
-			t.Errorf("%s %s: %v", method, path, err)
-		}
-		return w.Code, w.Body.String()
-	}
-	status := func() (int, string) { return ask("GET", "/jwt/status", admin.ServeStatus) }
-	if code, _ := status(); code != 503 {
-		t.Fatalf("%d where nothing runs", code)
-	}
-	issuer := newIssuerServer(t)
-	app := testApp(t)
-	a := app.sources
-	r, err := a.Remote("https://issuer.example", shared.Settings{JWKSURL: issuer.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Local("https://static.example", "config", "secret", keystore.NewStatic(keystore.NewSet(nil)))
-	var static string
-	for _, s := range a.List() {
-		if s.Kind == "config" {
-			static = s.ID
-		}
-	}
-	if err := app.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer app.Stop()
-	eventually(t, "the keys are fetched without a request", func() bool { return r.Status().State == "fresh" })
-	code, body := status()
-	var page admin.Page
-	if err := json.Unmarshal([]byte(body), &page); code != 200 || err != nil || len(page.Issuers) != 2 ||
-		page.Issuers[0].ID != r.ID || page.Issuers[0].Keys[0].ID != "a" || page.Issuers[0].AgeSeconds < 0 {
-		t.Errorf("%d %v %s", code, err, body)
-	}
-	refresh := "/jwt/issuers/" + r.ID + "/refresh"
-	for name, c := range map[string]struct {
-		method, path string
-		want         int
-	}{
-		"refresh": {"POST", refresh, 200}, "refresh by GET": {"GET", refresh, 405}, "an unknown id": {"POST", "/jwt/issuers/nope/refresh", 404},
-		"no id": {"POST", "/jwt/issuers//refresh", 404}, "no verb": {"POST", "/jwt/issuers/" + r.ID, 404}, "too deep": {"POST", "/jwt/issuers/a/b/refresh", 404},
-		"what is not fetched": {"POST", "/jwt/issuers/" + static + "/refresh", 409},
-	} {
-		if code, body := ask(c.method, c.path, admin.ServeRefresh); code != c.want {
-			t.Errorf("%s: %d %s", name, code, body)
-		}
-	}
-	if code, _ := ask("POST", "/jwt/status", admin.ServeStatus); code != 405 {
-		t.Errorf("status by POST: %d", code)
-	}
-	issuer.down.Store(true)
-	if code, body := ask("POST", refresh, admin.ServeRefresh); code != 502 || !strings.Contains(body, "500") {
-		t.Errorf("%d %s", code, body)
-	}
-	t.Run("a config that starts and fails leaves the older one in force", func(t *testing.T) {
-		b := testApp(t)
-		if err := b.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if _, body := status(); strings.Contains(body, r.ID) {
-			t.Error("the newer one is not in force")
-		}
-		if err := b.Stop(); err != nil {
-			t.Fatal(err)
-		}
-		if _, body := status(); !strings.Contains(body, r.ID) {
-			t.Error("the older one is not back in force")
-		}
-	})
 }

@@ -111,7 +111,7 @@ func flagOption[T any](name string, field func(*T) *bool) option[T] {
 func durationOption[T any](name, example string, field func(*T) *caddy.Duration) option[T] {
 	return option[T]{
 		name,
-		func(t *T, r *reader) error { return r.once.Above0(r.Dispenser, field(t), name+" "+example) },
+		func(t *T, r *reader) error { return r.once.PositiveDuration(r.Dispenser, field(t), name+" "+example) },
 		func(t *T) bool { return *field(t) != 0 },
 	}
 }

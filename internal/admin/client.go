@@ -58,6 +58,7 @@ func (e NoJWTError) Unwrap() error { return e.error }
 // NotOursError tells of a server whose answer is no status page.
 type NotOursError struct{ Err error }
 
+// Error implements error.
 func (NotOursError) Error() string { return "it does not answer as one with caddy-jwt" }
 
 // Unwrap returns why the answer can't be read.
@@ -114,6 +115,7 @@ func (p Page) KeyFile(path string) *APIKeyStatus {
 	return nil
 }
 
+// RealPath returns the absolute path of a file, with its symbolic links followed.
 func RealPath(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

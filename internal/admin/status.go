@@ -1,3 +1,8 @@
+// Package admin is what an operator asks of a running server: the admin endpoint
+// under /jwt/, and the client that commands use.
+//
+//	status.go   the endpoint: the status page and refreshing the keys of an issuer
+//	client.go   the client
 package admin
 
 import (
@@ -36,15 +41,17 @@ type runningApps struct {
 	list []App
 }
 
-// Running are those of this process.
+// Running holds the apps of this process.
 var Running runningApps
 
+// Add puts an app in force.
 func (r *runningApps) Add(a App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, a)
 }
 
+// Remove takes an app away; the one before it, if it still runs, is in force again.
 func (r *runningApps) Remove(a App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,8 +71,8 @@ func (r *runningApps) current() App {
 // Routes are the routes of the endpoint, under /jwt/.
 func Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(ServeStatus)},
-		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(ServeRefresh)},
+		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(serveStatus)},
+		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(serveRefresh)},
 	}
 }
 
@@ -131,7 +138,8 @@ func statusOf(s shared.Used, now time.Time) IssuerStatus {
 	return status
 }
 
-func ServeStatus(w http.ResponseWriter, r *http.Request) error {
+// serveStatus serves GET /jwt/status.
+func serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, "GET")
 	}
@@ -142,8 +150,8 @@ func ServeStatus(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, a.Status(time.Now()))
 }
 
-// ServeRefresh serves POST /jwt/issuers/{id}/refresh.
-func ServeRefresh(w http.ResponseWriter, r *http.Request) error {
+// serveRefresh serves POST /jwt/issuers/{id}/refresh.
+func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	id, ok := strings.CutPrefix(r.URL.Path, "/jwt/issuers/")
 	if ok {
 		id, ok = strings.CutSuffix(id, "/refresh")

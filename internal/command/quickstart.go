@@ -49,7 +49,7 @@ folder is touched; it is removed at the end unless --dir names one to keep.
 		}
 		return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
 			caddy.TrapSignals() // first, so that a temporary folder goes in any case
-			if err := Quickstart(fl.String("dir"), fl.Int("port"), cmd.OutOrStdout()); err != nil {
+			if err := quickstart(fl.String("dir"), fl.Int("port"), cmd.OutOrStdout()); err != nil {
 				return caddy.ExitCodeFailedStartup, err
 			}
 			select {} // until a signal ends the process
@@ -58,10 +58,10 @@ folder is touched; it is removed at the end unless --dir names one to keep.
 	return cmd
 }
 
-// Quickstart makes the files, starts Caddy and prints what to try. Where it
+// quickstart makes the files, starts Caddy and prints what to try. Where it
 // fails, a temporary folder goes again, as it holds a private key.
-func Quickstart(named string, port int, out io.Writer) (err error) {
-	site, err := ChoosePorts(port)
+func quickstart(named string, port int, out io.Writer) (err error) {
+	site, err := choosePorts(port)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func Quickstart(named string, port int, out io.Writer) (err error) {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
-	if err := QuickstartFiles(dir); err != nil {
+	if err := quickstartFiles(dir); err != nil {
 		return err
 	}
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(examples.Quickstart, map[string]any{"filename": "Caddyfile"})
@@ -95,11 +95,11 @@ func Quickstart(named string, port int, out io.Writer) (err error) {
 		return err
 	}
 	// Under a name that is short enough to type.
-	ca, err := os.ReadFile(CaddyCA)
+	ca, err := os.ReadFile(caddyCA)
 	if err != nil {
 		return fmt.Errorf("reading the certificate of Caddy's own authority: %w", err)
 	}
-	if !SameFile("ca.crt", ca) {
+	if !sameFile("ca.crt", ca) {
 		if err := writeNew("ca.crt", ca); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func Quickstart(named string, port int, out io.Writer) (err error) {
 	if err := awaitTLS(site, ca); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, quickstartText, site, dir, ShellQuote(dir), site, site, site, site)
+	_, err = fmt.Fprintf(out, quickstartText, site, dir, shellQuote(dir), site, site, site, site)
 	return err
 }
 
@@ -129,13 +129,13 @@ func awaitTLS(port int, ca []byte) error {
 	return fmt.Errorf("the site does not serve TLS: %w", err)
 }
 
-// CaddyCA is where Caddy keeps the certificate of its own authority.
-var CaddyCA = filepath.Join("data", "pki", "authorities", "local", "root.crt")
+// caddyCA is where Caddy keeps the certificate of its own authority.
+var caddyCA = filepath.Join("data", "pki", "authorities", "local", "root.crt")
 
 // plainWord needs no quotes in any shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-func ShellQuote(s string) string {
+func shellQuote(s string) string {
 	if plainWord.MatchString(filepath.ToSlash(s)) {
 		return s
 	}

@@ -52,8 +52,8 @@ func writeNew(name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// SameFile tells whether a file is there with this content.
-func SameFile(name string, content []byte) bool {
+// sameFile tells whether a file is there with this content.
+func sameFile(name string, content []byte) bool {
 	there, err := os.ReadFile(name)
 	return err == nil && bytes.Equal(there, content)
 }
@@ -72,8 +72,8 @@ func inTheWay(dir string, names []string) error {
 	return fmt.Errorf("%s has %s already, which must not be overwritten; name another folder with --dir, or remove them", dir, strings.Join(there, ", "))
 }
 
-// QuickstartFiles makes a key that exists nowhere else, and tokens with it.
-func QuickstartFiles(dir string) error {
+// quickstartFiles makes a key that exists nowhere else, and tokens with it.
+func quickstartFiles(dir string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func QuickstartFiles(dir string) error {
 		files = append(files, quickstartFile{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
 	}
 	// The example's own folder has this very Caddyfile.
-	if !SameFile("Caddyfile", examples.Quickstart) {
+	if !sameFile("Caddyfile", examples.Quickstart) {
 		files = append(files, quickstartFile{"Caddyfile", examples.Quickstart})
 	}
 	var names []string
@@ -128,7 +128,7 @@ func QuickstartFiles(dir string) error {
 		names = append(names, f.name)
 	}
 	// One of an earlier run, whose authority goes on, is ours.
-	if ca, err := os.ReadFile(CaddyCA); err != nil || !SameFile("ca.crt", ca) {
+	if ca, err := os.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
 		names = append(names, "ca.crt")
 	}
 	if err := inTheWay(dir, names); err != nil {
@@ -147,10 +147,10 @@ type quickstartFile struct {
 	content []byte
 }
 
-// ChoosePorts finds free ports on loopback for the site and the upstream, and
+// choosePorts finds free ports on loopback for the site and the upstream, and
 // puts them into the variables that the Caddyfile reads. A port that was asked
 // for is taken or nothing is.
-func ChoosePorts(asked int) (site int, err error) {
+func choosePorts(asked int) (site int, err error) {
 	const (
 		usualSite, usualUpstream = 8443, 8481
 		plainHTTP, last          = 80, 65535

@@ -10,6 +10,8 @@ import (
 // Once reads options of which each may be said one time.
 type Once map[string]bool
 
+// Check returns an error if the option was seen before. The remedy says what to do
+// about it.
 func (o Once) Check(d *caddyfile.Dispenser, remedy string) error {
 	if o[d.Val()] {
 		return d.Errf("%s is there twice; %s", d.Val(), remedy)
@@ -18,8 +20,10 @@ func (o Once) Check(d *caddyfile.Dispenser, remedy string) error {
 	return nil
 }
 
+// RemoveOne is the remedy for a duplicate option of one value.
 const RemoveOne = "remove one"
 
+// Text reads an option with one value.
 func (o Once) Text(d *caddyfile.Dispenser, into *string, example string) error {
 	if err := o.Check(d, RemoveOne); err != nil {
 		return err
@@ -27,6 +31,7 @@ func (o Once) Text(d *caddyfile.Dispenser, into *string, example string) error {
 	return Text(d, into, example)
 }
 
+// List reads an option with one or more values.
 func (o Once) List(d *caddyfile.Dispenser, into *[]string, example string) error {
 	option := d.Val()
 	if err := o.Check(d, "put all its values into one line"); err != nil {
@@ -41,6 +46,7 @@ func (o Once) List(d *caddyfile.Dispenser, into *[]string, example string) error
 	return NoBlock(d, option)
 }
 
+// Flag reads an option without a value.
 func (o Once) Flag(d *caddyfile.Dispenser, into *bool) error {
 	option := d.Val()
 	if err := o.Check(d, RemoveOne); err != nil {
@@ -53,6 +59,7 @@ func (o Once) Flag(d *caddyfile.Dispenser, into *bool) error {
 	return NoBlock(d, option)
 }
 
+// Duration reads an option whose value is a duration.
 func (o Once) Duration(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
 	var value string
 	if err := o.Text(d, &value, example); err != nil {
@@ -66,8 +73,8 @@ func (o Once) Duration(d *caddyfile.Dispenser, into *caddy.Duration, example str
 	return nil
 }
 
-// Above0 reads a duration of which 0 would mean the default, or no limit.
-func (o Once) Above0(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
+// PositiveDuration reads a duration of which 0 would mean the default, or no limit.
+func (o Once) PositiveDuration(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
 	option := d.Val()
 	if err := o.Duration(d, into, example); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 )
 
+// BearerToken reads a file that holds one bearer token.
 func BearerToken(path string) (string, error) {
 	text, err := ReadFile(path)
 	if err != nil {

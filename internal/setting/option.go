@@ -5,14 +5,17 @@ import "fmt"
 // OptionError is what is wrong with an option of the handler that can only be
 // judged together with others.
 type OptionError struct {
-	Option string
+	Option string // its name
 	err    error
 }
 
+// InOption returns an OptionError.
 func InOption(option, format string, values ...any) error {
 	return &OptionError{option, fmt.Errorf(format, values...)}
 }
 
+// Error implements error.
 func (e *OptionError) Error() string { return e.Option + ": " + e.err.Error() }
 
+// Unwrap returns the error without the option's name.
 func (e *OptionError) Unwrap() error { return e.err }

@@ -1,4 +1,4 @@
-package caddyjwt
+package command
 
 import (
 	"io"
@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/caddy-jwt/caddy-jwt/examples"
-	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 // quickstartFails runs a quickstart that must fail, in a process whose folder,
@@ -25,7 +24,7 @@ func quickstartFails(t *testing.T, dir string, port int, want ...string) {
 	t.Setenv("TMP", temporary)
 	t.Setenv("HTTPS_PORT", "")
 	t.Setenv("UPSTREAM_PORT", "")
-	err := command.Quickstart(dir, port, brokenPipe{})
+	err := quickstart(dir, port, brokenPipe{})
 	if err == nil {
 		t.Fatal("it has started")
 	}
@@ -95,13 +94,13 @@ func TestQuickstartPortsDiffer(t *testing.T) {
 	t.Setenv("UPSTREAM_PORT", "")
 	l, err := net.Listen("tcp", "127.0.0.1:8481")
 	if err != nil { // by somebody else: a port that was asked for is taken or nothing is
-		if port, err := command.ChoosePorts(8481); err == nil {
+		if port, err := choosePorts(8481); err == nil {
 			t.Errorf("the port 8481 is taken, and %d was chosen", port)
 		}
 		return
 	}
 	l.Close()
-	site, err := command.ChoosePorts(8481)
+	site, err := choosePorts(8481)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +131,7 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 				t.Errorf("there is %s", left)
 			}
 			for _, file := range there {
-				if !command.SameFile(filepath.Join(dir, file), []byte(theirs)) {
+				if !sameFile(filepath.Join(dir, file), []byte(theirs)) {
 					t.Errorf("%s is overwritten", file)
 				}
 			}
@@ -144,7 +143,7 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 // authority that goes on.
 func TestQuickstartKnowsItsOwn(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name, content := range map[string][]byte{"Caddyfile": examples.Quickstart, "ca.crt": []byte("ca"), command.CaddyCA: []byte("ca")} {
+	for name, content := range map[string][]byte{"Caddyfile": examples.Quickstart, "ca.crt": []byte("ca"), caddyCA: []byte("ca")} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +151,7 @@ func TestQuickstartKnowsItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := command.QuickstartFiles("."); err != nil {
+	if err := quickstartFiles("."); err != nil {
 		t.Error(err)
 	}
 }
@@ -162,7 +161,7 @@ func TestQuickstartQuotesForTheShell(t *testing.T) {
 	for _, dir := range []string{
 		"/tmp/caddy-jwt-quickstart-123", "/home/me/my folder", "/a/it's", "/a/$HOME/`id`;\"x\"*?[~]", "/a/\\n\n", "/ä",
 	} {
-		quoted := command.ShellQuote(dir)
+		quoted := shellQuote(dir)
 		if plain := quoted == dir; plain != strings.HasPrefix(dir, "/tmp/") {
 			t.Errorf("%s becomes %s", dir, quoted)
 		}

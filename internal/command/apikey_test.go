@@ -1,4 +1,4 @@
-package caddyjwt_test
+package command_test
 
 import (
 	"bytes"
@@ -17,10 +17,14 @@ import (
 	"testing"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/standard" // what the quickstart runs
 	"github.com/spf13/cobra"
 
+	caddyjwt "github.com/caddy-jwt/caddy-jwt"
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 // ran is what came of a command.
@@ -32,18 +36,16 @@ type ran struct {
 // run runs caddy jwt api-key with standard input and arguments.
 func run(t *testing.T, stdin string, args ...string) ran {
 	t.Helper()
-	registered, ok := caddycmd.Commands()["jwt"]
-	if !ok {
-		t.Fatal("there is no command jwt")
-	}
-	cmd := &cobra.Command{Use: "jwt", SilenceUsage: true} // as the root of caddy is
-	registered.CobraFunc(cmd)
+	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
+	cmd := &cobra.Command{Use: "jwt"}
+	caddy.AddCommand(cmd)
+	command.New().CobraFunc(cmd)
 	var out, notes strings.Builder
-	cmd.SetIn(strings.NewReader(stdin))
-	cmd.SetOut(&out)
-	cmd.SetErr(&notes)
-	cmd.SetArgs(append([]string{"api-key"}, args...))
-	err := cmd.Execute()
+	caddy.SetIn(strings.NewReader(stdin))
+	caddy.SetOut(&out)
+	caddy.SetErr(&notes)
+	caddy.SetArgs(append([]string{"jwt", "api-key"}, args...))
+	err := caddy.Execute()
 	r := ran{out: out.String(), err: notes.String()}
 	if err != nil {
 		r.code = 1
@@ -94,6 +96,16 @@ func records(t *testing.T, path string) []apikey.Record {
 		t.Fatal(err)
 	}
 	return f.Records()
+}
+
+// write writes a file and returns its path.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func contentOf(t *testing.T, path string) string {
@@ -506,10 +518,32 @@ func TestAPIKeyImport(t *testing.T) {
 	}
 }
 
+// adaptedKeys adapts a Caddyfile with this option in a jwt block, and returns the
+// keys of the handler.
+func adaptedKeys(t *testing.T, option string) []*caddyjwt.APIKey {
+	t.Helper()
+	text := "jwt {\n\t" + option + "\n}\n"
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("example.com {\n"+text+"}\n"), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	apps := parseJSON[struct {
+		Apps struct {
+			HTTP struct {
+				Servers map[string]struct{ Routes caddyhttp.RouteList }
+			}
+		}
+	}](t, string(config))
+	inner := apps.Apps.HTTP.Servers["srv0"].Routes[0].HandlersRaw[0]
+	site := parseJSON[struct{ Routes caddyhttp.RouteList }](t, string(inner))
+	handler := parseJSON[caddyjwt.Handler](t, string(site.Routes[0].HandlersRaw[0]))
+	return handler.APIKey
+}
+
 // TestAPIKeyCaddyfileRoundTrip: what new prints for a Caddyfile adapts into the
 // same record, or it prints nothing for it.
 func TestAPIKeyCaddyfileRoundTrip(t *testing.T) {
-	t.Setenv("CADDY_JWT_TEST_SECRET", unspeakable)
+	t.Setenv("CADDY_JWT_TEST_SECRET", "correct-horse-battery-staple")
 	for name, c := range map[string]struct {
 		args   []string
 		absent bool
@@ -558,11 +592,7 @@ func TestAPIKeyCaddyfileRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			config, _, err := adapt("example.com {\n\tjwt {\n\t\t" + made.Caddyfile + "\n\t}\n}\n")
-			if err != nil {
-				t.Fatalf("%v\n%s", err, made.Caddyfile)
-			}
-			got := readBack(t, config)[0].APIKey
+			got := adaptedKeys(t, made.Caddyfile)
 			if len(got) != 1 {
 				t.Fatalf("%d keys", len(got))
 			}
