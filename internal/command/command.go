@@ -1,6 +1,31 @@
+// Package command is the command `caddy jwt`.
+//
+// All commands follow the same rules:
+//
+//   - The result goes to standard output, everything else to standard error, so that
+//     scripts can read the one and people see the other.
+//   - The exit code is 0 if the command did what it says, 1 if it was refused or
+//     failed, and 2 if it was misused. Misuse is found before anything is changed.
+//   - --json prints the result as one JSON value.
+//   - An error says what is wrong, then what to do (withHint).
+//   - An API key is printed by the command that makes it and by no other, errors
+//     included. What a file says is printed without control characters.
+//
+// To add a command, write a file with a function that returns it, made by leaf (or by
+// group, if it has commands of its own), and name that function in the list of its
+// group: New, or apiKeyCommand.
+//
+//	command.go            New, and what commands are made of: group and leaf
+//	errors.go             exit codes, misuse, hints
+//	flags.go print.go     flags and output that commands share
+//	quickstart*.go        caddy jwt quickstart
+//	status.go             caddy jwt status
+//	apikey.go             caddy jwt api-key; its commands are in apikey_*.go
+//	takeover.go           changing a key file, and waiting for the running server
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,10 +37,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// Exit codes of all commands: 0 accepted, 1 refused or failed, 2 misused.
-const exitMisuse = 2
-
-// New is the command `caddy jwt`.
+// New returns the command `caddy jwt`.
 func New() caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "jwt",
@@ -30,64 +52,72 @@ keys.
   caddy jwt api-key       makes and manages API keys
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			misuseExits(cmd)
-			cmd.AddCommand(quickstartCommand(), statusCommand(), apiKeyCommand())
-			needsCommand(cmd)
+			group(cmd, quickstartCommand(), statusCommand(), apiKeyCommand())
 		},
 	}
 }
 
-// meantCommands are words that people try for commands that are called otherwise.
-var meantCommands = map[string]string{
-	"revoke": "disable or delete", "block": "disable", "unblock": "enable", "remove": "delete", "rm": "delete",
-	"create": "new", "make": "new", "add": "new", "generate": "new", "gen": "new", "ls": "list", "show": "list",
+// leaf makes cmd a command that takes minArgs to maxArgs arguments and calls run. A
+// misuse, and only that, is an error made by misuse.
+func leaf(cmd *cobra.Command, minArgs, maxArgs int, run func(args []string) error) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exit(cmd, misuse(flagError(cmd, err))) })
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) < minArgs || len(args) > maxArgs {
+			return exit(cmd, misuse(withHint(fmt.Errorf("write %s %s", cmd.Parent().CommandPath(), cmd.Use), "%s says more", helpFor(cmd))))
+		}
+		return exit(cmd, run(args))
+	}
+	return cmd
 }
 
-// needsCommand makes a command that has others say so. Without it it prints its
-// help and exits with 0, and a misspelled command in a script goes unnoticed.
-func needsCommand(cmd *cobra.Command) {
+// group makes cmd a command of commands. Called without one it is a misuse: Cobra
+// would print its help and exit with 0, and a misspelled command in a script would go
+// unnoticed.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
 	var names []string
 	for _, sub := range cmd.Commands() {
 		names = append(names, sub.Name())
 	}
 	all := strings.Join(names, ", ")
 	cmd.Args = cobra.ArbitraryArgs
-	// The flags of a misspelled command are unknown here; the command is what is
-	// wrong.
+	// The flags of a misspelled command are unknown here; the error is about the
+	// command.
 	cmd.FParseErrWhitelist.UnknownFlags = true
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exit(cmd, misuse(err)) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return misuse(cmd, fmt.Errorf("a command is missing; there are: %s", all))
+			return exit(cmd, misuse(withHint(errors.New("a command is missing"), "there are: %s", all)))
 		}
-		return misuse(cmd, fmt.Errorf("there is no %s; there are: %s", noCommand(args[0], names), all))
+		return exit(cmd, misuse(withHint(fmt.Errorf("there is no %s", unknownCommand(args[0], names)), "there are: %s", all)))
 	}
+	return cmd
 }
 
-// noCommand is a command that does not exist, with the one that may be meant. What
-// is as long as an API key is not shown.
-func noCommand(wrong string, names []string) string {
+// helpFor returns the command that prints the help for cmd.
+func helpFor(cmd *cobra.Command) string {
+	return strings.Replace(cmd.CommandPath(), " ", " help ", 1)
+}
+
+// synonyms are words that people try, and the commands that do what they want.
+var synonyms = map[string]string{
+	"revoke": "disable or delete", "block": "disable", "unblock": "enable", "remove": "delete", "rm": "delete",
+	"create": "new", "make": "new", "add": "new", "generate": "new", "gen": "new", "ls": "list", "show": "list",
+}
+
+// unknownCommand describes a command that does not exist, with the one that may be
+// meant. What is as long as an API key is not repeated.
+func unknownCommand(wrong string, names []string) string {
 	if len(wrong) >= apikey.MinLength {
 		return "such command"
 	}
 	meant := setting.Nearest(wrong, names)
-	if other, ok := meantCommands[wrong]; ok && slices.Contains(names, strings.Fields(other)[0]) {
+	if other, ok := synonyms[wrong]; ok && slices.Contains(names, strings.Fields(other)[0]) {
 		meant = other
 	}
 	if meant == "" {
 		return fmt.Sprintf("command %q", wrong)
 	}
 	return fmt.Sprintf("command %q (is %s meant?)", wrong, meant)
-}
-
-// misuse ends a command that was called the wrong way.
-func misuse(cmd *cobra.Command, err error) error {
-	cmd.SilenceUsage = true
-	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
-		return exitMisuse, err
-	})(cmd, nil)
-}
-
-// misuseExits makes wrong flags end a command as any other misuse.
-func misuseExits(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(misuse)
 }

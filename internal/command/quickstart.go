@@ -16,7 +16,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/examples"
@@ -38,24 +37,16 @@ starts Caddy with them on https://localhost in front of a small upstream that
 shows what it receives, and prints commands to paste. Nothing outside the
 folder is touched; it is removed at the end unless --dir names one to keep.
 `,
-		Args: cobra.ArbitraryArgs,
 	}
-	cmd.Flags().String("dir", "", "The folder to make and keep the files in (default: a temporary one)")
-	cmd.Flags().Int("port", 0, "The port of the site (default: 8443, or a free one if it is taken)")
-	misuseExits(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return misuse(cmd, fmt.Errorf("quickstart takes no argument %q", args[0]))
+	dir := cmd.Flags().String("dir", "", "The folder to make and keep the files in (default: a temporary one)")
+	port := cmd.Flags().Int("port", 0, "The port of the site (default: 8443, or a free one if it is taken)")
+	return leaf(cmd, 0, 0, func([]string) error {
+		caddy.TrapSignals() // first, so that a temporary folder is removed in any case
+		if err := quickstart(*dir, *port, cmd.OutOrStdout()); err != nil {
+			return err
 		}
-		return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-			caddy.TrapSignals() // first, so that a temporary folder goes in any case
-			if err := quickstart(fl.String("dir"), fl.Int("port"), cmd.OutOrStdout()); err != nil {
-				return caddy.ExitCodeFailedStartup, err
-			}
-			select {} // until a signal ends the process
-		})(cmd, args)
-	}
-	return cmd
+		select {} // until a signal ends the process
+	})
 }
 
 // quickstart makes the files, starts Caddy and prints what to try. Where it

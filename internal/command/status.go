@@ -8,8 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
@@ -30,62 +28,50 @@ of API keys can't be used.
 
 The endpoint is found by --address or --config, else it is Caddy's default.
 `,
-		Args: cobra.ArbitraryArgs,
 	}
-	cmd.Flags().Bool("json", false, "Print what the admin endpoint answers")
-	cmd.Flags().String("address", "", "The address of the admin endpoint, if it is another than the default")
-	cmd.Flags().StringP("config", "c", "", "The config file to take the address from")
-	cmd.Flags().StringP("adapter", "a", "", "The config adapter to apply to that file")
-	misuseExits(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return misuse(cmd, fmt.Errorf("status takes no argument %q", args[0]))
-		}
-		return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
-			return status(fl, cmd.OutOrStdout())
-		})(cmd, args)
-	}
-	return cmd
+	asJSON := cmd.Flags().Bool("json", false, "Print what the admin endpoint answers")
+	server := endpointFlags(cmd)
+	return leaf(cmd, 0, 0, func([]string) error { return status(server, *asJSON, cmd.OutOrStdout()) })
 }
 
 // errUnwell ends the command with 1; what is wrong was printed.
 var errUnwell = errors.New("the keys of an issuer can't be had or refreshed, or a file of API keys can't be used")
 
-func status(fl caddycmd.Flags, out io.Writer) (int, error) {
-	address, err := admin.Endpoint(fl.String("address"), fl.String("config"), fl.String("adapter"))
-	if err != nil {
-		return exitMisuse, err
+func status(server *serverAddress, asJSON bool, out io.Writer) error {
+	if err := server.find(); err != nil {
+		return misuse(err)
 	}
+	address := server.endpoint
 	page, body, err := admin.Ask(address)
 	notOurs, answered := errors.AsType[admin.NotOursError](err)
 	switch {
 	case err == nil:
 	case answered:
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, notOurs.Err)
+		return fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, notOurs.Err)
 	case !admin.Listens(address):
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("no server answers at %s (is its admin endpoint elsewhere? name it with --address or --config; with admin off there is none): %w", address, err)
+		return fmt.Errorf("no server answers at %s (is its admin endpoint elsewhere? name it with --address or --config; with admin off there is none): %w", address, err)
 	default:
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the server at %s: %w", address, err)
+		return fmt.Errorf("asking the server at %s: %w", address, err)
 	}
-	if fl.Bool("json") {
+	if asJSON {
 		_, err = out.Write(body)
 	} else {
 		err = printPage(out, page)
 	}
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	for _, s := range page.Issuers {
 		if s.LastError != "" {
-			return caddy.ExitCodeFailedStartup, errUnwell
+			return errUnwell
 		}
 	}
 	for _, s := range page.APIKeys {
 		if s.LastError != "" {
-			return caddy.ExitCodeFailedStartup, errUnwell
+			return errUnwell
 		}
 	}
-	return caddy.ExitCodeSuccess, nil
+	return nil
 }
 
 // print writes the page for people.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
@@ -30,12 +29,19 @@ type serverAddress struct {
 	endpoint string // what find has made of them
 }
 
+// serverFlags adds the flags of a command that changes a file of the running server.
 func serverFlags(cmd *cobra.Command) *serverAddress {
+	s := endpointFlags(cmd)
+	cmd.Flags().BoolVar(&s.noWait, "no-wait", false, "Don't wait until a running server has taken the change over")
+	return s
+}
+
+// endpointFlags adds the flags that say where the running server is asked.
+func endpointFlags(cmd *cobra.Command) *serverAddress {
 	s := new(serverAddress)
 	cmd.Flags().StringVar(&s.address, "address", "", "The address of the admin endpoint, if it is another than the default")
 	cmd.Flags().StringVarP(&s.config, "config", "c", "", "The config file to take the address from")
 	cmd.Flags().StringVarP(&s.adapter, "adapter", "a", "", "The config adapter to apply to that file")
-	cmd.Flags().BoolVar(&s.noWait, "no-wait", false, "Don't wait until a running server has taken the change over")
 	return s
 }
 
@@ -90,21 +96,21 @@ var (
 
 // await waits until the running server has taken over a change of a key file. Where
 // none runs, or none that uses the file, there is nothing to wait for.
-func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, error) {
+func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) error {
 	if s.noWait {
-		return caddy.ExitCodeSuccess, nil
+		return nil
 	}
 	path, err := admin.RealPath(change.path)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	note := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	if !admin.Listens(s.endpoint) {
 		if s.address != "" || s.config != "" {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("%w: asking %s", errNobody, s.endpoint)
+			return fmt.Errorf("%w: asking %s", errNobody, s.endpoint)
 		}
 		note("No server answers at " + s.endpoint + "; one that uses this file takes the change over by itself (is its admin endpoint elsewhere? name it with --address or --config).")
-		return caddy.ExitCodeSuccess, nil
+		return nil
 	}
 	written := time.Now()
 	for last := ""; ; time.Sleep(takeOverPoll) {
@@ -113,28 +119,28 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) (int, er
 		switch {
 		case withoutJWT:
 			note("The server at " + s.endpoint + " has no jwt handler, so it does not use this file.")
-			return caddy.ExitCodeSuccess, nil
+			return nil
 		case err != nil && time.Since(written) < takeOverDoubt:
 			continue // a reload replaces the endpoint
 		case err != nil:
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("%w: asking the server at %s: %w", errNotTaken, s.endpoint, err)
+			return fmt.Errorf("%w: asking the server at %s: %w", errNotTaken, s.endpoint, err)
 		}
 		state := page.KeyFile(path)
 		switch {
 		case state == nil:
 			note("The server at " + s.endpoint + " does not use this file.")
-			return caddy.ExitCodeSuccess, nil
+			return nil
 		case change.takenBy(state, written):
 			note("The running server has taken the change over.")
-			return caddy.ExitCodeSuccess, nil
+			return nil
 		case time.Since(written) > takeOverWait:
 			if last = state.LastError; last == "" {
 				last = "it has not looked at the file yet"
 			}
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("%w: %s", errNotTaken, last)
+			return fmt.Errorf("%w: %s", errNotTaken, last)
 		case state.LastErrorAt.After(written) && time.Since(written) > takeOverDoubt:
 			// The server has looked since, and looks again only if the file changes.
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("%w: %s", errNotTaken, state.LastError)
+			return fmt.Errorf("%w: %s", errNotTaken, state.LastError)
 		}
 	}
 }

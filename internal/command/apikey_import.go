@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
@@ -51,20 +50,21 @@ no undoing it but to disable or delete keys; keep a copy of the file if in doubt
 	into := appendFlag(cmd, "The key file to take them into")
 	strict := cmd.Flags().Bool("strict", false, "Take all rows, or none")
 	server := serverFlags(cmd)
-	return runs(cmd, 1, 1, func(args []string) (int, error) {
+	asJSON := jsonFlag(cmd)
+	return leaf(cmd, 1, 1, func(args []string) error {
 		if *into == "" {
-			return exitMisuse, errors.New("name the key file to take the keys into with --append, such as --append /etc/caddy/keys.jsonl")
+			return misuse(errors.New("name the key file to take the keys into with --append, such as --append /etc/caddy/keys.jsonl"))
 		}
 		if err := errors.Join(oneAppend(cmd), server.find()); err != nil {
-			return exitMisuse, err
+			return misuse(err)
 		}
 		content, err := importSource(cmd, args[0])
 		if err != nil {
-			return caddy.ExitCodeFailedStartup, err
+			return err
 		}
 		rows, err := apikey.ReadImport(content)
 		if err != nil {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("%s: %w", args[0], err)
+			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		var results []apikey.ImportResult
 		change, err := changeKeyFile(*into, true, func(f *apikey.Edit) error {
@@ -79,12 +79,12 @@ no undoing it but to disable or delete keys; keep a copy of the file if in doubt
 		})
 		written := change.info != nil
 		if written || errors.Is(err, errSkipped) || errors.Is(err, errNothingToTake) {
-			if printErr := reportOf(results, written).print(cmd); printErr != nil {
-				return caddy.ExitCodeFailedStartup, printErr
+			if printErr := reportOf(results, written).print(cmd, *asJSON); printErr != nil {
+				return printErr
 			}
 		}
 		if err != nil {
-			return caddy.ExitCodeFailedStartup, err
+			return err
 		}
 		return server.await(cmd, change)
 	})
@@ -132,8 +132,8 @@ func reportOf(results []apikey.ImportResult, written bool) importReport {
 	return report
 }
 
-func (r importReport) print(cmd *cobra.Command) error {
-	if wantsJSON(cmd) {
+func (r importReport) print(cmd *cobra.Command, asJSON bool) error {
+	if asJSON {
 		return printJSON(cmd.OutOrStdout(), r)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)

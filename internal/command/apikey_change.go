@@ -1,0 +1,118 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-jwt/caddy-jwt/apikey"
+)
+
+// switchKeyCommand is disable or enable.
+func switchKeyCommand(name string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   name + " <id | key | @file | @-> --file <file>",
+		Short: map[string]string{"disable": "Makes the server refuse a key", "enable": "Makes the server accept a key again"}[name],
+		Long: map[string]string{
+			"disable": `
+Marks a key as disabled in its file, by its id or by the key itself, and waits until
+a running server that uses the file refuses it. enable undoes it.
+
+    caddy jwt api-key disable NBEu81yBXx --file /etc/caddy/keys/keys.jsonl
+    caddy jwt api-key disable @leaked.txt --file /etc/caddy/keys/keys.jsonl
+`,
+			"enable": `
+Takes a disable back, by the key's id or by the key itself, and waits until a running
+server that uses the file accepts the key. A key that has expired stays so.
+
+    caddy jwt api-key enable NBEu81yBXx --file /etc/caddy/keys/keys.jsonl
+`,
+		}[name],
+	}
+	return changesKey(cmd, name, func(f *apikey.Edit, r apikey.Record) error {
+		r.Disabled = name == "disable"
+		return f.Put(r)
+	})
+}
+
+func deleteKeyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "delete <id | key | @file | @-> --file <file>",
+		Short: "Removes a key",
+		Long: `
+Removes the record of a key from a file, by its id or by the key itself, and waits
+until a running server that uses the file refuses the key. It can't be undone;
+disable can.
+
+    caddy jwt api-key delete NBEu81yBXx --file /etc/caddy/keys/keys.jsonl
+`,
+	}
+	return changesKey(cmd, "delete", func(f *apikey.Edit, r apikey.Record) error {
+		f.Delete(r.ID)
+		return nil
+	})
+}
+
+// changesKey makes a command of a change to one key of a file.
+func changesKey(cmd *cobra.Command, action string, change func(*apikey.Edit, apikey.Record) error) *cobra.Command {
+	file, server := fileFlag(cmd), serverFlags(cmd)
+	asJSON := jsonFlag(cmd)
+	return leaf(cmd, 1, 1, func(args []string) error {
+		if *file == "" {
+			return misuse(errNoFile)
+		}
+		if err := server.find(); err != nil {
+			return misuse(err)
+		}
+		which, err := argument(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		which = strings.TrimSpace(which) // as it may be where it was copied from
+		var record apikey.Record
+		changed, err := changeKeyFile(*file, false, func(f *apikey.Edit) error {
+			var ok bool
+			if record, ok = f.Find(which); !ok {
+				if record, ok = f.FindHash(apikey.DigestOf(which)); !ok {
+					return noSuchKey(f, *file, which)
+				}
+			}
+			return change(f, record)
+		})
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			err = printJSON(cmd.OutOrStdout(), struct {
+				ID     string `json:"id"`
+				Action string `json:"action"`
+			}{record.ID, action + "d"})
+		} else {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %sd\n", record.ID, action)
+		}
+		if err != nil {
+			return err
+		}
+		return server.await(cmd, changed)
+	})
+}
+
+// noSuchKey says that a file has no such key, and which keys have the word for a
+// consumer or a name: people write these for an id.
+func noSuchKey(f *apikey.Edit, file, which string) error {
+	var ids []string
+	for _, r := range f.Records() {
+		if r.Consumer == which || r.Name == which {
+			ids = append(ids, r.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return fmt.Errorf("%s has no such key; caddy jwt api-key list --file %s shows their ids", file, file)
+	}
+	const most = 10
+	if more := len(ids) - most; more > 0 {
+		ids = append(ids[:most], fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Errorf("%s has no key with this id; as a consumer or name it belongs to the key with the id: %s", file, strings.Join(ids, ", "))
+}
