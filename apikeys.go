@@ -57,7 +57,7 @@ func (k *APIKey) named(err error) error {
 }
 
 // errPlainAPIKey does not show the key.
-var errPlainAPIKey = errors.New("an API key can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write its hash, sha256: and 64 hexadecimal digits, which `caddy jwt api-key hash` prints, or {env.NAME} or {file./path} to read the key from there")
+var errPlainAPIKey = errors.New("an API key can't be written in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write its hash, sha256: and 64 hexadecimal digits, which `caddy jwt api-key hash` prints, or {env.NAME} or {file./path} to read the key from there")
 
 // record makes the record of the key. digest says what its hash is.
 func (k *APIKey) record(digest func(written string) (apikey.Digest, error)) (r apikey.Record, err error) {
@@ -70,7 +70,7 @@ func (k *APIKey) record(digest func(written string) (apikey.Digest, error)) (r a
 	}
 	for _, text := range []string{k.ID, k.Consumer} {
 		if apikey.DigestOf(text) == r.Hash {
-			return r, errors.New("api_key: the id or the consumer is the key itself, which would show in logs and at /config/; write a name of your own in its place")
+			return r, errors.New("api_key: the id or the consumer is the key itself, which would show in logs and at /config/; write another name instead")
 		}
 	}
 	if k.Consumer != "" {
@@ -140,7 +140,7 @@ func digestOf(written string) (apikey.Digest, error) {
 		return apikey.Digest{}, fmt.Errorf("%s: %w", written, err)
 	}
 	if apikey.Weak(value) {
-		return apikey.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; `caddy jwt api-key new` makes a good one", written)
+		return apikey.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; generate one with `caddy jwt api-key new`", written)
 	}
 	return apikey.DigestOf(value), nil
 }
@@ -172,7 +172,7 @@ type uniqueKeys map[string]string
 
 func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
 	if _, twice := u["id "+k.ID]; twice {
-		return k.named(errors.New("the id is there twice; give each key its own"))
+		return k.named(errors.New("duplicate id; give each key its own"))
 	}
 	same := []string{"place " + k.Hash}
 	if r.Hash != (apikey.Digest{}) {
@@ -199,7 +199,7 @@ func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, e
 		}
 		path := s.File
 		if _, isKey := apikey.IDOf(s.File + s.Name); isKey {
-			return paths, fmt.Errorf("api_keys: it names a file of keys, and this is a key itself; %w", errPlainAPIKey)
+			return paths, fmt.Errorf("api_keys: it needs the path of a key file, and this is a key itself; %w", errPlainAPIKey)
 		}
 		switch {
 		case (s.File == "") == (s.Name == ""):
@@ -214,7 +214,7 @@ func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, e
 		}
 		for _, other := range paths {
 			if filepath.Clean(other) == filepath.Clean(path) {
-				return paths, fmt.Errorf("api_keys: the file %s is there twice; remove one", path)
+				return paths, fmt.Errorf("api_keys: duplicate file %s; remove one", path)
 			}
 		}
 		paths = append(paths, path)
@@ -231,7 +231,7 @@ func (h *Handler) checkAPIKeyOptions() error {
 	case h.APIKeyUserPrefix == "":
 		return nil
 	case !h.hasAPIKeys():
-		return setting.InOption("api_key_user_prefix", "there is no API key; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
+		return setting.InOption("api_key_user_prefix", "no API key is configured; add keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
 	if err := apikey.CheckConsumer(h.APIKeyUserPrefix + "x"); err != nil {
 		return setting.InOption("api_key_user_prefix", "%s can't begin a user's id; write a short text such as key:", strconv.Quote(h.APIKeyUserPrefix))

@@ -66,7 +66,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	// Cache plugins sort themselves in front of jwt, where they would give one
 	// user's answer to everybody.
 	if _, err := caddy.GetModule("http.handlers.cache"); err == nil {
-		a.logger.Warn("a cache plugin is built in; where it is used it must stand behind jwt, in a route block, with the user in its key: docs/guides/caching.md says how")
+		a.logger.Warn("a cache plugin is built in; where it is used it must come after jwt, in a route block, with the user in its key: see docs/guides/caching.md")
 	}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -92,7 +92,7 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 	}
 	for name, i := range a.Issuer {
 		if !setting.IsName(name) {
-			return fmt.Errorf("jwt: %q is no name of an issuer; use letters, digits, _ and -", name)
+			return fmt.Errorf("jwt: %q is not a valid issuer name; use letters, digits, _ and -", name)
 		}
 		if i == nil {
 			return fmt.Errorf("jwt: issuer %s is null; write an object with iss", name)
@@ -106,10 +106,10 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 	}
 	for name, store := range a.APIKeys {
 		if !setting.IsName(name) {
-			return fmt.Errorf("jwt: %q is no name of a store of API keys; use letters, digits, _ and -", name)
+			return fmt.Errorf("jwt: %q is not a valid store name; use letters, digits, _ and -", name)
 		}
 		if store == nil || store.File == "" {
-			return fmt.Errorf("jwt: api_keys %s has no place for its keys; write file /etc/caddy/keys.jsonl", name)
+			return fmt.Errorf("jwt: api_keys %s has no key file; write file /etc/caddy/keys.jsonl", name)
 		}
 		if err := setting.CheckPath(store.File); err != nil {
 			return fmt.Errorf("jwt: api_keys %s: %w", name, err)
@@ -199,7 +199,7 @@ func cacheSize(written string) (uint64, error) {
 	}
 	size, err := humanize.ParseBytes(written)
 	if err != nil || size < minCache || size > maxCache || strings.ContainsAny(written, " \t") {
-		return 0, setting.InOption("cache", "%q is no size of a cache; write one from 1MiB to 64GiB, such as 64MiB, or off", written)
+		return 0, setting.InOption("cache", "%q is not a valid cache size; write one from 1MiB to 64GiB, such as 64MiB, or off", written)
 	}
 	return size, nil
 }

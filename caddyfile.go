@@ -119,7 +119,7 @@ func readDirective(h *Handler, r *reader) error {
 				return r.Errf("%q looks like a matcher, which comes first: jwt [<matcher>] [<issuer> [<audience>...]]; an audience that begins like this goes into the block: audience %s", arg, arg)
 			}
 			if slices.Contains(handlerOptions().names(), arg) {
-				return r.Errf("%s is an option, which goes into the block; behind jwt stand the issuer and its audience alone: jwt https://auth.example.com/ https://api.example.com", arg)
+				return r.Errf("%s is an option, which goes into the block; only the issuer and its audience follow jwt: jwt https://auth.example.com/ https://api.example.com", arg)
 			}
 		}
 		i := issuerOf(r.global, args[0])
@@ -128,9 +128,9 @@ func readDirective(h *Handler, r *reader) error {
 		at.issuers = append(at.issuers, *r.Dispenser)
 	}
 	unknown := &unknownOption{
-		none: "there is no option", list: "there are", others: issuerOptions().names(), are: "is an option of an issuer",
+		kind: "option", others: issuerOptions().names(), are: "is an option of an issuer",
 		remedy: func(other string) string {
-			return "write issuer <iss> into this block, not behind jwt, and " + other + " into the block of that issuer"
+			return "write issuer <iss> into this block, not after jwt, and " + other + " into the block of that issuer"
 		},
 	}
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
@@ -235,7 +235,7 @@ func readTokenFrom(h *Handler, r *reader) error {
 func readClaim(h *Handler, r *reader) error {
 	args := r.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return r.Err("claim needs a path and may have a name; write claim email, or claim realm_access.roles roles")
+		return r.Err("claim needs a path, optionally followed by a name; write claim email, or claim realm_access.roles roles")
 	}
 	if err := grammar.NoBlock(r.Dispenser, "claim"); err != nil {
 		return err

@@ -33,7 +33,7 @@ func readAPIKey(h *Handler, r *reader) error {
 	if err != nil {
 		return at.Errf("%v", err)
 	}
-	unknown := &unknownOption{none: "an API key has no option", list: "there are"}
+	unknown := &unknownOption{kind: "api_key option"}
 	r = r.inner()
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		line := *r.Dispenser
@@ -64,7 +64,7 @@ func readMeta(k *APIKey, r *reader) error {
 		return r.Err("meta needs a name and a value; write meta plan gold")
 	}
 	if _, twice := k.Meta[args[0]]; twice {
-		return r.Errf("meta %s is there twice; remove one", args[0])
+		return r.Errf("duplicate meta %s; remove one", args[0])
 	}
 	if k.Meta == nil {
 		k.Meta = map[string]string{}
@@ -114,20 +114,20 @@ func readAPIKeyFrom(h *Handler, r *reader) error {
 func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 {
-		return d.Err("a store of API keys has a name and a block; write api_keys partners { file /etc/caddy/keys.jsonl }")
+		return d.Err("api_keys needs a name and a block; write api_keys partners { file /etc/caddy/keys.jsonl }")
 	}
 	name := args[0]
 	if !setting.IsName(name) {
-		return d.Errf("%q is no name of a store; use letters, digits, _ and -, such as partners", name)
+		return d.Errf("%q is not a valid store name; use letters, digits, _ and -, such as partners", name)
 	}
 	if a.APIKeys[name] != nil {
-		return d.Errf("api_keys %s is there twice; give one of them another name", name)
+		return d.Errf("duplicate api_keys %s; give one of them another name", name)
 	}
 	store := new(APIKeyStore)
 	at, seen := *d, grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "file" {
-			return d.Errf("a store of API keys has no option %q; there is file <path>", d.Val())
+			return d.Errf("unknown api_keys option %q; the only option is file <path>", d.Val())
 		}
 		line := *d
 		if err := seen.Text(d, &store.File, "file /etc/caddy/keys.jsonl"); err != nil {
@@ -138,7 +138,7 @@ func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 		}
 	}
 	if store.File == "" {
-		return at.Errf("api_keys %s has no place for its keys; write file /etc/caddy/keys.jsonl into its block", name)
+		return at.Errf("api_keys %s has no key file; write file /etc/caddy/keys.jsonl into its block", name)
 	}
 	if a.APIKeys == nil {
 		a.APIKeys = map[string]*APIKeyStore{}

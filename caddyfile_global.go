@@ -19,7 +19,7 @@ func init() {
 			return nil, err
 		}
 		if existing != nil {
-			return nil, d.Err("the global option jwt is there twice; put all named issuers into one block")
+			return nil, d.Err("duplicate global option jwt; put all named issuers into one block")
 		}
 		return httpcaddyfile.App{Name: "jwt", Value: caddyconfig.JSON(app, nil)}, nil
 	})
@@ -41,7 +41,7 @@ func init() {
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // jwt
 	if d.NextArg() {
-		return d.Err("the global option jwt has a block and nothing else; the directive jwt <issuer> <audience> belongs into a site")
+		return d.Err("the global option jwt takes only a block; the directive jwt <issuer> <audience> goes into a site")
 	}
 	seen := grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -54,7 +54,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "cache":
 			err = a.unmarshalCache(d, seen)
 		default:
-			err = d.Errf("the global option jwt has no option %q; there are issuer <name> <iss>, api_keys <name> and cache <size>", d.Val())
+			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name> and cache <size>", d.Val())
 		}
 		if err != nil {
 			return err
@@ -70,10 +70,10 @@ func (a *App) unmarshalIssuer(d *caddyfile.Dispenser) error {
 	}
 	name := args[0]
 	if !setting.IsName(name) {
-		return d.Errf("%q is no name of an issuer; use letters, digits, _ and -, such as corp", name)
+		return d.Errf("%q is not a valid issuer name; use letters, digits, _ and -, such as corp", name)
 	}
 	if a.Issuer[name] != nil {
-		return d.Errf("issuer %s is there twice; give one of them another name", name)
+		return d.Errf("duplicate issuer %s; give one of them another name", name)
 	}
 	if a.Issuer == nil {
 		a.Issuer = map[string]*Issuer{}

@@ -49,7 +49,7 @@ func readIssuerBlock(i *Issuer, r *reader) error {
 	at := *r.Dispenser
 	r.once = grammar.Once{}
 	unknown := &unknownOption{
-		none: "an issuer has no option", list: "it has", others: handlerOptions().names(), are: "does not belong to an issuer",
+		kind: "issuer option", others: handlerOptions().names(), are: "is not an option of an issuer",
 		remedy: func(string) string { return "write it directly into the jwt block, outside of issuer" },
 	}
 	for nesting := r.Nesting(); r.NextBlock(nesting); {

@@ -54,10 +54,9 @@ func (all options[T]) read(into *T, r *reader, unknown *unknownOption) error {
 	return unknown.err(r.Dispenser, all.names())
 }
 
-// unknownOption says what an error tells of an option that a block does not have.
+// unknownOption makes the error for an option that a block does not have.
 type unknownOption struct {
-	none string // such as "an issuer has no option"
-	list string // begins the list of the options, such as "there are"
+	kind string // what the block's options are called, such as "issuer option"
 
 	// The options of the block that this one may be mistaken for, what they are, and
 	// what to do with one.
@@ -72,12 +71,12 @@ func (u *unknownOption) err(d *caddyfile.Dispenser, own []string) error {
 		return d.Errf("%s %s; %s", name, u.are, u.remedy(name))
 	}
 	if near := setting.Nearest(name, own); near != "" {
-		return d.Errf("%s %q; write %s", u.none, name, near)
+		return d.Errf("unknown %s %q; write %s", u.kind, name, near)
 	}
 	if near := setting.Nearest(name, u.others); near != "" {
-		return d.Errf("%s %q; %s %s: %s", u.none, name, near, u.are, u.remedy(near))
+		return d.Errf("unknown %s %q; %s %s: %s", u.kind, name, near, u.are, u.remedy(near))
 	}
-	return d.Errf("%s %q; %s %s", u.none, name, u.list, strings.Join(own, ", "))
+	return d.Errf("unknown %s %q; the options are %s", u.kind, name, strings.Join(own, ", "))
 }
 
 // textOption is an option with one value.

@@ -16,7 +16,7 @@ import (
 func readRequire(h *Handler, r *reader) error {
 	args := r.RemainingArgs()
 	if len(args) < 2 {
-		return r.Err("require needs a kind and what is required; write require scope orders:read, require any_scope orders:read orders:write, require claim roles admin, or require expression `claims.age > 17`")
+		return r.Err("require needs a kind and its values; write require scope orders:read, require any_scope orders:read orders:write, require claim roles admin, or require expression `claims.age > 17`")
 	}
 	required := new(Requirement)
 	switch kind, rest := args[0], args[1:]; kind {
@@ -36,9 +36,9 @@ func readRequire(h *Handler, r *reader) error {
 		}
 	default:
 		if near := setting.Nearest(kind, []string{"scope", "any_scope", "claim", "expression"}); near != "" {
-			return r.Errf("require knows no %q; write require %s", kind, near)
+			return r.Errf("require: unknown kind %q; write require %s", kind, near)
 		}
-		return r.Errf("require knows no %q; there are scope, any_scope, claim and expression", kind)
+		return r.Errf("require: unknown kind %q; the kinds are scope, any_scope, claim and expression", kind)
 	}
 	if _, err := rule.Check(requirements([]*Requirement{required})); err != nil {
 		return r.Errf("%v", err)
@@ -50,7 +50,7 @@ func readRequire(h *Handler, r *reader) error {
 func readForward(h *Handler, r *reader) error {
 	args := r.RemainingArgs()
 	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[2] != "json" {
-		return r.Err("forward needs what is passed on and a header, and may have json; write forward user X-User, forward email X-Email or forward roles X-Roles json")
+		return r.Err("forward needs a value and a header, optionally followed by json; write forward user X-User, forward email X-Email or forward roles X-Roles json")
 	}
 	h.Forward = append(h.Forward, &Forward{What: args[0], Header: args[1], JSON: len(args) == 3})
 	if err := header.Check(forwards(h.Forward), "", nil, nil); err != nil {

@@ -51,7 +51,7 @@ func (*MatchScope) CaddyModule() caddy.ModuleInfo {
 // Validate checks the matcher.
 func (m *MatchClaim) Validate() error {
 	if len(*m) == 0 {
-		return fmt.Errorf("jwt_claim: it names no claim, so that it would match any request; write jwt_claim roles admin")
+		return fmt.Errorf("jwt_claim: it has no claim and would match any request; write jwt_claim roles admin")
 	}
 	for _, path := range slices.Sorted(maps.Keys(*m)) {
 		if err := (&rule.Claim{Path: path, Values: (*m)[path]}).Check(); err != nil {
@@ -64,7 +64,7 @@ func (m *MatchClaim) Validate() error {
 // Validate checks the matcher.
 func (m *MatchScope) Validate() error {
 	if len(*m) == 0 {
-		return fmt.Errorf("jwt_scope: it names no scope, so that it would match any request; write jwt_scope orders:read")
+		return fmt.Errorf("jwt_scope: it has no scope and would match any request; write jwt_scope orders:read")
 	}
 	if err := apikey.CheckScopes(*m); err != nil {
 		return fmt.Errorf("jwt_scope: %w", err)
@@ -87,7 +87,7 @@ func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Err("jwt_claim needs a path and a value; write jwt_claim roles admin")
 		}
 		if _, twice := (*m)[args[0]]; twice {
-			return d.Errf("jwt_claim %s is there twice; put all its values into one line, of which one must match", args[0])
+			return d.Errf("duplicate jwt_claim %s; put all its values into one line, of which one must match", args[0])
 		}
 		(*m)[args[0]] = args[1:]
 		if err := m.Validate(); err != nil {
@@ -153,7 +153,7 @@ func verified(r *http.Request, matcher string) *identity.Identity {
 	holder := identity.Of(r)
 	if holder == nil {
 		if misplaced.CompareAndSwap(false, true) {
-			caddy.Log().Named("http.matchers."+matcher).Warn("a matcher for identities is asked where no jwt handler has run, and never matches there; it works behind jwt only: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route behind jwt",
+			caddy.Log().Named("http.matchers."+matcher).Warn("an identity matcher is evaluated where no jwt handler has run, and never matches there; it works only after jwt: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route after jwt",
 				zap.String("matcher", matcher))
 		}
 		return nil

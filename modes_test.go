@@ -275,7 +275,7 @@ func TestReportModeIsToldAtLoad(t *testing.T) {
 		if err := h.provision(bareContext()); err != nil {
 			t.Fatal(err)
 		}
-		if got := logs.FilterLevelExact(zapcore.WarnLevel).FilterMessageSnippet("mode report: nothing is refused here").Len(); got != want || int(h.app.reporting.Load()) != want {
+		if got := logs.FilterLevelExact(zapcore.WarnLevel).FilterMessageSnippet("mode report: no request is refused here").Len(); got != want || int(h.app.reporting.Load()) != want {
 			t.Errorf("%s: %d lines, gauge %d", options, got, h.app.reporting.Load())
 		}
 	}

@@ -73,7 +73,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.Mode == modeReport {
 		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
-		h.logger.Warn("mode report: nothing is refused here; requests that would have been go on as anonymous")
+		h.logger.Warn("mode report: no request is refused here; those that would be refused continue as anonymous")
 	}
 	return nil
 }
@@ -102,9 +102,9 @@ func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Poli
 		case h.onlyClears():
 			return nil, nil
 		case !h.hasAPIKeys():
-			return nil, errors.New("no issuer is named and no API key, so that no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + setting.Unset)
+			return nil, errors.New("neither an issuer nor an API key is configured, so no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + setting.Unset)
 		case len(h.Audience) > 0:
-			return nil, setting.InOption("audience", "it is for tokens, and no issuer of any is named; name one, such as issuer https://auth.example.com/, or remove it")
+			return nil, setting.InOption("audience", "it is for tokens, and no issuer is configured; add one, such as issuer https://auth.example.com/, or remove it")
 		}
 		return nil, nil
 	}
@@ -170,7 +170,7 @@ func (h *Handler) checkMode() error {
 	switch h.Mode {
 	case "", modeEnforce, modeReport:
 	default:
-		return setting.InOption("mode", "%q is no mode; write enforce or report", h.Mode)
+		return setting.InOption("mode", "unknown mode %q; write enforce or report", h.Mode)
 	}
 	if !h.onlyClears() {
 		return nil
@@ -183,4 +183,4 @@ func (h *Handler) checkMode() error {
 	return nil
 }
 
-var errAuthenticatesNobody = errors.New("this jwt has neither an issuer nor API keys, so that it authenticates nobody and may only clear headers; name an issuer, or remove the option")
+var errAuthenticatesNobody = errors.New("this jwt has neither an issuer nor API keys, so it authenticates nobody and can only clear headers; add an issuer, or remove the option")

@@ -247,7 +247,7 @@ func TestLoadJSON(t *testing.T) {
 		config string
 		err    string
 	}{
-		"nothing":                     {`{}`, "no issuer is named"},
+		"nothing":                     {`{}`, "neither an issuer"},
 		"null":                        {`null`, "cannot be null"},
 		"a null issuer":               {`{"issuer": [null]}`, "issuer: an entry is null"},
 		"a null token_from":           {`{"token_from": [null], ` + issuer + `}`, "token_from: an entry is null"},

@@ -15,7 +15,7 @@ func warn(h *Handler, logger *zap.Logger, now time.Time) {
 	for _, r := range h.Require {
 		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {
 			if strings.Contains(scope, ",") {
-				logger.Warn("a required scope holds a comma; scopes are divided by spaces, as in require any_scope orders:read orders:write",
+				logger.Warn("a required scope contains a comma; scopes are separated by spaces, as in require any_scope orders:read orders:write",
 					zap.String("scope", scope))
 			}
 		}
@@ -31,14 +31,14 @@ func warn(h *Handler, logger *zap.Logger, now time.Time) {
 	}
 	for _, k := range h.APIKey {
 		if expires, err := apikey.ParseTime(k.Expires); err == nil && !now.Before(expires) {
-			logger.Warn("an API key of the config has expired already, and is refused", zap.String("id", k.ID))
+			logger.Warn("an API key in the config has expired and is refused", zap.String("id", k.ID))
 		}
 	}
 }
 
 func warnPath(logger *zap.Logger, option, path string) {
 	if better := plainPath(path); better != path {
-		logger.Warn("a claim path looks like one of another language; steps are divided by dots, and arrays stepped into by a number: "+option+" "+better,
+		logger.Warn("a claim path has the syntax of another language; steps are separated by dots, and array elements are numbers: "+option+" "+better,
 			zap.String("path", path))
 	}
 }

@@ -32,7 +32,7 @@ func TestWarningsOfWhatIsSeldomMeant(t *testing.T) {
 		"require claim $.a.roles admin": {"require claim a.roles"},
 		"forward /a/b X-B":              {"forward a.b"},
 		"claim a[0] first":              {"claim a.0"},
-		"api_key k " + hash + " {\nexpires 2020-01-01T00:00:00Z\n}": {"has expired already"},
+		"api_key k " + hash + " {\nexpires 2020-01-01T00:00:00Z\n}": {"has expired and is refused"},
 		"api_key k " + hash + " {\nexpires 2999-01-01T00:00:00Z\n}": nil,
 	} {
 		s := newSite(t, options)
