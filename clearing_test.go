@@ -12,12 +12,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// forgedSpellings are the names under which a client can try to send X-User. Those
-// with _ and . come through where Caddy's options let them.
+// forgedSpellings are the names under which a client can try to send X-User. Caddy
+// passes on those with _ and . only if its options allow them.
 var forgedSpellings = []string{"X-User", "x-user", "X-USER", "x-User", "X_User", "x_user", "X.User", "x.user", "X-uSeR", "X_USER", "X.USER"}
 
-// forge sends identity headers in all spellings, with Connection naming them, and
-// as trailers: declared ones, and others that come at the end of the body alone.
+// forge adds identity headers in all spellings, Connection with their names, and
+// trailers: declared ones, and others that come only at the end of the body.
 func forge(r *http.Request) *http.Request {
 	for _, name := range forgedSpellings {
 		r.Header[name] = []string{"mallory", "again"}
@@ -31,7 +31,7 @@ func forge(r *http.Request) *http.Request {
 	return r
 }
 
-// trailing is a body at whose end the server fills in the trailers.
+// trailing is a body at whose end the trailers are set, as the server does.
 type trailing struct {
 	io.Reader
 	trailer      http.Header
@@ -60,7 +60,7 @@ func foldedName(name string) string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 }
 
-// checkCleared looks for anything that a client has sent of what is cleared.
+// checkCleared checks that nothing is left of what forge has added.
 func checkCleared(t *testing.T, r *http.Request, user string) {
 	t.Helper()
 	for name, values := range r.Header {
@@ -153,7 +153,7 @@ func TestThreat21_ClientsCanNotSendIdentityHeaders(t *testing.T) {
 		t.Run("refused/"+name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, options+"forward c X-C\nrequire claim role admin")
-			// Error routes are given this very request.
+			// Error routes get the same request.
 			server := errorServer(t, `[{"handle":[{"handler":"static_response","body":"page"}]}]`)
 			var seen *http.Request
 			watch := middleware(func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -174,8 +174,8 @@ func bearerOf(r *http.Request, token string) *http.Request {
 	return r
 }
 
-// TestThreat21_Connection: only names that are cleared leave it, and it stays byte
-// for byte where there is none.
+// TestThreat21_Connection checks that only cleared names are removed from
+// Connection, and that it stays byte for byte without them.
 func TestThreat21_Connection(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ lines, want []string }{
@@ -207,8 +207,8 @@ func TestThreat21_Connection(t *testing.T) {
 	}
 }
 
-// TestThreat21_Trailers: the end of the body may come with data or alone, as an
-// error too, and what reads on past it finds nothing new.
+// TestThreat21_Trailers checks that trailers are cleared however the body ends: with
+// or without data, or with an error, and when it is read again after the end.
 func TestThreat21_Trailers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "forward user X-User")
@@ -251,7 +251,7 @@ func TestThreat21_Trailers(t *testing.T) {
 	})
 }
 
-// withEnd gives its text and the end of the body in one read.
+// withEnd returns its text and the end of the body in one read.
 type withEnd struct {
 	text string
 	err  error
@@ -263,7 +263,7 @@ func (e *withEnd) Read(p []byte) (int, error) {
 	return n, e.err
 }
 
-// filling fills a trailer in at the end of the body, however it ends.
+// filling sets a trailer at the end of the body, even if that is an error.
 type filling struct {
 	io.Reader
 	trailer http.Header

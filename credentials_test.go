@@ -34,7 +34,7 @@ func TestThreat26_SpellingsOfTheScheme(t *testing.T) {
 
 const everywhere = "token_from header Authorization Bearer\ntoken_from header X-Token\ntoken_from query access_token\ntoken_from cookie session"
 
-// request makes one with credentials; %G and %B stand for a good and a bad token.
+// request returns a request with credentials; %G and %B are replaced by good and bad.
 func request(good, bad, query, cookie string, headers ...string) *http.Request {
 	fill := strings.NewReplacer("%G", good, "%B", bad).Replace
 	r := httptest.NewRequest("GET", "https://api.example/p"+fill(query), nil)
@@ -79,7 +79,7 @@ func TestThreat22_MoreThanOneCredential(t *testing.T) {
 		"an empty parameter alone":                    {request(good, other, "?access_token=", ""), "malformed_request"},
 		"an empty Bearer beside a good query":         {request(good, other, "?access_token=%G", "", "Authorization: Bearer"), "malformed_request"},
 		"an empty cookie beside a good header passes": {request(good, other, "", "session=", "Authorization: Bearer %G"), ""},
-		"an empty cookie alone is no credential":      {request(good, other, "", "session=; session=\"\""), "missing_credentials"},
+		"an empty cookie alone is not a credential":   {request(good, other, "", "session=; session=\"\""), "missing_credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := serve(t, c.r, nil, s.Handler)
@@ -134,8 +134,8 @@ func TestThreat43_CookiesFromAnotherSite(t *testing.T) {
 		"POST from a trusted host by http":           {"POST", "Sec-Fetch-Site: cross-site|Origin: http://app.example", true, true},
 		"WebSocket upgrade from the site itself":     {"GET", "Origin: https://api.example|Upgrade: websocket|Connection: Upgrade", true, false},
 		"GET from another site":                      {"GET", "Sec-Fetch-Site: cross-site", true, false},
-		"POST by a program that is no browser":       {"POST", "", true, false},
-		"a token in a header is no browser's doing":  {"POST", "Sec-Fetch-Site: cross-site|Origin: https://evil.example", false, false},
+		"POST by a client that is not a browser":     {"POST", "", true, false},
+		"a token in a header, not sent by a browser": {"POST", "Sec-Fetch-Site: cross-site|Origin: https://evil.example", false, false},
 		"a WebSocket upgrade with a token in header": {"GET", "Origin: https://evil.example|Upgrade: websocket", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestThreat43_CookiesFromAnotherSite(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a header with the same token makes the cookie no matter", func(t *testing.T) {
+	t.Run("the same token in a header makes the cookie irrelevant", func(t *testing.T) {
 		r := request(good, "", "", "session=%G", "Authorization: Bearer %G", "Sec-Fetch-Site: cross-site")
 		r.Method = "POST"
 		if res := serve(t, r, nil, s.Handler); res.next == nil {
@@ -173,21 +173,21 @@ func TestCredentialsAreRemovedByteForByte(t *testing.T) {
 		headers               []string
 		wantQuery, wantCookie string
 	}{
-		"alone":                     {"?access_token=%G", "", nil, "", ""},
-		"first":                     {"?access_token=%G&a=%20&b", "", nil, "?a=%20&b", ""},
-		"middle":                    {"?a=1&access_token=%G&b=%2f", "", nil, "?a=1&b=%2f", ""},
-		"last, odd others kept":     {"?&&a&=x&a=%zz&access_token=%G", "", nil, "?&&a&=x&a=%zz", ""},
-		"with an escaped name":      {"?a=1&%61ccess%5Ftoken=%G", "", nil, "?a=1", ""},
-		"behind a semicolon":        {"?a=1;access_token=%G;b=2", "", nil, "?a=1;b=2", ""},
-		"twice":                     {"?access_token=%G&a&access_token=%G", "", nil, "?a", ""},
-		"a name that only begins":   {"?access_token2=x&access_token=%G&Access_token=y", "", nil, "?access_token2=x&Access_token=y", ""},
-		"cookie alone":              {"", "session=%G", nil, "", ""},
-		"cookie first":              {"", "session=%G; a=1; b=2", nil, "", "a=1; b=2"},
-		"cookie in the middle":      {"", "a=\"1\"; session=%G;b=2", nil, "", "a=\"1\";b=2"},
-		"cookie last":               {"", "a=1; session=%G", nil, "", "a=1"},
-		"cookie of another case":    {"", "Session=x; session=%G", nil, "", "Session=x"},
-		"cookie in two lines":       {"", "a=1; session=%G", []string{"Cookie: session=%G; c=3"}, "", "a=1|c=3"},
-		"Basic is not ours to take": {"?access_token=%G", "", []string{"Authorization: Basic eDp5"}, "", ""},
+		"alone":                   {"?access_token=%G", "", nil, "", ""},
+		"first":                   {"?access_token=%G&a=%20&b", "", nil, "?a=%20&b", ""},
+		"middle":                  {"?a=1&access_token=%G&b=%2f", "", nil, "?a=1&b=%2f", ""},
+		"last, odd others kept":   {"?&&a&=x&a=%zz&access_token=%G", "", nil, "?&&a&=x&a=%zz", ""},
+		"with an escaped name":    {"?a=1&%61ccess%5Ftoken=%G", "", nil, "?a=1", ""},
+		"behind a semicolon":      {"?a=1;access_token=%G;b=2", "", nil, "?a=1;b=2", ""},
+		"twice":                   {"?access_token=%G&a&access_token=%G", "", nil, "?a", ""},
+		"a name that only begins": {"?access_token2=x&access_token=%G&Access_token=y", "", nil, "?access_token2=x&Access_token=y", ""},
+		"cookie alone":            {"", "session=%G", nil, "", ""},
+		"cookie first":            {"", "session=%G; a=1; b=2", nil, "", "a=1; b=2"},
+		"cookie in the middle":    {"", "a=\"1\"; session=%G;b=2", nil, "", "a=\"1\";b=2"},
+		"cookie last":             {"", "a=1; session=%G", nil, "", "a=1"},
+		"cookie of another case":  {"", "Session=x; session=%G", nil, "", "Session=x"},
+		"cookie in two lines":     {"", "a=1; session=%G", []string{"Cookie: session=%G; c=3"}, "", "a=1|c=3"},
+		"Basic is not removed":    {"?access_token=%G", "", []string{"Authorization: Basic eDp5"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := request(good, "", c.query, c.cookie, c.headers...)
@@ -263,7 +263,7 @@ func TestKeepCredentialsKeepsThem(t *testing.T) {
 	}
 }
 
-func TestKeptCredentialsHaveNoDouble(t *testing.T) {
+func TestKeptCredentialsHaveNoLookalike(t *testing.T) {
 	t.Parallel()
 	kept, removed := newSite(t, everywhere+"\nkeep_credentials"), newSite(t, everywhere)
 	good := signed(t, nil)
@@ -282,7 +282,7 @@ func TestKeptCredentialsHaveNoDouble(t *testing.T) {
 		if res := serve(t, r, nil, kept.Handler); res.next != nil || res.reason() != "multiple_credentials" {
 			t.Errorf("%s: reason %q", name, res.reason())
 		}
-		// Where credentials are removed the upstream gets none to go by.
+		// If credentials are removed, the upstream gets none that it could use.
 		if res := serve(t, request(good, "", c.query, c.cookie), nil, removed.Handler); res.next == nil {
 			t.Errorf("%s: refused with %q though nothing is passed on", name, res.reason())
 		}
@@ -330,9 +330,10 @@ func TestPrintingTheStateShowsNoCredential(t *testing.T) {
 
 func sprint(v any) string { return fmt.Sprintf("%v %+v %#v %s", v, v, v, v) }
 
-// A handler in front (tracing) may pass on a copy of the request, so that the
-// placeholder reads a copy that can't be changed from here.
-func TestThreat48_TheOriginalURIIsCleanBehindAHandlerThatCopiesTheRequest(t *testing.T) {
+// TestThreat48_TheOriginalURIIsCleanAfterAHandlerThatCopiesTheRequest: an earlier
+// handler, such as tracing, may pass on a copy of the request, while the placeholder
+// reads the server's own.
+func TestThreat48_TheOriginalURIIsCleanAfterAHandlerThatCopiesTheRequest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, everywhere)
 	good := signed(t, nil)

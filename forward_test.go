@@ -178,7 +178,7 @@ func TestThreat25_ForwardedClaimsAreNotExpanded(t *testing.T) {
 	}
 }
 
-// TestForwardLeavesTheRestAlone: other headers stay as they are.
+// TestForwardLeavesTheRestAlone checks that other headers are unchanged.
 func TestForwardLeavesTheRestAlone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "forward user X-User\nclear X-Role")

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// accessLog is what handlers have added to the access log's line of a request.
+// accessLog returns the fields that handlers have added to the access log.
 func accessLog(t testing.TB, r *http.Request, server *caddyhttp.Server, handlers ...caddyhttp.MiddlewareHandler) map[string]any {
 	t.Helper()
 	var seen *http.Request
@@ -33,7 +33,7 @@ func accessLog(t testing.TB, r *http.Request, server *caddyhttp.Server, handlers
 	return logs.All()[0].ContextMap()
 }
 
-// extraFields reads what Caddy keeps to itself.
+// extraFields reads an unexported field of Caddy.
 func extraFields(extra *caddyhttp.ExtraLogFields) []zap.Field {
 	list := reflect.ValueOf(extra).Elem().FieldByName("fields")
 	return *(*[]zap.Field)(list.Addr().UnsafePointer())
@@ -142,8 +142,8 @@ func TestRequestsAreCountedByResult(t *testing.T) {
 	})
 }
 
-// TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone: all label values are there
-// from the start, and no request makes another.
+// TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone checks that all label values
+// are there from the start, and that no request adds one.
 func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "optional\nforward c X-C\nrequire expression `!has(claims.role) || claims.role == \"a\"`")
@@ -204,8 +204,8 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 	}
 }
 
-// onlyWhy tells whether a line of the log says why a request was refused, and
-// nothing else.
+// onlyWhy reports whether a log line says why a request was refused, and nothing
+// else.
 func onlyWhy(l logcapture.LoggedEntry) bool {
 	for name := range l.ContextMap() {
 		if name != "reason" && name != "status" && name != "requirement" {

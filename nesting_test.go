@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// otherSite is a handler that trusts the same key under another issuer, reading
+// otherSite returns a handler with the same key for another issuer, which reads
 // tokens from X-Other.
 func otherSite(t testing.TB, options string) *site {
 	t.Helper()
@@ -83,7 +83,7 @@ func TestThreat46_AHandlerBehindAnother(t *testing.T) {
 			if got := res.placeholder(identity); got != c.identity {
 				t.Errorf("%s, want %s", got, c.identity)
 			}
-			// The error routes of a refusal are given this request.
+			// Error routes get this request.
 			for name, values := range seen.Header {
 				folded := foldedName(name)
 				forgeable := folded == "x-user" || folded == "x-email" || folded == "x-inner" && strings.Contains(sprint(c.inner.forwarding.Names), "x-inner") || folded == "x-issuer" && strings.Contains(sprint(c.inner.forwarding.Names), "x-issuer")
@@ -100,8 +100,8 @@ func TestThreat46_AHandlerBehindAnother(t *testing.T) {
 	}
 }
 
-// TestThreat46_NobodyInBetweenCanForge: what stands between two handlers and takes
-// a header's place is not taken for the outer's.
+// TestThreat46_NobodyInBetweenCanForge checks that a header that is changed between
+// two handlers is not taken for the outer handler's.
 func TestThreat46_NobodyInBetweenCanForge(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(http.Header){
@@ -122,8 +122,8 @@ func TestThreat46_NobodyInBetweenCanForge(t *testing.T) {
 	}
 }
 
-// TestThreat46_HandlersInErrorRoutes: what an error route's jwt makes of a refused
-// request.
+// TestThreat46_HandlersInErrorRoutes checks a jwt in an error route, after another
+// has refused the request.
 func TestThreat46_HandlersInErrorRoutes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "require scope admin\nforward user X-User")
@@ -142,7 +142,7 @@ func TestThreat46_HandlersInErrorRoutes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := errorServer(t, `[{"handle":[{"handler":"static_response","body":"page"}]}]`)
-			// As Caddy's server does: the error routes serve the request again.
+			// As in Caddy's server, the error routes serve the request again.
 			handleErrors := middleware(func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 				err := s.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 					t.Error("it passed")

@@ -43,7 +43,7 @@ func requestState(r *http.Request) *state {
 
 // publish makes an identity that of the request, with its headers.
 func (st *state) publish(r *http.Request, f *header.Forwarding, id *identity.Identity, headers []header.Header) {
-	st.SendHeaders(r, f, headers, st.HoldsAnother(id))
+	st.SendHeaders(r, f, headers, st.HoldsOther(id))
 	st.PublishIdentity(r, id)
 }
 

@@ -2,76 +2,76 @@ package claims
 
 import "unsafe"
 
-// document is what the values of one text share. Its nodes tell places rather than
-// hold pointers, so that a garbage collector has nothing to look at in them,
-// however many documents a cache is full of.
+// document is what the values of one text share. Its nodes hold offsets instead of
+// pointers, so that the garbage collector does not scan them, however many
+// documents a cache holds.
 type document struct {
 	texts
-	nodes []node // those of an array or object side by side
-	made  []Member
+	nodes []node   // those of one array or object are adjacent
+	made  []Member // of a value that was made instead of parsed
 }
 
-// texts are what nodes tell places in.
+// texts are what the offsets of nodes refer to.
 type texts struct {
-	text    string // that was parsed
-	decoded string // the strings of it that have escapes, one behind the other
+	text    string // the parsed text
+	decoded string // its strings with escapes, decoded and concatenated
 }
 
-// documents of few nodes have them in one piece with what is shared.
+// A document with few nodes is one allocation together with them.
 type (
 	document4 struct {
 		document
-		room [4]node
+		inline [4]node
 	}
 	document8 struct {
 		document
-		room [8]node
+		inline [8]node
 	}
 	document12 struct {
 		document
-		room [12]node
+		inline [12]node
 	}
 	document16 struct {
 		document
-		room [16]node
+		inline [16]node
 	}
 )
 
-// newDocument makes a document of copies of nodes.
+// newDocument returns a document with a copy of nodes.
 func newDocument(t texts, nodes []node) *document {
 	var (
-		d    *document
-		room []node
+		d      *document
+		copied []node
 	)
 	switch n := len(nodes); {
 	case n <= 4:
 		whole := new(document4)
-		d, room = &whole.document, whole.room[:n:n]
+		d, copied = &whole.document, whole.inline[:n:n]
 	case n <= 8:
 		whole := new(document8)
-		d, room = &whole.document, whole.room[:n:n]
+		d, copied = &whole.document, whole.inline[:n:n]
 	case n <= 12:
 		whole := new(document12)
-		d, room = &whole.document, whole.room[:n:n]
+		d, copied = &whole.document, whole.inline[:n:n]
 	case n <= 16:
 		whole := new(document16)
-		d, room = &whole.document, whole.room[:n:n]
+		d, copied = &whole.document, whole.inline[:n:n]
 	default:
-		d, room = new(document), make([]node, n)
+		d, copied = new(document), make([]node, n)
 	}
-	copy(room, nodes)
-	d.texts, d.nodes = t, room
+	copy(copied, nodes)
+	d.texts, d.nodes = t, copied
 	return d
 }
 
 // node is an element of an array or a member of an object.
 type node struct {
-	nameAt, nameLen uint32 // the name's place
-	at, n           uint32 // the place of the text or digits, or of the elements or members among the nodes
+	nameAt, nameLen uint32 // the name
+	at, n           uint32 // the text or digits, or the elements or members in nodes
 	kind            Kind
 	truth           bool
-	nameDecoded     bool // whether the place is one among the decoded strings
-	decoded         bool // likewise
+	nameDecoded     bool // whether the name is in texts.decoded instead of texts.text
+	decoded         bool // likewise for the text
 }
 
 const (
@@ -88,7 +88,7 @@ func (t *texts) slice(at, n uint32, decoded bool) string {
 
 func (t *texts) nameOf(n *node) string { return t.slice(n.nameAt, n.nameLen, n.nameDecoded) }
 
-// scalar is the value of a node, without the elements of an array or object.
+// scalar returns the value of a node; an array or object has no elements in it.
 func (t *texts) scalar(n *node) Value {
 	switch n.kind {
 	case String, Number:

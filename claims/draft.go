@@ -6,27 +6,26 @@ import (
 	"unsafe"
 )
 
-// Draft is an object that was read, in memory that is used again: most of what
-// strangers send is thrown away after a look at a few members. It must be freed, and
-// is not to be copied.
+// Draft is a parsed object in pooled memory: most tokens that strangers send are
+// refused after a look at a few members. It must be freed and must not be copied.
 type Draft struct {
 	texts
-	buffer *buffer // nil once it is freed
+	buffer *buffer // nil when freed
 	root   node
 }
 
-// buffer is where nodes wait until their number is known, and those of a draft stay.
-// They hold nothing of the text itself.
+// buffer holds the nodes of a draft, and those of unfinished arrays and objects.
+// They refer to the text by offsets and keep none of it.
 type buffer struct{ stack, nodes []node }
 
 var buffers = sync.Pool{New: func() any { return &buffer{make([]node, 0, 32), make([]node, 0, 64)} }}
 
-// maxBuffer is what is kept of a buffer: the room of the largest token, not that of
-// a huge text.
+// maxBuffer is the capacity up to which a buffer is kept: enough for the largest
+// token, but not for a large key set.
 const maxBuffer = 2 * MaxValues
 
-// Read reads one JSON object as ParseObject does. The bytes must not be changed
-// afterwards. After an error there is nothing to be freed.
+// Read parses one JSON object as ParseObject does. The bytes must not be changed
+// afterwards. After an error there is nothing to free.
 func (d *Draft) Read(data []byte) error { return d.read(data, MaxValues) }
 
 func (d *Draft) read(data []byte, maxValues int) error {
@@ -41,28 +40,28 @@ func (d *Draft) read(data []byte, maxValues int) error {
 		d.Free()
 		return ErrSyntax
 	}
-	// Copied without the room behind it, so that what is kept is what counts.
+	// The copy of decoded has no spare capacity.
 	d.text, d.decoded, d.root = p.text, string(p.decoded), root
 	return nil
 }
 
-// Len is the number of members.
+// Len returns the number of members.
 func (d *Draft) Len() int { return int(d.root.n) }
 
-// Member returns the name and the value of the member at index i, which must be below
-// Len. They stay good when the draft is freed; of an array or object only the kind is
-// told, as its elements do not.
+// Member returns the name and the value of the member at index i, which must be less
+// than Len. They stay valid when the draft is freed. The value of an array or object
+// has its kind but no elements, as these would not stay valid.
 func (d *Draft) Member(i int) (string, Value) {
 	n := &d.buffer.nodes[d.root.at : d.root.at+d.root.n][i]
 	return d.nameOf(n), d.scalar(n)
 }
 
-// Value returns the whole object, to be kept. It shares its texts with the members.
+// Value returns the whole object, which stays valid when the draft is freed.
 func (d *Draft) Value() Value {
 	return newDocument(d.texts, d.buffer.nodes).value(&d.root)
 }
 
-// Free gives the memory back. The draft is not to be used any more.
+// Free returns the memory to the pool. The draft must not be used afterwards.
 func (d *Draft) Free() {
 	if b := d.buffer; cap(b.stack) <= maxBuffer && cap(b.nodes) <= maxBuffer {
 		buffers.Put(b)

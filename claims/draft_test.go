@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What is taken from a draft is its text's own: whatever is read into the same memory
-// afterwards, by whoever, it stays as it is.
+// TestDraftsShareNothing checks that values taken from a draft do not change when
+// another text is read into the same memory.
 func TestDraftsShareNothing(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup
@@ -66,8 +66,8 @@ func TestDraftsShareNothing(t *testing.T) {
 	all.Wait()
 }
 
-// Members of a draft are those of the object that it becomes. The elements of arrays
-// and objects are not to be had from them: they would not last.
+// TestDraftMembers checks that a draft has the members of its object, without the
+// elements of arrays and objects, which would not stay valid.
 func TestDraftMembers(t *testing.T) {
 	t.Parallel()
 	const text = `{"s":"a\nb","d":-1.50e2,"yes":true,"no":false,"none":null,"list":["x"],"object":{"a":1},"":"empty"}`
@@ -105,7 +105,7 @@ func TestDraftMembers(t *testing.T) {
 	d.Member(0)
 }
 
-func TestDraftsThatAreNone(t *testing.T) {
+func TestInvalidDrafts(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "[]", "{", `{"a":1,"a":2}`, `{"a":1}x`, "{\"a\":\"\xff\"}", "{" + strings.Repeat(`"a":[`, 40)} {
 		var d Draft
@@ -113,13 +113,12 @@ func TestDraftsThatAreNone(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 		if d.buffer != nil {
-			t.Errorf("%s: its memory is not given back", text)
+			t.Errorf("%s: its memory is not returned", text)
 		}
 	}
 }
 
-// A huge text's memory is not kept for the next.
-func TestTheMemoryOfHugeTextsIsNotKept(t *testing.T) {
+func TestTheMemoryOfLargeTextsIsNotKept(t *testing.T) {
 	t.Parallel()
 	if _, err := ParseLarge([]byte(`{"a":[`+strings.Repeat("0,", 5*maxBuffer)+`0]}`), 6*maxBuffer); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// parse reads text that must be fine.
+// parse parses text that must be valid.
 func parse(t testing.TB, text string) Value {
 	t.Helper()
 	v, err := ParseObject([]byte(text))
@@ -21,7 +21,7 @@ func parse(t testing.TB, text string) Value {
 	return v
 }
 
-// value reads any JSON value by putting it into an object.
+// value parses any JSON value by putting it into an object.
 func value(t testing.TB, text string) Value {
 	t.Helper()
 	v, ok := parse(t, `{"v":`+text+`}`).Member("v")
@@ -40,12 +40,12 @@ func decode(text []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("something behind it: %v", err)
+		return nil, fmt.Errorf("something after it: %v", err)
 	}
 	return v, nil
 }
 
-// tree makes of a Value what encoding/json would have made of its text.
+// tree converts a Value to what encoding/json returns for its text.
 func tree(v Value) any {
 	switch v.Kind() {
 	case Bool:
@@ -74,15 +74,15 @@ func tree(v Value) any {
 	}
 }
 
-// restrictions names those rules of ParseObject that valid JSON breaks, found
-// in other ways than the parser's. The text must be valid for encoding/json.
+// restrictions returns the rules of ParseObject that text breaks, found in other
+// ways than the parser's. The text must be valid for encoding/json.
 func restrictions(text []byte) []string {
 	var found []string
 	if bytes.TrimLeft(text, " \t\r\n")[0] != '{' {
-		found = append(found, "no object")
+		found = append(found, "not an object")
 	}
 	if !utf8.Valid(text) {
-		found = append(found, "no UTF-8")
+		found = append(found, "invalid UTF-8")
 	}
 	if unpaired(text) {
 		found = append(found, "half a surrogate pair")
@@ -92,12 +92,12 @@ func restrictions(text []byte) []string {
 		found = append(found, "too deep")
 	}
 	if duplicate {
-		found = append(found, "a name twice")
+		found = append(found, "a duplicate name")
 	}
 	return found
 }
 
-// unpaired tells whether an escape stands for half a surrogate pair.
+// unpaired reports whether an escape is half a surrogate pair.
 func unpaired(text []byte) bool {
 	s := string(text)
 	half := func(i int) (high, low bool) {
@@ -126,7 +126,7 @@ func unpaired(text []byte) bool {
 }
 
 // shape walks the tokens of encoding/json and returns how deep they are nested
-// and whether an object has one name twice.
+// and whether an object has a duplicate name.
 func shape(text []byte) (deepest int, duplicate bool) {
 	type level struct {
 		names map[string]bool // nil in an array
@@ -164,12 +164,12 @@ func shape(text []byte) (deepest int, duplicate bool) {
 	}
 }
 
-// nested is an object that holds arrays in arrays, depth levels in all.
+// nested returns an object with nested arrays, depth levels in all.
 func nested(depth int) string {
 	return `{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
 }
 
-// many is an object of n members, named a0 and so on.
+// many returns an object of n members, named a0 and so on.
 func many(n int) string {
 	parts := make([]string, n)
 	for i := range parts {
@@ -178,7 +178,7 @@ func many(n int) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// typicalClaims are what a large identity provider puts into an access token.
+// typicalClaims are the claims of an access token of a large identity provider.
 const typicalClaims = `{"iss":"https://login.example.com/realms/main","sub":"auth0|5f7c8ec7c33c6c004bbafe82","aud":["https://api.example.com","https://login.example.com/userinfo"],` +
 	`"azp":"my_client_id","exp":1800000600,"iat":1800000000,"jti":"8d2c9e6e-7c0b-4d0a-9c55-6f0d8c0f1d3a","typ":"Bearer","acr":"1","scope":"openid profile read:admin",` +
 	`"realm_access":{"roles":["offline_access","admin","user"]},"email_verified":true,"name":"Zo\u00eb Müller","preferred_username":"zoe","email":"zoe@example.com"}`

@@ -6,23 +6,23 @@ import (
 	"unsafe"
 )
 
-// MaxValues is how many values ParseObject reads. A token of the greatest length
-// can hold many times more, all of them worthless, and would cost a stranger
-// nothing; no issuer lists that many roles.
+// MaxValues is how many values ParseObject reads at most. A token of the maximum
+// length can hold many times more, which would cost an attacker nothing to send
+// and the server memory to parse. No issuer lists that many roles.
 const MaxValues = 2000
 
-// MaxDepth is how deep objects and arrays may be nested, the outermost object
-// counted. It bounds the parser's own recursion.
+// MaxDepth is how deep objects and arrays may be nested, including the outermost
+// object. It bounds the parser's recursion.
 const MaxDepth = 32
 
-// ErrSyntax is the only error of ParseObject. It says nothing of the text,
-// which comes from a stranger.
+// ErrSyntax is the only error of ParseObject. It repeats nothing of the text,
+// which an attacker may have written.
 var ErrSyntax = errors.New("not a strict JSON object")
 
-// ParseObject reads one JSON object (RFC 8259), stricter than encoding/json,
+// ParseObject parses one JSON object (RFC 8259). It is stricter than encoding/json,
 // whose leniency lets two readers of one token see different claims: UTF-8
 // only, no duplicate member names at any level (RFC 7515 section 4, RFC 7519
-// section 4), no unpaired surrogates, nothing behind the object, at most
+// section 4), no unpaired surrogates, nothing after the object, at most
 // MaxDepth levels and MaxValues values. The bytes must not be changed
 // afterwards: the result shares their memory.
 func ParseObject(data []byte) (Value, error) {
@@ -49,18 +49,19 @@ func (p *parser) document() (node, bool) {
 	return root, ok && p.at == len(p.text)
 }
 
-// parser is a recursive descent over text. Finished members wait on stack
-// until their object or array is whole, then move to nodes, side by side.
+// parser is a recursive descent parser. The values of an unfinished object or
+// array are on stack; when it is complete they move to nodes, where they are
+// adjacent.
 type parser struct {
 	text    string
 	at      int
 	stack   []node
 	nodes   []node
 	decoded []byte
-	left    int // values that may still come
+	left    int // how many more values may come
 }
 
-// peek returns the next byte, or 0 at the end (a NUL is nowhere valid either).
+// peek returns the next byte, or 0 at the end (NUL is not valid anywhere).
 func (p *parser) peek() byte {
 	if p.at < len(p.text) {
 		return p.text[p.at]
@@ -148,7 +149,7 @@ func (p *parser) object(depth int) (node, bool) {
 			p.at++
 		case '}':
 			p.at++
-			v := p.take(Object, mark)
+			v := p.collect(Object, mark)
 			return v, !p.duplicates(p.nodes[v.at:])
 		default:
 			return node{}, false
@@ -180,24 +181,24 @@ func (p *parser) array(depth int) (node, bool) {
 			p.at++
 		case ']':
 			p.at++
-			return p.take(Array, mark), true
+			return p.collect(Array, mark), true
 		default:
 			return node{}, false
 		}
 	}
 }
 
-// take makes an array or object of the nodes above mark.
-func (p *parser) take(kind Kind, mark int) node {
+// collect returns an array or object of the nodes above mark, which it moves.
+func (p *parser) collect(kind Kind, mark int) node {
 	v := node{kind: kind, at: uint32(len(p.nodes)), n: uint32(len(p.stack) - mark)}
 	p.nodes = append(p.nodes, p.stack[mark:]...)
 	p.stack = p.stack[:mark]
 	return v
 }
 
-// duplicates tells whether two members share a name. Comparing each with each
-// is the fastest for the few members of a token; past that a map keeps a
-// hostile object from costing the square of its size.
+// duplicates reports whether two members have the same name. Comparing all pairs
+// is fastest for the few members of a token. With more of them a map keeps a
+// hostile object from taking quadratic time.
 func (p *parser) duplicates(members []node) bool {
 	if len(members) <= 16 {
 		for i := 1; i < len(members); i++ {
@@ -221,8 +222,8 @@ func (p *parser) duplicates(members []node) bool {
 	return false
 }
 
-// nameOf is the name of a member. It is good until the next string with an escape
-// is read.
+// nameOf returns the name of a member. It is valid until the next string with an
+// escape is read.
 func (p *parser) nameOf(n *node) string {
 	if n.nameDecoded {
 		return unsafe.String(unsafe.SliceData(p.decoded), len(p.decoded))[n.nameAt : n.nameAt+n.nameLen]

@@ -79,8 +79,8 @@ func TestObjectsThatAreAccepted(t *testing.T) {
 	}
 }
 
-// refusedObjects is text that ParseObject must refuse. Those with a rule are
-// fine for encoding/json.
+// refusedObjects are texts that ParseObject must refuse. Those with a rule are
+// valid for encoding/json.
 var refusedObjects = []struct {
 	name string
 	text string
@@ -91,12 +91,12 @@ var refusedObjects = []struct {
 	{"an open brace", `{`, ""},
 	{"a closing brace", `}`, ""},
 	{"two closing braces", `{}}`, ""},
-	{"null", `null`, "no object"},
-	{"true", `true`, "no object"},
-	{"a number", `5`, "no object"},
-	{"a string", `"{}"`, "no object"},
-	{"an array", `[]`, "no object"},
-	{"an array of an object", `[{}]`, "no object"},
+	{"null", `null`, "not an object"},
+	{"true", `true`, "not an object"},
+	{"a number", `5`, "not an object"},
+	{"a string", `"{}"`, "not an object"},
+	{"an array", `[]`, "not an object"},
+	{"an array of an object", `[{}]`, "not an object"},
 
 	{"something behind", `{}x`, ""},
 	{"another object behind", `{}{}`, ""},
@@ -215,43 +215,43 @@ var refusedObjects = []struct {
 	{"half a pair before digits that are none", `{"a":"\ud83d\uzzzz"}`, ""},
 	{"the first and the last of the halves", `{"a":"\udfff\ud800"}`, "half a surrogate pair"},
 
-	{"a byte that is no UTF-8", "{\"a\":\"\xff\"}", "no UTF-8"},
-	{"a byte that is no UTF-8, in a name", "{\"\xff\":1}", "no UTF-8"},
-	{"a byte that is no UTF-8, behind an escape", "{\"a\":\"\\n\xff\"}", "no UTF-8"},
-	{"a byte that is no UTF-8, before an escape", "{\"a\":\"\xff\\n\"}", "no UTF-8"},
-	{"a continuation byte alone", "{\"a\":\"\x80\"}", "no UTF-8"},
-	{"a character cut off", "{\"a\":\"\xe2\x82\"}", "no UTF-8"},
-	{"a character cut in two by an escape", "{\"a\":\"\xc3\\u0041\xa9\"}", "no UTF-8"},
-	{"an overlong slash", "{\"a\":\"\xc0\xaf\"}", "no UTF-8"},
-	{"an overlong NUL", "{\"a\":\"\xc0\x80\"}", "no UTF-8"},
-	{"an overlong quote", "{\"a\":\"\xc0\xa2\"}", "no UTF-8"},
-	{"a surrogate as bytes", "{\"a\":\"\xed\xa0\xbd\"}", "no UTF-8"},
-	{"a surrogate pair as bytes (CESU-8)", "{\"a\":\"\xed\xa0\xbd\xed\xb8\x80\"}", "no UTF-8"},
-	{"beyond the last character", "{\"a\":\"\xf4\x90\x80\x80\"}", "no UTF-8"},
-	{"Latin-1", "{\"a\":\"caf\xe9\"}", "no UTF-8"},
-	{"a byte that is no UTF-8, outside of strings", "{\xff}", ""},
+	{"an invalid UTF-8 byte", "{\"a\":\"\xff\"}", "invalid UTF-8"},
+	{"an invalid UTF-8 byte, in a name", "{\"\xff\":1}", "invalid UTF-8"},
+	{"an invalid UTF-8 byte, behind an escape", "{\"a\":\"\\n\xff\"}", "invalid UTF-8"},
+	{"an invalid UTF-8 byte, before an escape", "{\"a\":\"\xff\\n\"}", "invalid UTF-8"},
+	{"a continuation byte alone", "{\"a\":\"\x80\"}", "invalid UTF-8"},
+	{"a character cut off", "{\"a\":\"\xe2\x82\"}", "invalid UTF-8"},
+	{"a character cut in two by an escape", "{\"a\":\"\xc3\\u0041\xa9\"}", "invalid UTF-8"},
+	{"an overlong slash", "{\"a\":\"\xc0\xaf\"}", "invalid UTF-8"},
+	{"an overlong NUL", "{\"a\":\"\xc0\x80\"}", "invalid UTF-8"},
+	{"an overlong quote", "{\"a\":\"\xc0\xa2\"}", "invalid UTF-8"},
+	{"a surrogate as bytes", "{\"a\":\"\xed\xa0\xbd\"}", "invalid UTF-8"},
+	{"a surrogate pair as bytes (CESU-8)", "{\"a\":\"\xed\xa0\xbd\xed\xb8\x80\"}", "invalid UTF-8"},
+	{"beyond the last character", "{\"a\":\"\xf4\x90\x80\x80\"}", "invalid UTF-8"},
+	{"Latin-1", "{\"a\":\"caf\xe9\"}", "invalid UTF-8"},
+	{"an invalid UTF-8 byte, outside of strings", "{\xff}", ""},
 	{"UTF-16", "{\x00}\x00", ""},
 
-	{"a name twice", `{"a":1,"a":2}`, "a name twice"},
-	{"a name twice with one value", `{"a":1,"a":1}`, "a name twice"},
-	{"a name twice, not side by side", `{"a":1,"b":2,"c":3,"a":4}`, "a name twice"},
-	{"a name three times", `{"a":1,"a":2,"a":3}`, "a name twice"},
-	{"a name twice, once escaped", `{"exp":1,"\u0065xp":2}`, "a name twice"},
-	{"a name twice, a slash escaped", `{"a/b":1,"a\/b":2}`, "a name twice"},
-	{"a name twice, both escaped", `{"\u0061":1,"\u0061":2}`, "a name twice"},
-	{"a name twice, as a surrogate pair", `{"😀":1,"\ud83d\ude00":2}`, "a name twice"},
-	{"the empty name twice", `{"":1,"":2}`, "a name twice"},
-	{"a name twice in an object", `{"a":{"b":1,"b":2}}`, "a name twice"},
-	{"a name twice in an array's object", `{"a":[1,{"b":1,"b":2}]}`, "a name twice"},
-	{"a name twice at depth 32", strings.Repeat(`{"a":`, 31) + `{"b":1,"b":2}` + strings.Repeat(`}`, 31), "a name twice"},
-	{"a name twice in the second of two objects", `{"a":{"b":1},"c":{"b":1,"b":2}}`, "a name twice"},
-	{"a name twice around an object", `{"a":{"b":1},"a":2}`, "a name twice"},
-	{"a name twice among 16", strings.Replace(many(16), `"a15"`, `"a0"`, 1), "a name twice"},
-	{"a name twice among 17, first and last", strings.Replace(many(17), `"a16"`, `"a0"`, 1), "a name twice"},
-	{"a name twice among 17, side by side", strings.Replace(many(17), `"a16"`, `"a15"`, 1), "a name twice"},
-	{"a name twice among 17, once escaped", strings.Replace(many(17), `"a16"`, `"\u00615"`, 1), "a name twice"},
-	{"a name twice among 1,000", strings.Replace(many(1000), `"a999"`, `"a500"`, 1), "a name twice"},
-	{"a name twice among 17 in an object", `{"x":[` + strings.Replace(many(17), `"a16"`, `"a0"`, 1) + `]}`, "a name twice"},
+	{"a duplicate name", `{"a":1,"a":2}`, "a duplicate name"},
+	{"a name twice with one value", `{"a":1,"a":1}`, "a duplicate name"},
+	{"a name twice, not side by side", `{"a":1,"b":2,"c":3,"a":4}`, "a duplicate name"},
+	{"a name three times", `{"a":1,"a":2,"a":3}`, "a duplicate name"},
+	{"a name twice, once escaped", `{"exp":1,"\u0065xp":2}`, "a duplicate name"},
+	{"a name twice, a slash escaped", `{"a/b":1,"a\/b":2}`, "a duplicate name"},
+	{"a name twice, both escaped", `{"\u0061":1,"\u0061":2}`, "a duplicate name"},
+	{"a name twice, as a surrogate pair", `{"😀":1,"\ud83d\ude00":2}`, "a duplicate name"},
+	{"the empty name twice", `{"":1,"":2}`, "a duplicate name"},
+	{"a name twice in an object", `{"a":{"b":1,"b":2}}`, "a duplicate name"},
+	{"a name twice in an array's object", `{"a":[1,{"b":1,"b":2}]}`, "a duplicate name"},
+	{"a name twice at depth 32", strings.Repeat(`{"a":`, 31) + `{"b":1,"b":2}` + strings.Repeat(`}`, 31), "a duplicate name"},
+	{"a name twice in the second of two objects", `{"a":{"b":1},"c":{"b":1,"b":2}}`, "a duplicate name"},
+	{"a name twice around an object", `{"a":{"b":1},"a":2}`, "a duplicate name"},
+	{"a name twice among 16", strings.Replace(many(16), `"a15"`, `"a0"`, 1), "a duplicate name"},
+	{"a name twice among 17, first and last", strings.Replace(many(17), `"a16"`, `"a0"`, 1), "a duplicate name"},
+	{"a name twice among 17, side by side", strings.Replace(many(17), `"a16"`, `"a15"`, 1), "a duplicate name"},
+	{"a name twice among 17, once escaped", strings.Replace(many(17), `"a16"`, `"\u00615"`, 1), "a duplicate name"},
+	{"a name twice among 1,000", strings.Replace(many(1000), `"a999"`, `"a500"`, 1), "a duplicate name"},
+	{"a name twice among 17 in an object", `{"x":[` + strings.Replace(many(17), `"a16"`, `"a0"`, 1) + `]}`, "a duplicate name"},
 
 	{"depth 33, arrays", nested(33), "too deep"},
 	{"depth 33, objects", strings.Repeat(`{"a":`, 32) + `{}` + strings.Repeat(`}`, 32), "too deep"},
@@ -265,7 +265,7 @@ var refusedObjects = []struct {
 func TestThreat13_ObjectsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range refusedObjects {
-		if c.rule != "a name twice" {
+		if c.rule != "a duplicate name" {
 			t.Run(c.name, func(t *testing.T) { t.Parallel(); checkRefused(t, c.text, c.rule) })
 		}
 	}
@@ -280,7 +280,7 @@ func TestThreat13_ObjectsThatAreRefused(t *testing.T) {
 func TestThreat10_ANameTwice(t *testing.T) {
 	t.Parallel()
 	for _, c := range refusedObjects {
-		if c.rule == "a name twice" {
+		if c.rule == "a duplicate name" {
 			t.Run(c.name, func(t *testing.T) { t.Parallel(); checkRefused(t, c.text, c.rule) })
 		}
 	}
@@ -304,7 +304,7 @@ func TestThreat10_ANameTwice(t *testing.T) {
 }
 
 // checkRefused also asks encoding/json, so that each row shows what it says: a
-// rule of ParseObject alone, or JSON that is none.
+// rule of ParseObject alone, or invalid JSON.
 func checkRefused(t *testing.T, text, rule string) {
 	t.Helper()
 	v, err := ParseObject([]byte(text))
@@ -329,7 +329,7 @@ func checkRefused(t *testing.T, text, rule string) {
 func TestThreat13_EveryByteAtEveryPlace(t *testing.T) {
 	t.Parallel()
 	// Each byte of a small object is replaced by each byte, and each byte is
-	// put in at each place: what is accepted is what encoding/json accepts.
+	// inserted at each place. What is accepted must be what encoding/json accepts.
 	const small = `{"a\n":[-1.5e+2,"é\u00e9\ud83d\ude00",{"":null},true,false]}`
 	for i := range len(small) + 1 {
 		for b := range 256 {
@@ -344,8 +344,8 @@ func TestThreat13_EveryByteAtEveryPlace(t *testing.T) {
 	}
 }
 
-// compare checks ParseObject against encoding/json: on accept the same tree,
-// on refuse either no JSON or a documented rule.
+// compare checks ParseObject against encoding/json: if it accepts a text, the
+// trees are the same; if not, the text is invalid JSON or breaks a rule.
 func compare(t testing.TB, text []byte) {
 	t.Helper()
 	before := bytes.Clone(text)
@@ -445,8 +445,8 @@ func TestAValueIsReadByItsKindAlone(t *testing.T) {
 
 func TestWhatIsSharedWithTheText(t *testing.T) {
 	t.Parallel()
-	// The promise is that the text stays as it is. This pins why: strings
-	// without escapes and numbers are parts of it, copied for nobody.
+	// The caller must not change the text. This shows why: strings without
+	// escapes and numbers share its memory.
 	text := []byte(`{"plain":"alice","escaped":"al\u0069ce","number":123}`)
 	v := parse(t, string(text))
 	shared, err := ParseObject(text)
@@ -457,7 +457,7 @@ func TestWhatIsSharedWithTheText(t *testing.T) {
 		text[i] = 'Z'
 	}
 	if shared.NameAt(0) != "ZZZZZ" || shared.At(0).Render() != "ZZZZZ" || shared.At(2).Render() != "ZZZ" {
-		t.Error("the text is copied, and nothing says so: let the comment of ParseObject say it, then")
+		t.Error("the text is copied; the comment of ParseObject says that it is shared")
 	}
 	if shared.At(1).Render() != "alice" {
 		t.Error("a string with escapes is part of the text, which has no such part")
@@ -476,11 +476,11 @@ func TestWhatIsSharedWithTheText(t *testing.T) {
 
 func TestParsingATokenAllocatesLittle(t *testing.T) {
 	text := []byte(typicalClaims)
-	// Measured: 7. The buffer in which members wait, a slice for each array and
+	// Measured: 7. The buffer for unfinished members, a slice for each array and
 	// object (aud, roles, realm_access and the whole), and two for the name,
 	// which has an escape; encoding/json takes 76. Header and claims are parsed
 	// before the signature is paid for, so that this is also what a flood of
-	// refused tokens costs the collector. One is to spare, for another compiler.
+	// refused tokens costs the collector. One more is allowed, for other compilers.
 	const most = 8
 	if n := testing.AllocsPerRun(100, func() {
 		if _, err := ParseObject(text); err != nil {

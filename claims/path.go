@@ -8,25 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// CheckPath says what is wrong with a claim path, or nil. A path is not empty,
-// has no control characters, no spaces at its ends and no braces, which would
-// be a placeholder; anything else may be the literal name of a claim.
+// CheckPath returns an error if path is not a valid claim path. A path is not
+// empty and has no control characters, no spaces at its ends and no braces, which
+// would be a placeholder. Anything else may be the literal name of a claim.
 func CheckPath(path string) error {
 	switch {
 	case path == "":
 		return errors.New("a claim path is empty; write the claim's name, such as sub or realm_access.roles")
 	case !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl):
-		return errors.New("a claim path holds a control character or is no UTF-8; write the claim's name, such as sub or realm_access.roles")
+		return errors.New("a claim path has a control character or is not valid UTF-8; write the claim's name, such as sub or realm_access.roles")
 	case strings.TrimSpace(path) != path:
 		return errors.New("the claim path " + strconv.Quote(path) + " begins or ends with a space; remove it")
 	case strings.ContainsAny(path, "{}"):
-		return errors.New("the claim path " + strconv.Quote(path) + " holds a brace; placeholders are not possible in it, write the claim's name itself")
+		return errors.New("the claim path " + strconv.Quote(path) + " contains a brace; it can't have placeholders, write the claim's name itself")
 	}
 	return nil
 }
 
-// PathName is the last step of a path: the name that a claim has when none is
-// given. Behind the last slash of a claim named by a URL only the dots count.
+// PathName returns the last step of a path, the default name of its placeholder.
+// In a claim named by a URL, only dots after the last slash separate steps.
 func PathName(path string) string {
 	if i := strings.LastIndexByte(path, '/'); i >= 0 && i+1 < len(path) {
 		path = path[i+1:]
@@ -37,13 +37,12 @@ func PathName(path string) string {
 	return path
 }
 
-// Lookup finds the value at a path. Steps are divided by dots, arrays are
-// stepped into by index. At each step the longest member name that the rest of
-// the path begins with wins, without going back, so that a claim named
-// "https://x.example/roles" is found as it is written and one name never has
-// two meanings.
+// Lookup returns the value at a path. Dots separate its steps; the step into an
+// array is an index. At each step the longest member name that is a prefix of the
+// rest of the path is taken, without backtracking. So a claim named
+// "https://x.example/roles" is found by its name, and a path has one meaning.
 func (v Value) Lookup(path string) (Value, bool) {
-	// Most paths are a name, and a name as long as the path is the longest.
+	// Most paths are a name, and the whole path is the longest prefix of itself.
 	if found, ok := v.Member(path); ok && path != "" {
 		return found, true
 	}
@@ -75,14 +74,14 @@ func (v Value) Lookup(path string) (Value, bool) {
 			return v, true
 		}
 		path = path[taken+1:]
-		if path == "" { // a dot at the end names nothing
+		if path == "" { // a trailing dot has no member after it
 			return Value{}, false
 		}
 	}
 	return Value{}, false
 }
 
-// index reads an array index: digits without a sign or leading zeros.
+// index parses an array index: digits without a sign or leading zeros.
 func index(step string) (int, bool) {
 	if step == "" || len(step) > 6 || (step[0] == '0' && step != "0") {
 		return 0, false

@@ -211,13 +211,13 @@ func TestCheckPath(t *testing.T) {
 		{"a\x7fb", "control character"},
 		{"a\u0085b", "control character"},
 		{"a\u009bb", "control character"},
-		{"a\xffb", "is no UTF-8"},
-		{"\xed\xa0\x80", "is no UTF-8"},
-		{"{env.SECRET}", "placeholders are not possible"},
-		{"{http.request.host}.roles", "placeholders are not possible"},
-		{"a{b", "placeholders are not possible"},
-		{"a}b", "placeholders are not possible"},
-		{"{}", "placeholders are not possible"},
+		{"a\xffb", "is not valid UTF-8"},
+		{"\xed\xa0\x80", "is not valid UTF-8"},
+		{"{env.SECRET}", "can't have placeholders"},
+		{"{http.request.host}.roles", "can't have placeholders"},
+		{"a{b", "can't have placeholders"},
+		{"a}b", "can't have placeholders"},
+		{"{}", "can't have placeholders"},
 	} {
 		t.Run(c.path[:min(len(c.path), 40)], func(t *testing.T) {
 			t.Parallel()

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// Render writes a value as text for a placeholder or a header: strings as they
-// are, numbers digit for digit, true and false, arrays joined with commas
-// (arrays and objects in them as JSON), objects as compact JSON, null as
-// nothing.
+// Render returns a value as text for a placeholder or a header: strings
+// unchanged, numbers digit for digit, true and false, arrays joined with commas
+// (arrays and objects in them as JSON), objects as compact JSON, and null as the
+// empty string.
 func (v Value) Render() string {
 	switch v.kind {
 	case Null:
@@ -84,8 +84,8 @@ func (v Value) AppendJSON(out []byte) []byte {
 
 func appendString(out []byte, s string) []byte {
 	const hex = "0123456789abcdef"
-	// Strings come from the strict parser or from a config and are UTF-8
-	// already; what is not is written so that the JSON stays valid.
+	// Strings come from the strict parser or from a config and are UTF-8.
+	// Anything else is replaced, so that the JSON stays valid.
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	}

@@ -104,9 +104,9 @@ func TestAppendJSON(t *testing.T) {
 			checkJSON(t, v)
 		})
 	}
-	t.Run("what is no UTF-8 becomes UTF-8, wherever it stands", func(t *testing.T) {
+	t.Run("invalid UTF-8 is replaced everywhere", func(t *testing.T) {
 		t.Parallel()
-		// The parser lets none of it through: this is the second line.
+		// The parser refuses all of these; this is the second line of defence.
 		for text, want := range map[string]string{
 			"\xff": "\"\ufffd\"", "\xff\n": "\"\ufffd\\n\"", "\n\xff": "\"\\n\ufffd\"", "a\xffb\"c\xfed": "\"a\ufffdb\\\"c\ufffdd\"", "\xc3\"\xa9": "\"\ufffd\\\"\ufffd\"",
 		} {
@@ -120,8 +120,8 @@ func TestAppendJSON(t *testing.T) {
 	})
 }
 
-// checkJSON checks that AppendJSON writes what encoding/json and ParseObject
-// read as the same value, on one line and without raw control characters.
+// checkJSON checks that encoding/json and ParseObject read what AppendJSON writes
+// as the same value, on one line and without raw control characters.
 func checkJSON(t testing.TB, v Value) {
 	t.Helper()
 	out := v.AppendJSON(nil)
@@ -150,7 +150,7 @@ func checkJSON(t testing.TB, v Value) {
 	}
 }
 
-// same compares values with the order of their members.
+// same reports whether two values are equal, with their members in the same order.
 func same(a, b Value) bool {
 	if a.Kind() != b.Kind() || a.text != b.text || a.truth != b.truth || a.Len() != b.Len() {
 		return false
@@ -163,8 +163,8 @@ func same(a, b Value) bool {
 	return true
 }
 
-// FuzzRender takes any text twice: as JSON, of which each value is rendered and
-// read again, and as a string that a value could hold.
+// FuzzRender uses each text twice: as JSON, of which each value is rendered and
+// parsed again, and as the text of a string value.
 func FuzzRender(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, typicalClaims, many(17), `{"a":["b",["c",{"d":null}],1.50,true]}`, "{\"a\":\"\\u0000\\u007f\\\"\\\\\"}", "{\"é\":\"\\ud83d\\ude00\"}",
@@ -194,7 +194,7 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
-// checkRender renders every value inside by the rules in words.
+// checkRender checks Render for a value and all values in it.
 func checkRender(t testing.TB, v Value) {
 	t.Helper()
 	var want string

@@ -1,7 +1,7 @@
 package claims
 
 // ScopeToken reports whether s is a scope-token of RFC 6749 section 3.3:
-// printable ASCII without space, quote and backslash, and not empty.
+// not empty, and printable ASCII without space, quote and backslash.
 func ScopeToken(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' {

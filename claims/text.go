@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// span is where a string stands: in the text, or among the decoded strings.
+// span is the place of a string, in the text or in the decoded strings.
 type span struct {
 	at, n   uint32
 	decoded bool
 }
 
-// str reads a string. One without escapes, the usual one, is a part of the
-// text and costs no memory.
+// str reads a string. One without escapes, as most are, is a part of the text
+// and needs no memory.
 func (p *parser) str() (span, bool) {
 	p.at++ // "
 	start := p.at
@@ -36,8 +36,8 @@ func (p *parser) str() (span, bool) {
 	return span{}, false
 }
 
-// escaped reads the rest of a string from its first backslash on. What it decodes
-// to is never longer than the text.
+// escaped reads the rest of a string from its first backslash on. The decoded
+// string is never longer than the text.
 func (p *parser) escaped(start int) (span, bool) {
 	begin := len(p.decoded)
 	p.decoded = append(p.decoded, p.text[start:p.at]...)
@@ -82,8 +82,8 @@ func (p *parser) escaped(start int) (span, bool) {
 	return span{}, false
 }
 
-// unicode reads what stands behind \u, both halves of a surrogate pair. Half a
-// pair is no character and is refused: readers disagree on what it becomes.
+// unicode reads the digits after \u, and both halves of a surrogate pair. It
+// refuses an unpaired half, which parsers decode in different ways.
 func (p *parser) unicode() (rune, bool) {
 	r, ok := p.hex4()
 	if !ok || !utf16.IsSurrogate(r) {
@@ -106,8 +106,7 @@ func (p *parser) hex4() (rune, bool) {
 	}
 	digits := p.text[p.at : p.at+4]
 	n, err := strconv.ParseUint(digits, 16, 32)
-	// ParseUint also takes "_" with base 0 and signs never: four hex digits
-	// are all that is left.
+	// With base 16 ParseUint accepts no sign, no prefix and no "_".
 	if err != nil {
 		return 0, false
 	}

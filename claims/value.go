@@ -1,8 +1,7 @@
-// Package claims reads JSON as a token's header and claims must be read: the
-// strict way, once, keeping each number digit for digit, and finds and renders
-// single values of it.
+// Package claims parses the JSON of a token's header and claims strictly, keeping
+// each number digit for digit, and looks up and renders single values of it.
 //
-// It is a leaf: nothing of this project is imported here.
+// It imports no other package of this project.
 package claims
 
 // Kind is the JSON type of a Value (RFC 8259 section 3).
@@ -18,12 +17,12 @@ const (
 	Object
 )
 
-// Value is a JSON value. It is immutable, and parts of it share memory with
-// the text that it was parsed from.
+// Value is a JSON value. It is immutable and shares memory with the text that it
+// was parsed from.
 type Value struct {
-	doc      *document // of an Array or Object; nil for an empty one that was made
+	doc      *document // of an Array or Object; nil for an empty one from TextList or ObjectValue
 	text     string    // the text of a String, the digits of a Number
-	first, n uint32    // the place in the document, of an Array or Object
+	first, n uint32    // the elements or members of an Array or Object in the document
 	kind     Kind
 	truth    bool
 }
@@ -40,11 +39,12 @@ func (v Value) Digits() (string, bool) { return v.text, v.kind == Number }
 // True returns the truth of a Bool; ok is false for every other kind.
 func (v Value) True() (truth, ok bool) { return v.truth, v.kind == Bool }
 
-// Len is the number of elements of an Array or of members of an Object, else 0.
+// Len returns the number of elements of an Array or of members of an Object, else
+// 0.
 func (v Value) Len() int { return int(v.n) }
 
 // At returns the element of an Array, or the value of the member of an
-// Object, at index i, which must be below Len.
+// Object, at index i, which must be less than Len.
 func (v Value) At(i int) Value {
 	if v.doc != nil && v.doc.made != nil {
 		return v.doc.made[i].Value
@@ -53,7 +53,7 @@ func (v Value) At(i int) Value {
 }
 
 // NameAt returns the name of the member of an Object at index i, which must
-// be below Len.
+// be less than Len.
 func (v Value) NameAt(i int) string {
 	if v.doc != nil && v.doc.made != nil {
 		return v.doc.made[i].Name
@@ -75,8 +75,8 @@ func (v Value) Member(name string) (Value, bool) {
 	return Value{}, false
 }
 
-// Footprint is how many bytes of memory the whole that a parsed value belongs to
-// takes, besides the text that it was parsed from.
+// Footprint returns how many bytes of memory the document of a parsed value takes,
+// not counting the text that it was parsed from.
 func (v Value) Footprint() int {
 	if v.doc == nil {
 		return 0
@@ -84,7 +84,7 @@ func (v Value) Footprint() int {
 	return documentBytes + nodeBytes*cap(v.doc.nodes) + len(v.doc.decoded)
 }
 
-// nodes are the elements or members.
+// nodes returns the elements or members.
 func (v Value) nodes() []node {
 	if v.doc == nil {
 		return nil

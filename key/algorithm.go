@@ -1,9 +1,8 @@
-// Package key holds the two kinds of key that verify a token, a public key and
-// an HMAC secret, as types that can never be mistaken for each other, the
-// algorithms of RFC 7518 section 3.1 and RFC 8037, and the rule by which a key
-// fits an algorithm.
+// Package key has the two kinds of key that verify a token, public keys and HMAC
+// secrets, as types that can't be confused; the algorithms of RFC 7518 section
+// 3.1 and RFC 8037; and the rule that says which algorithms a key may verify.
 //
-// It is a leaf: nothing of this project is imported here.
+// It imports no other package of this project.
 package key
 
 import (
@@ -18,10 +17,10 @@ import (
 )
 
 // Algorithm is a JWS signature algorithm (the "alg" of RFC 7515 section
-// 4.1.1). The zero value is no algorithm; "none" cannot be expressed.
+// 4.1.1). The zero value is not an algorithm, and there is no value for "none".
 type Algorithm uint8
 
-// The algorithms that exist here.
+// The supported algorithms.
 const (
 	RS256 Algorithm = iota + 1
 	RS384
@@ -35,12 +34,12 @@ const (
 	HS256
 	HS384
 	HS512
-	// EdDSA is Ed25519 and nothing else. RFC 9864 names the same algorithm
-	// "Ed25519"; both names are read, the older is written.
+	// EdDSA is Ed25519 only. RFC 9864 names the same algorithm "Ed25519": both
+	// names are parsed, and String returns the older one.
 	EdDSA
 )
 
-// family is what an algorithm asks of a key: its type and, for elliptic
+// family is the kind of key that an algorithm needs: its type and, for elliptic
 // curves, its curve. A key belongs to exactly one family.
 type family uint8
 
@@ -76,8 +75,8 @@ var algorithms = [...]algorithm{
 	EdDSA: {"EdDSA", familyEd25519, jwt.SigningMethodEdDSA, 0},
 }
 
-// strictPSS is RSASSA-PSS with the salt as long as the hash, as RFC 7518
-// section 3.5 demands. golang-jwt's own methods accept any salt length.
+// strictPSS returns RSASSA-PSS with a salt as long as the hash, as RFC 7518
+// section 3.5 requires. golang-jwt's own methods accept any salt length.
 func strictPSS(m *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
 	return &jwt.SigningMethodRSAPSS{
 		SigningMethodRSA: m.SigningMethodRSA,
@@ -86,9 +85,9 @@ func strictPSS(m *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
 	}
 }
 
-// ParseAlgorithm reads an algorithm's name, which is case-sensitive (RFC 7515
-// section 4.1.1). It returns false for every name that does not exist here,
-// "none" in any spelling among them.
+// ParseAlgorithm parses an algorithm's name, which is case-sensitive (RFC 7515
+// section 4.1.1). It returns false for every unsupported name, including "none"
+// in any spelling.
 func ParseAlgorithm(name string) (Algorithm, bool) {
 	if name == "Ed25519" {
 		return EdDSA, true
@@ -101,7 +100,7 @@ func ParseAlgorithm(name string) (Algorithm, bool) {
 	return 0, false
 }
 
-// String returns the algorithm's registered name, or "" for no algorithm.
+// String returns the algorithm's registered name, or "" for the zero value.
 func (a Algorithm) String() string {
 	if int(a) >= len(algorithms) {
 		return ""
@@ -109,7 +108,7 @@ func (a Algorithm) String() string {
 	return algorithms[a].name
 }
 
-// Symmetric tells whether the algorithm takes a Secret.
+// Symmetric reports whether the algorithm uses a Secret.
 func (a Algorithm) Symmetric() bool {
 	return a.family() == familySecret
 }
@@ -124,7 +123,7 @@ func (a Algorithm) family() family {
 // Algorithms is a set of algorithms. The zero value is the empty set.
 type Algorithms uint16
 
-// NewAlgorithms makes a set.
+// NewAlgorithms returns the set of the algorithms in list.
 func NewAlgorithms(list ...Algorithm) Algorithms {
 	var s Algorithms
 	for _, a := range list {
@@ -133,39 +132,39 @@ func NewAlgorithms(list ...Algorithm) Algorithms {
 	return s
 }
 
-// ParseAlgorithms reads a list of names. The error names those that exist.
+// ParseAlgorithms parses a list of names. The error lists the supported ones.
 func ParseAlgorithms(names []string) (Algorithms, error) {
 	var s Algorithms
 	for _, name := range names {
 		a, ok := ParseAlgorithm(name)
 		if !ok {
 			if strings.EqualFold(name, "none") {
-				return 0, errors.New(`"none" means unsigned tokens and does not exist here; name the algorithms your issuer signs with, such as RS256 or ES256`)
+				return 0, errors.New(`"none" means unsigned tokens and is not supported; name the algorithms your issuer signs with, such as RS256 or ES256`)
 			}
-			return 0, errors.New("unknown algorithm " + quote(name) + "; there are RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, HS256, HS384, HS512 and EdDSA (also written Ed25519)")
+			return 0, errors.New("unknown algorithm " + quote(name) + "; supported are RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, HS256, HS384, HS512 and EdDSA (also written Ed25519)")
 		}
 		s |= 1 << a
 	}
 	return s, nil
 }
 
-// Has tells whether a is in the set.
+// Has reports whether a is in the set.
 func (s Algorithms) Has(a Algorithm) bool { return a != 0 && s&(1<<a) != 0 }
 
-// Empty tells whether the set has no member.
+// Empty reports whether the set is empty.
 func (s Algorithms) Empty() bool { return s == 0 }
 
-// HasSymmetric tells whether an HMAC algorithm is in the set.
+// HasSymmetric reports whether an HMAC algorithm is in the set.
 func (s Algorithms) HasSymmetric() bool {
 	return s&NewAlgorithms(HS256, HS384, HS512) != 0
 }
 
-// HasPublic tells whether an algorithm for public keys is in the set.
+// HasPublic reports whether an algorithm for public keys is in the set.
 func (s Algorithms) HasPublic() bool {
 	return s&^NewAlgorithms(HS256, HS384, HS512) != 0
 }
 
-// Names lists the members in a fixed order.
+// Names returns the names of the algorithms in a fixed order.
 func (s Algorithms) Names() []string {
 	names := make([]string, 0, bits.OnesCount16(uint16(s)))
 	for a := RS256; int(a) < len(algorithms); a++ {
@@ -176,7 +175,7 @@ func (s Algorithms) Names() []string {
 	return names
 }
 
-// quote bounds and quotes text for an error message.
+// quote quotes and truncates text for an error message.
 func quote(s string) string {
 	if len(s) > 40 {
 		s = s[:40] + "…"

@@ -28,7 +28,7 @@ func TestAlgorithmsAreReadByTheirRegisteredNames(t *testing.T) {
 	})
 }
 
-func TestThreat01_NamesThatAreNoAlgorithm(t *testing.T) {
+func TestThreat01_UnknownAlgorithms(t *testing.T) {
 	t.Parallel()
 	for name, spellings := range map[string][]string{
 		"none":                      {"none", "None", "NONE", "nOnE", "nonE"},
@@ -61,7 +61,7 @@ func TestThreat01_NamesThatAreNoAlgorithm(t *testing.T) {
 	})
 }
 
-func TestAValueThatIsNoAlgorithmDoesNothing(t *testing.T) {
+func TestAnInvalidAlgorithmDoesNothing(t *testing.T) {
 	t.Parallel()
 	for _, a := range []Algorithm{0, EdDSA + 1, 15, 16, 64, 255} {
 		if a.String() != "" || a.Symmetric() {
@@ -72,7 +72,7 @@ func TestAValueThatIsNoAlgorithmDoesNothing(t *testing.T) {
 		}
 		for _, f := range families {
 			k := newKey(t, f.name, 0, Options{})
-			// A set of it is not the empty set, which would mean the default.
+			// A set with it is not empty, as the empty set means the default.
 			for _, set := range []Algorithms{0, NewAlgorithms(a), NewAlgorithms(a, RS256), ^Algorithms(0)} {
 				if k.Fits(a, set) {
 					t.Errorf("%d fits a key of family %s", a, f.name)
@@ -148,10 +148,10 @@ func TestErrorsOfListsSayWhatToWrite(t *testing.T) {
 		list []string
 		want []string
 	}{
-		{"none", []string{"none"}, []string{"does not exist here", "RS256 or ES256"}},
-		{"none in another case behind a good one", []string{"RS256", "NoNe"}, []string{"does not exist here"}},
-		{"a typo", []string{"RS265"}, []string{`"RS265"`, "there are RS256, RS384, RS512, PS256", "HS512 and EdDSA (also written Ed25519)"}},
-		{"the wrong case", []string{"rs256"}, []string{`"rs256"`, "there are RS256"}},
+		{"none", []string{"none"}, []string{"is not supported", "RS256 or ES256"}},
+		{"none in another case behind a good one", []string{"RS256", "NoNe"}, []string{"is not supported"}},
+		{"a typo", []string{"RS265"}, []string{`"RS265"`, "supported are RS256, RS384, RS512, PS256", "HS512 and EdDSA (also written Ed25519)"}},
+		{"the wrong case", []string{"rs256"}, []string{`"rs256"`, "supported are RS256"}},
 		{"nothing", []string{""}, []string{`""`}},
 		{"a long one is cut", []string{strings.Repeat("x", 10_000)}, []string{`"` + strings.Repeat("x", 40) + `…"`}},
 		{"control characters are escaped", []string{"\x1b[31mRS256\r\n"}, []string{`"\x1b[31mRS256\r\n"`}},

@@ -22,8 +22,8 @@ var (
 	_ Key = (*Secret)(nil)
 )
 
-// every lists the algorithms once more, with the kind of key of each, so that
-// the tests do not believe the table that they test.
+// every lists the algorithms again, with the kind of key of each, so that the tests
+// do not rely on the table that they test.
 var every = []struct {
 	alg    Algorithm
 	name   string
@@ -45,8 +45,8 @@ var every = []struct {
 	{EdDSA, "EdDSA", "Ed25519", jwt.SigningMethodEdDSA},
 }
 
-// families lists the kinds of key, with the algorithm that a key without an
-// alg of its own is used with.
+// families lists the kinds of key, each with the default algorithm of a key
+// without an alg of its own.
 var families = []struct {
 	name  string
 	usual string
@@ -54,7 +54,7 @@ var families = []struct {
 	{"RSA", "RS256"}, {"P-256", "ES256"}, {"P-384", "ES384"}, {"P-521", "ES512"}, {"Ed25519", "EdDSA"}, {"secret", "HS256"},
 }
 
-// privates makes two private keys of each kind; RSA keys are slow to make.
+// privates returns two private keys of each kind, made once as RSA keys are slow.
 var privates = sync.OnceValue(func() map[string][2]crypto.Signer {
 	must := func(k crypto.Signer, err error) crypto.Signer {
 		if err != nil {
@@ -78,7 +78,7 @@ var privates = sync.OnceValue(func() map[string][2]crypto.Signer {
 	return m
 })
 
-// secretBytes are two secrets for tests of this run only.
+// secretBytes returns two random secrets, made once.
 var secretBytes = sync.OnceValue(func() [2][]byte {
 	var pair [2][]byte
 	for i := range pair {
@@ -90,7 +90,7 @@ var secretBytes = sync.OnceValue(func() [2][]byte {
 	return pair
 })
 
-// newKey makes the key of a family, number 0 or 1.
+// newKey returns the key of a family, number 0 or 1.
 func newKey(t testing.TB, family string, number int, o Options) Key {
 	t.Helper()
 	if family == "secret" {
@@ -112,7 +112,7 @@ func newPublic(t testing.TB, material crypto.PublicKey, o Options) *Public {
 	return k
 }
 
-// named is the algorithm of a name.
+// named returns the algorithm of a name.
 func named(t testing.TB, name string) Algorithm {
 	t.Helper()
 	a, ok := ParseAlgorithm(name)
@@ -122,10 +122,10 @@ func named(t testing.TB, name string) Algorithm {
 	return a
 }
 
-// signedText is what the tests sign, of a token's form.
+// signedText is what the tests sign, in the form of a token.
 const signedText = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9"
 
-// sign makes the signature of a family's key, number 0 or 1.
+// sign signs with a family's key, number 0 or 1.
 func sign(t testing.TB, method jwt.SigningMethod, family string, number int) []byte {
 	t.Helper()
 	var private any = secretBytes()[number]
@@ -139,14 +139,14 @@ func sign(t testing.TB, method jwt.SigningMethod, family string, number int) []b
 	return signature
 }
 
-// rsaOf is an RSA public key with a modulus of so many bits. Nobody knows its
-// factors, and nobody needs them to look at a key.
+// rsaOf returns an RSA public key with a modulus of the given size. Its factors are
+// unknown, and not needed to check a key.
 func rsaOf(bits uint, exponent int) *rsa.PublicKey {
 	n := new(big.Int).Lsh(big.NewInt(1), bits-1)
 	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: exponent}
 }
 
-// publicPEM is a public key's usual PEM block.
+// publicPEM returns a public key in PEM.
 func publicPEM(t testing.TB, material crypto.PublicKey) string {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(material)
@@ -160,7 +160,7 @@ func pemBlock(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// refused checks that there is an error which says want.
+// refused checks that err contains want.
 func refused(t testing.TB, err error, want string) {
 	t.Helper()
 	switch {

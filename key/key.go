@@ -12,36 +12,36 @@ import (
 	"math"
 )
 
-// Key verifies signatures. It is a *Public or a *Secret and can be nothing
-// else, since only this package can implement it.
+// Key verifies signatures. It is a *Public or a *Secret: no other package can
+// implement it.
 type Key interface {
-	// ID is the key's "kid" (RFC 7517 section 4.5), or "" if it has none.
+	// ID returns the key's "kid" (RFC 7517 section 4.5), or "" if it has none.
 	ID() string
-	// Algorithm is the key's own "alg" (RFC 7517 section 4.4), or zero.
+	// Algorithm returns the key's own "alg" (RFC 7517 section 4.4), or zero.
 	Algorithm() Algorithm
-	// Fits tells whether the key may verify alg. allowed is the issuer's list
-	// of algorithms: where it is empty, a key without an algorithm of its own
-	// fits the usual one for its type alone; otherwise the list replaces that
-	// default and narrows a key that has its own.
+	// Fits reports whether the key may verify alg. allowed is the issuer's list
+	// of algorithms. A key without an algorithm of its own may verify those in
+	// the list or, if the list is empty, the default one of its type. A key with
+	// its own may verify only that, and only if a list that is not empty has it.
 	Fits(alg Algorithm, allowed Algorithms) bool
-	// Verify checks a signature over signed. The error is ErrAlgorithm where
-	// the key cannot be used with alg at all, else golang-jwt's.
+	// Verify checks a signature over signed. The error is ErrAlgorithm if the
+	// key can't be used with alg, else golang-jwt's.
 	Verify(alg Algorithm, signed string, signature []byte) error
-	// Fingerprint identifies the key material, whatever its kid or alg.
+	// Fingerprint identifies the key material, regardless of kid and alg.
 	Fingerprint() [sha256.Size]byte
-	// Family names the kind of key (such as "RSA" or "P-256"): keys of one
-	// family can stand in for each other, so that two of them under one kid
-	// are ambiguous.
+	// Family returns the kind of key, such as "RSA" or "P-256". Two keys of one
+	// family with the same kid are ambiguous.
 	Family() string
 
 	sealed()
 }
 
-// ErrAlgorithm tells that a key and an algorithm do not belong together.
-var ErrAlgorithm = errors.New("the key is of another type than the algorithm needs")
+// ErrAlgorithm is the error of a key that is used with an algorithm for another
+// type of key.
+var ErrAlgorithm = errors.New("the key's type does not fit the algorithm")
 
-// RSA keys outside these sizes are not fit. Below, they can be factored (RFC
-// 7518 section 3.3 demands 2048 bits); above, a check costs milliseconds.
+// The sizes of RSA keys that are accepted. Smaller ones may be factored (RFC 7518
+// section 3.3 requires 2048 bits); with larger ones a check takes milliseconds.
 const (
 	minRSABits = 2048
 	maxRSABits = 16384
@@ -51,7 +51,7 @@ const (
 type base struct {
 	id          string
 	algorithm   Algorithm
-	usual       Algorithm // where the key has no algorithm of its own
+	fallback    Algorithm // used if the key has no algorithm of its own
 	family      family
 	fingerprint [sha256.Size]byte
 }
@@ -66,8 +66,8 @@ func (k *base) Family() string {
 }
 
 func (k *base) Fits(alg Algorithm, allowed Algorithms) bool {
-	// Every branch asks for the family: a key of one type under an algorithm
-	// of another is the oldest attack on JWTs (RFC 8725 section 2.1).
+	// The family is checked first: a key of one type used with an algorithm of
+	// another is the oldest attack on JWTs (RFC 8725 section 2.1).
 	switch {
 	case alg == 0 || alg.family() != k.family:
 		return false
@@ -78,7 +78,7 @@ func (k *base) Fits(alg Algorithm, allowed Algorithms) bool {
 	case k.algorithm != 0:
 		return true
 	default:
-		return alg == k.usual
+		return alg == k.fallback
 	}
 }
 
@@ -86,16 +86,16 @@ func (k *base) Fits(alg Algorithm, allowed Algorithms) bool {
 type Options struct {
 	// ID is the "kid".
 	ID string
-	// Algorithm is the "alg", zero where it is absent. It must be of the
-	// key's type.
+	// Algorithm is the "alg", or zero if absent. It must be for the key's
+	// type.
 	Algorithm Algorithm
 }
 
-func (o Options) base(f family, usual Algorithm) (base, error) {
+func (o Options) base(f family, fallback Algorithm) (base, error) {
 	if o.Algorithm != 0 && o.Algorithm.family() != f {
 		return base{}, fmt.Errorf("the key's alg %s is for another type of key", o.Algorithm)
 	}
-	return base{id: o.ID, algorithm: o.Algorithm, usual: usual, family: f}, nil
+	return base{id: o.ID, algorithm: o.Algorithm, fallback: fallback, family: f}, nil
 }
 
 // Public is a public key: RSA, ECDSA on P-256, P-384 or P-521, or Ed25519.
@@ -104,13 +104,13 @@ type Public struct {
 	material any // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 }
 
-// NewPublic makes a Public of an *rsa.PublicKey, an *ecdsa.PublicKey or an
-// ed25519.PublicKey. The error says why a key is not fit: its type, its size,
-// its curve, or an alg of another type.
+// NewPublic returns a Public for an *rsa.PublicKey, an *ecdsa.PublicKey or an
+// ed25519.PublicKey. The error says why a key is not accepted: its type, its size,
+// its curve, or an alg for another type.
 func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 	var (
-		f     family
-		usual Algorithm
+		f        family
+		fallback Algorithm
 	)
 	switch m := material.(type) {
 	case *rsa.PublicKey:
@@ -120,34 +120,34 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 		if n := m.N.BitLen(); n < minRSABits || n > maxRSABits {
 			return nil, fmt.Errorf("the RSA key has %d bits; it needs %d to %d", n, minRSABits, maxRSABits)
 		}
-		// What crypto/rsa would refuse at each token is refused here, once.
+		// crypto/rsa would refuse such keys at each token; here it is done once.
 		if m.N.Sign() < 0 || m.N.Bit(0) == 0 {
 			return nil, errors.New("the RSA key's modulus is not a positive odd number")
 		}
 		if m.E < 3 || m.E > math.MaxInt32 || m.E&1 == 0 {
 			return nil, errors.New("the RSA key's exponent is not an odd number above 1 and below 2^31")
 		}
-		f, usual = familyRSA, RS256
+		f, fallback = familyRSA, RS256
 	case *ecdsa.PublicKey:
 		if m == nil || m.Curve == nil {
 			return nil, errors.New("the EC key has no curve")
 		}
 		switch m.Curve.Params().Name {
 		case "P-256":
-			f, usual = familyP256, ES256
+			f, fallback = familyP256, ES256
 		case "P-384":
-			f, usual = familyP384, ES384
+			f, fallback = familyP384, ES384
 		case "P-521":
-			f, usual = familyP521, ES512
+			f, fallback = familyP521, ES512
 		default:
 			return nil, fmt.Errorf("the EC key is on curve %s; it must be P-256, P-384 or P-521", m.Curve.Params().Name)
 		}
-		//lint:ignore SA1019 only to know that they are there: ECDH would panic
+		//lint:ignore SA1019 only compared with nil, as ECDH would panic
 		if m.X == nil || m.Y == nil {
 			return nil, errors.New("the EC key has no point")
 		}
-		// ECDH conversion is the standard library's check that the point
-		// is on the curve and not at infinity.
+		// The conversion to ECDH checks that the point is on the curve and not
+		// at infinity.
 		if _, err := m.ECDH(); err != nil {
 			return nil, errors.New("the EC key is not a point on its curve")
 		}
@@ -155,11 +155,11 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 		if len(m) != ed25519.PublicKeySize {
 			return nil, fmt.Errorf("the Ed25519 key has %d bytes; it needs %d", len(m), ed25519.PublicKeySize)
 		}
-		f, usual = familyEd25519, EdDSA
+		f, fallback = familyEd25519, EdDSA
 	default:
 		return nil, fmt.Errorf("a %T cannot verify tokens; RSA, EC (P-256, P-384, P-521) and Ed25519 keys can", material)
 	}
-	b, err := o.base(f, usual)
+	b, err := o.base(f, fallback)
 	if err != nil {
 		return nil, err
 	}
@@ -171,8 +171,8 @@ func NewPublic(material crypto.PublicKey, o Options) (*Public, error) {
 	return &Public{base: b, material: material}, nil
 }
 
-// Verify implements Key. HMAC algorithms are refused here whatever the caller
-// has checked: no byte of a public key ever serves as a secret.
+// Verify implements Key. It refuses HMAC algorithms itself, so that a public key is
+// never used as a secret, whatever the caller has checked.
 func (k *Public) Verify(alg Algorithm, signed string, signature []byte) error {
 	if alg.family() != k.family || alg.Symmetric() {
 		return ErrAlgorithm
@@ -180,6 +180,6 @@ func (k *Public) Verify(alg Algorithm, signed string, signature []byte) error {
 	return algorithms[alg].method.Verify(signed, signature, k.material)
 }
 
-// Material is the key as golang-jwt's signing methods take it: an
+// Material returns the key as golang-jwt's signing methods take it: an
 // *rsa.PublicKey, an *ecdsa.PublicKey or an ed25519.PublicKey.
 func (k *Public) Material() crypto.PublicKey { return k.material }

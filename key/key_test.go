@@ -24,16 +24,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// fits is the rule of the design, written over names: a key with an alg has
-// that one; a key without has the usual one of its type, or, if the issuer
-// lists algorithms, all of its type; of these, those that the list names.
-func fits(family, usual, own, alg string, allowed []string) bool {
+// fits is the rule of Key.Fits, restated over names: a key with an alg may verify
+// that one; a key without, the default of its type or, if the issuer lists
+// algorithms, all of its type; in both cases only what the list has.
+func fits(family, fallback, own, alg string, allowed []string) bool {
 	var may []string
 	switch {
 	case own != "":
 		may = []string{own}
 	case len(allowed) == 0:
-		may = []string{usual}
+		may = []string{fallback}
 	default:
 		for _, e := range every {
 			if e.family == family {
@@ -90,7 +90,7 @@ func TestThreat03_AKeyFitsItsOwnAlgorithmsAlone(t *testing.T) {
 	}
 }
 
-func TestThreat03_TheRuleInWords(t *testing.T) {
+func TestThreat03_Examples(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string
@@ -395,7 +395,7 @@ func TestSignaturesOfOthers(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreNotFit(t *testing.T) {
+func TestKeysThatAreRefused(t *testing.T) {
 	t.Parallel()
 	p256 := privates()["P-256"][0].Public().(*ecdsa.PublicKey)
 	g := elliptic.P256().Params()
@@ -419,7 +419,7 @@ func TestKeysThatAreNotFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On 32 bits they wrap to negative numbers, which are as wrong.
+	// On 32 bits they wrap to negative numbers, which are refused too.
 	var large, largest int64 = 1<<31 + 1, 1<<63 - 1
 	above := new(big.Int).Add(g.Gx, g.P)
 	impostor := *g
@@ -489,7 +489,7 @@ func TestKeysThatAreNotFit(t *testing.T) {
 		t.Parallel()
 		for _, m := range []*rsa.PublicKey{rsaOf(minRSABits, 3), rsaOf(minRSABits, 1<<31-1), rsaOf(3072, 17), rsaOf(maxRSABits, 65537)} {
 			k := newPublic(t, m, Options{})
-			// A key that is accepted is one that crypto/rsa will use.
+			// crypto/rsa must be able to use a key that is accepted.
 			if err := k.Verify(RS256, signedText, make([]byte, m.Size())); err != rsa.ErrVerification {
 				t.Errorf("%d bits, exponent %d: %v", m.N.BitLen(), m.E, err)
 			}

@@ -11,11 +11,11 @@ import (
 	"fmt"
 )
 
-// ParsePEM reads the public keys of PEM text: PKIX ("PUBLIC KEY"), PKCS #1
-// ("RSA PUBLIC KEY") or X.509 certificates ("CERTIFICATE"), one or more. A
-// certificate is a wrapping for its key: its dates, names and chain are not
-// looked at, for whoever writes it in a config vouches for the key. A private
-// key is refused, so that it does not stay in a place that needs no secret.
+// ParsePEM parses one or more public keys in PEM: PKIX ("PUBLIC KEY"), PKCS #1
+// ("RSA PUBLIC KEY") or X.509 certificates ("CERTIFICATE"). Only the key of a
+// certificate is used: its dates, names and chain are not checked, as the config
+// itself says that the key is trusted. A private key is refused, so that it does
+// not stay where no secret is needed.
 func ParsePEM(text []byte) ([]*Public, error) {
 	var keys []*Public
 	rest := text
@@ -35,19 +35,19 @@ func ParsePEM(text []byte) ([]*Public, error) {
 		}
 		keys = append(keys, k)
 	}
-	// pem.Decode skips what it cannot read, as if it were a comment. A key that
-	// somebody meant to trust must not be missing without a word.
-	if begun(text) > len(keys) {
+	// pem.Decode skips what it can't read, as if it were a comment. A key that
+	// was meant to be trusted must not be ignored silently.
+	if countBegins(text) > len(keys) {
 		return nil, errors.New("a PEM block is damaged: it is cut off, indented, or its BEGIN and END lines differ; paste it again as a whole")
 	}
 	if len(keys) == 0 {
-		return nil, notPEM(text)
+		return nil, notPEMError(text)
 	}
 	return keys, nil
 }
 
-// notPEM says how to convert what a public key may come as.
-func notPEM(text []byte) error {
+// notPEMError says how to convert other formats of public keys.
+func notPEMError(text []byte) error {
 	start := bytes.TrimSpace(text)
 	for prefix, convert := range map[string]string{
 		"ssh-rsa ":                        sshConvert,
@@ -56,7 +56,7 @@ func notPEM(text []byte) error {
 		"ssh-ed25519 ":                    "(echo MCowBQYDK2VwAyEA | base64 -d; cut -d' ' -f2 key.pub | base64 -d | tail -c 32) | openssl pkey -pubin -inform DER -out public.pem",
 	} {
 		if bytes.HasPrefix(start, []byte(prefix)) {
-			return fmt.Errorf("it is an SSH public key; make PEM of it: %s", convert)
+			return fmt.Errorf("it is an SSH public key; convert it to PEM: %s", convert)
 		}
 	}
 	if _, err := x509.ParsePKIXPublicKey(text); err == nil {
@@ -66,19 +66,19 @@ func notPEM(text []byte) error {
 		return errors.New(derKey)
 	}
 	if _, err := x509.ParseCertificate(text); err == nil {
-		return errors.New("it is a certificate in DER; make PEM of it: openssl x509 -inform DER -in cert.der -out cert.pem")
+		return errors.New("it is a certificate in DER; convert it to PEM: openssl x509 -inform DER -in cert.der -out cert.pem")
 	}
 	return errors.New(`there is no PEM block in it; a public key starts with "-----BEGIN PUBLIC KEY-----"`)
 }
 
 const (
 	sshConvert = "ssh-keygen -e -m PKCS8 -f key.pub > public.pem"
-	derKey     = "it is DER; make PEM of it: openssl pkey -pubin -inform DER -in public.der -out public.pem"
+	derKey     = "it is DER; convert it to PEM: openssl pkey -pubin -inform DER -in public.der -out public.pem"
 )
 
-// fitKeys says of a key that is whole, so that its kind or curve is what
-// crypto/x509 did not like, which there are.
-func fitKeys(der []byte) string {
+// supportedKeys lists the supported keys if der is a complete key, which crypto/x509
+// then refused for its kind or curve. Otherwise it returns "".
+func supportedKeys(der []byte) string {
 	var whole struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
@@ -89,8 +89,8 @@ func fitKeys(der []byte) string {
 	return "; the keys that can verify tokens are RSA, EC on P-256, P-384 or P-521, and Ed25519"
 }
 
-// begun counts the lines that begin a PEM block, or were meant to.
-func begun(text []byte) int {
+// countBegins counts the lines that begin a PEM block, indented ones included.
+func countBegins(text []byte) int {
 	n := 0
 	for line := range bytes.Lines(text) {
 		if bytes.HasPrefix(bytes.TrimSpace(line), []byte("-----BEGIN ")) {
@@ -105,7 +105,7 @@ func parseBlock(block *pem.Block) (crypto.PublicKey, error) {
 	case "PUBLIC KEY":
 		k, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("the PEM block PUBLIC KEY does not hold a PKIX public key: %w%s", err, fitKeys(block.Bytes))
+			return nil, fmt.Errorf("the PEM block PUBLIC KEY does not hold a PKIX public key: %w%s", err, supportedKeys(block.Bytes))
 		}
 		return k, nil
 	case "RSA PUBLIC KEY":

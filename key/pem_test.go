@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// certificate is a self-signed one, valid in the year given.
+// certificate returns a self-signed certificate in PEM, valid in the given year.
 func certificate(t testing.TB, private crypto.Signer, year int) string {
 	t.Helper()
 	template := &x509.Certificate{
@@ -122,12 +122,12 @@ func TestPEMThatIsRefused(t *testing.T) {
 		{"a secret", string(secretBytes()[0]), noBlock},
 		{"JSON", `{"keys":[]}`, noBlock},
 		{"base64 without its lines", strings.Split(p256, "\n")[1], noBlock},
-		{"DER", string(must(x509.MarshalPKIXPublicKey(ecPrivate.Public()))), "it is DER; make PEM of it: openssl pkey -pubin"},
-		{"DER, PKCS #1", string(x509.MarshalPKCS1PublicKey(&rsaPrivate.PublicKey)), "it is DER; make PEM of it: openssl pkey -pubin"},
+		{"DER", string(must(x509.MarshalPKIXPublicKey(ecPrivate.Public()))), "it is DER; convert it to PEM: openssl pkey -pubin"},
+		{"DER, PKCS #1", string(x509.MarshalPKCS1PublicKey(&rsaPrivate.PublicKey)), "it is DER; convert it to PEM: openssl pkey -pubin"},
 		{"DER of a private key", string(pkcs8), noBlock},
-		{"DER of a certificate", derOf(t, certificate(t, ecPrivate, 2100)), "it is a certificate in DER; make PEM of it: openssl x509"},
-		{"an SSH key, Ed25519", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ alice@example.com", "it is an SSH public key; make PEM of it: (echo MCowBQYDK2VwAyEA | base64 -d"},
-		{"an SSH key, RSA", "ssh-rsa AAAAB3NzaC1yc2E alice@example.com\n", "it is an SSH public key; make PEM of it: ssh-keygen -e -m PKCS8"},
+		{"DER of a certificate", derOf(t, certificate(t, ecPrivate, 2100)), "it is a certificate in DER; convert it to PEM: openssl x509"},
+		{"an SSH key, Ed25519", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ alice@example.com", "it is an SSH public key; convert it to PEM: (echo MCowBQYDK2VwAyEA | base64 -d"},
+		{"an SSH key, RSA", "ssh-rsa AAAAB3NzaC1yc2E alice@example.com\n", "it is an SSH public key; convert it to PEM: ssh-keygen -e -m PKCS8"},
 		{"an SSH key, EC", "ecdsa-sha2-nistp256 AAAAE2VjZHNh alice@example.com", "ssh-keygen -e -m PKCS8"},
 		{"an SSH key of RFC 4716", "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3NzaC1yc2E\n---- END SSH2 PUBLIC KEY ----\n", "ssh-keygen -i -f"},
 
@@ -181,7 +181,7 @@ func TestPEMThatIsRefused(t *testing.T) {
 	}
 }
 
-// secp256k1 is a public key on a curve that Go's library does not have.
+// secp256k1 is a public key on a curve that the standard library lacks.
 const secp256k1 = `-----BEGIN PUBLIC KEY-----
 MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEk7urnajKkd7lDPddDlqWf+SYNn7qxsv6
 2QzpD89ECMddpOBydAZqlMGf1NkZQUU3hlra5yw9hlvX9e2Ep+CBpA==
@@ -197,8 +197,8 @@ func derOf(t *testing.T, text string) string {
 	return string(block.Bytes)
 }
 
-// FuzzParsePEM checks that whatever is accepted is a list of fit keys, each
-// block of the text one of them, and that each can be written and read again.
+// FuzzParsePEM checks that accepted text has one valid key for each PEM block, and
+// that each key can be written and parsed again.
 func FuzzParsePEM(f *testing.F) {
 	p256 := publicPEM(f, privates()["P-256"][0].Public())
 	ed := publicPEM(f, privates()["Ed25519"][0].Public())

@@ -9,25 +9,24 @@ import (
 	"strings"
 )
 
-// Secret is an HMAC secret. Nothing but Verify ever reads its bytes: it has no
-// accessor, and prints as a fixed text.
+// Secret is an HMAC secret. Only Verify reads its bytes: it has no accessor, and
+// prints as a fixed text.
 type Secret struct {
 	base
-	// The bytes are behind a function, which nothing can print. Methods alone
-	// are no defence: fmt reads unexported fields of structs that hold a
-	// Secret, and calls no method at all for a verb that does not fit, such as
-	// %w.
+	// The bytes are in a closure, which nothing can print. Methods alone do not
+	// suffice: fmt reads unexported fields of structs that contain a Secret, and
+	// calls no method for an invalid verb, such as %w.
 	bytes func() []byte
 }
 
-// minDistinct is how many different bytes a secret must have. 32 random bytes
-// have 30 on average; fewer than 8 is "aaaa…", a counter or a word repeated.
+// minDistinct is how many different bytes a secret must have at least. 32 random
+// bytes have 30 on average; fewer than 8 is "aaaa…" or a repeated word.
 const minDistinct = 8
 
-// NewSecret makes a Secret of raw bytes, which it copies. forAlgorithms is the
-// issuer's list, empty for the default (HS256, or the key's own alg): RFC 7518
-// section 3.2 demands a secret at least as long as the hash of each. The
-// errors say what is wrong and how to make a good secret, never what it was.
+// NewSecret returns a Secret with a copy of raw bytes. forAlgorithms is the issuer's
+// list, empty for the default (HS256, or the key's own alg): RFC 7518 section 3.2
+// requires a secret at least as long as the hash of each. The errors say what is
+// wrong and how to make a good secret, but never repeat the secret.
 func NewSecret(secret []byte, o Options, forAlgorithms Algorithms) (*Secret, error) {
 	b, err := o.base(familySecret, HS256)
 	if err != nil {
@@ -40,18 +39,18 @@ func NewSecret(secret []byte, o Options, forAlgorithms Algorithms) (*Secret, err
 		}
 	}
 	if need == 0 {
-		return nil, errors.New("the algorithms name no HMAC algorithm that this secret could serve; add HS256, or remove the secret")
+		return nil, errors.New("the algorithms include no HMAC algorithm for this secret; add HS256, or remove the secret")
 	}
 	switch {
 	case len(secret) == 0:
 		return nil, fmt.Errorf("the secret is empty; make one with: openssl rand -hex %d", need)
 	case len(secret) < need:
 		return nil, fmt.Errorf("the secret has %d bytes; it must have at least the %d of its hash (RFC 7518 section 3.2); make one with: openssl rand -hex %d", len(secret), need, need)
-	case distinct(secret) < minDistinct:
+	case countDistinct(secret) < minDistinct:
 		return nil, fmt.Errorf("the secret has fewer than %d different bytes, so it can be guessed; make one with: openssl rand -hex %d", minDistinct, need)
 	case isSample(secret):
 		return nil, fmt.Errorf("the secret is a published sample that everybody knows; make your own with: openssl rand -hex %d", need)
-	case repeated(secret) || sequence(secret):
+	case isRepeated(secret) || isSequence(secret):
 		return nil, fmt.Errorf("the secret repeats a short text or counts up or down, so it can be guessed; make one with: openssl rand -hex %d", need)
 	}
 	b.fingerprint = sha256.Sum256(append([]byte("secret\x00"), secret...))
@@ -67,16 +66,16 @@ func (k *Secret) Verify(alg Algorithm, signed string, signature []byte) error {
 	return algorithms[alg].method.Verify(signed, signature, k.bytes())
 }
 
-// String keeps the secret out of anything that prints a value.
+// String implements fmt.Stringer, and hides the secret.
 func (k Secret) String() string { return "key.Secret" }
 
-// GoString keeps the secret out of %#v.
+// GoString implements fmt.GoStringer, and hides the secret from %#v.
 func (k Secret) GoString() string { return "key.Secret" }
 
-// Format keeps the secret out of every other verb.
+// Format implements fmt.Formatter, and hides the secret from every other verb.
 func (k Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("key.Secret")) }
 
-func distinct(b []byte) int {
+func countDistinct(b []byte) int {
 	var seen [256]bool
 	n := 0
 	for _, c := range b {
@@ -88,8 +87,8 @@ func distinct(b []byte) int {
 	return n
 }
 
-// samples are secrets of 32 bytes and more that documentation and starter
-// projects print, and that therefore end up in production.
+// samples are secrets of at least 32 bytes from documentation and starter
+// projects, which therefore end up in production.
 var samples = []string{
 	// Specifications.
 	"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow", // RFC 7515 appendix A.1
@@ -182,13 +181,13 @@ var samples = []string{
 	"12345678901234567890123456789012",
 }
 
-// sampleDigests holds each sample as text and, where it can be read as base64,
-// decoded, since tutorials use one text in either form.
+// sampleDigests has each sample as text and, if it is valid base64, decoded, as
+// tutorials use the same text in both ways.
 var sampleDigests = func() map[[sha256.Size]byte]bool {
 	m := make(map[[sha256.Size]byte]bool, 2*len(samples))
 	for _, s := range samples {
 		m[sha256.Sum256([]byte(s))] = true
-		m[sha256.Sum256(bare([]byte(s)))] = true
+		m[sha256.Sum256(normalize([]byte(s)))] = true
 		for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			if raw, err := enc.DecodeString(strings.TrimRight(s, "=")); err == nil {
 				m[sha256.Sum256(raw)] = true
@@ -198,18 +197,19 @@ var sampleDigests = func() map[[sha256.Size]byte]bool {
 	return m
 }()
 
-// isSample compares without case and what surrounds a secret in a file, which
-// is how samples are copied.
+// isSample reports whether a secret is a sample, ignoring case and the white space
+// and punctuation that may be copied with it.
 func isSample(secret []byte) bool {
-	return sampleDigests[sha256.Sum256(secret)] || sampleDigests[sha256.Sum256(bare(secret))]
+	return sampleDigests[sha256.Sum256(secret)] || sampleDigests[sha256.Sum256(normalize(secret))]
 }
 
-func bare(secret []byte) []byte {
+// normalize lowercases a secret and trims what may surround it in a file.
+func normalize(secret []byte) []byte {
 	return bytes.ToLower(bytes.Trim(secret, " \t\r\n\"'`.,;"))
 }
 
-// repeated tells whether a secret is a shorter one said at least twice.
-func repeated(secret []byte) bool {
+// isRepeated reports whether a secret is a shorter text repeated at least twice.
+func isRepeated(secret []byte) bool {
 	for period := 1; period <= len(secret)/2; period++ {
 		if bytes.Equal(secret[period:], secret[:len(secret)-period]) {
 			return true
@@ -218,10 +218,10 @@ func repeated(secret []byte) bool {
 	return false
 }
 
-// sequence tells whether three quarters of a secret's bytes are the one before
-// them, the next or the last: "aaaab", "abcdef". Of random bytes, and of random
-// text in hexadecimal, less than a fifth are.
-func sequence(secret []byte) bool {
+// isSequence reports whether at least three quarters of a secret's bytes differ
+// from the byte before them by at most one: "aaaab", "abcdef". In random bytes, and
+// in random text in hexadecimal, less than a fifth do.
+func isSequence(secret []byte) bool {
 	n := 0
 	for i := 1; i < len(secret); i++ {
 		if d := int(secret[i]) - int(secret[i-1]); d >= -1 && d <= 1 {

@@ -19,7 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// plain is a secret that can be recognised wherever it leaks.
+// plain is a secret that is recognised wherever it leaks.
 const plain = "Kq7-thats-what-nobody-may-ever-see-Zx4-in-any-log-or-config-dump"
 
 func TestThreat17_SecretsThatAreRefused(t *testing.T) {
@@ -51,9 +51,9 @@ func TestThreat17_SecretsThatAreRefused(t *testing.T) {
 		{"its own alg counts: HS512", plain[:63], HS512, 0, "at least the 64"},
 		{"its own alg counts: HS384", plain[:47], HS384, 0, "at least the 48"},
 		{"its own alg is narrower than the list", plain[:32], HS256, hs(HS256, HS512), ""},
-		{"its own alg is not in the list", plain, HS256, hs(HS384), "name no HMAC algorithm that this secret could serve"},
-		{"a list without HMAC", plain, 0, hs(RS256, ES256), "name no HMAC algorithm that this secret could serve"},
-		{"empty under a list without HMAC", "", 0, hs(EdDSA), "name no HMAC algorithm"},
+		{"its own alg is not in the list", plain, HS256, hs(HS384), "include no HMAC algorithm for this secret"},
+		{"a list without HMAC", plain, 0, hs(RS256, ES256), "include no HMAC algorithm for this secret"},
+		{"empty under a list without HMAC", "", 0, hs(EdDSA), "include no HMAC algorithm"},
 		{"an alg for public keys", plain, RS256, 0, "alg RS256 is for another type of key"},
 		{"one byte repeated", strings.Repeat("a", 64), 0, 0, "fewer than 8 different bytes"},
 		{"zeros", strings.Repeat("\x00", 32), 0, 0, "fewer than 8 different bytes"},
@@ -90,7 +90,7 @@ func TestThreat17_SecretsThatAreRefused(t *testing.T) {
 	}
 }
 
-// long is n bytes without a pattern.
+// long returns n bytes without a pattern.
 func long(n int) string {
 	b := make([]byte, n)
 	for i, sum := 0, sha256.Sum256([]byte("long")); i < n; i += copy(b[i:], sum[:]) {
@@ -99,8 +99,8 @@ func long(n int) string {
 	return string(b)
 }
 
-// TestThreat17_RandomSecretsAreNotRefused: no rule against patterns may refuse
-// what its own error tells to make.
+// TestThreat17_RandomSecretsAreNotRefused checks that no rule against patterns
+// refuses a secret that is made as the errors advise.
 func TestThreat17_RandomSecretsAreNotRefused(t *testing.T) {
 	t.Parallel()
 	for n := range 2000 {
@@ -130,11 +130,11 @@ func TestThreat17_PublishedSamples(t *testing.T) {
 	for _, s := range samples {
 		t.Run(s, func(t *testing.T) {
 			if seen[s] {
-				t.Error("it is listed twice")
+				t.Error("it is a duplicate")
 			}
 			seen[s] = true
 			// Each of them needs the list: no other rule refuses it.
-			if len(s) < 32 || distinct([]byte(s)) < minDistinct {
+			if len(s) < 32 || countDistinct([]byte(s)) < minDistinct {
 				t.Error("it is refused without the list")
 			}
 			for _, form := range []string{s, s + "\n", s + "\r\n", " " + s + "\t", "\n\n" + s} {
@@ -182,8 +182,8 @@ func TestASecretIsCopied(t *testing.T) {
 	}
 }
 
-// leaks tells whether text holds the start of the secret, in any form in which
-// fmt or an encoder could write it.
+// leaks returns the start of the secret if text contains it, in any form in which
+// fmt or an encoder could write it, or "".
 func leaks(text, secret string) string {
 	start := []byte(secret[:6])
 	needles := []string{string(start), base64.StdEncoding.EncodeToString(start), base64.URLEncoding.EncodeToString(start), strings.ToLower(string(start))}

@@ -2,13 +2,12 @@ package key
 
 import "errors"
 
-// The two ways in which a source of keys can have no key for a token. They
-// stand here so that those who hold keys and those who ask for them need not
-// know each other.
+// The two ways in which a key source can have no key for a token. They are here so
+// that key sources and the validator need not import each other.
 var (
-	// ErrUnknown tells that the source is up to date and has no such key.
-	ErrUnknown = errors.New("no key of the issuer fits the token's kid")
-	// ErrUnavailable tells that the keys could not be fetched, so that
-	// nobody can know whether the key exists.
+	// ErrUnknown means that the source is up to date and has no such key.
+	ErrUnknown = errors.New("no key of the issuer matches the token's kid")
+	// ErrUnavailable means that the keys could not be fetched, so that it is
+	// not known whether the key exists.
 	ErrUnavailable = errors.New("the issuer's keys are not available")
 )

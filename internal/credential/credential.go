@@ -13,18 +13,18 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// place is a source with the kinds of credential that may be in it.
+// place is a source with the kinds of credential that it may hold.
 type place struct {
 	Source
 	tokens, apiKeys bool
 }
 
-// Places reads tokens and API keys out of requests and takes them away.
+// Places reads tokens and API keys out of requests and removes them.
 type Places struct {
 	places  []place
-	header  *place // where there is no other place, and the credential is removed
-	keep    bool
-	inPlace bool // nothing is removed, as nothing is refused
+	header  *place // set if it is the only place and its credential is removed
+	keep    bool   // credentials are passed on
+	inPlace bool   // credentials stay, as nothing is refused
 	// origins is the standard library's protection against cross-site
 	// requests, for tokens that a browser sends by itself.
 	origins *http.CrossOriginProtection
@@ -43,7 +43,7 @@ func headersOf(all []place) []string {
 	return names
 }
 
-// header is the header that a source of credentials reads, empty for others.
+// header returns the header that a place is in, or "" for a query parameter.
 func (s *place) header() string {
 	switch s.From {
 	case FromHeader:
@@ -65,9 +65,9 @@ func has(all []place, from string) bool {
 	return false
 }
 
-// Warn tells, once at load, where Caddy's logs would show a credential: they
-// hide only the headers Authorization and Cookie, and are made of a copy of
-// the request from before any handler ran.
+// Warn warns, once at load, where Caddy's logs would show a credential: they
+// redact few headers, such as Authorization and Cookie, and log a copy of the
+// request that was made before any handler ran.
 func (c *Places) Warn(logger *zap.Logger) {
 	for _, s := range c.places {
 		switch {
@@ -85,40 +85,40 @@ func (c *Places) Warn(logger *zap.Logger) {
 	}
 }
 
-// Found collects what the sources hold. Two different tokens in one request
-// are refused rather than one of them chosen, and so are two API keys: whoever
-// reads the request behind us might choose the other (RFC 6750 section 2).
+// Found holds the credentials of a request. Two different tokens in one request
+// are refused instead of choosing one, and so are two API keys: a downstream
+// handler or the upstream might choose the other (RFC 6750 section 2).
 type Found struct {
 	Token, APIKey Credential
 	malformed     bool
-	several       bool
+	multiple      bool
 }
 
 // Credential is a token or an API key of a request.
 type Credential struct {
 	Text    string
 	Present bool
-	// ambient tells that it was in no place but those that a browser fills by
-	// itself: a cookie, or Basic once it knows the password.
+	// ambient is set if the credential was only where a browser puts it by
+	// itself: in a cookie, or in Basic once the browser knows the password.
 	ambient bool
 }
 
 func (f *Found) add(s *place, text string) {
 	c := &f.Token
-	// Where both may stand, the form decides: three segments are a token.
+	// In a place that may hold both, three segments are a token.
 	if s.apiKeys && !(s.tokens && strings.Count(text, ".") == 2) {
 		c = &f.APIKey
 	}
 	if c.Present && c.Text != text {
-		f.several = true
+		f.multiple = true
 	}
 	c.ambient = (s.From == FromCookie || s.From == FromBasic) && (c.ambient || !c.Present)
 	c.Text, c.Present = text, true
 }
 
 // Take reads the request's credentials and removes them, unless they are kept.
-// One that a handler further out has removed is read from taken. The reason says
-// why the request can't be authenticated by them, and is empty if there is a
+// Those that an outer handler has removed are read from taken. The reason says
+// why the credentials can't authenticate the request; it is empty if there is a
 // token or an API key.
 func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Code) {
 	if c.header != nil && c.header.takeOne(r, taken, &f) {
@@ -128,11 +128,11 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 		c.places[i].read(r, taken, &f)
 	}
 	c.Discard(r, taken)
-	if c.keep && c.lookalike(r) {
-		f.several = true
+	if c.keep && c.hasLookalike(r) {
+		f.multiple = true
 	}
 	switch {
-	case f.several:
+	case f.multiple:
 		return f, reason.MultipleCredentials
 	case f.malformed:
 		return f, reason.MalformedRequest
@@ -144,8 +144,8 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 	return f, ""
 }
 
-// takeOne takes the credential of a request as nearly all are: the header is there
-// once, and holds one. It does nothing if the request is not so.
+// takeOne is the fast path for nearly all requests: one header with one
+// credential. For any other request it does nothing and returns false.
 func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	values := r.Header[s.Name]
 	if len(values) != 1 || len(taken.list) > 0 {
@@ -171,10 +171,10 @@ func (c *Places) Discard(r *http.Request, taken *Removed) {
 	}
 }
 
-// crossSite tells whether a page of another site may have made the request:
-// the browser then adds credentials that the page could never read. Safe methods
-// pass, as their answer stays hidden from the page; not so an upgrade to
-// WebSocket, which is a GET but not bound by the same-origin policy.
+// crossSite reports whether a page of another site may have made the request:
+// the browser then adds credentials that the page itself can't read. Safe methods
+// are allowed, as the page can't read the response. An upgrade to WebSocket is
+// not: it is a GET, but the same-origin policy does not apply to it.
 func (c *Places) crossSite(r *http.Request) bool {
 	if r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect {
 		unsafe := *r
@@ -184,14 +184,14 @@ func (c *Places) crossSite(r *http.Request) bool {
 	return c.origins.Check(r) != nil
 }
 
-// read adds what the source holds to f.
+// read adds the credentials in the place to f.
 func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 	switch s.From {
 	case FromHeader:
 		values := r.Header[s.Name]
 		// RFC 9110 section 11.6.2 allows one Authorization.
 		if s.Name == "Authorization" && len(values) > 1 {
-			f.several = true
+			f.multiple = true
 		}
 		for _, v := range values {
 			s.readHeader(v, f)
@@ -199,7 +199,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 	case FromBasic:
 		values := r.Header["Authorization"]
 		if len(values) > 1 {
-			f.several = true
+			f.multiple = true
 		}
 		for _, v := range values {
 			s.readBasic(v, f)
@@ -208,7 +208,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 		var same repeated
 		for pair := range queryPairs(r.URL.RawQuery) {
 			if value, ok := pair.is(s.Name); ok {
-				f.several = same.differs(value) || f.several
+				f.multiple = same.differs(value) || f.multiple
 				if value == "" {
 					f.malformed = true
 				} else {
@@ -224,9 +224,9 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 				if !ok {
 					continue
 				}
-				f.several = same.differs(value) || f.several
-				// An empty cookie alone is what is left of a session
-				// after its end, and no credential.
+				f.multiple = same.differs(value) || f.multiple
+				// An empty cookie is what is left of an ended session,
+				// not a credential.
 				if value != "" {
 					f.add(s, value)
 				}
@@ -234,7 +234,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 		}
 	}
 	for _, old := range taken.list {
-		if old.of(s) {
+		if old.isFrom(s) {
 			if s.From == FromHeader {
 				s.readHeader(old.value, f)
 			} else if s.From == FromBasic {
@@ -246,8 +246,8 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 	}
 }
 
-// repeated finds a name that is there twice with different values, one of which
-// may be empty: who reads the request behind us might go by the other.
+// repeated detects a name with different values, one of which may be empty:
+// whoever reads the request after us might use the other value.
 type repeated struct {
 	first string
 	any   bool
@@ -261,8 +261,8 @@ func (r *repeated) differs(value string) bool {
 	return differs
 }
 
-// readHeader reads scheme and credential (RFC 9110 section 11.4: any case, at least
-// one space). Another scheme is not for us and holds no token.
+// readHeader reads a scheme and a credential (RFC 9110 section 11.4: any case, at
+// least one space). A value with another scheme is ignored.
 func (s *place) readHeader(value string, f *Found) {
 	token := value
 	if s.Scheme != "" {
@@ -279,9 +279,8 @@ func (s *place) readHeader(value string, f *Found) {
 	f.add(s, token)
 }
 
-// readBasic reads the password of Basic (RFC 7617), or its user name where the
-// password is empty, which is how clients send a key for which they have but one
-// field.
+// readBasic reads the password of Basic (RFC 7617), or its user name if the
+// password is empty: clients with a single field for a key send it that way.
 func (s *place) readBasic(value string, f *Found) {
 	text, ok := cutScheme(value, "Basic")
 	if !ok {

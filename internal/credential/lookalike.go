@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// lookalike tells whether a request whose credentials are passed on holds, in
-// a spelling that we don't read, what its upstream may read as the credential:
-// that one would then go by another token than the one that was verified here.
-func (c *Places) lookalike(r *http.Request) bool {
+// hasLookalike reports whether a request whose credentials are passed on also
+// has, in a spelling that is not read here, what the upstream may read as the
+// credential: it would then use another token than the verified one.
+func (c *Places) hasLookalike(r *http.Request) bool {
 	for i := range c.places {
 		s := &c.places[i]
 		switch s.From {
@@ -28,8 +28,9 @@ func (c *Places) lookalike(r *http.Request) bool {
 	return false
 }
 
-// cookieLookalike looks for the cookie's name where lenient readers (Python's
-// http.cookies) find one: behind a space or comma, or percent-encoded.
+// cookieLookalike reports whether the cookie's name is where lenient parsers
+// (such as Python's http.cookies) find it: after a space or comma, or
+// percent-encoded.
 func (s *place) cookieLookalike(lines []string) bool {
 	for _, line := range lines {
 		for pair := range strings.SplitSeq(line, ";") {
@@ -47,7 +48,7 @@ func (s *place) cookieLookalike(lines []string) bool {
 	return false
 }
 
-// name is the pair's decoded name.
+// name returns the pair's decoded name.
 func (p pair) name() string {
 	name, _, _ := strings.Cut(p.text, "=")
 	if decoded, err := url.QueryUnescape(name); err == nil {
@@ -56,9 +57,8 @@ func (p pair) name() string {
 	return name
 }
 
-// foldParameter brings a parameter's name to the form that PHP and its like
-// give it: without what stands behind a NUL or bracket, dots and spaces as
-// underscores.
+// foldParameter converts a parameter's name as PHP does: it cuts the name at a
+// NUL or bracket, and dots and spaces become underscores.
 func foldParameter(name string) string {
 	if i := strings.IndexAny(name, "\x00["); i >= 0 {
 		name = name[:i]

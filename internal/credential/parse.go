@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// cutScheme returns what stands behind a scheme, which may be nothing.
+// cutScheme returns the text after a scheme, which may be empty.
 func cutScheme(value, scheme string) (token string, ok bool) {
 	n := len(scheme)
 	if len(value) < n || value[:n] != scheme && !strings.EqualFold(value[:n], scheme) {
@@ -20,9 +20,9 @@ func cutScheme(value, scheme string) (token string, ok bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// nearScheme tells of a value that begins with the scheme and not as HTTP has it:
-// behind the word there is another character than a space. Who divides it at any
-// white space, as many upstreams do, reads a credential there.
+// nearScheme reports whether a value begins with the scheme, but not in the form
+// of RFC 9110 section 11.4, for example with a tab after the scheme. Upstreams
+// that split it at any white space, as many do, would find a credential in it.
 func nearScheme(value, scheme string) bool {
 	n, trimmed := len(scheme), strings.TrimLeft(value, " \t,")
 	if len(trimmed) <= n || !strings.EqualFold(trimmed[:n], scheme) || httpguts.ValidHeaderFieldName(trimmed[n:n+1]) {
@@ -32,7 +32,7 @@ func nearScheme(value, scheme string) bool {
 }
 
 // cookieIs returns the value of a cookie-pair (RFC 6265 section 4.2.1) if it
-// has that name. Quotes around the value are not part of it.
+// has the given name. Quotes around the value are removed.
 func cookieIs(pair, name string) (string, bool) {
 	n, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
 	if !ok || strings.TrimRight(n, " \t") != name {
@@ -45,14 +45,14 @@ func cookieIs(pair, name string) (string, bool) {
 	return value, true
 }
 
-// pair is one name=value of a query, with the separator in front of it.
+// pair is one name=value of a query, with the separator before it.
 type pair struct {
 	separator string // "", "&" or ";"
 	text      string
 }
 
-// queryPairs divides a query at & and also at ; which Go no longer reads as a
-// separator but some upstreams do: what they would find must be found here.
+// queryPairs splits a query at "&", and also at ";", which Go no longer treats as
+// a separator. Some upstreams still do, and what they find must be found here.
 func queryPairs(query string) func(func(pair) bool) {
 	return func(yield func(pair) bool) {
 		separator := ""
@@ -69,8 +69,8 @@ func queryPairs(query string) func(func(pair) bool) {
 	}
 }
 
-// is returns the pair's value if its decoded name is that name. A value that
-// can't be decoded is returned as it stands: it is no valid token.
+// is returns the pair's value if its decoded name is the given one. A value that
+// can't be decoded is returned unchanged: it is not a valid token.
 func (p pair) is(name string) (string, bool) {
 	rawName, _, _ := strings.Cut(p.text, "=")
 	if decoded, err := url.QueryUnescape(rawName); err != nil || decoded != name {
@@ -79,7 +79,7 @@ func (p pair) is(name string) (string, bool) {
 	return p.value(), true
 }
 
-// value is the pair's decoded value, or as it stands.
+// value returns the pair's value, decoded if possible.
 func (p pair) value() string {
 	_, raw, _ := strings.Cut(p.text, "=")
 	if decoded, err := url.QueryUnescape(raw); err == nil {

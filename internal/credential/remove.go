@@ -11,28 +11,27 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// shortestKey is the least length of a text that is looked for as a credential where
-// it may be under any name; no API key is shorter.
-const shortestKey = 20
+// minKeyLen is the length from which a parameter's value is compared with the
+// removed credentials, whatever the parameter's name. No API key is shorter.
+const minKeyLen = 20
 
-// Format keeps credentials out of anything that prints a value.
+// Format implements fmt.Formatter, so that no verb prints a credential.
 func (*Removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credentials")) }
 
-// removed is a credential that was taken out of the request. A jwt handler
-// further in, or one in an error route, still finds it through the request's
-// state.
+// removed is a credential that was removed from the request. An inner jwt
+// handler, or one in an error route, still finds it in the request's state.
 type removed struct {
 	from  *place
 	value string
 }
 
-// of tells whether it was removed from a place like this one.
-func (o removed) of(s *place) bool { return o.from.From == s.From && o.from.Name == s.Name }
+// isFrom reports whether it was removed from a place with the source of s.
+func (o removed) isFrom(s *place) bool { return o.from.From == s.From && o.from.Name == s.Name }
 
-// Removed are the credentials that were taken out of one request.
+// Removed holds the credentials that were removed from one request.
 type Removed struct {
 	list  []removed
-	first [1]removed // room for what most requests have one of
+	first [1]removed // avoids an allocation: most requests have one credential
 }
 
 func (taken *Removed) add(from *place, value string) {
@@ -42,28 +41,28 @@ func (taken *Removed) add(from *place, value string) {
 	taken.list = append(taken.list, removed{from, value})
 }
 
-// Format keeps a credential out of anything that prints a value.
+// Format implements fmt.Formatter, so that no verb prints the credential.
 func (removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credential")) }
 
-// remove takes the credentials away before anything behind can see, log or
-// forward them, whatever becomes of the request. What is not a credential
-// stays as it is, byte for byte.
+// remove removes the credentials before downstream handlers can see, log or
+// forward them, whether or not the request is refused. Everything else stays
+// byte for byte.
 func (c *Places) remove(r *http.Request, taken *Removed) {
 	for i := range c.places {
 		c.places[i].remove(r, taken)
 	}
 }
 
-// Removal is the places of several handlers from which credentials are removed.
+// Removal holds the places from which several handlers remove credentials.
 type Removal struct{ places []place }
 
-// Add adds the places of a handler, if it removes credentials at all.
+// Add adds the places of a handler, unless it keeps credentials.
 func (all *Removal) Add(c *Places) {
 	if c.keep || c.inPlace {
 		return
 	}
 	for _, s := range c.places {
-		if !slices.ContainsFunc(all.places, func(o place) bool { return o.same(s.Source) }) {
+		if !slices.ContainsFunc(all.places, func(o place) bool { return o.equal(s.Source) }) {
 			all.places = append(all.places, s)
 		}
 	}
@@ -103,7 +102,7 @@ func (s *place) removeHeader(r *http.Request, taken *Removed) {
 	if !slices.ContainsFunc(values, ours) {
 		return
 	}
-	// A new slice, as others (the log's copy of the request) may hold this one.
+	// A new slice, as the access log's copy of the request shares the old one.
 	kept := make([]string, 0, len(values)-1)
 	for _, v := range values {
 		if ours(v) {
@@ -153,9 +152,9 @@ func (s *place) removeCookie(r *http.Request, taken *Removed) {
 	}
 }
 
-// removeQuery cleans every place where Caddy keeps the query: the URL, the
-// request line, and the copies of both that error routes, FastCGI and
-// {http.request.orig_uri} are made of.
+// removeQuery removes the credential wherever Caddy keeps the query: in the URL,
+// in the request line, and in the copies of both that error routes, FastCGI and
+// {http.request.orig_uri} use.
 func (s *place) removeQuery(r *http.Request, taken *Removed) {
 	if query, hit := s.cleanQuery(r.URL.RawQuery, taken); hit {
 		r.URL.RawQuery = query
@@ -166,8 +165,8 @@ func (s *place) removeQuery(r *http.Request, taken *Removed) {
 	if !ok {
 		return
 	}
-	// The original may have it under another name, or where a rewrite has dropped
-	// it from the request.
+	// A rewrite may have renamed the parameter or removed it from the request,
+	// so the original is searched in any case.
 	hit := false
 	if original.URL != nil {
 		if query, in := s.cleanOriginal(original.URL.RawQuery, taken); in {
@@ -180,11 +179,11 @@ func (s *place) removeQuery(r *http.Request, taken *Removed) {
 	if !hit {
 		return
 	}
-	// In place: the server's error routes start from the request that it
-	// gave to the first handler.
+	// The request is changed in place, as the server's error routes start from
+	// the one that it gave to the first handler.
 	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
-	// The placeholder reads the copy through the request that the server
-	// made it for, which a handler in front of us may have replaced.
+	// The placeholder reads the copy in the server's own request, which an
+	// earlier handler may have replaced by another.
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.request.orig_uri", original.RequestURI)
 	}
@@ -205,7 +204,7 @@ func (s *place) cleanURI(uri string, taken *Removed) string {
 	return path + "?" + query
 }
 
-// cleanQuery removes the pairs with the source's name, and remembers them.
+// cleanQuery removes the pairs with the place's name, and adds them to taken.
 func (s *place) cleanQuery(query string, taken *Removed) (string, bool) {
 	return removePairs(query, func(p pair) bool {
 		value, ok := p.is(s.Name)
@@ -216,16 +215,16 @@ func (s *place) cleanQuery(query string, taken *Removed) (string, bool) {
 	})
 }
 
-// cleanOriginal removes the pairs with the source's name, and those whose value is
-// a credential that was removed: a rewrite may have given it the name.
+// cleanOriginal removes the pairs with the place's name, and those whose value is
+// a removed credential: a rewrite may have renamed the parameter.
 func (s *place) cleanOriginal(query string, taken *Removed) (string, bool) {
 	return removePairs(query, func(p pair) bool {
 		if _, ok := p.is(s.Name); ok {
 			return true
 		}
 		value := p.value()
-		return len(value) >= shortestKey && slices.ContainsFunc(taken.list, func(old removed) bool {
-			return old.of(s) && old.value == value
+		return len(value) >= minKeyLen && slices.ContainsFunc(taken.list, func(old removed) bool {
+			return old.isFrom(s) && old.value == value
 		})
 	})
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// Source is a place in a request where a token or an API key may be: a header with
-// a scheme, a query parameter, a cookie, or the password of Basic.
+// Source is where a token or an API key may be in a request: a header with an
+// optional scheme, a query parameter, a cookie, or the password of Basic.
 type Source struct {
 	From   string
 	Name   string
@@ -28,20 +28,20 @@ const (
 	FromBasic  = "basic"
 )
 
-// The places that are read where none is named.
+// The sources that are read if none is configured.
 var (
 	defaultTokenSource  = Source{From: FromHeader, Name: "Authorization", Scheme: "Bearer"}
 	defaultAPIKeySource = Source{From: FromHeader, Name: http.CanonicalHeaderKey("X-API-Key")}
 )
 
-// Settings are what decides where credentials are read. A kind that
-// nothing could vouch for is neither read nor removed.
+// Settings decide where credentials are read. A kind of credential that nothing
+// could verify is neither read nor removed.
 type Settings struct {
-	Tokens, APIKeys       bool
+	Tokens, APIKeys       bool // whether there are issuers, and API keys
 	TokenFrom, APIKeyFrom []*Source
 	TrustedOrigins        []string
 	Keep                  bool
-	InPlace               bool // nothing is removed, as nothing is refused
+	InPlace               bool // removes nothing, as in mode report
 }
 
 // Check checks settings, and returns the names of the headers in which credentials
@@ -83,7 +83,7 @@ func checkOrigins(settings Settings, all []place) error {
 			return setting.InOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
 		}
 		if err := http.NewCrossOriginProtection().AddTrustedOrigin(o); err != nil {
-			return setting.InOption("trusted_origins", "%s is no origin; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
+			return setting.InOption("trusted_origins", "invalid origin %s; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
 		}
 	}
 	if len(settings.TrustedOrigins) > 0 && !has(all, FromCookie) && !has(all, FromBasic) {
@@ -105,7 +105,7 @@ func (settings *Settings) places() (all []place, err error) {
 }
 
 // addKind adds the sources of one kind of credential.
-func addKind(all []place, option string, wanted bool, configured []*Source, usual Source) ([]place, error) {
+func addKind(all []place, option string, wanted bool, configured []*Source, fallback Source) ([]place, error) {
 	if !wanted {
 		if len(configured) == 0 {
 			return all, nil
@@ -116,12 +116,12 @@ func addKind(all []place, option string, wanted bool, configured []*Source, usua
 		return nil, setting.InOption(option, "there is no API key that could be read; name keys, such as api_keys /etc/caddy/keys.jsonl, or remove it")
 	}
 	if len(configured) == 0 {
-		configured = []*Source{&usual}
+		configured = []*Source{&fallback}
 	}
 	isToken := option == "token_from"
 	for _, s := range configured {
 		if s == nil {
-			return nil, setting.InOption(option, "an entry is null; write a source such as header %s", usual.Name)
+			return nil, setting.InOption(option, "an entry is null; write a source such as header %s", fallback.Name)
 		}
 		this := *s
 		if err := this.check(isToken); err != nil {
@@ -139,9 +139,9 @@ func addKind(all []place, option string, wanted bool, configured []*Source, usua
 func addSource(all []place, s Source, isToken bool) ([]place, error) {
 	for i := range all {
 		other := &all[i]
-		if other.same(s) {
+		if other.equal(s) {
 			if isToken && other.tokens || !isToken && other.apiKeys {
-				return nil, fmt.Errorf("%s is there twice; remove one", strings.TrimSpace(s.From+" "+s.Name))
+				return nil, fmt.Errorf("duplicate %s; remove one", strings.TrimSpace(s.From+" "+s.Name))
 			}
 			other.tokens, other.apiKeys = true, true
 			return all, nil
@@ -153,9 +153,9 @@ func addSource(all []place, s Source, isToken bool) ([]place, error) {
 	return append(all, place{s, isToken, !isToken}), nil
 }
 
-// same tells whether two sources are one place. Schemes are the same in any case
+// equal reports whether two sources are the same. Schemes are case-insensitive
 // (RFC 9110 section 11.1).
-func (s *Source) same(other Source) bool {
+func (s *Source) equal(other Source) bool {
 	return s.From == other.From && s.Name == other.Name && strings.EqualFold(s.Scheme, other.Scheme)
 }
 
@@ -165,7 +165,7 @@ func (s *Source) check(isToken bool) error {
 		return s.checkHeader()
 	case FromQuery, FromCookie:
 		if s.Name == "" || s.From == FromCookie && !httpguts.ValidHeaderFieldName(s.Name) {
-			return fmt.Errorf("%s is no name of a %s; write one such as access_token", strconv.Quote(s.Name), map[string]string{FromQuery: "query parameter", FromCookie: "cookie"}[s.From])
+			return fmt.Errorf("invalid %s name %s; write one such as access_token", map[string]string{FromQuery: "query parameter", FromCookie: "cookie"}[s.From], strconv.Quote(s.Name))
 		}
 		if s.Scheme != "" {
 			return fmt.Errorf("a scheme is for headers; write %s %s", s.From, s.Name)
@@ -181,15 +181,15 @@ func (s *Source) check(isToken bool) error {
 		return nil
 	default:
 		if isToken {
-			return fmt.Errorf("%s is no place for a token; write header, query or cookie", strconv.Quote(s.From))
+			return fmt.Errorf("unknown place %s for a token; write header, query or cookie", strconv.Quote(s.From))
 		}
-		return fmt.Errorf("%s is no place for an API key; write header, query, cookie or basic", strconv.Quote(s.From))
+		return fmt.Errorf("unknown place %s for an API key; write header, query, cookie or basic", strconv.Quote(s.From))
 	}
 }
 
 func (s *Source) checkHeader() error {
 	if !httpguts.ValidHeaderFieldName(s.Name) {
-		return fmt.Errorf("%s is no header name; write header Authorization Bearer", strconv.Quote(s.Name))
+		return fmt.Errorf("invalid header name %s; write header Authorization Bearer", strconv.Quote(s.Name))
 	}
 	s.Name = http.CanonicalHeaderKey(s.Name)
 	switch s.Name {
@@ -206,7 +206,7 @@ func (s *Source) checkHeader() error {
 		}
 	}
 	if s.Scheme != "" && !httpguts.ValidHeaderFieldName(s.Scheme) {
-		return fmt.Errorf("%s is no authentication scheme; write one word such as Bearer", strconv.Quote(s.Scheme))
+		return fmt.Errorf("invalid authentication scheme %s; write one word such as Bearer", strconv.Quote(s.Scheme))
 	}
 	return nil
 }

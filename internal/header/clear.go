@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// fold brings a header's name to the form in which upstreams compare them:
-// CGI and its like know neither case nor the difference of - _ and dots.
+// fold converts a header's name to the form in which upstreams compare names: to
+// CGI and the like, case does not matter and "-", "_" and "." are the same.
 func fold(name string) string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 }
 
-// foldsTo tells whether a header's name folds to a folded one.
+// foldsTo reports whether fold(name) is folded, without an allocation.
 func foldsTo(name, folded string) bool {
 	if len(name) != len(folded) {
 		return false
@@ -32,6 +32,7 @@ func foldsTo(name, folded string) bool {
 	return true
 }
 
+// cleared reports whether a header's name folds to one of folded.
 func cleared(name string, folded []string) bool {
 	for _, f := range folded {
 		if foldsTo(name, f) {
@@ -41,18 +42,17 @@ func cleared(name string, folded []string) bool {
 	return false
 }
 
-// Clear takes away what a client sends under the names of identity headers, in
-// any spelling, from headers and from trailers, those included that come at the
-// end of the body; and takes the names out of Connection, where they would make a
-// proxy drop what is set later.
-// Names of headers that hold credentials are taken out of trailers too. Headers
-// that a jwt handler further out has made of its identity stay.
+// Clear removes what a client sends under the names of identity headers, in any
+// spelling, from the headers and from the trailers, which arrive at the end of the
+// body. It also removes the names from Connection, where they would make a proxy
+// drop the headers that are set later. Trailers with the names of credential
+// headers are removed too. Headers that an outer jwt handler has set stay.
 func (f *Forwarding) Clear(r *http.Request, sent *Sent) {
 	ClearHeaders(r, sent, f.Names)
 	GuardTrailers(r, f.Trailers)
 }
 
-// ClearHeaders clears headers, and their names in Connection.
+// ClearHeaders removes headers, and their names from Connection.
 func ClearHeaders(r *http.Request, sent *Sent, folded []string) {
 	if len(folded) == 0 {
 		return
@@ -80,13 +80,13 @@ func ClearNames(h http.Header, folded []string) {
 
 func clearConnection(h http.Header, folded []string) {
 	lines := h["Connection"]
-	hit := false
+	found := false
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			hit = hit || cleared(strings.Trim(token, " \t"), folded)
+			found = found || cleared(strings.Trim(token, " \t"), folded)
 		}
 	}
-	if !hit {
+	if !found {
 		return
 	}
 	var kept []string
@@ -104,8 +104,8 @@ func clearConnection(h http.Header, folded []string) {
 	}
 }
 
-// GuardTrailers clears trailers: the declared ones now, and all at the end of the
-// body, when the server fills them in.
+// GuardTrailers removes trailers: the declared ones now, and all of them at the
+// end of the body, when the server sets their values.
 func GuardTrailers(r *http.Request, folded []string) {
 	if r.Trailer == nil || len(folded) == 0 || r.Body == nil {
 		return
@@ -114,8 +114,8 @@ func GuardTrailers(r *http.Request, folded []string) {
 	r.Body = &trailerGuard{r.Body, r.Trailer, folded}
 }
 
-// trailerGuard is a body that clears trailers before anybody can see that it has
-// ended.
+// trailerGuard is a body that removes trailers before its reader learns that it
+// has ended.
 type trailerGuard struct {
 	io.ReadCloser
 	trailer http.Header

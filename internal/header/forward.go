@@ -18,34 +18,34 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// Forward is something of an identity that is passed on in a header: a claim's path or
-// one of names, the header, and whether the value is written as JSON.
+// Forward is a value of the identity that is passed on in a header. What is the
+// path of a claim or one of identityValues.
 type Forward struct {
 	What   string
 	Header string
 	JSON   bool
 }
 
-// Forwarding is what a handler passes on, and what it clears.
+// Forwarding holds what a handler passes on and what it clears.
 type Forwarding struct {
 	values  []forwarded
-	payload string   // the header of the claims as a whole, empty for none
-	Names   []string // of all headers that are cleared, folded
-	// Trailers are the names that are cleared in trailers: names, and those of
-	// the headers in which credentials stand.
+	payload string   // the header that gets all claims, or ""
+	Names   []string // the headers that are cleared, folded
+	// Trailers are the trailers that are cleared, folded: Names, and the headers
+	// that credentials are read from.
 	Trailers []string
 }
 
-// forwarded is something that is passed on, with the place of what it is among the
-// names of what is no claim.
+// forwarded is a Forward whose What is resolved.
 type forwarded struct {
 	Forward
-	name int // -1 for a claim
+	index int // in identityValues, -1 for a claim
 }
 
-// The names of what is no claim, and their places.
-var forwardNames = []string{"user", "issuer", "scopes", "key_id", "auth_method"}
+// identityValues are the values of Forward.What that are not claims.
+var identityValues = []string{"user", "issuer", "scopes", "key_id", "auth_method"}
 
+// The indices of identityValues.
 const (
 	forwardUser = iota
 	forwardIssuer
@@ -62,7 +62,7 @@ func New(values []*Forward, payload string, clears, credentials []string) (*Forw
 	f := &Forwarding{}
 	for _, v := range values {
 		name := http.CanonicalHeaderKey(v.Header)
-		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(forwardNames, v.What)})
+		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(identityValues, v.What)})
 		f.Names = append(f.Names, fold(name))
 	}
 	if payload != "" {
@@ -87,13 +87,13 @@ func Check(values []*Forward, payload string, clears, credentials []string) erro
 		if v == nil {
 			return setting.InOption("forward", "an entry is null; write an object with what and header")
 		}
-		if !slices.Contains(forwardNames, v.What) {
+		if !slices.Contains(identityValues, v.What) {
 			if err := claims.CheckPath(v.What); err != nil {
 				return setting.InOption("forward", "%w", err)
 			}
 		}
-		if slices.Contains(forwardNames, strings.ToLower(v.Header)) {
-			return setting.InOption("forward", "%s stands where the header belongs, behind what is passed on; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
+		if slices.Contains(identityValues, strings.ToLower(v.Header)) {
+			return setting.InOption("forward", "%s is where the header goes; write forward %s X-%s", v.Header, v.Header, http.CanonicalHeaderKey(v.Header))
 		}
 		if err := names.add("forward", v.Header); err != nil {
 			return err
@@ -133,7 +133,7 @@ func (n *names) add(option, header string) error {
 		return setting.InOption(option, "the header %s has a meaning of its own for Caddy or the upstream; use another one, such as X-User", name)
 	}
 	if slices.Contains(n.folded, folded) {
-		return setting.InOption(option, "the header %s is there twice; remove one", name)
+		return setting.InOption(option, "duplicate header %s; remove one", name)
 	}
 	n.folded = append(n.folded, folded)
 	return nil
@@ -142,7 +142,7 @@ func (n *names) add(option, header string) error {
 func checkForwardName(header string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(header):
-		return fmt.Errorf("%s is no header name; write one such as X-User", strconv.Quote(header))
+		return fmt.Errorf("invalid header name %s; write one such as X-User", strconv.Quote(header))
 	case strings.ContainsAny(header, "_."):
 		return fmt.Errorf("%s: Caddy drops headers with _ or . in their name, and upstreams take them for -; write %s, which clears those spellings too", strconv.Quote(header), strings.NewReplacer("_", "-", ".", "-").Replace(header))
 	}
@@ -153,14 +153,14 @@ func checkForwardName(header string) error {
 	return nil
 }
 
-// reservedHeader tells of headers that Caddy or the upstream go by, and that must
-// not hold what a token says.
+// reservedHeader reports whether Caddy or the upstream acts on a header, so that no
+// claim may set it.
 func reservedHeader(name string) bool {
 	switch name {
 	case "Authorization", "Cookie", "Set-Cookie", "Forwarded", "Via", "Origin", "Referer", "Range", "Date",
 		"Accept", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override":
 		return true
-	// Names that upstreams behind an authenticating proxy read the user from.
+	// Upstreams behind an authenticating proxy read the user from these.
 	case "X-Forwarded-User", "X-Forwarded-Groups", "X-Forwarded-Email", "X-Forwarded-Preferred-Username":
 		return false
 	}
@@ -172,10 +172,10 @@ func reservedHeader(name string) bool {
 	return false
 }
 
-// errUnforwardable tells of a value that a header can't carry as it is.
+// errUnforwardable is the error for a value that a header can't carry unchanged.
 var errUnforwardable = errors.New("a value can't be forwarded")
 
-// Headers are the headers of an identity. What is not there is not sent.
+// Headers returns the headers for an identity. Values that it lacks get none.
 func (f *Forwarding) Headers(id *identity.Identity, sent *Sent) ([]Header, error) {
 	if len(f.values) == 0 && f.payload == "" {
 		return nil, nil
@@ -184,35 +184,35 @@ func (f *Forwarding) Headers(id *identity.Identity, sent *Sent) ([]Header, error
 	if f.payload != "" {
 		n++
 	}
-	made, texts := sent.room(n)
+	headers, texts := sent.buffers(n)
 	add := func(name, value string) {
 		texts = append(texts, value)
-		made = append(made, Header{name, texts[len(texts)-1 : len(texts) : len(texts)]})
+		headers = append(headers, Header{name, texts[len(texts)-1 : len(texts) : len(texts)]})
 	}
 	for i := range f.values {
-		value, there, err := f.values[i].of(id)
+		value, ok, err := f.values[i].value(id)
 		if err != nil {
 			return nil, err
 		}
-		if there {
+		if ok {
 			add(f.values[i].Header, value)
 		}
 	}
 	if f.payload != "" {
 		add(f.payload, base64.RawURLEncoding.EncodeToString(id.Claims().AppendJSON(nil)))
 	}
-	return made, nil
+	return headers, nil
 }
 
-// of is the value for an identity; there is none for a claim that is absent, null
-// or an empty list.
-func (f *forwarded) of(id *identity.Identity) (value string, there bool, err error) {
+// value returns the value for an identity; ok is false for a claim that is absent,
+// null or an empty list.
+func (f *forwarded) value(id *identity.Identity) (value string, ok bool, err error) {
 	var (
 		v    claims.Value
 		text string
 	)
 	isText := true
-	switch f.name {
+	switch f.index {
 	case forwardUser:
 		text = id.User()
 	case forwardIssuer:
@@ -251,7 +251,7 @@ func (f *forwarded) of(id *identity.Identity) (value string, there bool, err err
 	return value, value != "", nil
 }
 
-// listable tells whether a list joined with commas can be divided again.
+// listable reports whether a list, joined with commas, can be split again.
 func listable(v claims.Value) bool {
 	for i := range v.Len() {
 		if element := v.At(i).Render(); strings.Contains(element, ",") || !sendable(element) {
@@ -261,8 +261,8 @@ func listable(v claims.Value) bool {
 	return true
 }
 
-// sendable tells whether a value reaches the upstream as it is: control characters
-// would end the header or be refused, and spaces at the ends are cut off.
+// sendable reports whether a value reaches the upstream unchanged: control
+// characters would end the header or be refused, and HTTP trims spaces at the ends.
 func sendable(value string) bool {
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c == 0x7f {

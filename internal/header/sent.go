@@ -2,39 +2,39 @@ package header
 
 import "net/http"
 
-// Sent are the headers that were made of the identity of one request.
+// Sent holds the headers that were set for the identity of one request.
 type Sent struct {
 	list []Header
 
-	// Room for what most requests have one of.
-	headerRoom [1]Header
-	textRoom   [1]string
-	taken      bool
+	// These avoid allocations: most requests have one header.
+	headerBuf [1]Header
+	valueBuf  [1]string
+	used      bool
 }
 
-// Header is a header that was made of an identity.
+// Header is a header with a value of the identity.
 type Header struct {
 	name  string
 	value []string
 }
 
-// room returns empty slices for n headers and their values.
-func (s *Sent) room(n int) ([]Header, []string) {
-	if s.taken || n > len(s.headerRoom) {
+// buffers returns empty slices for n headers and their values.
+func (s *Sent) buffers(n int) ([]Header, []string) {
+	if s.used || n > len(s.headerBuf) {
 		return make([]Header, 0, n), make([]string, 0, n)
 	}
-	s.taken = true
-	return s.headerRoom[:0:n], s.textRoom[:0:n]
+	s.used = true
+	return s.headerBuf[:0:n], s.valueBuf[:0:n]
 }
 
-// SendHeaders sets the headers of an identity. Of those that a handler further out
-// has made the ones of these names go, and all of them where it has found another
-// user: nobody may be told of two users at once.
-func (s *Sent) SendHeaders(r *http.Request, f *Forwarding, headers []Header, another bool) {
+// SendHeaders sets the headers of an identity. It removes the headers of an outer
+// handler that f clears, or all of them if they are of another user: the upstream
+// must not see two users in one request.
+func (s *Sent) SendHeaders(r *http.Request, f *Forwarding, headers []Header, otherUser bool) {
 	if len(s.list) > 0 {
 		var kept []Header
 		for _, h := range s.list {
-			if another || cleared(h.name, f.Names) {
+			if otherUser || cleared(h.name, f.Names) {
 				delete(r.Header, h.name)
 			} else {
 				kept = append(kept, h)
@@ -60,7 +60,7 @@ func (s *Sent) WithdrawHeaders(r *http.Request) {
 	s.list = nil
 }
 
-// has reports whether a header is one of the identity's, untouched.
+// has reports whether a header was set by SendHeaders and is unchanged since.
 func (s *Sent) has(name string, value []string) bool {
 	for _, h := range s.list {
 		if h.name == name && len(value) == 1 && &value[0] == &h.value[0] {

@@ -10,36 +10,35 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
-// Holder holds the identity of one request, for all its jwt handlers, with the
-// refusal if there is one, and provides the placeholders of both.
+// Holder holds the identity of one request, and its refusal if there is one, for
+// all jwt handlers of the request. It provides the placeholders of both.
 type Holder struct {
-	repl     *caddy.Replacer  // of the request
-	Identity *Identity        // nil for nobody
-	names    *[]Name          // of all handlers that the request has come to; nil for none
+	repl     *caddy.Replacer  // the request's
+	Identity *Identity        // nil if the request is not authenticated
+	names    *[]Name          // of all handlers that the request has reached; nil for none
 	refusal  *refusal.Refusal // nil for none
 
-	own      Identity // room for what most requests have one of
-	ownTaken bool
+	first     Identity // avoids an allocation: most requests have one identity
+	firstUsed bool
 
-	logs    bool // whether the server may have an access log
-	insists bool // whether another handler may have set our placeholders
+	logs      bool // whether the server may have an access log
+	conflicts bool // whether another handler may have set our placeholders
 }
 
-// VarsKey is the name of the state among the request's variables. No placeholder
-// can spell it, as a brace ends a placeholder's name.
+// VarsKey is the key of the state in the request's variables. No placeholder can
+// name it, as a brace ends a placeholder's name.
 const VarsKey = "}jwt"
 
-// holding is what stands among the request's variables: anything that embeds a
-// Holder.
-type holding interface{ holder() *Holder }
+// embedder is a state in the request's variables: anything that embeds a Holder.
+type embedder interface{ holder() *Holder }
 
 func (h *Holder) holder() *Holder { return h }
 
-// Of returns the holder of a request, nil if no jwt handler has seen it.
+// Of returns the holder of a request, or nil if no jwt handler has seen it.
 func Of(r *http.Request) *Holder {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	if of, ok := vars[VarsKey].(holding); ok {
-		return of.holder()
+	if st, ok := vars[VarsKey].(embedder); ok {
+		return st.holder()
 	}
 	return nil
 }
@@ -52,12 +51,12 @@ func (h *Holder) Attach(r *http.Request) {
 	}
 }
 
-// Enter notes that a request has come to a handler: with the claims that it gives
-// placeholders, whether its server may have an access log, and whether another
-// handler may have set our placeholders.
-func (h *Holder) Enter(names *[]Name, logs, insists bool) {
+// Enter records that a request has reached a handler. names are the claims to which
+// the handler gives placeholders, logs says whether its server may have an access
+// log, and conflicts whether another handler may have set our placeholders.
+func (h *Holder) Enter(names *[]Name, logs, conflicts bool) {
 	h.logs = h.logs || logs
-	h.insists = h.insists || insists
+	h.conflicts = h.conflicts || conflicts
 	switch {
 	case len(*names) == 0:
 	case h.names == nil:
@@ -68,73 +67,74 @@ func (h *Holder) Enter(names *[]Name, logs, insists bool) {
 	}
 }
 
-// NewIdentity returns an identity to be filled.
+// NewIdentity returns an empty identity.
 func (h *Holder) NewIdentity() *Identity {
-	if h.ownTaken {
+	if h.firstUsed {
 		return new(Identity)
 	}
-	h.ownTaken = true
-	return &h.own
+	h.firstUsed = true
+	return &h.first
 }
 
-// Swap makes an identity that of the request and returns the one before.
+// Swap sets the identity of the request and returns the one before.
 func (h *Holder) Swap(id *Identity) (before *Identity) {
 	before, h.Identity = h.Identity, id
 	return before
 }
 
-// HoldsAnother reports whether the request has the identity of another user.
-func (h *Holder) HoldsAnother(id *Identity) bool {
+// HoldsOther reports whether the request has no identity, or one of another user.
+func (h *Holder) HoldsOther(id *Identity) bool {
 	return h.Identity == nil || !h.Identity.sameUser(id)
 }
 
-// PublishIdentity makes an identity that of the request.
+// PublishIdentity sets the identity of the request, with its placeholders and log
+// fields.
 func (h *Holder) PublishIdentity(r *http.Request, id *Identity) {
 	h.Identity, h.refusal = id, nil
-	h.insist()
+	h.override()
 	h.logFields(r, id, "")
 }
 
-// Pass lets the request go on without an identity of this handler's. That of a
-// handler further out stays.
+// Pass lets the request go on without an identity of this handler. That of an
+// outer handler stays.
 func (h *Holder) Pass(r *http.Request) {
-	h.insist()
+	h.override()
 	if h.Identity == nil {
 		h.logFields(r, nil, "")
 	}
 }
 
-// PassRefused is pass for a request that would have been refused.
+// PassRefused is Pass for a request that would have been refused.
 func (h *Holder) PassRefused(r *http.Request, why *refusal.Refusal) {
 	h.refusal = why
 	h.Pass(r)
 	h.logFields(r, h.Identity, why.Code)
 }
 
-// WithdrawIdentity leaves the request without an identity, for a refusal.
+// WithdrawIdentity removes the identity of the request, for a refusal.
 func (h *Holder) WithdrawIdentity(r *http.Request, why *refusal.Refusal) {
 	h.Identity = nil
 	h.refusal = why
-	h.insist()
+	h.override()
 	h.logFields(r, nil, why.Code)
 }
 
-// insist makes our placeholders win. The replacer asks others first: where one
-// of them (basic_auth in front of us) has set a name that is ours, it would
-// give another user's identity for this one's.
-func (h *Holder) insist() {
-	if h.repl == nil || !h.insists {
+// override gives our placeholders precedence. The replacer asks earlier providers
+// first: if one (such as basic_auth before this handler) has set a name of ours,
+// its user would be taken for this one.
+func (h *Holder) override() {
+	if h.repl == nil || !h.conflicts {
 		return
 	}
 	id := ""
 	if h.Identity != nil {
 		id = h.Identity.User()
 	}
-	h.insistOn("http.auth.user.id", id)
+	h.overrideName("http.auth.user.id", id)
 	for _, c := range h.claimNames() {
 		value, _ := h.user(c.name)
 		text, _ := value.(string)
-		h.insistOn(c.placeholder, text)
+		h.overrideName(c.placeholder, text)
 	}
 }
 
@@ -145,7 +145,7 @@ func (h *Holder) claimNames() []Name {
 	return *h.names
 }
 
-func (h *Holder) insistOn(name, value string) {
+func (h *Holder) overrideName(name, value string) {
 	got, _ := h.repl.Get(name)
 	if text, ok := got.(string); !ok || text != value {
 		h.repl.Set(name, value)

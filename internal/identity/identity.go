@@ -10,15 +10,15 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// Identity is who a request comes from, as a handler has verified it: by a token,
-// an API key, or both, where the token says who it is.
+// Identity is the verified sender of a request, authenticated by a token, an API
+// key, or both. With both, the token names the user.
 type Identity struct {
 	Token validator.Token
 	key   apikey.Key
 	Names []Name // the claims that have a placeholder of their own
 
-	userName string        // of the API key's holder, where there is no token
-	Record   *claims.Value // of the key, made at the first use, by the one goroutine of a request
+	userName string        // the user of the API key, if there is no token
+	Record   *claims.Value // the key's record as claims, made at the first use
 
 	HasToken, hasKey bool
 }
@@ -46,7 +46,7 @@ func (id *Identity) User() string {
 	return id.Token.User()
 }
 
-// Claims are the claims of the token, or the API key's record read as claims.
+// Claims returns the claims of the token, or the API key's record as claims.
 func (id *Identity) Claims() claims.Value {
 	if id.HasToken {
 		return id.Token.Claims()
@@ -63,7 +63,7 @@ func (id *Identity) claim(path string) string {
 	return v.Render()
 }
 
-// Scopes returns the scopes of the token, or of the API key where there is none.
+// Scopes returns the scopes of the token, or of the API key if there is no token.
 func (id *Identity) Scopes() []string {
 	if !id.HasToken {
 		return id.key.Scopes()
@@ -78,7 +78,7 @@ func (id *Identity) expires() time.Time {
 	return id.Token.Expires()
 }
 
-// Issuer and kid are of tokens only.
+// Issuer returns the token's issuer, or "" if there is no token.
 func (id *Identity) Issuer() string {
 	if !id.HasToken {
 		return ""
@@ -93,12 +93,13 @@ func (id *Identity) kid() string {
 	return id.Token.KeyID()
 }
 
-// sameUser tells whether two identities are of one user, authenticated in one way.
+// sameUser reports whether two identities are the same user, authenticated in the
+// same way.
 func (id *Identity) sameUser(other *Identity) bool {
 	return id.Method() == other.Method() && id.Issuer() == other.Issuer() && id.User() == other.User() && id.KeyID() == other.KeyID()
 }
 
-// KeyID is the id of the API key, beside a token too.
+// KeyID returns the id of the API key, or "" if there is none.
 func (id *Identity) KeyID() string {
 	if !id.hasKey {
 		return ""
@@ -106,8 +107,8 @@ func (id *Identity) KeyID() string {
 	return id.key.ID()
 }
 
-// SetKey makes the identity that of an API key's holder, whose user is called by the
-// prefix and the consumer where there is no token.
+// SetKey sets the API key of the identity. If there is no token, the user is the
+// key's consumer with the prefix.
 func (id *Identity) SetKey(k apikey.Key, userPrefix string) {
 	id.key, id.hasKey = k, true
 	id.userName = userPrefix + k.Consumer()

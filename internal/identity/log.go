@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// logFields adds to the access log's line how the request was authenticated, or
-// why it was not. Caddy itself adds user_id, of {http.auth.user.id}. Where the
-// server has no access log nothing is done.
+// logFields adds to the access log how the request was authenticated, or why it
+// was not. Caddy itself adds user_id, from {http.auth.user.id}. If the server has
+// no access log it does nothing.
 func (h *Holder) logFields(r *http.Request, id *Identity, code reason.Code) {
 	if !h.logs {
 		return
@@ -26,7 +26,7 @@ func (h *Holder) logFields(r *http.Request, id *Identity, code reason.Code) {
 		return
 	}
 	method := MethodAnonymous
-	// Written over the issuer of a handler further out, whose identity is gone.
+	// It replaces the issuer of an outer handler, whose identity is gone.
 	issuer := zap.Field{Key: "jwt_issuer", Type: zapcore.SkipType}
 	if id != nil {
 		method = id.Method()

@@ -8,14 +8,14 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// NamedClaim is a claim with the name of its placeholder, as a config has it. The
-// name may be empty, for the last step of the path.
+// NamedClaim is a claim with the name of its placeholder, as configured. If the
+// name is empty, it is the last step of the path.
 type NamedClaim struct{ Path, Name string }
 
 // Name is a claim with the name of its placeholder.
 type Name struct {
 	path, name  string
-	placeholder string // the name in full
+	placeholder string // its full name
 }
 
 // NewNames makes the names of claims, which it checks.
@@ -63,11 +63,11 @@ func (c *NamedClaim) name() string {
 
 func checkClaimName(name string) error {
 	if name == "id" {
-		return errors.New("the name id is the user's own; give the claim another: claim <path> <name>")
+		return errors.New("the name id is reserved; give the claim another: claim <path> <name>")
 	}
 	for _, c := range name {
 		if c <= ' ' || c == '{' || c == '}' || c == 0x7f {
-			return fmt.Errorf("%s can't be the name of a placeholder; give the claim one of letters, digits, _ and -: claim <path> <name>", strconv.Quote(name))
+			return fmt.Errorf("invalid placeholder name %s; give the claim one of letters, digits, _ and -: claim <path> <name>", strconv.Quote(name))
 		}
 	}
 	return nil

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Placeholder provides all placeholders of this plugin. Where nobody is
-// authenticated they are known and empty: an unknown one would be written out
-// by name into headers.
+// Placeholder returns the value of any placeholder of this plugin. Without an
+// identity they are known and empty: Caddy would write the name of an unknown one
+// into headers.
 func (h *Holder) Placeholder(name string) (any, bool) {
 	if rest, ok := strings.CutPrefix(name, "http.auth.user."); ok {
 		return h.user(rest)
@@ -59,9 +59,8 @@ func (h *Holder) Placeholder(name string) (any, bool) {
 	}
 }
 
-// user provides {http.auth.user.<name>}. A name that only a handler further
-// out gives is known and empty: the identity in force is not the one that it
-// was given for.
+// user returns the value of {http.auth.user.<name>}. A name that only an outer
+// handler defines is known and empty, unless the identity is that handler's.
 func (h *Holder) user(name string) (any, bool) {
 	if name == "id" {
 		if h.Identity == nil {
