@@ -54,7 +54,7 @@ func TestLookup(t *testing.T) {
 		{"a name with dots and slashes is found as it is written", "https://x.example/roles", `["editor"]`},
 		{"and stepped into", "https://x.example/roles.0", `"editor"`},
 		{"a name that ends in a slash", "https://x.example/", `"slash"`},
-		{"the shorter of two names with a dot behind it", "https://x.example.roles", `"shorter"`},
+		{"the shorter of two names with a dot after it", "https://x.example.roles", `"shorter"`},
 		{"a name is never cut at a slash", "https://x.example/groups", ``},
 		{"a slash does not step", "realm_access/roles", ``},
 		{"a name with a slash", "a/b", `"slash"`},
@@ -90,7 +90,7 @@ func TestLookup(t *testing.T) {
 		{"a fraction for an index: a step into a number", "list.0.5", ``},
 		{"digits of another script", "list.１", ``},
 		{"brackets", "list[0]", ``},
-		{"brackets behind the dot", "list.[0]", ``},
+		{"brackets after the dot", "list.[0]", ``},
 		{"a star", "list.*", ``},
 		{"the length", "list.length", ``},
 		{"an empty array has no first element", "none.0", ``},
@@ -166,7 +166,7 @@ func TestLookupInOtherKinds(t *testing.T) {
 
 func TestLookupFindsEachMemberByItsName(t *testing.T) {
 	t.Parallel()
-	// A name that no other one is a longer form of is its own path.
+	// A name is its own path, unless a longer name begins with it.
 	v := parse(t, typicalClaims)
 	for i := range v.Len() {
 		if got, ok := v.Lookup(v.NameAt(i)); !ok || got.Render() != v.At(i).Render() {

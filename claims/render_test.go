@@ -19,9 +19,9 @@ func TestRender(t *testing.T) {
 		{"null is nothing", `null`, ``},
 		{"true", `true`, `true`},
 		{"false", `false`, `false`},
-		{"text is as it is", `"alice"`, `alice`},
+		{"text is unchanged", `"alice"`, `alice`},
 		{"empty text", `""`, ``},
-		{"escapes in text are what they stand for", `"a\"b\\c\/d\u00e9"`, `a"b\c/dé`},
+		{"escapes in text are decoded", `"a\"b\\c\/d\u00e9"`, `a"b\c/dé`},
 		{"line ends are line ends: who forwards them looks first", `"a\r\nb\u0000"`, "a\r\nb\x00"},
 		{"a placeholder in text is text", `"{env.HOME}"`, `{env.HOME}`},
 		{"text that is JSON", `"{\"a\":1}"`, `{"a":1}`},
@@ -42,7 +42,7 @@ func TestRender(t *testing.T) {
 		{"nulls alone", `[null,null]`, `,`},
 		{"one null", `[null]`, ``},
 		{"an empty text among others", `["a","","b"]`, `a,,b`},
-		{"a comma in an element is not told apart", `["a,b","c"]`, `a,b,c`},
+		{"a comma in an element is not escaped", `["a,b","c"]`, `a,b,c`},
 		{"an array in an array is JSON", `["a",["b","c"]]`, `a,["b","c"]`},
 		{"an array in an array of one is JSON", `[["b"]]`, `["b"]`},
 		{"an empty array in an array", `[[],[]]`, `[],[]`},
@@ -99,7 +99,7 @@ func TestAppendJSON(t *testing.T) {
 				t.Errorf("%s, want %s", got, c.want)
 			}
 			if got := string(v.AppendJSON([]byte("before"))); got != "before"+c.want {
-				t.Errorf("behind other text: %s", got)
+				t.Errorf("after other text: %s", got)
 			}
 			checkJSON(t, v)
 		})
@@ -126,7 +126,7 @@ func checkJSON(t testing.TB, v Value) {
 	t.Helper()
 	out := v.AppendJSON(nil)
 	if !utf8.Valid(out) || bytes.ContainsFunc(out, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
-		t.Errorf("%q is no line of text", out)
+		t.Errorf("%q is not one line of text", out)
 	}
 	got, err := decode(out)
 	if err != nil {

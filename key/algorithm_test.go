@@ -98,7 +98,7 @@ func TestListsOfAlgorithms(t *testing.T) {
 		{"one public", []string{"ES384"}, []string{"ES384"}, false, true},
 		{"one symmetric", []string{"HS512"}, []string{"HS512"}, true, false},
 		{"one of each", []string{"HS256", "RS256"}, []string{"RS256", "HS256"}, true, true},
-		{"a name twice counts once", []string{"RS256", "RS256"}, []string{"RS256"}, false, true},
+		{"a duplicate name counts once", []string{"RS256", "RS256"}, []string{"RS256"}, false, true},
 		{"both names of EdDSA count once", []string{"Ed25519", "EdDSA"}, []string{"EdDSA"}, false, true},
 		{"Ed25519 alone", []string{"Ed25519"}, []string{"EdDSA"}, false, true},
 		{"in another order", []string{"EdDSA", "HS384", "PS512", "RS384"}, []string{"RS384", "PS512", "HS384", "EdDSA"}, true, true},
@@ -149,13 +149,13 @@ func TestErrorsOfListsSayWhatToWrite(t *testing.T) {
 		want []string
 	}{
 		{"none", []string{"none"}, []string{"is not supported", "RS256 or ES256"}},
-		{"none in another case behind a good one", []string{"RS256", "NoNe"}, []string{"is not supported"}},
+		{"none in another case after a good one", []string{"RS256", "NoNe"}, []string{"is not supported"}},
 		{"a typo", []string{"RS265"}, []string{`"RS265"`, "supported are RS256, RS384, RS512, PS256", "HS512 and EdDSA (also written Ed25519)"}},
 		{"the wrong case", []string{"rs256"}, []string{`"rs256"`, "supported are RS256"}},
 		{"nothing", []string{""}, []string{`""`}},
 		{"a long one is cut", []string{strings.Repeat("x", 10_000)}, []string{`"` + strings.Repeat("x", 40) + `…"`}},
 		{"control characters are escaped", []string{"\x1b[31mRS256\r\n"}, []string{`"\x1b[31mRS256\r\n"`}},
-		{"what is no UTF-8 is escaped", []string{"\xff\xfe"}, []string{`"\xff\xfe"`}},
+		{"invalid UTF-8 is escaped", []string{"\xff\xfe"}, []string{`"\xff\xfe"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -179,7 +179,7 @@ func TestAChangedTextOrSignatureIsRefused(t *testing.T) {
 			flipped[len(good)/3] ^= 1
 			for name, signature := range map[string][]byte{
 				"nil": nil, "empty": {}, "one byte": good[:1], "half": good[:len(good)/2], "without its last byte": good[:len(good)-1],
-				"without its first byte": good[1:], "a zero in front": append([]byte{0}, good...), "a zero behind": append(bytes.Clone(good), 0),
+				"without its first byte": good[1:], "a zero before": append([]byte{0}, good...), "a zero after": append(bytes.Clone(good), 0),
 				"one bit changed": flipped, "twice": append(bytes.Clone(good), good...), "zeros": make([]byte, len(good)),
 				"ones": bytes.Repeat([]byte{0xff}, len(good)), "a megabyte": make([]byte, 1<<20),
 			} {
@@ -555,7 +555,7 @@ func TestFingerprintsTellKeysApart(t *testing.T) {
 			t.Error("it is the same")
 		}
 	})
-	t.Run("a secret is never a public key's namesake", func(t *testing.T) {
+	t.Run("a secret never has a public key's fingerprint", func(t *testing.T) {
 		t.Parallel()
 		der, err := x509.MarshalPKIXPublicKey(privates()["P-256"][0].Public())
 		if err != nil {

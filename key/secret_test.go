@@ -47,7 +47,7 @@ func TestThreat17_SecretsThatAreRefused(t *testing.T) {
 		{"32 bytes where HS256 and HS512 are listed: the longest counts", plain[:32], 0, hs(HS256, HS512), "at least the 64"},
 		{"63 bytes where all three are listed", plain[:63], 0, hs(HS256, HS384, HS512), "at least the 64"},
 		{"64 bytes where all three are listed", plain[:64], 0, hs(HS256, HS384, HS512), ""},
-		{"32 bytes with RS256 listed besides", plain[:32], 0, hs(RS256, HS256), ""},
+		{"32 bytes with RS256 listed too", plain[:32], 0, hs(RS256, HS256), ""},
 		{"its own alg counts: HS512", plain[:63], HS512, 0, "at least the 64"},
 		{"its own alg counts: HS384", plain[:47], HS384, 0, "at least the 48"},
 		{"its own alg is narrower than the list", plain[:32], HS256, hs(HS256, HS512), ""},
@@ -144,7 +144,7 @@ func TestThreat17_PublishedSamples(t *testing.T) {
 				published(t, []byte(form))
 			}
 			if err := func() error { _, err := NewSecret([]byte(s+"-and-more-of-our-own"), Options{}, 0); return err }(); err != nil {
-				t.Errorf("with more behind it is another secret, but: %v", err)
+				t.Errorf("with more after it is another secret, but: %v", err)
 			}
 			for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
 				if raw, err := encoding.DecodeString(s); err == nil && len(raw) >= 32 {
@@ -231,9 +231,9 @@ func TestThreat38_ASecretIsNeverPrinted(t *testing.T) {
 	}
 	holders := map[string]any{
 		"a pointer": s, "a value": *s, "a pointer to the pointer": &s, "as a Key": Key(s), "nil": (*Secret)(nil), "the zero value": Secret{},
-		"in exported fields": exported{s, *s, s, s}, "behind exported fields": &exported{s, *s, *s, s},
-		"in unexported fields": unexported{s, *s, s, s}, "behind unexported fields": &unexported{s, *s, *s, s},
-		"embedded": embedding{*s}, "embedded as a pointer": embeddingP{s}, "behind an embedding": &embedding{*s},
+		"in exported fields": exported{s, *s, s, s}, "a pointer to exported fields": &exported{s, *s, *s, s},
+		"in unexported fields": unexported{s, *s, s, s}, "a pointer to unexported fields": &unexported{s, *s, *s, s},
+		"embedded": embedding{*s}, "embedded as a pointer": embeddingP{s}, "a pointer to an embedding": &embedding{*s},
 		"in a slice": []*Secret{s}, "in a slice of values": []Secret{*s}, "in an array": [1]Secret{*s}, "in a slice of keys": []Key{s},
 		"in a map": map[string]*Secret{"a": s}, "in a map of values": map[string]Secret{"a": *s}, "as a map's key": map[*Secret]int{s: 1},
 		"two levels down":     []any{map[string]any{"a": unexported{s, *s, *s, s}}},

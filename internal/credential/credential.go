@@ -247,7 +247,7 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 }
 
 // repeated detects a name with different values, one of which may be empty:
-// whoever reads the request after us might use the other value.
+// downstream handlers or the upstream might use the other value.
 type repeated struct {
 	first string
 	any   bool
