@@ -24,17 +24,16 @@ var update = flag.Bool("update", false, "write what the Caddyfiles of testdata/a
 const (
 	goldenFiles = "testdata/adapt/*.caddyfiletest"
 	divider     = "----------\n"
-	// unspeakable is a secret where one can't be. Nothing may repeat it.
+	// unspeakable is a secret in the wrong place. No output may repeat it.
 	unspeakable = "correct-horse-battery-staple-hunter2"
 )
 
-// errorPlace is how Caddy says where an error of a Caddyfile is.
+// errorPlace matches how Caddy says where an error in a Caddyfile is.
 var errorPlace = regexp.MustCompile(`, at Caddyfile:[1-9][0-9]*( import chain \['Caddyfile:[1-9][0-9]* \(import [a-z_]+\)'\])?$`)
 
-// TestAdapt holds each file of testdata/adapt to what is written in it: a
-// Caddyfile, a line of dashes, and its JSON or, where the file is called
-// error_*, the text of the error. To add one, write the Caddyfile alone and
-// run: go test -run TestAdapt . -update
+// TestAdapt checks the files of testdata/adapt: each has a Caddyfile, a line of
+// dashes, and the JSON or, if the file is called error_*, the text of the error. To
+// add one, write only the Caddyfile and run: go test -run TestAdapt . -update
 func TestAdapt(t *testing.T) {
 	t.Parallel()
 	for _, file := range goldens(t) {
@@ -46,7 +45,7 @@ func TestAdapt(t *testing.T) {
 			if ok && len(readBack(t, []byte(got))) == 0 {
 				t.Fatal("there is no jwt handler in it")
 			}
-			// Such as that of a Caddyfile that caddy fmt would change.
+			// Such as the warning that caddy fmt would change the Caddyfile.
 			if _, warnings, _ := adapt(input); len(warnings) > 0 {
 				t.Errorf("warnings: %v", warnings)
 			}
@@ -112,8 +111,8 @@ func adapt(input string) ([]byte, []caddyconfig.Warning, error) {
 	return config, warnings, err
 }
 
-// TestOptionsMisused writes each option of the directive and of issuer in all
-// the ways that are wrong whatever the option is for.
+// TestOptionsMisused writes each option of the directive and of issuer in all the
+// ways that are invalid for any option.
 func TestOptionsMisused(t *testing.T) {
 	t.Parallel()
 	const (
@@ -126,9 +125,9 @@ func TestOptionsMisused(t *testing.T) {
 	type option struct {
 		line   string
 		values int
-		// repeated says that it may stand there more than once.
+		// repeated reports whether it may be repeated.
 		repeated bool
-		// block says that it may have one.
+		// block reports whether it may have a block.
 		block bool
 	}
 	tables := map[string]map[string]option{
@@ -243,8 +242,8 @@ func findHandlers(value any) (list []map[string]any) {
 	return list
 }
 
-// readBack checks that an adapted config holds jwt handlers that are read
-// again without a field being unknown.
+// readBack reads the jwt handlers of an adapted config and checks that they have no
+// unknown fields.
 func readBack(t *testing.T, config []byte) (handlers []*caddyjwt.Handler) {
 	t.Helper()
 	var whole any

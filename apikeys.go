@@ -15,10 +15,10 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// APIKey is an API key that is written in the config, by its hash.
+// APIKey is an API key that the config holds, by its hash.
 type APIKey struct {
-	// The key's id, which names it in logs: letters, digits, `.`, `_` and
-	// `-`. It is no secret.
+	// The key's id, which names it in logs: letters, digits, `.`, `_` and `-`. It is
+	// not secret.
 	ID string `json:"id"`
 	// The SHA-256 of the key as `sha256:HEX`, or a placeholder `{env.NAME}` or
 	// `{file.PATH}` whose value is the hash or the key itself.
@@ -28,7 +28,7 @@ type APIKey struct {
 	Consumer string `json:"consumer,omitempty"`
 	// What the key may do. Default: no scope.
 	Scopes []string `json:"scopes,omitempty"`
-	// From when on the key is refused, as a time of RFC 3339. Default: never.
+	// When the key expires, as an RFC 3339 time. Default: never.
 	Expires string `json:"expires,omitempty"`
 	// Further values, readable as the claims `meta.<name>`. Default: none.
 	Meta map[string]string `json:"meta,omitempty"`
@@ -36,8 +36,8 @@ type APIKey struct {
 
 // APIKeySource is a store of API keys outside the config.
 type APIKeySource struct {
-	// The path of a key file: JSON Lines, one record a line. Changes are taken
-	// over while Caddy runs. Default: none, the store is named.
+	// The path of a key file: JSON Lines, one record per line. Changes are picked up
+	// while Caddy runs. Default: none, the store is named.
 	File string `json:"file,omitempty"`
 	// The name of a store that the app `jwt` declares. Default: none, the
 	// store is a file.
@@ -46,20 +46,21 @@ type APIKeySource struct {
 
 // APIKeyStore is a store of API keys that sites refer to by name.
 type APIKeyStore struct {
-	// The path of a key file: JSON Lines, one record a line. Changes are taken
-	// over while Caddy runs.
+	// The path of a key file: JSON Lines, one record per line. Changes are picked up
+	// while Caddy runs.
 	File string `json:"file"`
 }
 
-// named puts the key into an error.
+// named adds the key's id to an error.
 func (k *APIKey) named(err error) error {
 	return fmt.Errorf("api_key %s: %w", k.ID, err)
 }
 
-// errPlainAPIKey does not show the key.
+// errPlainAPIKey does not repeat what was written: it may be the key itself.
 var errPlainAPIKey = errors.New("an API key can't be written in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write its hash, sha256: and 64 hexadecimal digits, which `caddy jwt api-key hash` prints, or {env.NAME} or {file./path} to read the key from there")
 
-// record makes the record of the key. digest says what its hash is.
+// record checks the key and returns its record. digest returns the digest for what
+// the config has as its hash.
 func (k *APIKey) record(digest func(written string) (apikey.Digest, error)) (r apikey.Record, err error) {
 	if err := apikey.CheckID(k.ID); err != nil {
 		return r, fmt.Errorf("api_key: %w", err)
@@ -107,8 +108,8 @@ func (k *APIKey) meta() (claims.Value, error) {
 	return v, apikey.CheckMeta(v)
 }
 
-// digestShape checks what a config says of a key's hash without looking anywhere.
-// The digest of a placeholder is not known, and stands for none.
+// digestShape checks the form of a key's hash without reading any environment
+// variable or file. For a placeholder it returns the zero digest.
 func digestShape(written string) (apikey.Digest, error) {
 	if apikey.IsDigest(written) {
 		return apikey.ParseDigest(written)
@@ -116,8 +117,8 @@ func digestShape(written string) (apikey.Digest, error) {
 	return apikey.Digest{}, setting.CheckPlace(written, errPlainAPIKey)
 }
 
-// digestOf reads the digest, or the key, from where the config says it is. The
-// key is forgotten at once.
+// digestOf returns the digest of a key, which it reads from the environment or a
+// file where the config has a placeholder. A key that is read there is not kept.
 func digestOf(written string) (apikey.Digest, error) {
 	if apikey.IsDigest(written) {
 		return apikey.ParseDigest(written)
@@ -145,8 +146,8 @@ func digestOf(written string) (apikey.Digest, error) {
 	return apikey.DigestOf(value), nil
 }
 
-// writtenKeys checks the keys that are written in the config. With an error come
-// those before the one that is wrong.
+// writtenKeys checks the keys that the config holds and returns their records. On
+// error it returns those before the invalid key.
 func writtenKeys(keys []*APIKey, digest func(string) (apikey.Digest, error)) ([]apikey.Record, error) {
 	var records []apikey.Record
 	seen := uniqueKeys{}
@@ -166,8 +167,8 @@ func writtenKeys(keys []*APIKey, digest func(string) (apikey.Digest, error)) ([]
 	return records, nil
 }
 
-// uniqueKeys finds keys that are written twice: an id, a digest or a placeholder,
-// each with the id of its key.
+// uniqueKeys finds duplicate keys. It maps ids, digests and placeholders to the id
+// of their key.
 type uniqueKeys map[string]string
 
 func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
@@ -190,7 +191,8 @@ func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
 	return nil
 }
 
-// keyFiles are the key files that a handler uses. It checks their names.
+// keyFiles checks the sources of a handler's API keys and returns the paths of their
+// files.
 func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, error) {
 	var paths []string
 	for _, s := range list {
@@ -222,10 +224,10 @@ func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, e
 	return paths, nil
 }
 
-// hasAPIKeys tells whether the config names any place for API keys.
+// hasAPIKeys reports whether API keys are configured.
 func (h *Handler) hasAPIKeys() bool { return len(h.APIKey) > 0 || len(h.APIKeys) > 0 }
 
-// checkAPIKeyOptions checks the options that are for API keys alone.
+// checkAPIKeyOptions checks the options that are only for API keys.
 func (h *Handler) checkAPIKeyOptions() error {
 	switch {
 	case h.APIKeyUserPrefix == "":
@@ -268,8 +270,8 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 	return keys, nil
 }
 
-// keyFileError says what to do about a key file that is not there, or not for Caddy
-// to read.
+// keyFileError adds to an error what to do about a key file that is missing or that
+// Caddy may not read.
 func keyFileError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -284,7 +286,8 @@ func keyFileError(path string, err error) error {
 	return err
 }
 
-// apiKeySource tells the name of a store from a path.
+// apiKeySource returns the source that an argument of api_keys means: a declared
+// name, or else a path.
 func apiKeySource(global *App, arg string) *APIKeySource {
 	if global.APIKeys[arg] != nil || setting.IsName(arg) {
 		return &APIKeySource{Name: arg}

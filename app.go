@@ -26,10 +26,9 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App holds what the `jwt` handlers of all sites share: issuers and stores of
-// API keys that have a name, and the keys of all of them, one set for each
-// distinct source however many sites use it. It is there without being
-// configured.
+// App holds what the `jwt` handlers of all sites share: named issuers, named stores
+// of API keys, and the keys of all of them, one set for each distinct source,
+// however many sites use it. It exists without being configured.
 type App struct {
 	// Issuers that sites refer to by name. A name consists of letters,
 	// digits, `_` and `-`. Default: none.
@@ -38,17 +37,16 @@ type App struct {
 	// Stores of API keys that sites refer to by name. Default: none.
 	APIKeys map[string]*APIKeyStore `json:"api_keys,omitempty"`
 
-	// How much memory verified tokens may take, so that a token that is sent
-	// again need not be verified again: a size such as `64MiB`, or `off`.
-	// Default: 64MiB.
+	// The size of the cache of verified tokens, which saves verifying a token again
+	// when it is sent again: a size such as `64MiB`, or `off`. Default: 64MiB.
 	Cache string `json:"cache,omitempty"`
 
 	logger  *zap.Logger
 	sources *shared.Sources
 
 	cache     uint64       // 0 for none
-	unsweep   func()       // ends the sweeping of the cache
-	reporting atomic.Int64 // handlers in report mode
+	stopSweep func()       // ends the sweeping of the cache
+	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 }
 
@@ -60,11 +58,11 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision makes the app ready. Nothing is fetched.
+// Provision sets up the app. It fetches nothing.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
-	// Cache plugins sort themselves in front of jwt, where they would give one
-	// user's answer to everybody.
+	// Cache plugins order themselves before jwt, where they would serve one user's
+	// response to everybody.
 	if _, err := caddy.GetModule("http.handlers.cache"); err == nil {
 		a.logger.Warn("a cache plugin is built in; where it is used it must come after jwt, in a route block, with the user in its key: see docs/guides/caching.md")
 	}
@@ -84,7 +82,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.check(setting.Resolve)
 }
 
-// check checks the named issuers. Their keys are looked at where a site uses
+// check checks the named issuers and stores. Keys are checked where a site uses
 // them.
 func (a *App) check(resolve setting.Resolver) (err error) {
 	if a.cache, err = cacheSize(a.Cache); err != nil {
@@ -118,7 +116,7 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 	return nil
 }
 
-// emitter emits events of Caddy, where somebody listens.
+// emitter returns a function that emits Caddy events if there is a subscriber.
 func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data func() map[string]any) {
 	return func(name string, data func() map[string]any) {
 		if events.ShouldEmit(name) {
@@ -127,36 +125,36 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 	}
 }
 
-// Start begins to fetch keys and to look for changes of files.
+// Start starts fetching keys and watching files.
 func (a *App) Start() error {
 	tokencache.Process.Resize(a.cache)
-	a.unsweep = tokencache.Process.Sweeper()
+	a.stopSweep = tokencache.Process.Sweeper()
 	a.sources.Start()
 	admin.Running.Add(a)
 	return nil
 }
 
-// Stop takes the app out of the admin endpoint. Sources that another config
-// uses go on; the others end with Cleanup.
+// Stop removes the app from the admin endpoint. The sources are released by Cleanup,
+// as another config may use them.
 func (a *App) Stop() error {
 	admin.Running.Remove(a)
-	if a.unsweep != nil {
-		a.unsweep()
-		a.unsweep = nil
+	if a.stopSweep != nil {
+		a.stopSweep()
+		a.stopSweep = nil
 	}
 	return nil
 }
 
-// Status is the state of the config's issuers and files of API keys.
-func (a *App) Status(now time.Time) admin.Page { return admin.PageOf(a.sources, a.namesOf, now) }
+// Status returns the state of the config's issuers and key files.
+func (a *App) Status(now time.Time) admin.Page { return admin.PageOf(a.sources, a.storeNames, now) }
 
-// Refresh fetches the keys of an issuer now.
+// Refresh fetches the keys of an issuer immediately.
 func (a *App) Refresh(ctx context.Context, id string) (admin.IssuerStatus, error) {
 	return admin.RefreshIn(ctx, a.sources, id)
 }
 
-// namesOf are the names of the stores in a file.
-func (a *App) namesOf(path string) []string {
+// storeNames returns the names of the stores in a file.
+func (a *App) storeNames(path string) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(a.APIKeys)) {
 		if full, err := filepath.Abs(a.APIKeys[name].File); err == nil && full == path {
@@ -166,9 +164,8 @@ func (a *App) namesOf(path string) []string {
 	return names
 }
 
-// Cleanup gives the sources back. Requests in flight keep the keys they have.
-// Caddy calls it after a failed Provision too: what was not taken is not given
-// back.
+// Cleanup releases the sources. Requests in flight keep the keys they have. Caddy
+// also calls it after a failed Provision, when there may be no sources yet.
 func (a *App) Cleanup() error {
 	if a.sources == nil {
 		return nil
@@ -182,14 +179,14 @@ var (
 	_ caddy.CleanerUpper = (*App)(nil)
 )
 
-// The bounds of the setting: below the least a cache would be of no use.
+// The bounds of the cache's size. A smaller cache would be useless.
 const (
 	minCache = 1 << 20
 	maxCache = 64 << 30
 	cacheOff = "off"
 )
 
-// cacheSize reads the setting; 0 is for no cache.
+// cacheSize parses the size of the cache; 0 means no cache.
 func cacheSize(written string) (uint64, error) {
 	switch written {
 	case "":

@@ -17,15 +17,15 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterDirective("jwt", adaptDirective)
-	// In front of basic_auth, and of plugins that sort themselves before it
-	// (rate limiters), which then see the identity; behind rewrites, so that
-	// a matcher means what the handlers behind will see.
+	// Before basic_auth and plugins that order themselves before it (rate limiters),
+	// which then see the identity; after rewrites, so that a matcher sees what
+	// downstream handlers will see.
 	httpcaddyfile.RegisterDirectiveOrder("jwt", httpcaddyfile.After, "try_files")
 }
 
-// adaptDirective makes a route of the directive. With a matcher and headers that
-// are cleared it makes two: a request that the matcher does not match goes to the
-// same upstream, and must not bring such a header there.
+// adaptDirective makes a route of the directive. With a matcher and headers to clear
+// it makes two routes: requests that do not match go to the same upstream, and must
+// not bring such a header there.
 func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -103,8 +103,8 @@ func clearedBy(h *Handler) []string {
 //	}
 //
 // issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward and
-// clear may be repeated; anything else said twice is an error. Without a token_from, tokens are read from
-// Authorization: Bearer, and without an api_key_from, API keys from X-API-Key.
+// clear may be repeated; any other duplicate is an error. The default of token_from
+// is header Authorization Bearer, that of api_key_from is header X-API-Key.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return readDirective(h, &reader{Dispenser: d, global: new(App)})
 }
@@ -112,7 +112,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func readDirective(h *Handler, r *reader) error {
 	r.Next() // jwt
 	r.once, r.keys = grammar.Once{}, uniqueKeys{}
-	at := places{directive: *r.Dispenser, options: map[string]caddyfile.Dispenser{}}
+	at := optionLines{directive: *r.Dispenser, options: map[string]caddyfile.Dispenser{}}
 	if args := r.RemainingArgs(); len(args) > 0 {
 		for _, arg := range args {
 			if strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, "@") {
@@ -146,7 +146,8 @@ func readDirective(h *Handler, r *reader) error {
 	return at.check(h, r.global)
 }
 
-// handlerOptions are the options of the directive itself.
+// handlerOptions returns the options of the directive. It is a function because the
+// options of a block and those of the blocks inside refer to each other in errors.
 func handlerOptions() options[Handler] {
 	checkAnswer := func(h *Handler) error { return refusal.Check(h.Realm, h.ErrorFormat) }
 	return options[Handler]{
@@ -172,7 +173,8 @@ func handlerOptions() options[Handler] {
 	}
 }
 
-// issuerOf tells a name that the global option declares from an iss.
+// issuerOf returns the issuer that an argument means: a declared name, or else an
+// iss.
 func issuerOf(global *App, arg string) *Issuer {
 	if global.Issuer[arg] != nil {
 		return &Issuer{Name: arg}
@@ -180,17 +182,17 @@ func issuerOf(global *App, arg string) *Issuer {
 	return &Issuer{Iss: arg}
 }
 
-// places are the lines of what can be judged only at the end of the block.
-type places struct {
+// optionLines are the lines of what can be checked only at the end of the block.
+type optionLines struct {
 	directive caddyfile.Dispenser
 	issuers   []caddyfile.Dispenser
 	options   map[string]caddyfile.Dispenser // the last of each name
 }
 
-// check finds what can be found without the machine that the config will run on, so
-// that the error has a file and a line. Provision checks it all again, for configs in
-// JSON.
-func (at *places) check(h *Handler, global *App) error {
+// check checks what does not depend on the machine that the config will run on, so
+// that errors have a file and a line. Provision checks everything again, for JSON
+// configs.
+func (at *optionLines) check(h *Handler, global *App) error {
 	if good, err := h.policies(global, setting.Unresolved); err != nil {
 		if _, ok := errors.AsType[*setting.OptionError](err); ok {
 			return at.of(err).Errf("%v", err)
@@ -203,8 +205,8 @@ func (at *places) check(h *Handler, global *App) error {
 	return nil
 }
 
-// of finds the line of the option that an error is about.
-func (at *places) of(err error) *caddyfile.Dispenser {
+// of returns the line of the option that an error is about.
+func (at *optionLines) of(err error) *caddyfile.Dispenser {
 	if e, ok := errors.AsType[*setting.OptionError](err); ok {
 		if line, ok := at.options[e.Option]; ok {
 			return &line

@@ -48,7 +48,7 @@ func readAPIKey(h *Handler, r *reader) error {
 	return nil
 }
 
-// apiKeyOptions are the options of an API key.
+// apiKeyOptions returns the options of an API key.
 func apiKeyOptions() options[APIKey] {
 	return options[APIKey]{
 		textOption("consumer", "partner", func(k *APIKey) *string { return &k.Consumer }),
@@ -110,7 +110,7 @@ func readAPIKeyFrom(h *Handler, r *reader) error {
 	return nil
 }
 
-// unmarshalAPIKeys reads a store of the global option.
+// unmarshalAPIKeys reads a named store of API keys.
 func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 {

@@ -93,7 +93,8 @@ func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen grammar.Once) error {
 	return nil
 }
 
-// declaredApp is what the global option declares. It is read before any site.
+// declaredApp returns what the global option declares. Caddy reads it before any
+// site.
 func declaredApp(h httpcaddyfile.Helper) (*App, error) {
 	app := new(App)
 	option := h.Option("jwt")

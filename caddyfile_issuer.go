@@ -33,8 +33,9 @@ import (
 //	    insecure_http
 //	}
 //
-// public_key and secret may be repeated. A name that the global option declares
-// is that issuer, and takes audience, typ, max_lifetime and user_claim alone.
+// public_key and secret may be repeated. A name refers to an issuer that the global
+// option declares; its block may only have audience, typ, max_lifetime and
+// user_claim.
 func readIssuer(h *Handler, r *reader) error {
 	args := r.RemainingArgs()
 	if len(args) != 1 {
@@ -66,7 +67,7 @@ func readIssuerBlock(i *Issuer, r *reader) error {
 	return nil
 }
 
-// issuerOptions are the options of an issuer.
+// issuerOptions returns the options of an issuer.
 func issuerOptions() options[Issuer] {
 	return options[Issuer]{
 		{"discovery", readDiscovery, func(i *Issuer) bool { return i.Discovery != "" }},
@@ -97,7 +98,7 @@ func readDiscovery(i *Issuer, r *reader) error {
 	if err := r.once.Check(r.Dispenser, grammar.RemoveOne); err != nil {
 		return err
 	}
-	// Alone it says what is the default, and leaves no trace.
+	// Without a URL it means the default, and adds nothing to the JSON.
 	if r.CountRemainingArgs() == 0 {
 		return grammar.NoBlock(r.Dispenser, "discovery")
 	}
@@ -125,7 +126,7 @@ func readSecret(i *Issuer, r *reader) error {
 	if len(args) == 2 && args[0] == "base64" {
 		s.Base64, args = true, args[1:]
 	}
-	// What stands there may be the secret: it is not shown.
+	// The arguments may be the secret itself, so the error does not repeat them.
 	if len(args) != 1 {
 		return r.Err("secret needs one place to read it from; write secret {env.JWT_SECRET}, or secret base64 {file./run/secrets/jwt}" + setting.Unset)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// reader reads a block of a Caddyfile.
+// reader is the state of reading one block of a Caddyfile.
 type reader struct {
 	*caddyfile.Dispenser
 	once   grammar.Once // the options of the block
@@ -33,7 +33,7 @@ type option[T any] struct {
 	isSet func(*T) bool
 }
 
-// options are all options of a block, in the order of the grammar.
+// options is the table of a block's options, in the order of the grammar.
 type options[T any] []option[T]
 
 func (all options[T]) names() []string {
@@ -44,7 +44,7 @@ func (all options[T]) names() []string {
 	return names
 }
 
-// read reads the option at the reader's place.
+// read reads the option that the reader is at.
 func (all options[T]) read(into *T, r *reader, unknown *unknownOption) error {
 	for _, o := range all {
 		if o.name == r.Val() {
@@ -79,7 +79,7 @@ func (u *unknownOption) err(d *caddyfile.Dispenser, own []string) error {
 	return d.Errf("unknown %s %q; the options are %s", u.kind, name, strings.Join(own, ", "))
 }
 
-// textOption is an option with one value.
+// textOption returns an option with one value.
 func textOption[T any](name, example string, field func(*T) *string) option[T] {
 	return option[T]{
 		name,
@@ -88,7 +88,7 @@ func textOption[T any](name, example string, field func(*T) *string) option[T] {
 	}
 }
 
-// listOption is an option with one or more values in one line.
+// listOption returns an option with one or more values on one line.
 func listOption[T any](name, example string, field func(*T) *[]string) option[T] {
 	return option[T]{
 		name,
@@ -97,7 +97,7 @@ func listOption[T any](name, example string, field func(*T) *[]string) option[T]
 	}
 }
 
-// flagOption is an option without a value.
+// flagOption returns an option without a value.
 func flagOption[T any](name string, field func(*T) *bool) option[T] {
 	return option[T]{
 		name,
@@ -106,7 +106,7 @@ func flagOption[T any](name string, field func(*T) *bool) option[T] {
 	}
 }
 
-// durationOption is an option with a duration above 0.
+// durationOption returns an option with a duration above 0.
 func durationOption[T any](name, example string, field func(*T) *caddy.Duration) option[T] {
 	return option[T]{
 		name,
@@ -115,7 +115,7 @@ func durationOption[T any](name, example string, field func(*T) *caddy.Duration)
 	}
 }
 
-// checked returns an option with a check after it is read.
+// checked returns the option with a check that runs after it is read.
 func (o option[T]) checked(check func(*T) error) option[T] {
 	read := o.read
 	o.read = func(t *T, r *reader) error {

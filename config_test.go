@@ -32,8 +32,8 @@ var configTypes = []reflect.Type{
 	reflect.TypeFor[caddyjwt.App](),
 }
 
-// TestConfigFieldsAreDocumented: Caddy's module documentation is made of these
-// comments, so each must say what holds where the field is left out.
+// TestConfigFieldsAreDocumented: Caddy's module documentation is generated from these
+// comments, so each must state the default of its field.
 func TestConfigFieldsAreDocumented(t *testing.T) {
 	t.Parallel()
 	types := map[string]*ast.StructType{}
@@ -62,7 +62,7 @@ func TestConfigFieldsAreDocumented(t *testing.T) {
 				t.Errorf("%s: the JSON name %q is not in snake case", where, tag)
 			}
 			if got := strings.ReplaceAll(strings.ToLower(name), "_", ""); got != strings.ReplaceAll(tag, "_", "") {
-				t.Errorf("%s: the JSON name %s is another", where, tag)
+				t.Errorf("%s: the JSON name %s differs", where, tag)
 			}
 			doc := strings.Join(strings.Fields(field.Doc.Text()), " ")
 			// Where the JSON has no omitempty there is no default either.
@@ -79,7 +79,7 @@ func TestConfigFieldsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestJSONMirrorsCaddyfile: whoever knows one of the two knows the other.
+// TestJSONMirrorsCaddyfile: JSON fields and Caddyfile options have the same names.
 func TestJSONMirrorsCaddyfile(t *testing.T) {
 	t.Parallel()
 	for typ, arguments := range map[reflect.Type][]string{
@@ -109,7 +109,7 @@ func TestGrammarIsWrittenDown(t *testing.T) {
 	}
 	var reference []byte
 	for _, page := range pages {
-		// The index lists all options and says nothing of them.
+		// The index only lists the options.
 		if filepath.Base(page) == "README.md" {
 			continue
 		}
@@ -132,8 +132,8 @@ func TestGrammarIsWrittenDown(t *testing.T) {
 	}
 }
 
-// FuzzCaddyfile puts any text behind jwt. Whatever is accepted must be JSON
-// that the handler reads, and no secret may have got into it.
+// FuzzCaddyfile puts any text after jwt. Whatever is accepted must adapt to JSON
+// that the handler reads, without a secret in it.
 func FuzzCaddyfile(f *testing.F) {
 	for _, file := range goldens(f) {
 		input, _ := readGolden(f, file)

@@ -13,24 +13,24 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 )
 
-// errorGuard is what the jwt handlers of one server take away, all together. A
-// request that ends in an error comes to error routes past the handlers that it
-// has not come to: what these would have taken away must be gone as well, as error
-// routes may lead to the same upstream.
+// errorGuard is everything that the jwt handlers of one server remove from requests.
+// A request that ends in an error goes to the error routes without passing the
+// handlers that come later. What they would have removed must be removed too, since
+// error routes may lead to the same upstream.
 type errorGuard struct {
 	names    []string // of headers, folded
 	trailers []string // likewise
 	places   credential.Removal
 }
 
-// errorGuards are those of the servers of one config.
+// errorGuards holds the guards of a config's servers.
 type errorGuards struct {
 	mu      sync.Mutex
 	servers map[*caddyhttp.Server]*errorGuard
 }
 
-// of is the one of a server. Its handlers share it; it is whole before the first
-// request comes.
+// of returns the guard of a server, which its handlers share. It is complete before
+// the first request.
 func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
 	if server == nil {
 		return new(errorGuard)
@@ -48,7 +48,7 @@ func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
 	return guard
 }
 
-// add adds what a handler takes away.
+// add adds what a handler removes.
 func (g *errorGuard) add(f *header.Forwarding, c *credential.Places) {
 	g.names = merged(g.names, f.Names)
 	g.trailers = merged(g.trailers, f.Trailers)
@@ -64,33 +64,34 @@ func merged(list, more []string) []string {
 	return list
 }
 
-// clean prepares a request for error routes. The headers of an identity in force
-// stay.
+// clean prepares a request for error routes. It keeps the headers of the request's
+// current identity.
 func (g *errorGuard) clean(r *http.Request, st *state) {
 	header.ClearHeaders(r, &st.Sent, g.names)
 	g.places.Remove(r, &st.Removed)
 	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
 		return
 	}
-	if isServers(r) {
+	if isOriginal(r) {
 		header.GuardTrailers(r, g.trailers)
 		return
 	}
-	// A handler in front (tracing) has made a copy of the request, and error
-	// routes get the one that it was made of, whose body nobody guards. So the
-	// body ends here: with it come the trailers, into the map that both share.
+	// An earlier handler (tracing) has copied the request, and error routes get the
+	// original, whose body is not guarded. So the body is read to its end here,
+	// which fills in the trailers in the map that both share.
 	if _, err := io.CopyN(io.Discard, r.Body, maxDrained); err == nil {
-		_ = r.Body.Close() // whoever reads on gets an error
+		_ = r.Body.Close() // later reads fail
 	}
 	header.ClearNames(r.Trailer, g.trailers)
 }
 
-// maxDrained is how much of a body is read to come to its trailers.
+// maxDrained is how much of a body is read at most to get to its trailers.
 const maxDrained = 1 << 20
 
-// isServers tells whether a request is the one that the server made, and no copy:
-// its placeholders read that one.
-func isServers(r *http.Request) bool {
+// isOriginal reports whether a request is the one that the server made, rather than
+// a copy. The placeholders read the original, so a change of the request shows in
+// them only if it is the original.
+func isOriginal(r *http.Request) bool {
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl == nil {
 		return false

@@ -23,11 +23,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// These tests serve requests by the Caddyfiles of the guides, as they stand there
-// but for what a test can't have: keys come from signer instead of the network, API
-// keys from a file of the test, and upstreams are one that tells what it got. They
-// set up whole Caddy configs, which write to globals of Caddy, so that none of them
-// runs in parallel.
+// These tests serve requests with the Caddyfiles of the guides, unchanged except for
+// what a test can't have: keys come from signer instead of the network, API keys from
+// a file of the test, and all upstreams are one that echoes requests. The tests set
+// up whole Caddy configs, which write to globals of Caddy, so none runs in parallel.
 
 // guide is a Caddyfile of a guide, ready to serve.
 type guide struct {
@@ -70,7 +69,7 @@ func loadGuide(t *testing.T, place, text string) *guide {
 	if err := os.WriteFile(keyFile, []byte(file.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	upstream := httptest.NewServer(http.HandlerFunc(tellRequest))
+	upstream := httptest.NewServer(http.HandlerFunc(writeRequest))
 	t.Cleanup(upstream.Close)
 
 	var config struct {
@@ -122,7 +121,7 @@ func loadGuide(t *testing.T, place, text string) *guide {
 	return g
 }
 
-// forTest puts what a test can have in place of keys, files and upstreams.
+// forTest replaces keys, files and upstreams by those of the test.
 func forTest(t *testing.T, apps map[string]any, keyFile, upstream string) {
 	t.Helper()
 	issuer := func(v any) {
@@ -184,8 +183,8 @@ func forTest(t *testing.T, apps map[string]any, keyFile, upstream string) {
 	}
 }
 
-// tellRequest is the upstream: it answers with what it got, a line each.
-func tellRequest(w http.ResponseWriter, r *http.Request) {
+// writeRequest is the upstream: it answers with what it got, one item per line.
+func writeRequest(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s\n", r.Method, r.URL.RequestURI())
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		fmt.Fprintf(w, "%s: %s\n", name, strings.Join(r.Header[name], " | "))
@@ -211,7 +210,7 @@ func (g *guide) get(url, token string, headers ...string) *httptest.ResponseReco
 	return g.send(http.MethodGet, url, headers...)
 }
 
-// guideToken is a token as most guides have it.
+// guideToken returns a token like those of most guides.
 func guideToken(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	all := map[string]any{"iss": "https://auth.example.com/", "aud": "https://api.example.com"}
@@ -226,13 +225,13 @@ func wantStatus(t *testing.T, what string, got *httptest.ResponseRecorder, want 
 	}
 }
 
-// wantUpstream checks lines that the upstream must have got.
+// wantUpstream checks that the upstream got these lines.
 func wantUpstream(t *testing.T, what string, got *httptest.ResponseRecorder, lines ...string) {
 	t.Helper()
 	wantStatus(t, what, got, http.StatusOK)
 	for _, line := range lines {
 		if !strings.Contains("\n"+got.Body.String(), "\n"+line+"\n") {
-			t.Errorf("%s: the upstream has not got %q:\n%s", what, line, got.Body)
+			t.Errorf("%s: the upstream did not get %q:\n%s", what, line, got.Body)
 		}
 	}
 }
@@ -247,8 +246,8 @@ func wantAbsent(t *testing.T, what string, got *httptest.ResponseRecorder, texts
 	}
 }
 
-// TestGuides_EveryCaddyfileLoads: with the Caddyfiles provisioned, not only adapted.
-// What a test can't provision is left to TestDocs_CaddyfilesAdapt.
+// TestGuides_EveryCaddyfileLoads provisions the Caddyfiles, where
+// TestDocs_CaddyfilesAdapt only adapts them. It skips what a test can't provision.
 func TestGuides_EveryCaddyfileLoads(t *testing.T) {
 	loaded := 0
 	for _, name := range []string{
@@ -329,21 +328,21 @@ func TestGuides_MultiTenant(t *testing.T) {
 }
 
 // TestGuides_Caching serves the Caddyfiles of the guide with a cache that
-// sorts itself, keys and stores as cache-handler does.
+// orders itself, makes keys and stores responses as cache-handler does.
 func TestGuides_Caching(t *testing.T) {
 	const site = "https://api.example.com"
 	alice, bob := guideToken(t, nil), guideToken(t, map[string]any{"sub": "bob"})
 	t.Run("sorted by itself it answers for jwt", func(t *testing.T) {
 		g := loadGuide(t, "the open Caddyfile", "api.example.com {\n\tcache\n\tjwt https://auth.example.com/ https://api.example.com {\n\t\tforward user X-User\n\t}\n\treverse_proxy localhost:8080\n}")
 		wantUpstream(t, "alice", g.get(site+"/me", alice), "X-User: alice")
-		// Not what anybody wants. If this fails, the guide's warning is out of date.
+		// The mistake that the guide warns of. If this fails, its warning is out of date.
 		wantUpstream(t, "nobody", g.get(site+"/me", ""), "X-User: alice")
 	})
 	t.Run("the same for everybody", func(t *testing.T) {
 		g := openGuide(t, "caching", 0)
 		wantStatus(t, "alice", g.get(site+"/list", alice), 200)
 		if res := g.get(site+"/list", bob); res.Header().Get("Cache-Status") != "hit" {
-			t.Error("bob's answer is not from the cache")
+			t.Error("bob's response is not from the cache")
 		}
 		wantStatus(t, "nobody", g.get(site+"/list", ""), 401)
 		wantStatus(t, "a bad token", g.get(site+"/list", "x"), 401)
@@ -355,7 +354,7 @@ func TestGuides_Caching(t *testing.T) {
 		again := g.get(site+"/me", alice)
 		wantUpstream(t, "alice again", again, `X-User: "alice"`)
 		if again.Header().Get("Cache-Status") != "hit" {
-			t.Error("alice's second answer is not from the cache")
+			t.Error("alice's second response is not from the cache")
 		}
 		wantStatus(t, "nobody", g.get(site+"/me", "", "X-User", `"alice"`), 401)
 		// Path and user run into each other without the quotes.

@@ -46,8 +46,8 @@ type Issuer struct {
 	// curve, EdDSA for Ed25519, HS256 for a secret.
 	Algorithms []string `json:"algorithms,omitempty"`
 
-	// The audience: a token must be meant for one of these. `*` alone waives
-	// the check. Default: the handler's.
+	// The audience: a token must be meant for one of these. `*` alone disables the
+	// check. Default: the handler's.
 	Audience []string `json:"audience,omitempty"`
 	// The paths of the claims that hold the audience; the first that is
 	// present decides. Default: aud; for Amazon Cognito aud, client_id.
@@ -70,17 +70,16 @@ type Issuer struct {
 	// The paths of the claims that name the user; the first that is a text
 	// or number and not empty wins. Default: sub.
 	UserClaim []string `json:"user_claim,omitempty"`
-	// A text put before the user's name, to keep the users of issuers
-	// apart. Default: none.
+	// A prefix for the user's id, to keep the users of issuers apart. Default: none.
 	UserPrefix string `json:"user_prefix,omitempty"`
 
 	// The longest time for which fetched keys are used without fetching
 	// them again; the issuer's Cache-Control or Expires may shorten it, to
 	// 1m at the least. At least 1m. Default: 1h.
 	RefreshInterval caddy.Duration `json:"refresh_interval,omitempty"`
-	// The longest time for which fetched keys are used while fetching them
-	// again fails; past it the answer is 503. Not shorter than
-	// refresh_interval. Default: 24h.
+	// The longest time for which fetched keys are used while fetching them again
+	// fails; after that the answer is 503. Not shorter than refresh_interval.
+	// Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 	// The path of a PEM file with certificates to trust, besides the
 	// system's, when keys are fetched. Default: none.
@@ -89,22 +88,22 @@ type Issuer struct {
 	// asks for. It is read at each fetch and never sent to another host.
 	// Default: none.
 	BearerTokenFile string `json:"bearer_token_file,omitempty"`
-	// Allows http:// for this issuer's host. Loopback needs no leave.
-	// Default: false.
+	// Allows http:// for this issuer's host. Loopback is always allowed. Default:
+	// false.
 	InsecureHTTP bool `json:"insecure_http,omitempty"`
 }
 
 // Secret is an HMAC secret.
 type Secret struct {
-	// Where the secret is: `{env.NAME}` or `{file.PATH}`. The secret itself
-	// is refused, as Caddy saves and shows its config.
+	// Where the secret is: `{env.NAME}` or `{file.PATH}`. A literal secret is an
+	// error, as Caddy saves and shows its config.
 	Value string `json:"value"`
-	// Tells that the secret is written as base64 or base64url. Default:
-	// false, its bytes are those of the text.
+	// Decodes the secret from base64 or base64url. Default: false, the text's bytes
+	// are the secret.
 	Base64 bool `json:"base64,omitempty"`
 }
 
-// settings are the issuer's settings without what is Caddy's.
+// settings returns the issuer's settings without types of Caddy.
 func (i *Issuer) settings() *issuer.Settings {
 	if i == nil {
 		return nil

@@ -24,18 +24,18 @@ func init() {
 	caddy.RegisterModule(new(MatchScope))
 }
 
-// MatchClaim matches requests by the claims of the identity that a `jwt` handler
-// in front has verified: by path, with the values of which the claim must be one,
-// or as an array hold one. All paths must match. A request that is anonymous, or
-// has come past no `jwt` handler, never matches.
+// MatchClaim matches requests by the claims of the identity that an earlier `jwt`
+// handler has verified. It maps the path of a claim to values: the claim must equal
+// one of them or, if it is an array, contain one. All paths must match. An anonymous
+// request, or one that no `jwt` handler has seen, never matches.
 //
-// It is for the handlers behind `jwt`: `handle`, `route`, `respond`,
-// `request_header`, `reverse_proxy`, and `rewrite`, `redir` and `header` inside a
-// `handle` or `route` behind it.
+// It works for handlers after `jwt`: `handle`, `route`, `respond`, `request_header`,
+// `reverse_proxy`, and `rewrite`, `redir` and `header` inside a `handle` or `route`
+// after it.
 type MatchClaim map[string][]string
 
-// MatchScope matches requests whose identity, as a `jwt` handler in front has
-// verified it, has all of these scopes. See MatchClaim for where it works.
+// MatchScope matches requests whose identity, verified by an earlier `jwt` handler,
+// has all of these scopes. See MatchClaim for where it works.
 type MatchScope []string
 
 // CaddyModule returns the module's information.
@@ -104,7 +104,7 @@ func (m *MatchClaim) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 //
 //	jwt_scope <scope>...
 //
-// All of them must be there.
+// The request needs all of them.
 func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
 		*m = append(*m, d.RemainingArgs()...)
@@ -120,7 +120,7 @@ func (m *MatchScope) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError.
 func (m *MatchClaim) MatchWithError(r *http.Request) (bool, error) {
-	id := verified(r, "jwt_claim")
+	id := identityOf(r, "jwt_claim")
 	if id == nil || len(*m) == 0 {
 		return false, nil
 	}
@@ -134,7 +134,7 @@ func (m *MatchClaim) MatchWithError(r *http.Request) (bool, error) {
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError.
 func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
-	id := verified(r, "jwt_scope")
+	id := identityOf(r, "jwt_scope")
 	if id == nil || len(*m) == 0 {
 		return false, nil
 	}
@@ -147,12 +147,12 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// verified is the identity of a request, nil for none. Where no jwt handler has
-// seen the request the matcher is in the wrong place, and the log says so, once.
-func verified(r *http.Request, matcher string) *identity.Identity {
+// identityOf returns the identity of a request, or nil. If no jwt handler has seen
+// the request, the matcher is in the wrong place, which is logged once.
+func identityOf(r *http.Request, matcher string) *identity.Identity {
 	holder := identity.Of(r)
 	if holder == nil {
-		if misplaced.CompareAndSwap(false, true) {
+		if warnedMisplaced.CompareAndSwap(false, true) {
 			caddy.Log().Named("http.matchers."+matcher).Warn("an identity matcher is evaluated where no jwt handler has run, and never matches there; it works only after jwt: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route after jwt",
 				zap.String("matcher", matcher))
 		}
@@ -161,8 +161,8 @@ func verified(r *http.Request, matcher string) *identity.Identity {
 	return holder.Identity
 }
 
-// misplaced tells that the log has had its line.
-var misplaced atomic.Bool
+// warnedMisplaced reports whether a misplaced matcher has been logged.
+var warnedMisplaced atomic.Bool
 
 // CELLibrary implements caddyhttp.CELLibraryProducer.
 func (*MatchClaim) CELLibrary(caddy.Context) (cel.Library, error) {

@@ -140,7 +140,7 @@ func TestMatchersInFrontOfTheHandler(t *testing.T) {
 	if err := caddy.Load([]byte(config), true); err != nil {
 		t.Fatal(err)
 	}
-	misplaced.Store(false)
+	warnedMisplaced.Store(false)
 	for range 3 {
 		for _, text := range []string{"jwt_scope read", "jwt_claim sub alice", `expression jwt_scope("read")`} {
 			if matchBehind(t, bearer(signed(t, map[string]any{"scope": "read"})), matcherOf(t, text)) {

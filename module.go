@@ -1,6 +1,6 @@
-// Package caddyjwt is a Caddy v2 plugin that authenticates every request
-// inside the web server with JSON Web Tokens (RFC 7519) and API keys, and hands
-// the verified identity to the handlers behind it as placeholders.
+// Package caddyjwt is a Caddy v2 plugin that authenticates requests with JSON Web
+// Tokens (RFC 7519) and API keys, and gives the verified identity to downstream
+// handlers as placeholders.
 package caddyjwt
 
 import (
@@ -29,34 +29,34 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// Handler authenticates each request with a JSON Web Token or an API key and
-// refuses those without a valid one, before any handler behind it sees them. The
-// verified identity is there as placeholders: `{http.auth.user.id}`,
+// Handler authenticates each request with a JSON Web Token or an API key and refuses
+// those without a valid one, before any downstream handler sees them. The verified
+// identity is available as placeholders: `{http.auth.user.id}`,
 // `{http.auth.user.<name>}`, `{http.jwt.claims.<path>}`, `{http.jwt.scopes}`,
 // `{http.jwt.issuer}`, `{http.jwt.kid}`, `{http.jwt.key_id}`,
-// `{http.jwt.expires_at}` and `{http.jwt.auth_method}`. The credential itself is
-// not passed on.
+// `{http.jwt.expires_at}` and `{http.jwt.auth_method}`. The credential itself is not
+// passed on.
 //
-// A refusal has a status, a `WWW-Authenticate` challenge and a body as RFC
-// 6750 says; `handle_errors` runs where an error route matches the request.
+// A refusal has the status and `WWW-Authenticate` challenge of RFC 6750, and a body;
+// `handle_errors` runs if an error route matches the request.
 type Handler struct {
-	// Who may issue tokens. Each entry ties an issuer to its own keys,
-	// algorithms and audience. Default: none, so that there must be API keys.
+	// The issuers whose tokens are accepted, each with its own keys, algorithms and
+	// audience. Default: none, which requires API keys.
 	Issuer []*Issuer `json:"issuer,omitempty"`
 
-	// The audience of the issuers that have none of their own: a token must
-	// be meant for one of these. `*` alone waives the check. Default: none,
-	// so that each issuer needs its own.
+	// The audience of issuers without their own: a token must be meant for one of
+	// these. `*` alone disables the check. Default: none, so each issuer needs its
+	// own.
 	Audience []string `json:"audience,omitempty"`
 
-	// API keys that are written here, by their hash. Default: none.
+	// API keys, by their hash. Default: none.
 	APIKey []*APIKey `json:"api_key,omitempty"`
 
 	// Stores of API keys. Default: none.
 	APIKeys []*APIKeySource `json:"api_keys,omitempty"`
 
-	// Put before the consumer of an API key to make the user's id, to keep
-	// consumers and the users of issuers apart. Default: nothing.
+	// A prefix for the consumer of an API key in the user's id, to keep consumers
+	// and the users of issuers apart. Default: none.
 	APIKeyUserPrefix string `json:"api_key_user_prefix,omitempty"`
 
 	// Where tokens are read from. Naming one replaces the default. Default:
@@ -72,39 +72,40 @@ type Handler struct {
 	// none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
 
-	// What an authenticated request must have besides: all of it. Default:
-	// nothing.
+	// The requirements that an authenticated request must also meet, all of them.
+	// Default: none.
 	Require []*Requirement `json:"require,omitempty"`
 
 	// Claims that get a placeholder `{http.auth.user.<name>}`. Default: none.
 	Claim []*ClaimName `json:"claim,omitempty"`
 
-	// What is passed on in headers. These headers of the client are removed
-	// from every request, whatever becomes of it. Default: nothing.
+	// The parts of the identity that are forwarded in headers. A client's own
+	// headers of these names are removed from every request, refused ones included.
+	// Default: none.
 	Forward []*Forward `json:"forward,omitempty"`
 
-	// The header in which all claims are passed on, as base64url of JSON.
-	// Default: none.
+	// The header in which all claims are forwarded, as base64url of JSON. Default:
+	// none.
 	ForwardPayload string `json:"forward_payload,omitempty"`
 
-	// Headers of the client that are removed from every request. A handler that
-	// has this alone authenticates nobody. Default: none.
+	// Headers of the client that are removed from every request. A handler with this
+	// option alone authenticates nobody. Default: none.
 	Clear []string `json:"clear,omitempty"`
 
-	// Passes the credential on to the handlers behind. Default: false, it is
-	// removed from the header, cookie or query that it came in.
+	// Keeps the credential in the request for downstream handlers. Default: false,
+	// it is removed from the header, cookie or query that it came in.
 	KeepCredentials bool `json:"keep_credentials,omitempty"`
 
-	// Lets requests without a credential go on as anonymous. One with a bad
-	// credential is refused all the same. Default: false.
+	// Lets requests without a credential continue as anonymous. Invalid credentials
+	// are still refused. Default: false.
 	Optional bool `json:"optional,omitempty"`
 
-	// Lets CORS preflights (OPTIONS with Origin and
-	// Access-Control-Request-Method) go on as anonymous. Default: false.
+	// Lets CORS preflights (OPTIONS with Origin and Access-Control-Request-Method)
+	// continue as anonymous. Default: false.
 	AllowPreflight bool `json:"allow_preflight,omitempty"`
 
-	// `enforce`, or `report` to refuse nothing: what would have been refused
-	// goes on as anonymous, and is logged and counted. Default: enforce.
+	// `enforce`, or `report` to refuse nothing: requests that would be refused
+	// continue as anonymous, and are logged and counted. Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
 	// The realm of the challenge (RFC 9110 section 11.5). Default: restricted.
@@ -115,15 +116,15 @@ type Handler struct {
 	ErrorFormat string `json:"error_format,omitempty"`
 
 	logger      *zap.Logger
-	validator   *validator.Validator // nil where no issuer is configured
-	apiKeys     *apikey.Lookup       // nil where no API key is
+	validator   *validator.Validator // nil without issuers
+	apiKeys     *apikey.Lookup       // nil without API keys
 	credentials *credential.Places
 	responder   *refusal.Responder
 	rules       *rule.Rules
 	forwarding  *header.Forwarding
 	guard       *errorGuard
 	logs        bool // whether the server may have an access log
-	idle        bool // whether it authenticates nobody, and clears headers alone
+	clearsOnly  bool // whether it authenticates nobody
 	conflict    *routes.Conflict
 	metrics     *metrics.Requests
 	reportLog   *zap.Logger
@@ -139,7 +140,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// ServeHTTP authenticates the request, or refuses it.
+// ServeHTTP authenticates the request and passes it to the next handler, or refuses
+// it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
 	st.Enter(&h.claims, h.logs, h.conflict.Possible())
@@ -151,9 +153,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return err
 }
 
-// serve lets a request go on, or refuses it.
+// serve passes a request to the next handler, or refuses it.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next caddyhttp.Handler) error {
-	if h.idle {
+	if h.clearsOnly {
 		return next.ServeHTTP(w, r)
 	}
 	d := h.decide(r, st)
@@ -172,8 +174,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	return next.ServeHTTP(w, r)
 }
 
-// decision is what becomes of a request: it goes on with an identity and its headers,
-// without one as anonymous, or is refused for a reason.
+// decision is the outcome for a request: it continues with an identity and its
+// headers, continues as anonymous without them, or is refused if it has a code.
 type decision struct {
 	id      *identity.Identity
 	headers []header.Header
@@ -181,7 +183,7 @@ type decision struct {
 	unmet   string // the requirement that was not met, in the config's words
 }
 
-// decide authenticates a request, applies the rules and makes the headers.
+// decide authenticates a request, checks the rules and makes the headers.
 func (h *Handler) decide(r *http.Request, st *state) decision {
 	if h.AllowPreflight && isPreflight(r) {
 		h.credentials.Discard(r, &st.Removed)
@@ -215,10 +217,10 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// authenticate says who sent a request, by its credentials, or why that can't be
-// said. A request with a token and an API key needs both to be good; it comes from
-// the user of the token. The key goes first: it is never unavailable, so that a
-// definite refusal comes before one that a later try may not meet.
+// authenticate verifies the credentials of a request. If it has both a token and an
+// API key, both must be valid, and the user is the token's. The key is checked
+// first: that never fails for lack of an issuer's keys, so a definite refusal comes
+// before a 503.
 func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (*identity.Identity, reason.Code) {
 	id.Names = h.claims
 	if presented.APIKey.Present {
@@ -237,7 +239,7 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 	return id, ""
 }
 
-// report lets a request go on that would have been refused, and logs it.
+// report records a refusal without enforcing it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
 	why := h.responder.To(d.code).Refusal(d.unmet)
 	st.PassRefused(r, why)
@@ -247,8 +249,8 @@ func (h *Handler) report(r *http.Request, st *state, d decision) {
 	}
 }
 
-// refuse answers a request that must not go on: the only way out of the handler
-// besides the next one.
+// refuse answers a request. Apart from calling the next handler it is the only way
+// out of ServeHTTP.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d decision) error {
 	p := h.responder.To(d.code)
 	why := p.Refusal(d.unmet)

@@ -7,8 +7,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
-// CredentialSource is a place in a request where a token or an API key may
-// stand.
+// CredentialSource is a place in a request where a token or an API key may be.
 type CredentialSource struct {
 	// The kind of place: `header`, `query` or `cookie`, and for API keys
 	// `basic`, which is the password of HTTP Basic authentication, or its user
@@ -22,54 +21,54 @@ type CredentialSource struct {
 	Scheme string `json:"scheme,omitempty"`
 }
 
-// Forward passes something of the identity on in a header.
+// Forward is a part of the identity that is forwarded in a header.
 type Forward struct {
-	// A claim's path, or `user`, `issuer`, `scopes`, `key_id` or `auth_method`,
-	// as the placeholders of these names have them.
+	// A claim's path, or `user`, `issuer`, `scopes`, `key_id` or `auth_method`, with
+	// the value of the placeholder of that name.
 	What string `json:"what"`
 	// The name of the header. Whatever a client sends under it is removed.
 	Header string `json:"header"`
-	// Writes the value as JSON. Default: false, as a placeholder has it.
+	// Writes the value as JSON. Default: false, the value is that of a placeholder.
 	JSON bool `json:"json,omitempty"`
 }
 
 // ClaimName gives a claim a placeholder of its own.
 type ClaimName struct {
-	// The claim's path: steps are divided by dots, arrays are stepped into
-	// by index, and at each step the longest literal name wins.
+	// The claim's path: steps are separated by dots, array elements are numbers, and
+	// at each step the longest literal name wins.
 	Path string `json:"path"`
-	// The name in `{http.auth.user.<name>}`. Default: the last step of the
-	// path. Never id, which is the user's.
+	// The name in `{http.auth.user.<name>}`, except id, which is the user's.
+	// Default: the last step of the path.
 	Name string `json:"name,omitempty"`
 }
 
-// Requirement is something that an authenticated request must have besides. It
-// names exactly one thing; all requirements of a handler hold together.
+// Requirement is a condition on authenticated requests. Exactly one of its fields is
+// set; a request must meet all requirements of a handler.
 type Requirement struct {
-	// Scopes of which the request needs all. Default: none.
+	// Scopes that the request needs, all of them. Default: none.
 	Scope []string `json:"scope,omitempty"`
-	// Scopes of which the request needs one. Default: none.
+	// Scopes of which the request needs at least one. Default: none.
 	AnyScope []string `json:"any_scope,omitempty"`
 	// A claim that must have one of some values. Default: none.
 	Claim *ClaimRequirement `json:"claim,omitempty"`
-	// An expression of the Common Expression Language that must be true. It has
-	// the variables claims, scopes, issuer and auth_method, and of the request
-	// Caddy's functions and placeholders. Default: none.
+	// An expression of the Common Expression Language that must be true. It has the
+	// variables claims, scopes, issuer and auth_method, and Caddy's functions and
+	// placeholders for the request. Default: none.
 	Expression string `json:"expression,omitempty"`
 }
 
 // ClaimRequirement is a claim that must have one of some values.
 type ClaimRequirement struct {
-	// The claim's path, as of `claim`.
+	// The claim's path, as in `claim`.
 	Path string `json:"path"`
-	// The values, of which the claim must be one, or as an array hold one.
-	// Numbers and truth values are compared as they are written.
+	// The values: the claim must equal one of them or, if it is an array, contain
+	// one. Numbers and booleans are compared as they are written.
 	Values []string `json:"values"`
 }
 
-// What follows turns config types into those of the packages that use them. Go
-// converts pointers to structs of one shape, whatever their tags, so that the two
-// can't differ without an error of the compiler.
+// The functions below convert config types to those of the packages that use them.
+// Go converts pointers to structs with the same fields, whatever their tags, so the
+// compiler rejects any difference.
 
 func sources(list []*CredentialSource) []*credential.Source {
 	out := make([]*credential.Source, len(list))

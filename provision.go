@@ -21,8 +21,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// Provision makes the handler ready. It fetches nothing: a config loads
-// whether or not the issuers can be reached.
+// Provision sets up the handler. It fetches nothing, so a config loads even if the
+// issuers can't be reached.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	app, err := ctx.App("jwt")
@@ -62,7 +62,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	h.logs = server == nil || server.Logs != nil
 	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
-	h.idle = h.onlyClears()
+	h.clearsOnly = h.onlyClears()
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h.forwarding, h.credentials)
 	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, refusal.Accepted{Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys()}, h.rules.RequiredScopes()); err != nil {
@@ -85,7 +85,7 @@ func (h *Handler) credentialSettings() credential.Settings {
 	}
 }
 
-// issuers are the issuers of the config, with those that the app declares.
+// issuers returns the handler's issuers, with those that the app declares.
 func (h *Handler) issuers(app *App) *issuer.List {
 	l := &issuer.List{Audience: h.Audience, Declared: func(name string) *issuer.Settings { return app.Issuer[name].settings() }}
 	for _, i := range h.Issuer {
@@ -94,8 +94,8 @@ func (h *Handler) issuers(app *App) *issuer.List {
 	return l
 }
 
-// policies checks all issuers and makes their policies, but for the keys. With
-// an error come those of the issuers before the one that is wrong.
+// policies checks all issuers and returns their policies without keys. On error it
+// returns those of the issuers before the invalid one.
 func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
 		switch {
@@ -111,8 +111,8 @@ func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Poli
 	return h.issuers(app).Policies(resolve)
 }
 
-// provisionIssuers makes the validator of all issuers and their keys, or none
-// where there are API keys alone.
+// provisionIssuers returns the validator of all issuers with their keys, or nil if
+// there are only API keys.
 func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	policies, err := h.policies(h.app, setting.Resolve)
 	if err != nil || len(policies) == 0 {
@@ -137,8 +137,8 @@ const (
 	modeReport  = "report"
 )
 
-// checkTogether checks the options that can be judged only together, but for the
-// issuers, without the machine that the config will run on.
+// checkTogether checks options that depend on each other, except for the issuers. It
+// does not depend on the machine that the config will run on.
 func (h *Handler) checkTogether() error {
 	if err := h.checkAPIKeyOptions(); err != nil {
 		return err
@@ -160,12 +160,14 @@ func (h *Handler) checkTogether() error {
 	return required.CheckOptional(h.Optional)
 }
 
-// onlyClears tells of a handler that authenticates nobody: it has `clear` alone.
+// onlyClears reports whether the handler authenticates nobody and only clears
+// headers.
 func (h *Handler) onlyClears() bool {
 	return len(h.Clear) > 0 && len(h.Issuer) == 0 && !h.hasAPIKeys()
 }
 
-// checkMode checks the options that decide what becomes of a request.
+// checkMode checks mode, and that a handler that only clears headers has no other
+// options.
 func (h *Handler) checkMode() error {
 	switch h.Mode {
 	case "", modeEnforce, modeReport:

@@ -27,7 +27,7 @@ import (
 	caddyjwt "github.com/caddy-jwt/caddy-jwt"
 )
 
-// goodSecret has 32 bytes and is of this run alone.
+// goodSecret has 32 bytes and is new in each run.
 var goodSecret = (rand.Text() + rand.Text())[:32]
 
 // load loads a handler as Caddy does: fields that it does not know are an
@@ -48,7 +48,7 @@ func issuerWith(settings string) string {
 	return `{"issuer": [{"iss": "https://auth.example.com/", "audience": ["api"], ` + settings + `}]}`
 }
 
-// write writes a file and returns its path as it stands in JSON.
+// write writes a file and returns its path, escaped for JSON.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")
@@ -58,8 +58,8 @@ func write(t *testing.T, text string) string {
 	return filepath.ToSlash(path)
 }
 
-// TestThreat17_WeakSecretsAreRefusedAtLoad: whoever guesses or looks up a
-// secret makes tokens for anybody. No error repeats one.
+// TestThreat17_WeakSecretsAreRefusedAtLoad: anyone who guesses or looks up a secret
+// can forge tokens. No error repeats one.
 func TestThreat17_WeakSecretsAreRefusedAtLoad(t *testing.T) {
 	raw := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 	for name, c := range map[string]struct {
@@ -133,8 +133,8 @@ func TestThreat17_WeakSecretsAreRefusedAtLoad(t *testing.T) {
 	}
 }
 
-// TestLoad is about what only the machine that runs the config can tell. Each
-// error names the issuer and the option.
+// TestLoad is about what depends on the machine that runs the config. Each error
+// names the issuer and the option.
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	public, private := keyPair(t)
@@ -220,7 +220,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// here is the folder that relative paths are relative to.
+// here returns the folder that relative paths are relative to.
 func here(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -230,7 +230,7 @@ func here(t *testing.T) string {
 	return dir
 }
 
-// TestMissingFilesByFullPath: where they are looked for needs no word.
+// TestMissingFilesByFullPath: the error does not mention the working directory.
 func TestMissingFilesByFullPath(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, issuerWith(`"jwks_file": "/nowhere/jwks.json"`))
@@ -239,7 +239,7 @@ func TestMissingFilesByFullPath(t *testing.T) {
 	}
 }
 
-// TestLoadJSON is about configs that no Caddyfile adapts to.
+// TestLoadJSON tests configs that no Caddyfile adapts to.
 func TestLoadJSON(t *testing.T) {
 	t.Parallel()
 	const issuer = `"issuer": [{"iss": "https://auth.example.com/", "audience": ["api"]}]`
@@ -283,7 +283,7 @@ func TestLoadJSON(t *testing.T) {
 	}
 }
 
-// TestLoadErrorsNameTheSite: of many sites, the one with the mistake.
+// TestLoadErrorsNameTheSite: the error names the site with the mistake.
 func TestLoadErrorsNameTheSite(t *testing.T) {
 	t.Setenv("CADDY_JWT_TEST_EMPTY", "")
 	t.Setenv("CADDY_JWT_TEST_SECRET", unspeakable)
@@ -323,8 +323,8 @@ func TestLoadErrorsNameTheSite(t *testing.T) {
 	}
 }
 
-// TestLoadMakesNoConnection: a config loads whether or not the issuers can be
-// reached, and caddy validate asks nobody.
+// TestLoadMakesNoConnection: a config loads even if the issuers can't be reached,
+// and caddy validate makes no connections.
 func TestLoadMakesNoConnection(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -369,7 +369,7 @@ func TestLoadMakesNoConnection(t *testing.T) {
 	}
 }
 
-// TestCleanup: Caddy calls it after a failed Provision too.
+// TestCleanup: Caddy also calls Cleanup after a failed Provision.
 func TestCleanup(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]string{
@@ -416,8 +416,8 @@ func testContext(t *testing.T) (caddy.Context, context.CancelFunc) {
 	return caddy.NewContext(ctx)
 }
 
-// TestReload: requests are answered by the config that was loaded last, and
-// a config that does not load changes nothing.
+// TestReload: the last config that loaded serves requests, and one that does not
+// load changes nothing.
 func TestReload(t *testing.T) {
 	// A test's own temporary folder may be too long a path for a socket.
 	dir, err := os.MkdirTemp("", "cj")

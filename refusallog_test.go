@@ -2,8 +2,8 @@ package caddyjwt
 
 import "testing"
 
-// An operator who looks for why a request was refused is told which requirement it
-// did not meet, in the words of the config and with no claim.
+// TestRefusalsNameTheRequirement: the log has the requirement that a refused request
+// did not meet, as the config has it and without claims.
 func TestRefusalsNameTheRequirement(t *testing.T) {
 	t.Parallel()
 	token := signed(t, map[string]any{"scope": "a", "role": "guest", "age": 17})

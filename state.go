@@ -12,22 +12,22 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
-// state is what the jwt handlers of one request share: each step of a request has a
-// part of its own. It is one allocation.
+// state is what the jwt handlers of one request share, with a part for each step. It
+// takes one allocation.
 type state struct {
 	identity.Holder
 	credential.Removed
 	header.Sent
 }
 
-// Format keeps what the state holds out of anything that prints a value.
+// Format keeps the contents of the state out of anything that prints values, such as
+// a log or a template.
 func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) }
 
-// requestState returns the request's state and makes it at the first call. It
-// stands among Caddy's variables of the request, of which there is one map from its
-// beginning to the end of its error routes, whatever handlers make of the request;
-// a value of the context would cost a copy of the request and be lost to error
-// routes.
+// requestState returns the request's state, which the first call creates. It is kept
+// in Caddy's variables of the request, a map that all handlers and error routes
+// share even if a handler copies the request. A context value would cost a copy of
+// the request, and error routes would not see it.
 func requestState(r *http.Request) *state {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if st, ok := vars[identity.VarsKey].(*state); ok {
@@ -41,13 +41,13 @@ func requestState(r *http.Request) *state {
 	return st
 }
 
-// publish makes an identity that of the request, with its headers.
+// publish sets the request's identity and its headers.
 func (st *state) publish(r *http.Request, f *header.Forwarding, id *identity.Identity, headers []header.Header) {
 	st.SendHeaders(r, f, headers, st.HoldsOther(id))
 	st.PublishIdentity(r, id)
 }
 
-// withdraw leaves the request without an identity, for a refusal.
+// withdraw removes the request's identity and its headers, for a refusal.
 func (st *state) withdraw(r *http.Request, why *refusal.Refusal) {
 	st.WithdrawHeaders(r)
 	st.WithdrawIdentity(r, why)

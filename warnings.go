@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// warn tells, once at load, of what is possible and seldom meant.
+// warn logs, when the config loads, settings that are valid but probably a mistake.
 func warn(h *Handler, logger *zap.Logger, now time.Time) {
 	for _, r := range h.Require {
 		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {
@@ -43,8 +43,9 @@ func warnPath(logger *zap.Logger, option, path string) {
 	}
 }
 
-// plainPath writes a path of JSONPath, of JSON Pointer or of jq as ours are
-// written; any other stays. A claim may have such a name, so that it is no error.
+// plainPath converts a path of JSONPath, JSON Pointer or jq to this plugin's syntax
+// and returns any other unchanged. As a claim may have such a name, it is not an
+// error.
 func plainPath(path string) string {
 	if strings.Contains(path, "://") {
 		return path

@@ -23,7 +23,7 @@ func TestPathsOfOtherLanguages(t *testing.T) {
 	}
 }
 
-func TestWarningsOfWhatIsSeldomMeant(t *testing.T) {
+func TestWarnings(t *testing.T) {
 	t.Parallel()
 	_, hash := newAPIKey()
 	for options, want := range map[string][]string{
