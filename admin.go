@@ -10,8 +10,8 @@ func init() {
 	caddy.RegisterModule(adminAPI{})
 }
 
-// adminAPI serves /jwt/ on Caddy's admin endpoint, which is for operators
-// alone and guards itself.
+// adminAPI serves /jwt/ on Caddy's admin endpoint, which has access control of its
+// own.
 type adminAPI struct{}
 
 // CaddyModule returns the module's information.

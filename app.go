@@ -45,7 +45,7 @@ type App struct {
 	sources *shared.Sources
 
 	cache     uint64       // 0 for none
-	stopSweep func()       // ends the sweeping of the cache
+	stopSweep func()       // stops sweeping the cache
 	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 }

@@ -18,10 +18,9 @@ type Issuer struct {
 	// unless there is a name.
 	Iss string `json:"iss,omitempty"`
 
-	// The name of an issuer of the `jwt` app, in the place of iss. Such an
-	// entry may have audience, typ, max_lifetime and user_claim besides,
-	// which replace the named issuer's; everything else is said there.
-	// Default: none.
+	// The name of an issuer of the `jwt` app, instead of iss. Such an entry may also
+	// have audience, typ, max_lifetime and user_claim, which replace those of the
+	// named issuer; everything else is set there. Default: none.
 	Name string `json:"name,omitempty"`
 
 	// The URL of the issuer's metadata (OpenID Connect Discovery 1.0, RFC
@@ -81,8 +80,8 @@ type Issuer struct {
 	// fails; after that the answer is 503. Not shorter than refresh_interval.
 	// Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
-	// The path of a PEM file with certificates to trust, besides the
-	// system's, when keys are fetched. Default: none.
+	// The path of a PEM file with certificates to trust, in addition to the system's,
+	// when keys are fetched. Default: none.
 	CA string `json:"ca,omitempty"`
 	// The path of a file with a bearer token for fetching keys, as Kubernetes
 	// asks for. It is read at each fetch and never sent to another host.

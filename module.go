@@ -67,9 +67,8 @@ type Handler struct {
 	// the header X-API-Key.
 	APIKeyFrom []*CredentialSource `json:"api_key_from,omitempty"`
 
-	// Origins (such as `https://app.example.com`) whose pages may make
-	// requests with a credential in a cookie, besides the site's own. Default:
-	// none.
+	// Origins (such as `https://app.example.com`), in addition to the site's own,
+	// whose pages may make requests with a credential in a cookie. Default: none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
 
 	// The requirements that an authenticated request must also meet, all of them.

@@ -1,6 +1,6 @@
 package caddyjwt
 
-// OptionNames are the options of each block, by the type that it is read into.
+// OptionNames maps the type that a block is read into to the block's options.
 var OptionNames = map[string][]string{
 	"Handler": handlerOptions().names(),
 	"Issuer":  issuerOptions().names(),

@@ -56,14 +56,14 @@ func plainPath(path string) string {
 	}
 	for {
 		before, rest, open := strings.Cut(plain, "[")
-		inside, behind, closed := strings.Cut(rest, "]")
+		inside, after, closed := strings.Cut(rest, "]")
 		if !open || !closed {
 			break
 		}
 		if unquoted, err := strconv.Unquote(strings.ReplaceAll(inside, "'", `"`)); err == nil {
 			inside = unquoted
 		}
-		plain = strings.TrimPrefix(before+"."+inside+behind, ".")
+		plain = strings.TrimPrefix(before+"."+inside+after, ".")
 	}
 	if plain == "" {
 		return path
