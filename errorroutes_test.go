@@ -11,7 +11,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard"
 )
 
-// errorServer is a server with error routes as the Caddyfile adapter makes them.
+// errorServer returns a server with error routes in the form of the Caddyfile adapter.
 func errorServer(t *testing.T, routes string) *caddyhttp.Server {
 	t.Helper()
 	server := &caddyhttp.Server{Errors: new(caddyhttp.HTTPErrorConfig)}
@@ -61,7 +61,7 @@ func TestAnErrorRouteAnswersOnlyWhereItMatches(t *testing.T) {
 					t.Errorf("error %#v", res.err)
 				}
 				if res.Body.Len() > 0 || res.Header().Get("Content-Type") != "" {
-					t.Errorf("a body was written in front of the error route's: %s", res.Body)
+					t.Errorf("a body was written before that of the error route: %s", res.Body)
 				}
 				return
 			}

@@ -25,7 +25,7 @@ func TestExpressions(t *testing.T) {
 		"objects": []any{map[string]any{"n": 1}, map[string]any{"n": 2}}, "mail": "ann@corp.example",
 	}
 	for expression, met := range map[string]bool{
-		// Types of JSON.
+		// JSON types.
 		`claims.age == 18`: true, `claims.age > 17`: true, `claims.age > 18`: false, `claims.age == 18.0`: true, `claims.age == "18"`: false,
 		`claims.age + 1 == 19`: true, `type(claims.age) == int`: true, `claims.name == "Ann Ümlaut"`: true, `claims.name.size() == 10`: true,
 		`claims.admin`: false, `claims.admin == true`: true, `claims.admin == "true"`: false, `claims.admin == 1`: false, `!claims.admin`: false,
@@ -42,7 +42,7 @@ func TestExpressions(t *testing.T) {
 		`claims.size() > 15`: true, `claims.realm.size() == 2`: true, `claims.realm == {"roles": ["admin", "user"], "level": 3}`: true, `claims.realm == {"level": 3}`: false,
 		`claims.realm == claims.realm`: true, `claims == claims.realm`: false, `{"roles": ["admin", "user"], "level": 3} == claims.realm`: true, `type(claims.realm) == map`: true,
 		`dyn(claims)["age"] == 18`: true, `claims.?nope.orValue("x") == "x"`: false,
-		// Lists, and going through them.
+		// Lists and macros.
 		`"admin" in claims.realm.roles`: true, `"owner" in claims.realm.roles`: false, `claims.list[0] == 1`: true, `claims.list[9] == 1`: false, `claims.list.size() == 4`: true,
 		`"a" in claims.list && 2.5 in claims.list && true in claims.list`: true, `claims.none.size() == 0`: true, `claims.realm.roles == ["admin", "user"]`: true,
 		`claims.realm.roles.exists(r, r.startsWith("adm"))`: true, `claims.realm.roles.all(r, r.size() > 4)`: false, `claims.realm.roles.exists_one(r, r == "user")`: true,
@@ -74,8 +74,8 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestExpressionsAskOfTheRequest has Caddy's own functions and placeholders.
-func TestExpressionsAskOfTheRequest(t *testing.T) {
+// TestExpressionsOfTheRequest tests Caddy's own functions and placeholders.
+func TestExpressionsOfTheRequest(t *testing.T) {
 	t.Parallel()
 	for expression, met := range map[string]bool{
 		`path("/orders/*")`: true, `path("/other/*")`: false, `path("/other/*", "/orders/*")`: true, `method("PUT")`: true, `method("GET", "HEAD")`: false,
@@ -85,7 +85,7 @@ func TestExpressionsAskOfTheRequest(t *testing.T) {
 		`{http.request.method} == "PUT"`: true, `{http.request.host} == claims.host`: true, `{http.request.uri.path}.startsWith("/orders/" + claims.sub)`: false,
 		`{http.request.uri.query.a} == "1"`: true, `{http.request.header.X-Kind} == "abc"`: true, `{http.vars.flavour} == "sweet"`: true,
 		`{http.request.nope} == ""`: false, `\{http.request.method} == "PUT"`: false, `method("PUT") && claims.age > 17 && "read" in scopes`: true,
-		// The identity that is judged is the one that they are asked of.
+		// Matchers and placeholders use the identity that the rule is about.
 		`jwt_scope("read")`: true, `jwt_scope("read", "write")`: false, `!jwt_scope("read")`: false, `jwt_claim("age", "17", "18")`: true, `!jwt_claim("age", "18")`: false,
 		`jwt_claim("age", "17")`: false, `jwt_claim("sub", claims.sub)`: true, `{http.auth.user.id} == "alice"`: true, `{http.auth.user.id} != "alice"`: false,
 		`{http.jwt.claims.age} == "18"`: true, `{http.jwt.auth_method} == "jwt"`: true, `{http.auth.user.years} == "18"`: true, `{http.jwt.issuer} == issuer`: true,
@@ -128,8 +128,8 @@ func TestExpressionsOfAnAPIKey(t *testing.T) {
 	}
 }
 
-// TestThreat45_ExpressionsAreAskedOfAnonymousToo: leaving the credential out skips
-// no rule.
+// TestThreat45_ExpressionsAreAskedOfAnonymousToo checks that leaving out the credential
+// skips no rule.
 func TestThreat45_ExpressionsAreAskedOfAnonymousToo(t *testing.T) {
 	t.Parallel()
 	for expression, met := range map[string]bool{
@@ -149,8 +149,8 @@ func TestThreat45_ExpressionsAreAskedOfAnonymousToo(t *testing.T) {
 	}
 }
 
-// TestThreat25_PlaceholdersInExpressionsAreNotExpandedTwice: neither a claim nor a
-// header becomes a part of the expression.
+// TestThreat25_PlaceholdersInExpressionsAreNotExpandedTwice checks that neither a claim
+// nor a header becomes part of the expression.
 func TestThreat25_PlaceholdersInExpressionsAreNotExpandedTwice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, requiring(`{http.request.header.X-Say} == "yes" || claims.say == {http.request.host}`))

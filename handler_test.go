@@ -80,7 +80,7 @@ func makeSite(t testing.TB, options string) *site {
 	return &site{h, logs}
 }
 
-// bareContext is a context for provisioning without an app around it.
+// bareContext returns a context for provisioning without an app.
 func bareContext() caddy.Context { return caddy.Context{Context: context.Background()} }
 
 // testApp is an app without a config, a storage or events. It has a cache of

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// matchBehind asks a matcher behind handlers.
+// matchBehind runs a matcher after the handlers.
 func matchBehind(t testing.TB, r *http.Request, m caddyhttp.RequestMatcherWithError, handlers ...caddyhttp.MiddlewareHandler) bool {
 	t.Helper()
 	matches := false
@@ -29,7 +29,7 @@ func matchBehind(t testing.TB, r *http.Request, m caddyhttp.RequestMatcherWithEr
 	return matches
 }
 
-// matcherOf reads a matcher as a Caddyfile has it.
+// matcherOf parses a matcher of a Caddyfile.
 func matcherOf(t testing.TB, text string) caddyhttp.RequestMatcherWithError {
 	t.Helper()
 	if expression, ok := strings.CutPrefix(text, "expression "); ok {
@@ -82,7 +82,7 @@ func TestMatchers(t *testing.T) {
 			if strings.Contains(text, "!") {
 				return
 			}
-			// Nobody matches: anonymous, in report mode, behind clear alone.
+			// Without an identity nothing matches.
 			none := func() *http.Request { return httptest.NewRequest("GET", "/", nil) }
 			preflight := request("", "", "", "", "Origin: https://a.example", "Access-Control-Request-Method: PUT")
 			preflight.Method = "OPTIONS"
@@ -98,7 +98,8 @@ func TestMatchers(t *testing.T) {
 					t.Errorf("%s matches", name)
 				}
 			}
-			// The outer identity stays behind an inner handler that ends anonymous.
+			// An inner handler that lets the request pass as anonymous keeps the
+			// identity of the outer one.
 			if got := matchBehind(t, bearer(token), m, newSite(t, "").Handler, otherSite(t, "optional").Handler); got != want.token {
 				t.Errorf("behind two handlers: %v", got)
 			}
@@ -106,6 +107,8 @@ func TestMatchers(t *testing.T) {
 	}
 }
 
+// TestMatchersThatWouldMatchAnything checks that an empty or invalid matcher is refused
+// and matches nothing.
 func TestMatchersThatWouldMatchAnything(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]interface {
@@ -124,9 +127,9 @@ func TestMatchersThatWouldMatchAnything(t *testing.T) {
 	}
 }
 
-// TestMatchersInFrontOfTheHandler is not parallel, as Caddy's log and the line that
-// is written once are the process's.
-func TestMatchersInFrontOfTheHandler(t *testing.T) {
+// TestMatchersBeforeTheHandler is not parallel, as Caddy's log and the flag for the
+// warning are global.
+func TestMatchersBeforeTheHandler(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	name, err := json.Marshal(path)
 	if err != nil {
@@ -148,7 +151,7 @@ func TestMatchersInFrontOfTheHandler(t *testing.T) {
 			}
 		}
 	}
-	// A request that has no replacer is none of Caddy's.
+	// A request without a replacer does not come from Caddy.
 	if ok, err := matcherOf(t, "jwt_scope read").MatchWithError(httptest.NewRequest("GET", "/", nil)); ok || err != nil {
 		t.Error(ok, err)
 	}

@@ -17,12 +17,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
-// counted makes a handler's request metrics its own, and tells what has been
-// counted since the last time.
+// counted gives a handler its own request metrics. since returns what was counted since
+// the last call.
 func counted(t testing.TB, s *site) (since func() map[string]float64) {
 	t.Helper()
 	if s.validator != nil {
-		s.validator = s.validator.Cached(nil) // so that each token is verified anew
+		s.validator = s.validator.Cached(nil) // so that each token is verified
 	}
 	s.metrics = metrics.NewRequests()
 	registry := prometheus.NewPedanticRegistry()
@@ -99,8 +99,8 @@ func crossSite(r *http.Request) *http.Request {
 	return r
 }
 
-// TestThreat45_OptionalAndRules: rules that no anonymous request could meet are no
-// config, in JSON as well.
+// TestThreat45_OptionalAndRules checks that rules that no anonymous request could meet are
+// a config error, in JSON too.
 func TestThreat45_OptionalAndRules(t *testing.T) {
 	t.Parallel()
 	for _, r := range []*Requirement{
@@ -161,7 +161,7 @@ func TestThreat28_Preflights(t *testing.T) {
 			if res := ask(plain, ""); res.next != nil || res.reason() != "missing_credentials" {
 				t.Errorf("passed where allow_preflight is not set, or %s", res.reason())
 			}
-			// A token in a preflight is not looked at, and is not passed on.
+			// A token in a preflight is ignored and not passed on.
 			for _, token := range []string{good, "x"} {
 				res := ask(s, token)
 				if c.passes && (res.next == nil || res.next.Header.Get("Authorization") != "" || res.placeholder("{http.auth.user.id}{http.jwt.auth_method}") != "anonymous" || res.next.Header["X-User"] != nil) {
@@ -211,7 +211,7 @@ func TestReportMode(t *testing.T) {
 				t.Fatalf("refused: %v %d %v", res.err, res.Code, res.Header())
 			}
 			user := map[bool]string{true: "alice"}[c.reason == ""]
-			// Nothing is removed, not even of a good one.
+			// Nothing is removed from the request, not even a valid token.
 			if res.next.Header.Get("X-User") != user || res.next.URL.String() != uri || res.next.RequestURI != requestURI {
 				t.Errorf("%v %s", res.next.Header, res.next.URL)
 			}
@@ -247,8 +247,8 @@ func TestReportMode(t *testing.T) {
 	}
 }
 
-// TestReportModeSamplesItsLog: a client can't fill the log, and the metric counts
-// on.
+// TestReportModeSamplesItsLog checks that a client can't fill the log, while the metric
+// counts all requests.
 func TestReportModeSamplesItsLog(t *testing.T) {
 	t.Parallel()
 	core, logs := logcapture.New(zapcore.DebugLevel)
@@ -266,7 +266,7 @@ func TestReportModeSamplesItsLog(t *testing.T) {
 	}
 }
 
-func TestReportModeIsToldAtLoad(t *testing.T) {
+func TestReportModeWarnsAtLoad(t *testing.T) {
 	t.Parallel()
 	for options, want := range map[string]int{"": 0, "mode enforce": 0, "mode report": 1} {
 		h := newSite(t, options).Handler
@@ -300,7 +300,8 @@ func TestClearAlone(t *testing.T) {
 	}
 }
 
-// TestClearWithAnIssuerAuthenticates: clear makes no handler one that clears alone.
+// TestClearWithAnIssuerAuthenticates checks that a handler with clear and an issuer
+// authenticates requests.
 func TestClearWithAnIssuerAuthenticates(t *testing.T) {
 	t.Parallel()
 	if res := serve(t, httptest.NewRequest("GET", "/", nil), nil, newSite(t, "clear X-User").Handler); res.Code != 401 || res.next != nil {
@@ -312,7 +313,7 @@ func TestClearWithAnIssuerAuthenticates(t *testing.T) {
 	}
 }
 
-// stopped is a clock that stands.
+// stopped is a clock that never advances.
 type stopped struct{}
 
 func (stopped) Now() time.Time { return time.Unix(1_800_000_000, 0) }

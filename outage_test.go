@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// provider is an identity provider that can be down, without a network.
+// provider is an http.RoundTripper for an identity provider that can be down.
 type provider struct {
 	set  []byte
 	down atomic.Bool
@@ -29,8 +29,8 @@ func (p *provider) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(p.set)), ContentLength: -1}, nil
 }
 
-// TestThreat35_AnOutageIsNoticedOnlyAfterADay turns the clock through an outage
-// of the provider, request by request.
+// TestThreat35_AnOutageIsNoticedOnlyAfterADay simulates an outage of the provider with a
+// fake clock.
 func TestThreat35_AnOutageIsNoticedOnlyAfterADay(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// keySite is a site with one API key and how to ask it.
+// keySite returns a site with one API key and a function that makes requests with it.
 func keySite(t testing.TB, key, options string) (s *site, ask func() *http.Request) {
 	t.Helper()
 	text, hash := newAPIKey()
@@ -124,8 +124,8 @@ func TestClaimRulesOfAnAPIKey(t *testing.T) {
 	}
 }
 
-// TestRulesHoldTogether: kinds of rule add up, and the scopes' refusal goes first.
-func TestRulesHoldTogether(t *testing.T) {
+// TestRulesCombine checks that all kinds of rules must be met, scopes first.
+func TestRulesCombine(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "require scope read\nrequire any_scope a b\nrequire claim role admin\nrequire expression `claims.age > 17`")
 	for _, c := range []struct {
@@ -149,18 +149,18 @@ func TestRulesHoldTogether(t *testing.T) {
 	}
 }
 
-// TestRequirementsInJSON are what only JSON can say wrong.
-func TestRequirementsInJSON(t *testing.T) {
+// TestInvalidRequirementsInJSON tests errors that the Caddyfile can't express.
+func TestInvalidRequirementsInJSON(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		`{}`:                                  "each requirement names one thing: scope, any_scope, claim or expression",
-		`{"scope":[]}`:                        "each requirement names one thing",
-		`{"scope":["a"],"any_scope":["b"]}`:   "each requirement names one thing",
-		`{"scope":["a"],"expression":"true"}`: "each requirement names one thing",
+		`{}`:                                  "each requirement must have exactly one of scope, any_scope, claim and expression",
+		`{"scope":[]}`:                        "each requirement must have exactly one",
+		`{"scope":["a"],"any_scope":["b"]}`:   "each requirement must have exactly one",
+		`{"scope":["a"],"expression":"true"}`: "each requirement must have exactly one",
 		`null`:                                "an entry is null",
 		`{"claim":{}}`:                        "a claim path is empty",
-		`{"claim":{"path":"a"}}`:              "claim a: it needs a value",
-		`{"claim":{"path":"a","values":["{http.request.host}"]}}`: "is not replaced here",
+		`{"claim":{"path":"a"}}`:              "claim a: missing value",
+		`{"claim":{"path":"a","values":["{http.request.host}"]}}`: "placeholders are not replaced in ",
 		`{"scope":["a b"]}`:                      "is no scope",
 		`{"expression":"1"}`:                     "must be a bool",
 		`{"expression":"claims.a &&\n\nnobody"}`: "line 3, column 1",

@@ -1,28 +1,30 @@
-// Package reason has the code of every refusal, once. A refusal can only be made
-// of a code, so that each has an answer, a metric and a row in the reference.
+// Package reason defines the reasons for which requests are refused. A refusal can only
+// be made from a code of this list, so each code has an answer, a metric and a row in the
+// reference.
 package reason
 
-// Code is why a request is refused. Its text is the stable code that logs, metrics
-// and {http.jwt.reason} show; decisions are made on the constants.
+// Code is the reason for which a request is refused. Its text is stable: logs, metrics
+// and {http.jwt.reason} show it.
 type Code string
 
-// The reasons that lie in a token, in the order in which they are looked for
-// (RFC 7519 section 7.2, RFC 8725).
+// Reasons concerning the token, in the order in which they are checked (RFC 7519
+// section 7.2, RFC 8725).
 const (
-	// MalformedToken: it is no JWS in compact serialization, or its header
-	// or claims are no strict JSON of the right types.
+	// MalformedToken: the token is not a JWS in compact serialization, or its
+	// header or claims are not strict JSON with the right types.
 	MalformedToken Code = "malformed_token"
-	// UnsupportedToken: it is well-formed but asks for what is not supported
-	// on purpose: encryption, extensions (crit), nesting, compression, or
-	// proof of possession (cnf).
+	// UnsupportedToken: the token is well-formed but needs something that is
+	// deliberately not supported: encryption, extensions (crit), nesting,
+	// compression, or proof of possession (cnf).
 	UnsupportedToken Code = "unsupported_token"
-	// UnknownIssuer: its iss is not one that is trusted here.
+	// UnknownIssuer: iss is not a trusted issuer.
 	UnknownIssuer Code = "unknown_issuer"
-	// AlgorithmNotAllowed: its alg is not one that the issuer or key may use.
+	// AlgorithmNotAllowed: alg is not allowed for the issuer or the key.
 	AlgorithmNotAllowed Code = "algorithm_not_allowed"
-	// UnknownKey: the issuer has no such key.
+	// UnknownKey: the issuer has no key with this kid, or too many keys fit a token
+	// without kid.
 	UnknownKey Code = "unknown_key"
-	// BadSignature: the signature is not the key's.
+	// BadSignature: the signature is invalid.
 	BadSignature Code = "bad_signature"
 	// Expired: the time in exp has passed.
 	Expired Code = "expired"
@@ -30,50 +32,50 @@ const (
 	NotYetValid Code = "not_yet_valid"
 	// IssuedInFuture: the time in iat has not come.
 	IssuedInFuture Code = "issued_in_future"
-	// LifetimeTooLong: exp is further away than the policy lets it be.
+	// LifetimeTooLong: exp is further away than max_lifetime allows.
 	LifetimeTooLong Code = "lifetime_too_long"
-	// WrongAudience: it is meant for somebody else.
+	// WrongAudience: the token is meant for another audience.
 	WrongAudience Code = "wrong_audience"
-	// WrongType: its typ is not one that is accepted here.
+	// WrongType: typ is not an accepted type.
 	WrongType Code = "wrong_type"
-	// MissingClaim: a claim that must be there is not, or is unusable.
+	// MissingClaim: a required claim is missing or unusable.
 	MissingClaim Code = "missing_claim"
-	// KeysUnavailable: the issuer's keys cannot be had right now, so that
-	// nothing can be said of the token. It is not the token's fault.
+	// KeysUnavailable: the issuer's keys are not available at the moment, so the
+	// token can't be verified. The token may well be valid.
 	KeysUnavailable Code = "keys_unavailable"
 )
 
-// The reasons that lie in the request, in its API key, or in what it may do.
+// Reasons concerning the request, its API key, or its permissions.
 const (
-	// MissingCredentials: there is no credential in any place that is read.
+	// MissingCredentials: there is no credential in any of the configured places.
 	MissingCredentials Code = "missing_credentials"
 	// MultipleCredentials: there are two different tokens, two different API
 	// keys, or a repeated Authorization header.
 	MultipleCredentials Code = "multiple_credentials"
-	// MalformedRequest: there is a scheme or parameter with nothing behind it.
+	// MalformedRequest: a scheme or parameter is followed by nothing.
 	MalformedRequest Code = "malformed_request"
-	// CrossOrigin: the credential came in a cookie or as Basic, sent by another
-	// site's page.
+	// CrossOrigin: the credential is a cookie or Basic, and the request comes
+	// from a page of another site.
 	CrossOrigin Code = "cross_origin"
-	// UnknownAPIKey: there is no such key.
+	// UnknownAPIKey: the API key does not exist.
 	UnknownAPIKey Code = "unknown_api_key"
-	// APIKeyExpired: the key was good once.
+	// APIKeyExpired: the API key has expired.
 	APIKeyExpired Code = "api_key_expired"
-	// APIKeyDisabled: the key is not enabled.
+	// APIKeyDisabled: the API key is disabled.
 	APIKeyDisabled Code = "api_key_disabled"
 	// InsufficientScope: the credential lacks a required scope.
 	InsufficientScope Code = "insufficient_scope"
 	// Forbidden: a claim or an expression is not as required.
 	Forbidden Code = "forbidden"
-	// UnforwardableClaim: a claim can't be passed on as it is.
+	// UnforwardableClaim: a claim can't be forwarded unchanged.
 	UnforwardableClaim Code = "unforwardable_claim"
 )
 
-// Error makes a Reason an error. The text is the code alone: nothing of the
-// token ever goes into an error.
-func (r Code) Error() string { return string(r) }
+// Error implements error. The text is only the code: an error never has any part of the
+// token.
+func (c Code) Error() string { return string(c) }
 
-// All are the codes, in the order of the constants.
+// All lists the codes, in the order of the constants.
 var All = []Code{
 	MalformedToken,
 	UnsupportedToken,

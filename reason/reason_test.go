@@ -11,7 +11,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// TestAll: every constant is in All, once, so that it has an answer and a metric.
+// TestAll checks that every constant is in All once, so that it has an answer and a
+// metric.
 func TestAll(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "reason.go", nil, 0)

@@ -9,39 +9,39 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// Cache remembers tokens whose signature was verified, so that it need not be
-// verified again. It must be safe for concurrent use, and bounds its own size.
+// Cache stores tokens with a verified signature, so that it need not be verified again.
+// It must be safe for concurrent use and must limit its own size.
 type Cache interface {
-	// Get returns what was put under a digest.
+	// Get returns the token stored under a digest.
 	Get(digest [sha256.Size]byte) (*Verified, bool)
-	// Put remembers a token under the SHA-256 of its text.
+	// Put stores a token under the SHA-256 digest of its text.
 	Put(digest [sha256.Size]byte, token *Verified)
 }
 
 // fingerprint identifies a key; see key.Key.
 type fingerprint = [sha256.Size]byte
 
-// nobody is the fingerprint of no key.
-var nobody fingerprint
+// noKey is the zero fingerprint, which no key has.
+var noKey fingerprint
 
-// Verified is a token that was parsed, with the key that verified its bytes: what
-// never changes of it. Whether it is accepted depends on the time, on the keys in
-// force and on each policy; see verdict.
+// Verified is a parsed token with the key that verified its signature: what never changes
+// about it. Whether it is accepted depends on the time, on the keys in force and on each
+// policy; see verdict.
 type Verified struct {
-	// verdicts are what validators have found last, each in the place that its
-	// number gives it, so that two that take turns keep theirs.
+	// verdicts are the last verdicts of validators. The validator's id selects the
+	// slot, so that two validators that take turns can both keep theirs.
 	verdicts [2]atomic.Pointer[verdict]
 
 	parsed
-	body claims.Value
-	by   fingerprint
-	size int
+	body       claims.Value
+	verifiedBy fingerprint
+	size       int
 
-	// scopes are those of the usual claims, read when they are asked for first.
+	// scopes are those of the default claims, read the first time they are needed.
 	scopes atomic.Pointer[[]string]
 }
 
-// parsed is what is asked of every token before its signature is looked at.
+// parsed is what is needed of a token before its signature is verified.
 type parsed struct {
 	head      header
 	when      times
@@ -50,15 +50,14 @@ type parsed struct {
 	bound     bool // whether there is "cnf"
 }
 
-// Size is about how many bytes of memory the process takes for it.
+// Size returns about how many bytes of memory the token takes in the process.
 func (t *Verified) Size() int { return t.size }
 
-// Expires is the time in "exp", or the zero Time.
+// Expires returns the time in "exp", or the zero Time.
 func (t *Verified) Expires() time.Time { return t.when.expires }
 
-// usualScopes are the scopes of the claims that a policy reads by default. They
-// are part of the parsed claims: nothing of a policy is in them.
-func (t *Verified) usualScopes() []string {
+// defaultScopes returns the scopes of the default claims. They depend on no policy.
+func (t *Verified) defaultScopes() []string {
 	if list := t.scopes.Load(); list != nil {
 		return *list
 	}
@@ -67,22 +66,22 @@ func (t *Verified) usualScopes() []string {
 	return list
 }
 
-// verifiedBy is the token with the key that verified it.
-func (t *Verified) verifiedBy(by fingerprint, size int) *Verified {
-	return &Verified{parsed: t.parsed, body: t.body, by: by, size: size}
+// withKey returns the token with another key that verified it.
+func (t *Verified) withKey(verifiedBy fingerprint) *Verified {
+	return &Verified{parsed: t.parsed, body: t.body, verifiedBy: verifiedBy, size: t.size}
 }
 
-// parse takes a token apart. Without an error the claims must be freed.
+// parse parses a token into t and body. If there is no error, body must be freed.
 func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact, error) {
-	segment, known := "", v.header.known.Load()
+	knownSegment, known := "", v.header.known.Load()
 	if known != nil {
-		segment = known.segment
+		knownSegment = known.segment
 	}
-	parts, err := split(token, segment)
+	parts, err := split(token, knownSegment)
 	if err != nil {
 		return parts, err
 	}
-	if known != nil && parts.segment == known.segment {
+	if known != nil && parts.headerSegment == known.segment {
 		t.head = known.header
 	} else if t.head, err = parseHeader(parts.header); err != nil {
 		return parts, err
@@ -90,16 +89,16 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 	if err := body.Read(parts.claims); err != nil {
 		return parts, reason.MalformedToken
 	}
-	if err := t.register(body); err != nil {
+	if err := t.readClaims(body); err != nil {
 		body.Free()
 		return parts, err
 	}
 	return parts, nil
 }
 
-// register reads the registered claims that every token is asked for (RFC 7519
-// section 4.1), all in one pass.
-func (t *parsed) register(body *claims.Draft) error {
+// readClaims reads the registered claims that every policy needs (RFC 7519 section 4.1),
+// in one pass.
+func (t *parsed) readClaims(body *claims.Draft) error {
 	for i := range body.Len() {
 		ok := true
 		switch name, value := body.Member(i); name {
@@ -122,16 +121,18 @@ func (t *parsed) register(body *claims.Draft) error {
 	return nil
 }
 
-// The memory that a token takes besides its text and claims: the entry with its
-// place in the cache. All of it counts three times: Go's garbage collector lets
-// the heap grow to twice what lives in it, and gives memory back late. So a cache's
-// bound is one of the process's memory, as measuring shows.
+// The memory of a cached token besides its text and claims, in bytes: entryBytes for the
+// entry and its slot in the cache, scopeBytes for a scope. The sum is multiplied by
+// heapGrowth, since Go's garbage collector lets the heap grow to twice the live memory
+// and returns memory late. So the limit of a cache is about the memory of the process,
+// as measurements confirm.
 const (
 	entryBytes = 500
 	scopeBytes = 18
 	heapGrowth = 3
 )
 
+// footprint returns the size of a cached token.
 func footprint(t *Verified, token string) int {
-	return heapGrowth * (entryBytes + len(token) + t.body.Footprint() + scopeBytes*mostScopes(t.body))
+	return heapGrowth * (entryBytes + len(token) + t.body.Footprint() + scopeBytes*maxScopes(t.body))
 }

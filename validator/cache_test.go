@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// memory is the simplest Cache, and counts what it is asked.
+// memory is a minimal Cache that counts hits and puts.
 type memory struct {
 	mu         sync.Mutex
 	tokens     map[[sha256.Size]byte]*Verified
@@ -44,11 +44,11 @@ func (m *memory) Put(d [sha256.Size]byte, t *Verified) {
 	m.puts++
 }
 
-// changing is a key set that a test changes.
+// changing is a key set that a test can replace.
 type changing struct {
 	mu  sync.Mutex
 	set KeySet
-	// changes is how many there were.
+	// changes counts the replacements.
 	changes uint64
 }
 
@@ -65,7 +65,7 @@ func (c *changing) become(set KeySet) {
 	c.changes++
 }
 
-// Version is 0 where the keys can't be had, as with a source in an outage.
+// Version returns 0 if the keys are unavailable, like a source in an outage.
 func (c *changing) Version(kid string, now time.Time) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +82,7 @@ func (unavailable) Keys(context.Context, string) ([]key.Key, error) { return nil
 
 func (unavailable) Version(string, time.Time) uint64 { return 0 }
 
-// another makes a public key of the same kind under the same kid.
+// another returns another RSA key with this kid.
 func another(t *testing.T, id string, algorithm key.Algorithm) *key.Public {
 	t.Helper()
 	k, err := key.NewPublic(keys()["rsa2"].private.Public(), key.Options{ID: id, Algorithm: algorithm})
@@ -117,7 +117,7 @@ func TestCachedTokenIsJudgedAnew(t *testing.T) {
 		"the keys can't be had":                {unavailable{}, 0, reason.KeysUnavailable},
 		"the key came back under another kid":  {keySet{withID(t, "other")}, 0, reason.UnknownKey},
 		"the key is one of two":                {keySet{another(t, "rsa", 0), signer}, 0, nil},
-		"it is among more than can be told":    {keySet{withID(t, ""), rsa2(t, 1), rsa2(t, 2), rsa2(t, 3), rsa2(t, 4)}, 0, reason.UnknownKey},
+		"there are too many keys without kid":  {keySet{withID(t, ""), rsa2(t, 1), rsa2(t, 2), rsa2(t, 3), rsa2(t, 4)}, 0, reason.UnknownKey},
 		"the key is there without a kid alone": {keySet{withID(t, "")}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestCachedTokenIsJudgedAnew(t *testing.T) {
 	}
 }
 
-// moreKeys are RSA keys of nobody.
+// moreKeys are RSA keys that no issuer uses.
 var moreKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 	var list []*rsa.PrivateKey
 	for range 3 {
@@ -158,7 +158,7 @@ var moreKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 	return list
 })
 
-// rsa2 is a key without kid, different for each n.
+// rsa2 returns a key without kid, a different one for each n.
 func rsa2(t *testing.T, n int) key.Key {
 	t.Helper()
 	if n == 1 {
@@ -189,7 +189,7 @@ func withID(t *testing.T, id string) *key.Public {
 	return k
 }
 
-// A token that one site has put into the cache is judged by the other's policy.
+// A token that one site has put into the cache is checked against the policy of the other.
 func TestCachedTokenAtAnotherSite(t *testing.T) {
 	t.Parallel()
 	token := sign(t, jwt.SigningMethodPS256, keys()["rsa"].private, `{"alg":"PS256","kid":"rsa","typ":"at+jwt"}`, goodClaims)
@@ -234,8 +234,8 @@ func TestCachedTokenAtAnotherSite(t *testing.T) {
 	}
 }
 
-// What nobody has signed is not remembered, whatever it is.
-func TestCacheHoldsWhatIsSignedAlone(t *testing.T) {
+// A token without a valid signature is not cached.
+func TestCacheHoldsOnlySignedTokens(t *testing.T) {
 	t.Parallel()
 	cache := newMemory()
 	v := newValidator(t, basePolicy()).Cached(cache)
@@ -250,7 +250,7 @@ func TestCacheHoldsWhatIsSignedAlone(t *testing.T) {
 		}
 	}
 	if cache.puts != 0 {
-		t.Errorf("%d tokens are remembered; want none", cache.puts)
+		t.Errorf("%d tokens are cached; want none", cache.puts)
 	}
 	for range 3 {
 		wantErr(t, v, good, nil)
@@ -295,7 +295,7 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 	}
 	for range 200 {
 		set.become(keySet{keys()["rsa"].public})
-		// From here on nobody may be let in.
+		// From here on all tokens must be refused.
 		wantErr(t, v, tokens[0], reason.UnknownKey)
 		set.become(keySet{keys()["p256"].public})
 		wantErr(t, v, tokens[0], nil)
@@ -304,8 +304,8 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 	wait.Wait()
 }
 
-// What a token keeps besides its text and claims would not be counted: its issuer is
-// a part of them, in escapes too, as PHP writes a slash.
+// The counted size of a token is that of its text and claims, so its issuer must share
+// their memory, even if it is written with escapes, as PHP does with slashes.
 func TestTheIssuerOfATokenTakesNoMemory(t *testing.T) {
 	t.Parallel()
 	for what, claims := range map[string]string{

@@ -18,9 +18,9 @@ func first(c claims.Value, paths []string) (claims.Value, bool) {
 	return claims.Value{}, false
 }
 
-// checkAudience applies RFC 7519 section 4.1.3: the audience is a text or an
-// array of texts, of which one must be ours, byte for byte. An audience that is
-// present but null, empty or of another type names nobody, and so not us.
+// checkAudience applies RFC 7519 section 4.1.3: the audience is a string or an array of
+// strings, of which one must be ours, byte for byte. An audience that is present but
+// null, empty or of another type never matches.
 func (p *policy) checkAudience(t *Verified) error {
 	if p.AnyAudience {
 		return nil
@@ -52,8 +52,8 @@ func (p *policy) checkAudience(t *Verified) error {
 	return nil
 }
 
-// checkType applies RFC 8725 section 3.11: a token made for another purpose (a
-// logout token, a DPoP proof, a security event) is no access token.
+// checkType applies RFC 8725 section 3.11: a token made for another purpose (a logout
+// token, a DPoP proof, a security event) must not be accepted as an access token.
 func (p *policy) checkType(typ string) error {
 	types := p.types
 	if types == nil {
@@ -70,7 +70,7 @@ func (p *policy) checkType(typ string) error {
 	return reason.WrongType
 }
 
-// equalType is foldType(typ) == folded without the memory for it.
+// equalType reports whether foldType(typ) == folded, without allocating.
 func equalType(typ, folded string) bool {
 	if strings.EqualFold(typ, folded) {
 		return true
@@ -80,11 +80,12 @@ func equalType(typ, folded string) bool {
 		strings.EqualFold(typ[len(prefix):], folded)
 }
 
-// readScopes reads the granted scopes: a text divided by spaces (RFC 6749 section
-// 3.3, RFC 9068 section 2.2.3) or an array of texts. What is neither grants
-// nothing, and so does an element that is no scope-token. It never returns nil.
+// readScopes returns the granted scopes: a string separated by spaces (RFC 6749 section
+// 3.3, RFC 9068 section 2.2.3) or an array of strings. A claim of another type grants
+// nothing, and elements that are not valid scope tokens are ignored. It never returns
+// nil.
 func readScopes(c claims.Value, paths []string) []string {
-	list := make([]string, 0, scopeRoom)
+	list := make([]string, 0, initialScopes)
 	add := func(s string, ok bool) {
 		if ok && claims.ScopeToken(s) {
 			list = append(list, s)
@@ -100,16 +101,16 @@ func readScopes(c claims.Value, paths []string) []string {
 			add(v.At(i).Text())
 		}
 	}
-	// It is kept for as long as the token is.
+	// The list is kept as long as the token, so it gets no spare capacity.
 	return append(make([]string, 0, len(list)), list...)
 }
 
-// scopeRoom is for how many scopes there is room at first: text that divides into
-// none must take none.
-const scopeRoom = 16
+// initialScopes is the initial capacity for scopes. It does not depend on the claim, as a
+// long string may have no valid scope at all.
+const initialScopes = 16
 
-// mostScopes is for how many scopes of the usual claims there may be room.
-func mostScopes(c claims.Value) int {
+// maxScopes returns an upper bound of the number of scopes in the default claims.
+func maxScopes(c claims.Value) int {
 	v, _ := first(c, defaultScopeClaims)
 	if text, ok := v.Text(); ok {
 		return strings.Count(text, " ") + 1
@@ -117,9 +118,9 @@ func mostScopes(c claims.Value) int {
 	return v.Len()
 }
 
-// user names the user by the first user claim that is a non-empty text or a
-// number. Anything else can't be a name: rendering an object as one would let
-// two users share it.
+// user returns the user's name: the first user claim that is a non-empty string or a
+// number. Other types are not used, as two users could get the same name if, say, an
+// object was rendered as one.
 func (p *policy) user(t *Verified) (string, error) {
 	for _, path := range p.UserClaims {
 		v, _ := t.body.Lookup(path)
@@ -130,6 +131,7 @@ func (p *policy) user(t *Verified) (string, error) {
 	return "", reason.MissingClaim
 }
 
+// nameOf returns a claim as a user's name, or "" if it is not a string or a number.
 func nameOf(v claims.Value) string {
 	if id, ok := v.Text(); ok {
 		return id

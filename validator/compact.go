@@ -7,25 +7,24 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// MaxLength is the longest token that is looked at, in bytes. Caddy's default
-// for all headers together is the same.
+// MaxLength is the maximum length of a token, in bytes. It is the same as Caddy's default
+// limit for all headers together.
 const MaxLength = 16 << 10
 
-// compact is a JWS in compact serialization (RFC 7515 section 3.1), cut up but
-// not yet believed.
+// compact is a JWS in compact serialization (RFC 7515 section 3.1), decoded but not
+// verified.
 type compact struct {
-	segment   string // of the header
-	header    []byte // empty for one that is known
-	claims    []byte
-	signature []byte
-	signed    string // what the signature covers
+	headerSegment string // the header as base64url
+	header        []byte // nil if the header is the known one
+	claims        []byte
+	signature     []byte
+	signed        string // what the signature covers
 }
 
-// split cuts a token and decodes its segments, but for a header whose segment is
-// known. It does nothing in vain: length and dots are looked at before a byte is
-// decoded. Five segments are a
-// JWE (RFC 7516), which is named as such.
-func split(token, known string) (compact, error) {
+// split splits a token and decodes its segments, except a header whose segment is known.
+// Length and dots are checked before anything is decoded, so that malformed tokens cost
+// little. Five segments are a JWE (RFC 7516), which is unsupported rather than malformed.
+func split(token, knownHeader string) (compact, error) {
 	if len(token) == 0 || len(token) > MaxLength {
 		return compact{}, reason.MalformedToken
 	}
@@ -46,10 +45,10 @@ func split(token, known string) (compact, error) {
 	}
 	// One buffer for all parts.
 	buffer := make([]byte, 0, len(token)*3/4)
-	c := compact{segment: token[:first], signed: token[:second]}
+	c := compact{headerSegment: token[:first], signed: token[:second]}
 	var ok bool
-	if known == "" || c.segment != known {
-		if c.header, buffer, ok = decode(buffer, c.segment); !ok {
+	if knownHeader == "" || c.headerSegment != knownHeader {
+		if c.header, buffer, ok = decode(buffer, c.headerSegment); !ok {
 			return compact{}, reason.MalformedToken
 		}
 	}
@@ -64,19 +63,19 @@ func split(token, known string) (compact, error) {
 
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// decode decodes a segment behind what is in buffer already. An empty segment
-// is none: a header and claims have two bytes at least, and an empty signature
-// is that of "none". Every byte must be of the alphabet, line ends too, which Go's
-// decoder skips, and unused bits must be zero (RFC 4648 section 3.5): else one
-// token could be spelled in many ways, past revocation and caches.
+// decode appends a decoded segment to buffer. An empty segment is an error: a header and
+// claims have at least two bytes, and an empty signature is that of alg "none". Every
+// byte must be in the alphabet, so line ends are errors, which Go's decoder skips, and
+// unused bits must be zero (RFC 4648 section 3.5). Otherwise one token could be written in
+// many ways, which would defeat revocation and caches.
 func decode(buffer []byte, segment string) (part, rest []byte, ok bool) {
-	// No segment has such a length, one with a line end may.
+	// No valid segment has such a length, but one with line ends may.
 	if segment == "" || len(segment)%4 == 1 {
 		return nil, nil, false
 	}
 	start := len(buffer)
 	buffer, err := strictBase64.AppendDecode(buffer, stringBytes(segment))
-	// Where line ends were skipped there are fewer bytes than the length promises.
+	// If line ends were skipped, there are fewer bytes than the length implies.
 	if err != nil || len(buffer)-start != strictBase64.DecodedLen(len(segment)) {
 		return nil, nil, false
 	}

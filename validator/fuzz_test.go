@@ -12,9 +12,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// FuzzValidate: whatever the token, there is no panic; an error is a Reason;
-// and what is accepted has a signature that golang-jwt alone accepts too, of
-// the trusted issuer's key.
+// FuzzValidate checks that no token causes a panic, that each error is a reason, and that
+// golang-jwt accepts the signature of each accepted token too.
 func FuzzValidate(f *testing.F) {
 	good := es256(f, goodHeader, goodClaims)
 	parts := strings.Split(good, ".")
@@ -48,9 +47,8 @@ func FuzzValidate(f *testing.F) {
 	})
 }
 
-// FuzzSignedParts signs whatever header and claims with the trusted key, so
-// that the fuzzer gets past the signature; what is accepted must hold what the
-// policy asks for, as golang-jwt reads it.
+// FuzzSignedParts signs any header and claims with the trusted key, so that the fuzzer
+// gets past the signature. Accepted tokens must meet the policy as golang-jwt reads them.
 func FuzzSignedParts(f *testing.F) {
 	f.Add(goodHeader, goodClaims)
 	f.Add(`{"alg":"ES256"}`, `{"iss":"https://issuer.example/","sub":5,"aud":["https://api.example"],"exp":1.8e9,"scope":["a"]}`)

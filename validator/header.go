@@ -10,17 +10,17 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// header is what a JOSE header (RFC 7515 section 4) is asked for. Keys that it
-// names (jwk, jku, x5u, x5c, x5t) are not among it: they are the sender's
-// choice, and only the configured keys decide.
+// header has the parts of a JOSE header (RFC 7515 section 4) that are used. Keys in it
+// (jwk, jku, x5u, x5c, x5t) are ignored: the sender chooses them, and only configured keys
+// may verify a token.
 type header struct {
-	alg key.Algorithm // zero for one that does not exist here
+	alg key.Algorithm // zero for an unsupported one
 	kid string
 	typ string
 }
 
-// lastHeader remembers the header of the token that was verified last: tokens of one
-// issuer have the same one, byte for byte, until its key changes.
+// lastHeader remembers the parsed header of the last verified token. Tokens of one issuer
+// have the same header, byte for byte, until its key changes.
 type lastHeader struct {
 	known atomic.Pointer[knownHeader]
 }
@@ -30,11 +30,12 @@ type knownHeader struct {
 	header  header
 }
 
-// maxKnownHeader is the longest that is remembered, in bytes; usual ones have 100.
+// maxKnownHeader is the maximum length of a remembered header, in bytes. Typical headers
+// have 100.
 const maxKnownHeader = 512
 
-// remember takes the header of a token whose signature is good. It keeps nothing of
-// the token alive.
+// remember stores the header of a token with a valid signature. It copies strings, so
+// that the token itself can be freed.
 func (l *lastHeader) remember(segment string, h header) {
 	if known := l.known.Load(); len(segment) > maxKnownHeader || known != nil && known.segment == segment {
 		return
@@ -43,8 +44,8 @@ func (l *lastHeader) remember(segment string, h header) {
 	l.known.Store(&knownHeader{strings.Clone(segment), h})
 }
 
-// parseHeader reads the header. A member is found by its exact name; one of the
-// wrong type makes the token malformed, never absent.
+// parseHeader parses a header. Names of members are case-sensitive; a member of the wrong
+// type makes the token malformed and is never treated as absent.
 func parseHeader(data []byte) (header, error) {
 	var object claims.Draft
 	if err := object.Read(data); err != nil {
@@ -57,7 +58,7 @@ func parseHeader(data []byte) (header, error) {
 		unsupported bool
 		malformed   bool
 	)
-	text := func(into *string, v claims.Value) {
+	readString := func(into *string, v claims.Value) {
 		s, ok := v.Text()
 		if !ok {
 			malformed = true
@@ -69,31 +70,31 @@ func parseHeader(data []byte) (header, error) {
 		switch name, m := object.Member(i); name {
 		case "alg":
 			hasAlg = true
-			text(&alg, m)
+			readString(&alg, m)
 		case "kid":
-			text(&h.kid, m)
+			readString(&h.kid, m)
 		case "typ":
-			text(&h.typ, m)
+			readString(&h.typ, m)
 			if h.typ == "" {
 				malformed = true
 			}
 		case "cty":
-			// A token in a token (RFC 7519 section 5.2): the inner one would
-			// be nobody's to check.
+			// A nested token (RFC 7519 section 5.2): nobody would validate the
+			// inner one.
 			var cty string
-			text(&cty, m)
+			readString(&cty, m)
 			if foldType(cty) == "jwt" {
 				unsupported = true
 			}
 		case "b64":
-			// RFC 7797: the payload is not base64url. Only the value that
-			// changes nothing passes.
+			// RFC 7797: with false the payload is not base64url. Only true,
+			// the default, is accepted.
 			if truth, ok := m.True(); !ok || !truth {
 				unsupported = true
 			}
 		case "crit", "zip", "enc":
-			// crit names what must be understood (RFC 7515 section 4.1.11),
-			// and no extension is; zip and enc belong to encryption.
+			// crit lists extensions that must be understood (RFC 7515 section
+			// 4.1.11), and none is supported; zip and enc belong to encryption.
 			unsupported = true
 		}
 	}
@@ -107,7 +108,7 @@ func parseHeader(data []byte) (header, error) {
 	return h, nil
 }
 
-// stringBytes views a string as bytes that are only read.
+// stringBytes returns the bytes of a string without copying. They must not be changed.
 func stringBytes(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }

@@ -19,10 +19,10 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// now is the time at which every token of these tests is looked at.
+// now is the time at which these tests validate tokens.
 var now = time.Unix(1_800_000_000, 0)
 
-// pair is a private key and the public key of a key set.
+// pair is a private key and its public key.
 type pair struct {
 	private crypto.Signer
 	public  *key.Public
@@ -54,7 +54,7 @@ var keys = sync.OnceValue(func() map[string]pair {
 	return m
 })
 
-// secretBytes is a secret for tests of this run only.
+// secretBytes is a random secret.
 var secretBytes = sync.OnceValue(func() []byte {
 	b := make([]byte, 64)
 	if _, err := rand.Read(b); err != nil {
@@ -63,7 +63,7 @@ var secretBytes = sync.OnceValue(func() []byte {
 	return b
 })
 
-// keySet is the smallest KeySet: what a Static of the keystore does.
+// keySet is a minimal KeySet that behaves like a Static of the keystore.
 type keySet []key.Key
 
 func (s keySet) Keys(_ context.Context, kid string) ([]key.Key, error) {
@@ -115,7 +115,7 @@ func newValidator(t testing.TB, policies ...Policy) *Validator {
 	return v
 }
 
-// The usual parts of a token, to be changed by a test.
+// The parts of a valid token, to be changed by tests.
 const (
 	goodHeader = `{"alg":"ES256","typ":"JWT","kid":"p256"}`
 	goodClaims = `{"iss":"https://issuer.example/","sub":"alice","aud":"https://api.example","exp":1800000600,"iat":1800000000,"scope":"read write"}`
@@ -123,8 +123,7 @@ const (
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// sign makes a token of any header and claims, whatever they say, signed with
-// the method.
+// sign returns a signed token with any header and claims.
 func sign(t testing.TB, method jwt.SigningMethod, private any, header, claims string) string {
 	t.Helper()
 	signed := b64(header) + "." + b64(claims)
@@ -145,7 +144,7 @@ func es256(t testing.TB, header, claims string) string {
 func check(t testing.TB, v *Validator, token string, want reason.Code) *Token {
 	t.Helper()
 	got, err := v.Validate(context.Background(), token)
-	// With a cache the verdict is the same, at the first time and at the second.
+	// The result with a cache is the same, both the first and the second time.
 	cached := v.Cached(newMemory())
 	for time := range 2 {
 		if _, cachedErr := cached.Validate(context.Background(), token); cachedErr != err {

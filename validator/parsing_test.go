@@ -44,7 +44,7 @@ func TestThreat08_OtherSerializations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			check(t, v, c.token, c.want)
-			// No timing test: only that nothing is squared or worse.
+			// This only detects quadratic or worse behavior.
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -98,7 +98,7 @@ func TestThreat08_ALongTokenIsRefusedThoughItsIssuerSignedIt(t *testing.T) {
 	check(t, v, padded(13<<10), reason.MalformedToken)
 }
 
-// It counts allocations, and so is not parallel.
+// It is not parallel, as it counts allocations.
 func TestThreat08_ATokenOfManyValuesIsRefused(t *testing.T) {
 	v := newValidator(t, basePolicy())
 	many := func(n int) string { return strings.TrimSuffix(strings.Repeat("0,", n), ",") }
@@ -106,7 +106,7 @@ func TestThreat08_ATokenOfManyValuesIsRefused(t *testing.T) {
 	check(t, v, es256(t, goodHeader, body(1900)), "")
 	check(t, v, es256(t, goodHeader, body(2000)), reason.MalformedToken)
 	check(t, v, es256(t, strings.Replace(goodHeader, "{", `{"a":[`+many(2000)+`],`, 1), goodClaims), reason.MalformedToken)
-	// What is refused costs no more than the buffer that all share.
+	// A refused token costs no more than the shared buffer.
 	hostile := b64(goodHeader) + "." + b64(`{"a":[`+many(5000)+`]}`) + ".AAAA"
 	check(t, v, hostile, reason.MalformedToken)
 	if n := testing.AllocsPerRun(100, func() { _ = v.ValidateInto(context.Background(), hostile, new(Token)) }); n > 12 {
@@ -175,8 +175,8 @@ func TestThreat13_ClaimsThatAreNoStrictObject(t *testing.T) {
 	})
 }
 
-// Go's decoder skips line ends. Wherever they stand and however many they are, a
-// segment with one is refused, whatever its length makes of it.
+// Go's decoder skips line ends, but segments with line ends are invalid, no matter where
+// and how many they are.
 func TestSegmentsWithLineEnds(t *testing.T) {
 	t.Parallel()
 	for n := 1; n <= 24; n++ {

@@ -12,63 +12,63 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// KeySet is where an issuer's keys come from.
+// KeySet provides the keys of an issuer.
 type KeySet interface {
-	// Keys returns the keys with that kid or, where there are none, those
-	// without any kid; all of them for an empty kid. It may wait for keys
-	// being fetched, as long as ctx lasts. The errors are key.ErrUnknown
-	// and key.ErrUnavailable. The slice must not be changed.
+	// Keys returns the keys with the given kid or, if there are none, those
+	// without a kid; for an empty kid, all keys. It may wait for keys that are
+	// being fetched, until ctx is done. The errors are key.ErrUnknown and
+	// key.ErrUnavailable. The slice must not be changed.
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
-	// Version identifies the keys in force at that time, which is about the
-	// present: one number for all of them, which never comes again for
-	// others. As long as it is the same, so is what Keys answers for this
-	// kid, and asking it has no effect. 0 where that can't be said of it: ask
-	// Keys. An empty kid stands for any that it was said of before. It is
-	// asked for with each request, and so need not tell the time itself.
+	// Version returns the version of the keys in force at now, the current time,
+	// which is passed in as Version is called for each request. A version is
+	// never used again for other keys. While it is the same, Keys returns the
+	// same for this kid and has no side effect, so the call can be skipped. 0
+	// means that this can't be guaranteed and Keys must be called. With an empty
+	// kid the result is good for all kids that had the same version before.
 	Version(kid string, now time.Time) uint64
 }
 
-// DefaultLeeway is how far clocks may be apart where a policy does not say.
+// DefaultLeeway is the default tolerance for clocks that differ.
 const DefaultLeeway = 60 * time.Second
 
-// Policy is what is asked of the tokens of one issuer. An issuer, its keys and
-// its audience are one object, so that a key of one issuer can never vouch for
-// another's iss.
+// Policy is what the tokens of one issuer must meet. An issuer, its keys and its
+// audience are one object, so that a key of one issuer can never verify a token with
+// another issuer's iss.
 type Policy struct {
 	// Issuer is the exact "iss" (RFC 7519 section 4.1.1), compared byte for byte.
 	Issuer string
-	// AnyIssuer takes tokens with any "iss", or none. Issuer must be empty,
+	// AnyIssuer accepts tokens with any "iss", or none. Issuer must be empty,
 	// and the policy must be the only one.
 	AnyIssuer bool
 	// Keys verify the signature.
 	Keys KeySet
 	// Algorithms narrows what the keys allow; see key.Key.
 	Algorithms key.Algorithms
-	// Symmetric tells that Keys holds HMAC secrets; else it holds public keys.
+	// Symmetric is whether Keys has HMAC secrets; otherwise it has public keys.
 	Symmetric bool
 
-	// Audience lists the values of which the token's audience must hold one.
+	// Audience lists the accepted audiences: the token must have one of them.
 	Audience []string
-	// AnyAudience waives the check of the audience.
+	// AnyAudience disables the check of the audience.
 	AnyAudience bool
-	// AudienceClaims are the paths of the claims that hold the audience; the
-	// first that is present decides. Default: aud.
+	// AudienceClaims are the paths of the claims with the audience; the first
+	// that is present decides. Default: aud.
 	AudienceClaims []string
 
-	// ScopeClaims are the paths of the claims that hold the scopes; the first
-	// that is present decides. Default: scope, scp.
+	// ScopeClaims are the paths of the claims with the scopes; the first that is
+	// present decides. Default: scope, scp.
 	ScopeClaims []string
-	// UserClaims are the paths of the claims that name the user; the first
-	// that is a non-empty text or a number wins. Default: sub.
+	// UserClaims are the paths of the claims with the user's name; the first that
+	// is a non-empty string or a number decides. Default: sub.
 	UserClaims []string
 	// UserPrefix is put before the user's name.
 	UserPrefix string
 
-	// Types lists the accepted "typ" values (RFC 7515 section 4.1.9), any
-	// case, with or without "application/". Default: none, JWT, JOSE and
-	// at+jwt. Where it is given, a token without typ is refused.
+	// Types lists the accepted "typ" values (RFC 7515 section 4.1.9), in any
+	// case, with or without "application/". A token without typ is refused.
+	// Default: JWT, JOSE, at+jwt, and tokens without typ.
 	Types []string
-	// Leeway is how far clocks may be apart, at least 0.
+	// Leeway is the tolerance for clocks that differ, at least 0.
 	Leeway time.Duration
 	// MaxLifetime refuses tokens whose exp is further away. 0: no limit.
 	MaxLifetime time.Duration
@@ -78,14 +78,14 @@ type Policy struct {
 	AllowBound bool
 }
 
-// policy is a Policy made ready for requests.
+// policy is a Policy ready for requests.
 type policy struct {
 	Policy
-	types []string // folded; nil for the default
+	types []string // as foldType returns them; nil for the default
 
-	place int // among the validator's policies
+	index int // in the validator's policies
 
-	usualScopes bool // whether the scopes are in the default claims, and so with the token
+	defaultScopes bool // whether the scopes are in the default claims
 }
 
 var (
@@ -95,22 +95,22 @@ var (
 	defaultTypes          = []string{"jwt", "jose", "at+jwt"}
 )
 
-// prepare checks what only a programming error can get wrong, so that no
-// forgotten field ever switches a check off.
+// prepare returns the policy ready for requests, with defaults. It refuses policies that
+// only a programming error can produce, so that a forgotten field never disables a check.
 func (p Policy) prepare() (*policy, error) {
 	switch {
 	case p.Keys == nil:
 		return nil, errors.New("a policy needs keys")
 	case p.AnyIssuer != (p.Issuer == ""):
-		return nil, errors.New("a policy needs an issuer, or must take any")
+		return nil, errors.New("a policy needs either an issuer or AnyIssuer")
 	case p.AnyAudience == (len(p.Audience) > 0):
-		return nil, errors.New("a policy needs an audience, or must take any")
+		return nil, errors.New("a policy needs either an audience or AnyAudience")
 	case p.Leeway < 0 || p.MaxLifetime < 0:
-		return nil, errors.New("durations can't be negative")
+		return nil, errors.New("negative leeway or lifetime")
 	}
 	for _, a := range p.Audience {
 		if a == "" {
-			return nil, errors.New("an audience can't be empty")
+			return nil, errors.New("empty audience")
 		}
 	}
 	if len(p.AudienceClaims) == 0 {
@@ -130,20 +130,20 @@ func (p Policy) prepare() (*policy, error) {
 		}
 	}
 	q := &policy{
-		Policy:      p,
-		usualScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims),
+		Policy:        p,
+		defaultScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims),
 	}
 	for _, t := range p.Types {
 		if t == "" {
-			return nil, errors.New("a typ can't be empty")
+			return nil, errors.New("empty typ")
 		}
 		q.types = append(q.types, foldType(t))
 	}
 	return q, nil
 }
 
-// foldType brings a media type to the form in which types are compared: RFC
-// 7515 section 4.1.9 lets "application/" be left out, RFC 2045 ignores case.
+// foldType returns a media type in the form in which types are compared: RFC 7515
+// section 4.1.9 allows omitting "application/", and RFC 2045 ignores case.
 func foldType(t string) string {
 	t = strings.ToLower(t)
 	if rest, ok := strings.CutPrefix(t, "application/"); ok && !strings.Contains(rest, "/") {
@@ -152,8 +152,8 @@ func foldType(t string) string {
 	return t
 }
 
-// issuerPolicies are the policies of one iss: one, or two of which one has
-// secrets and the other public keys. The token's alg says which.
+// issuerPolicies are the policies of one iss: one with public keys, one with secrets, or
+// both. The token's alg selects one.
 type issuerPolicies struct {
 	public, symmetric *policy
 }
@@ -171,7 +171,7 @@ func (i *issuerPolicies) add(p *policy) error {
 		slot = &i.symmetric
 	}
 	if *slot != nil {
-		return fmt.Errorf("the issuer %q is there twice", p.Issuer)
+		return fmt.Errorf("duplicate issuer %q", p.Issuer)
 	}
 	*slot = p
 	return nil

@@ -9,13 +9,13 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// maxTime is the last second of the year 9999, the last that Go's, and most
-// people's, time formats can express.
+// maxTime is the last second of the year 9999, the last one that Go's and most other time
+// formats can represent.
 const maxTime = 253402300799
 
-// numericDate reads a NumericDate (RFC 7519 section 2): seconds since 1970,
-// fractions allowed. Anything but a number within 0 and maxTime is refused,
-// since what other libraries make of it ranges from "now" to "never".
+// numericDate parses a NumericDate (RFC 7519 section 2): seconds since 1970, possibly with
+// a fraction. Anything but a number from 0 to maxTime is invalid, since other libraries
+// interpret it differently, from "now" to "never".
 func numericDate(v claims.Value) (time.Time, bool) {
 	digits, ok := v.Digits()
 	if !ok {
@@ -32,20 +32,20 @@ func numericDate(v claims.Value) (time.Time, bool) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), true
 }
 
-// times are a token's registered times; an absent one is the zero Time.
+// times are the registered times of a token; a missing one is the zero Time.
 type times struct {
 	expires, notBefore, issued time.Time
 }
 
-// checkTimes applies the policy's clock. It is cheap and comes before the
-// signature: a token that is refused here is refused whoever signed it.
+// checkTimes checks the times of a token. It is cheap and comes before the signature: an
+// expired token is refused no matter who signed it.
 func (p *policy) checkTimes(t times, now time.Time) error {
 	switch {
 	case t.expires.IsZero():
 		if !p.AllowNoExpiry {
 			return reason.MissingClaim
 		}
-		// A token for ever is longer than any limit.
+		// A token that never expires exceeds any limit.
 		if p.MaxLifetime > 0 {
 			return reason.LifetimeTooLong
 		}

@@ -6,33 +6,33 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// Token is a verified token. One can only be had from Validate, so that
-// whoever holds one holds the claims of an issuer that is trusted.
+// Token is a valid token. Only a Validator can make one, so its claims always come from a
+// trusted issuer.
 type Token struct {
-	of *Verified
-	by *verdict
+	token   *Verified
+	verdict *verdict
 }
 
-// Claims are the token's claims.
-func (t *Token) Claims() claims.Value { return t.of.body }
+// Claims returns the token's claims.
+func (t *Token) Claims() claims.Value { return t.token.body }
 
-// Issuer is the token's "iss"; empty for a token without one, which only an
-// AnyIssuer policy accepts.
-func (t *Token) Issuer() string { return t.of.issuer }
+// Issuer returns the token's "iss", or "" for a token without one, which only a policy with
+// AnyIssuer accepts.
+func (t *Token) Issuer() string { return t.token.issuer }
 
-// User is the user's name, prefix included. It is never empty.
-func (t *Token) User() string { return t.by.user }
+// User returns the user's name with the prefix. It is never empty.
+func (t *Token) User() string { return t.verdict.user }
 
-// Scopes are the granted scopes. The slice must not be changed.
+// Scopes returns the granted scopes. The slice must not be changed.
 func (t *Token) Scopes() []string {
-	if t.by.scopes != nil {
-		return t.by.scopes
+	if t.verdict.scopes != nil {
+		return t.verdict.scopes
 	}
-	return t.of.usualScopes()
+	return t.token.defaultScopes()
 }
 
-// KeyID is the "kid" of the token's header, or "".
-func (t *Token) KeyID() string { return t.of.head.kid }
+// KeyID returns the "kid" of the token's header, or "".
+func (t *Token) KeyID() string { return t.token.head.kid }
 
-// Expires is the time in "exp", or the zero Time.
-func (t *Token) Expires() time.Time { return t.of.when.expires }
+// Expires returns the time in "exp", or the zero Time.
+func (t *Token) Expires() time.Time { return t.token.when.expires }

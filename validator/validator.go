@@ -1,9 +1,8 @@
-// Package validator decides whether a token is good: a token string and the
-// policies of the trusted issuers in, verified claims or one typed reason out.
-// It follows RFC 7519 section 7.2, RFC 7515 section 5.2 and RFC 8725.
+// Package validator validates JSON Web Tokens: from a token string and the policies of
+// the trusted issuers it makes verified claims or a reason for refusal. It follows RFC
+// 7519 section 7.2, RFC 7515 section 5.2 and RFC 8725.
 //
-// It knows no HTTP and does no I/O; keys come through the one-method interface
-// KeySet.
+// It is independent of HTTP and does no I/O; keys come from a KeySet.
 package validator
 
 import (
@@ -19,30 +18,30 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// MaxCandidates bounds the signatures that one token without kid can make us
-// verify. A set with more fitting keys must name them.
+// MaxCandidates limits how many signatures are verified for one token without kid, since
+// an attacker can send any number of such tokens. If more keys fit, the token is refused.
 const MaxCandidates = 4
 
-// Validator validates tokens of a fixed set of issuers. It is safe for
-// concurrent use and never changes.
+// Validator validates tokens of a fixed set of issuers. It is immutable and safe for
+// concurrent use.
 type Validator struct {
-	number   uint64    // of no other in this process, but for those with the same policies
-	policies []*policy // all of them
-	header   *lastHeader
-	issuers  map[string]issuerPolicies
-	single   string          // the issuer, where there is one
-	only     *issuerPolicies // of the single one
-	any      *issuerPolicies // instead of issuers
-	now      func() time.Time
-	cache    Cache               // nil for none
-	observe  func(time.Duration) // nil for nobody
+	id             uint64 // unique in this process, but shared by copies with the same policies
+	policies       []*policy
+	header         *lastHeader
+	issuers        map[string]issuerPolicies
+	single         string          // the issuer, if there is only one
+	singlePolicies *issuerPolicies // of the single issuer
+	anyIssuer      *issuerPolicies // set if any issuer is accepted
+	now            func() time.Time
+	cache          Cache               // may be nil
+	observe        func(time.Duration) // may be nil
 }
 
-// numbers are those of the validators.
-var numbers atomic.Uint64
+// lastID is the id of the newest validator.
+var lastID atomic.Uint64
 
-// New makes a Validator. now is the clock, time.Now if nil. The error tells of
-// a policy that lacks what it must have.
+// New returns a Validator. now is the clock, time.Now if nil. The error is about an
+// incomplete or contradictory policy.
 func New(policies []Policy, now func() time.Time) (*Validator, error) {
 	if len(policies) == 0 {
 		return nil, errors.New("a validator needs a policy")
@@ -50,20 +49,20 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 	if now == nil {
 		now = time.Now
 	}
-	v := &Validator{number: numbers.Add(1), header: new(lastHeader), issuers: make(map[string]issuerPolicies, len(policies)), now: now}
+	v := &Validator{id: lastID.Add(1), header: new(lastHeader), issuers: make(map[string]issuerPolicies, len(policies)), now: now}
 	for _, p := range policies {
 		q, err := p.prepare()
 		if err != nil {
 			return nil, err
 		}
-		q.place = len(v.policies)
+		q.index = len(v.policies)
 		v.policies = append(v.policies, q)
 		if p.AnyIssuer {
 			if len(policies) > 1 {
 				return nil, errors.New("a policy that takes any issuer must be the only one")
 			}
-			v.any = &issuerPolicies{}
-			err = v.any.add(q)
+			v.anyIssuer = &issuerPolicies{}
+			err = v.anyIssuer.add(q)
 		} else {
 			i := v.issuers[p.Issuer]
 			err = i.add(q)
@@ -75,31 +74,30 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 	}
 	if len(v.issuers) == 1 {
 		for name, i := range v.issuers {
-			v.single, v.only = name, &i
+			v.single, v.singlePolicies = name, &i
 		}
 	}
 	return v, nil
 }
 
-// Cached returns the same Validator with a cache of verified tokens, which
-// several may share.
+// Cached returns a copy of the Validator that uses a cache of verified tokens. Several
+// validators may share a cache.
 func (v *Validator) Cached(cache Cache) *Validator {
-	with := *v
-	with.cache = cache
-	return &with
+	c := *v
+	c.cache = cache
+	return &c
 }
 
-// Observed returns the same Validator, which tells observe of each token whose
-// signature had to be looked at how long that took, good or bad, waiting for keys
-// included.
+// Observed returns a copy of the Validator that reports to observe how long verifying a
+// signature took, valid or not, including the wait for keys.
 func (v *Validator) Observed(observe func(time.Duration)) *Validator {
-	with := *v
-	with.observe = observe
-	return &with
+	c := *v
+	c.observe = observe
+	return &c
 }
 
-// Validate checks a token, the cheapest check first. The error is always a
-// Reason. ctx bounds the wait for keys that are being fetched.
+// Validate validates a token, with the cheapest checks first. The error is always a
+// reason.Code. ctx limits the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
 	verified := new(Token)
 	if err := v.ValidateInto(ctx, token, verified); err != nil {
@@ -108,51 +106,51 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) 
 	return verified, nil
 }
 
-// ValidateInto is Validate for whoever has the memory already. verified is to be used
-// only if there is no error.
+// ValidateInto is like Validate but stores the token in verified, which saves an
+// allocation. verified must be used only if there is no error.
 func (v *Validator) ValidateInto(ctx context.Context, token string, verified *Token) error {
 	*verified = Token{}
 	if v.cache == nil || len(token) > MaxLength {
 		return v.validate(ctx, token, nil, verified)
 	}
 	digest := sha256.Sum256(stringBytes(token))
-	known, ok := v.cache.Get(digest)
+	cached, ok := v.cache.Get(digest)
 	if !ok {
 		return v.validate(ctx, token, &digest, verified)
 	}
 	now := v.now()
-	if known.stands(v, now, verified) {
+	if cached.reuseVerdict(v, now, verified) {
 		return nil
 	}
-	a, err := v.admit(ctx, &known.parsed, known.by, nil, token, now)
+	a, err := v.admit(ctx, &cached.parsed, cached.verifiedBy, nil, token, now)
 	if err != nil {
 		return err
 	}
-	if a.by != known.by {
-		v.cache.Put(digest, known.verifiedBy(a.by, known.size))
+	if a.verifiedBy != cached.verifiedBy {
+		v.cache.Put(digest, cached.withKey(a.verifiedBy))
 	}
-	return v.accept(a, known, verified)
+	return v.accept(a, cached, verified)
 }
 
-// validate checks a token that is not in the cache, and puts it there if digest is
-// given. Only what a key has signed takes memory of its own and is remembered: a
-// stranger can't fill the cache with anything else.
+// validate validates a token that is not in the cache, and puts it there if digest is
+// not nil. Only tokens with a valid signature get memory of their own and are cached, so
+// that an attacker can't fill the cache.
 func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
 	var (
-		said parsed
+		p    parsed
 		body claims.Draft
 	)
-	parts, err := v.parse(token, &said, &body)
+	parts, err := v.parse(token, &p, &body)
 	if err != nil {
 		return err
 	}
 	defer body.Free()
-	a, err := v.admit(ctx, &said, nobody, &parts, token, v.now())
+	a, err := v.admit(ctx, &p, noKey, &parts, token, v.now())
 	if err != nil {
 		return err
 	}
-	t := &Verified{parsed: said, body: body.Value(), by: a.by}
-	v.header.remember(parts.segment, t.head)
+	t := &Verified{parsed: p, body: body.Value(), verifiedBy: a.verifiedBy}
+	v.header.remember(parts.headerSegment, t.head)
 	err = v.accept(a, t, verified)
 	if digest != nil {
 		t.size = footprint(t, token)
@@ -161,20 +159,20 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	return err
 }
 
-// admitted is a token whose issuer, times and signature are good.
+// admitted is the result of admit: issuer, times and signature of a token are valid.
 type admitted struct {
-	policy  *policy
-	by      fingerprint // the key that verifies it
-	version uint64      // of the keys before they were asked for
-	at      time.Time
+	policy     *policy
+	verifiedBy fingerprint // the key that verifies the signature
+	version    uint64      // of the keys, read before the keys were
+	at         time.Time
 }
 
-// admit applies those checks of a policy that need nothing but a look at a stranger's
-// word, and then the signature. parts are nil for a token whose signature was verified
-// before, by the key named.
-func (v *Validator) admit(ctx context.Context, t *parsed, by fingerprint, parts *compact, token string, now time.Time) (admitted, error) {
-	// The claims are still a stranger's word. The iss among them is a hint
-	// that picks the policy, and with it the keys; it picks nothing else.
+// admit makes the cheap checks of a policy, those of issuer, algorithm and times, and then
+// verifies the signature. For a cached token, whose signature was verified before by the
+// key verifiedBy, parts is nil.
+func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint, parts *compact, token string, now time.Time) (admitted, error) {
+	// The claims are not verified yet. Until then iss is only a hint that selects
+	// the policy, and with it the keys.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
 		return admitted{}, err
@@ -183,19 +181,19 @@ func (v *Validator) admit(ctx context.Context, t *parsed, by fingerprint, parts 
 		return admitted{}, err
 	}
 	version := p.Keys.Version("", now)
-	by, err = p.verify(ctx, t.head, by, parts, token)
-	// A flood of tokens for which there is no key is no signature's time.
+	verifiedBy, err = p.verify(ctx, t.head, verifiedBy, parts, token)
+	// Without a key no signature was verified: a flood of such tokens would
+	// distort the measured times.
 	if parts != nil && v.observe != nil && err != reason.UnknownKey && err != reason.AlgorithmNotAllowed {
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
 		return admitted{}, err
 	}
-	return admitted{p, by, version, now}, nil
+	return admitted{p, verifiedBy, version, now}, nil
 }
 
-// accept applies the other checks of a policy. From here on the claims are the
-// issuer's word.
+// accept makes the remaining checks of a policy, on claims that are verified now.
 func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 	p := a.policy
 	if err := p.checkAudience(t); err != nil {
@@ -204,8 +202,8 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 	if err := p.checkType(t.head.typ); err != nil {
 		return err
 	}
-	// RFC 7800: a token bound to its holder's key is worth nothing to a
-	// thief only as long as nobody takes it without the proof.
+	// RFC 7800: a token bound to its holder's key is useless to a thief only if
+	// noKey accepts it without proof of possession.
 	if t.bound && !p.AllowBound {
 		return reason.UnsupportedToken
 	}
@@ -214,30 +212,30 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 		return err
 	}
 	found := &verdict{user: user}
-	if !p.usualScopes {
+	if !p.defaultScopes {
 		found.scopes = readScopes(t.body, p.ScopeClaims)
 	}
-	if a.version != 0 && p.Keys.Version(t.head.kid, a.at) == a.version && len(found.scopes) <= maxKeptScopes {
-		t.keep(found, v, p, a.version)
+	if a.version != 0 && p.Keys.Version(t.head.kid, a.at) == a.version && len(found.scopes) <= maxVerdictScopes {
+		t.storeVerdict(found, v, p, a.version)
 	}
-	verified.of, verified.by = t, found
+	verified.token, verified.verdict = t, found
 	return nil
 }
 
-// policy chooses what to ask of a token by its iss and, where one issuer has
-// secrets and public keys, by its alg.
+// policy returns the policy for a token by its iss and, if an issuer has both secrets
+// and public keys, by its alg.
 func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
 	var i issuerPolicies
 	switch {
-	case v.any != nil:
-		i = *v.any
+	case v.anyIssuer != nil:
+		i = *v.anyIssuer
 	case !present:
 		return nil, reason.UnknownIssuer
-	case v.only != nil:
+	case v.singlePolicies != nil:
 		if issuer != v.single {
 			return nil, reason.UnknownIssuer
 		}
-		i = *v.only
+		i = *v.singlePolicies
 	default:
 		var known bool
 		if i, known = v.issuers[issuer]; !known {
@@ -254,16 +252,17 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 	return p, nil
 }
 
-// verify finds the keys that may have signed and checks the signature, unless the
-// key that did is among them still: whether a key verifies these bytes never
-// changes, which keys may is looked up each time.
-func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts *compact, token string) (fingerprint, error) {
+// verify verifies the signature with the keys that fit the header, and returns the key
+// that verifies it. For a cached token, with parts nil, it is enough that the key
+// verifiedBy is still among them: whether a key verifies a signature never changes, but
+// the keys in force do.
+func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint, parts *compact, token string) (fingerprint, error) {
 	keys, err := p.Keys.Keys(ctx, head.kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
-		return nobody, reason.UnknownKey
+		return noKey, reason.UnknownKey
 	case err != nil:
-		return nobody, reason.KeysUnavailable
+		return noKey, reason.KeysUnavailable
 	}
 	var (
 		candidates [MaxCandidates]key.Key
@@ -274,25 +273,25 @@ func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts 
 			continue
 		}
 		if n == MaxCandidates {
-			return nobody, reason.UnknownKey
+			return noKey, reason.UnknownKey
 		}
 		candidates[n] = k
 		n++
 	}
 	if n == 0 {
 		// The issuer has keys for this kid, but not for this algorithm.
-		return nobody, reason.AlgorithmNotAllowed
+		return noKey, reason.AlgorithmNotAllowed
 	}
 	if parts == nil {
 		for _, k := range candidates[:n] {
-			if k.Fingerprint() == by {
-				return by, nil
+			if k.Fingerprint() == verifiedBy {
+				return verifiedBy, nil
 			}
 		}
-		// Verified by a key that is none of these: from the beginning.
+		// That key is gone, so another one must verify the signature.
 		again, err := split(token, "")
 		if err != nil {
-			return nobody, err
+			return noKey, err
 		}
 		parts = &again
 	}
@@ -301,5 +300,5 @@ func (p *policy) verify(ctx context.Context, head header, by fingerprint, parts 
 			return k.Fingerprint(), nil
 		}
 	}
-	return nobody, reason.BadSignature
+	return noKey, reason.BadSignature
 }

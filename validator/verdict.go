@@ -5,52 +5,51 @@ import (
 	"time"
 )
 
-// verdict is what a validator has found of a token that it accepts. It holds for as
-// long as nothing has changed that it rests on: the token and the policy never do,
-// so what is left is the time and the keys in force, which are looked at with each
-// use. A check that rests on anything else must be made in front of it, each time. A
-// verdict refers to nothing of the validator, so that tokens in a cache keep none
-// alive that is used no more.
+// verdict is the result of a validator that accepted a token. It depends on the token and
+// the policy, which never change, and on the time and the keys in force, which are
+// compared at each use. A check that depends on anything else must be made each time,
+// before the verdict is used. A verdict has no pointer to the validator, so that cached
+// tokens don't keep old validators in memory.
 type verdict struct {
-	validator   uint64 // its number
-	keys        uint64 // their version
-	place       int    // of the policy
+	validator   uint64 // id of the validator
+	keys        uint64 // version of the keys
+	policy      int    // index of the policy
 	from, until int64  // the times at which the token is accepted, in ns since 1970
 	user        string
-	scopes      []string // nil for those of the usual claims
+	scopes      []string // nil for those of the default claims
 }
 
-// maxKeptScopes is how many scopes a verdict holds that is kept. Those of claims that
-// a policy names are not counted as the token's memory.
-const maxKeptScopes = 32
+// maxVerdictScopes is the maximum number of scopes in a stored verdict. Scopes of claims
+// that a policy names are not part of a cached token's counted size.
+const maxVerdictScopes = 32
 
-// keep remembers a verdict with what it rests on.
-func (t *Verified) keep(found *verdict, v *Validator, p *policy, keys uint64) {
-	found.validator, found.keys, found.place = v.number, keys, p.place
+// storeVerdict stores a verdict with what it depends on.
+func (t *Verified) storeVerdict(found *verdict, v *Validator, p *policy, keys uint64) {
+	found.validator, found.keys, found.policy = v.id, keys, p.index
 	found.from, found.until = p.window(t.when)
-	t.verdicts[v.number%2].Store(found)
+	t.verdicts[v.id%2].Store(found)
 }
 
-// stands tells whether the verdict that v has found last still holds, and if so
-// makes it that of verified. Where it does not, the token is judged from the
-// beginning: that finds the reason too.
-func (t *Verified) stands(v *Validator, now time.Time, verified *Token) bool {
-	found := t.verdicts[v.number%2].Load()
-	if found == nil || found.validator != v.number {
+// reuseVerdict reports whether the last verdict of v is still valid, and if so uses it
+// for verified. Otherwise the token must be checked from the beginning, which also finds
+// the reason for a refusal.
+func (t *Verified) reuseVerdict(v *Validator, now time.Time, verified *Token) bool {
+	found := t.verdicts[v.id%2].Load()
+	if found == nil || found.validator != v.id {
 		return false
 	}
 	if at := now.UnixNano(); at < found.from || at >= found.until {
 		return false
 	}
-	if v.policies[found.place].Keys.Version("", now) != found.keys {
+	if v.policies[found.policy].Keys.Version("", now) != found.keys {
 		return false
 	}
-	verified.of, verified.by = t, found
+	verified.token, verified.verdict = t, found
 	return true
 }
 
-// window is when checkTimes has nothing against a token that it accepts once: from
-// the first time to just before the second.
+// window returns the times at which checkTimes accepts a token, at or after from and
+// before until. It is only used for tokens that checkTimes has accepted.
 func (p *policy) window(t times) (from, until int64) {
 	from, until = math.MinInt64, math.MaxInt64
 	if !t.expires.IsZero() {
@@ -67,13 +66,14 @@ func (p *policy) window(t times) (from, until int64) {
 	return from, until
 }
 
-// nanoseconds is UnixNano, which is undefined for times that it has no number for.
+// nanoseconds is like UnixNano, but clips times that don't fit an int64, for which
+// UnixNano is undefined.
 func nanoseconds(t time.Time) int64 {
-	const most = math.MaxInt64/int64(time.Second) - 1
+	const maxSeconds = math.MaxInt64/int64(time.Second) - 1
 	switch s := t.Unix(); {
-	case s > most:
+	case s > maxSeconds:
 		return math.MaxInt64
-	case s < -most:
+	case s < -maxSeconds:
 		return math.MinInt64
 	}
 	return t.UnixNano()

@@ -15,12 +15,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// counting is a key set with a version, which counts how often it is asked.
+// counting is a key set with a version that counts the calls of Keys.
 type counting struct {
 	keySet
 	asked   int
 	version func() uint64
-	others  []string // kids of which nothing can be said
+	others  []string // kids whose version is 0
 }
 
 func (c *counting) Keys(ctx context.Context, kid string) ([]key.Key, error) {
@@ -35,9 +35,8 @@ func (c *counting) Version(kid string, _ time.Time) uint64 {
 	return c.version()
 }
 
-// The verdict stands in for the checks only while nothing that they rest on has
-// changed.
-func TestVerdictStandsUntilSomethingChanges(t *testing.T) {
+// A verdict replaces the checks only while nothing has changed that they depend on.
+func TestVerdictIsReusedUntilSomethingChanges(t *testing.T) {
 	t.Parallel()
 	token := es256(t, goodHeader, strings.Replace(goodClaims, "{", `{"nbf":1800000000,`, 1))
 	version, at := uint64(7), now
@@ -76,9 +75,9 @@ func TestVerdictStandsUntilSomethingChanges(t *testing.T) {
 	}
 }
 
-// Nor does it for a kid of which the keys can't say that they have found the right
-// ones for good.
-func TestNoVerdictForAKidThatMayCome(t *testing.T) {
+// There is no verdict for a kid without a version: a key with this kid may still be
+// fetched.
+func TestNoVerdictForAKidWithoutVersion(t *testing.T) {
 	t.Parallel()
 	set := &counting{keySet: keySet{keys()["p256"].public}, version: func() uint64 { return 7 }, others: []string{"p256"}}
 	policy := basePolicy()
@@ -92,10 +91,10 @@ func TestNoVerdictForAKidThatMayCome(t *testing.T) {
 	}
 }
 
-// A verdict that would hold many scopes is made anew each time: nobody counts them.
+// A verdict with many scopes is not stored, as they are not part of the counted size.
 func TestVerdictsHoldFewScopes(t *testing.T) {
 	t.Parallel()
-	for n, kept := range map[int]bool{maxKeptScopes: true, maxKeptScopes + 1: false} {
+	for n, kept := range map[int]bool{maxVerdictScopes: true, maxVerdictScopes + 1: false} {
 		set := &counting{keySet: keySet{keys()["p256"].public}, version: func() uint64 { return 7 }}
 		policy := basePolicy()
 		policy.Keys, policy.ScopeClaims = set, []string{"may"}
@@ -113,8 +112,8 @@ func TestVerdictsHoldFewScopes(t *testing.T) {
 	}
 }
 
-// Keys that change while a token is judged leave no verdict: it would be one of
-// the keys before under the version of those behind, or the other way round.
+// No verdict is stored if the keys change during validation: it would have the result of
+// the old keys under the version of the new ones, or the other way round.
 func TestKeysThatChangeMeanwhileLeaveNoVerdict(t *testing.T) {
 	t.Parallel()
 	var version atomic.Uint64
@@ -131,7 +130,7 @@ func TestKeysThatChangeMeanwhileLeaveNoVerdict(t *testing.T) {
 	}
 }
 
-// The window is the checks of the times, put another way.
+// The window is the set of times that checkTimes accepts.
 func TestWindowIsWhenTheTimesHold(t *testing.T) {
 	t.Parallel()
 	seconds := []float64{0, 1, 1_800_000_000, 1_800_000_000.5, 9_223_372_034, 9_223_372_035, 9_223_372_036, 9_223_372_037, maxTime}
@@ -151,7 +150,7 @@ func TestWindowIsWhenTheTimesHold(t *testing.T) {
 						when := times{exp, nbf, iat}
 						from, until := p.window(when)
 						all := edges(when, leeway, lifetime)
-						// A token that is good at no time has no verdict.
+						// A token that is never accepted has no verdict.
 						if !slices.ContainsFunc(all, func(at time.Time) bool { return p.checkTimes(when, at) == nil }) {
 							continue
 						}
@@ -172,8 +171,8 @@ func TestWindowIsWhenTheTimesHold(t *testing.T) {
 	}
 }
 
-// edges are the times about which a check may begin or cease to hold, within those
-// that have a number of nanoseconds.
+// edges returns the times around which the result of a check may change, as far as they
+// can be expressed in nanoseconds.
 func edges(when times, leeway, lifetime time.Duration) []time.Time {
 	var list []time.Time
 	for _, t := range []time.Time{when.expires, when.notBefore, when.issued, time.Unix(1_800_000_000, 0)} {
@@ -191,8 +190,8 @@ func edges(when times, leeway, lifetime time.Duration) []time.Time {
 	return list
 }
 
-// Two validators that take turns with a token keep a verdict each, and neither has
-// the other's.
+// Two validators that take turns with a token store a verdict each, and neither uses that
+// of the other.
 func TestVerdictsOfTwoValidators(t *testing.T) {
 	t.Parallel()
 	cache := newMemory()
@@ -205,7 +204,7 @@ func TestVerdictsOfTwoValidators(t *testing.T) {
 	token := es256(t, goodHeader, goodClaims)
 	a, keysOfA := prefixed("a:")
 	b, keysOfB := prefixed("b:")
-	for a.number%2 == b.number%2 { // they would have one place
+	for a.id%2 == b.id%2 { // they would share a slot
 		b, keysOfB = prefixed("b:")
 	}
 	for range 4 {
@@ -221,7 +220,7 @@ func TestVerdictsOfTwoValidators(t *testing.T) {
 	}
 }
 
-// The header of a token is known again only if a key has signed it, byte for byte.
+// Only the header of a token with a valid signature is remembered.
 func TestOnlyVerifiedHeadersAreRemembered(t *testing.T) {
 	t.Parallel()
 	v := newValidator(t, basePolicy())
@@ -243,7 +242,7 @@ func TestOnlyVerifiedHeadersAreRemembered(t *testing.T) {
 	if known() != b64(goodHeader) {
 		t.Errorf("%q is remembered, want that of the good token", known())
 	}
-	// What is remembered serves for nothing else.
+	// A remembered header is used for no other header.
 	for header, want := range map[string]error{
 		`{"alg":"ES256","kid":"p256" }`:             nil,
 		`{"alg":"ES256","kid":"p256","crit":["x"]}`: reason.UnsupportedToken,

@@ -1,3 +1,5 @@
+// Package refusal answers requests that are refused: status, challenge and body for
+// each reason.
 package refusal
 
 import (
@@ -9,8 +11,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// CodeOf takes the reason out of the validator's error. One that has none is
-// a fault of ours and is answered as keys that can't be had: never with leave.
+// CodeOf returns the reason in an error of the validator. An error without a known
+// reason is a bug of ours; it is answered like unavailable keys, so that it never
+// allows a request.
 func CodeOf(err error) reason.Code {
 	if r, ok := errors.AsType[reason.Code](err); ok {
 		if _, known := answers[r]; known {
@@ -20,27 +23,29 @@ func CodeOf(err error) reason.Code {
 	return reason.KeysUnavailable
 }
 
-// answer is what the client is told. The texts are fixed: nothing of the
-// request is ever echoed.
+// Answer is what the client gets. The texts are constants: nothing of the request is
+// echoed.
 type Answer struct {
 	Status int
-	Code   string // RFC 6750 section 3.1; empty where it must not be given
+	Code   string // error code of RFC 6750 section 3.1; empty where it must be absent
 	Text   string // error_description
 }
 
+// Error codes of RFC 6750 section 3.1.
 const (
 	invalidRequest    = "invalid_request"
 	invalidToken      = "invalid_token"
 	insufficientScope = "insufficient_scope"
 )
 
+// answers has the answer to every reason.
 var answers = map[reason.Code]Answer{
 	reason.MissingCredentials:  {http.StatusUnauthorized, "", "a token is required"},
 	reason.MultipleCredentials: {http.StatusBadRequest, invalidRequest, "the request has more than one credential"},
 	reason.MalformedRequest:    {http.StatusBadRequest, invalidRequest, "the request has an empty credential"},
 	reason.CrossOrigin:         {http.StatusForbidden, "", "the credential came with a request from another site"},
 
-	// One answer for all three: nobody outside learns which keys there are.
+	// One answer for all three, so that clients can't find out which keys exist.
 	reason.UnknownAPIKey:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
 	reason.APIKeyExpired:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
 	reason.APIKeyDisabled: {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
@@ -65,18 +70,18 @@ var answers = map[reason.Code]Answer{
 	reason.KeysUnavailable:     {http.StatusServiceUnavailable, "", "the keys to verify the token are not available"},
 }
 
-// The forms of a refusal's body.
+// Formats of a refusal's body.
 const (
 	formatJSON = "json"
 	formatAWS  = "aws"
 	formatNone = "none"
 )
 
-// Accepted are the kinds of credential that a site accepts.
+// Accepted is which kinds of credential a handler accepts.
 type Accepted struct{ Tokens, APIKeys bool }
 
-// asAWS is the answer with the status that AWS API Gateway has for it: 403 for a
-// missing or bad API key.
+// asAWS returns the answer with the status of AWS API Gateway: 403 for a missing or
+// invalid API key.
 func (a Answer) asAWS(code reason.Code, accepted Accepted) Answer {
 	switch code {
 	case reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled:
@@ -89,28 +94,28 @@ func (a Answer) asAWS(code reason.Code, accepted Accepted) Answer {
 	return a
 }
 
-// required says what a request without a credential lacks.
-func (k Accepted) required() string {
+// required returns the error description for a request without a credential.
+func (a Accepted) required() string {
 	switch {
-	case k.Tokens && k.APIKeys:
+	case a.Tokens && a.APIKeys:
 		return "a token or an API key is required"
-	case k.APIKeys:
+	case a.APIKeys:
 		return "an API key is required"
 	}
 	return "a token is required"
 }
 
-// scheme is the authentication scheme of the challenge. ApiKey is none of the
-// registered ones, which know no API keys.
-func (k Accepted) scheme() string {
-	if k.Tokens {
+// scheme returns the authentication scheme of the challenge. ApiKey is not registered;
+// no registered scheme is for API keys.
+func (a Accepted) scheme() string {
+	if a.Tokens {
 		return "Bearer"
 	}
 	return "ApiKey"
 }
 
-// challenge is the WWW-Authenticate of RFC 6750 section 3. A request without a
-// credential gets no error, as the section says.
+// challenge returns the WWW-Authenticate header of RFC 6750 section 3. As the section
+// says, a request without a credential gets no error code.
 func challenge(scheme, realm string, a Answer) string {
 	c := scheme + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
 	if a.Code != "" {
@@ -119,6 +124,7 @@ func challenge(scheme, realm string, a Answer) string {
 	return c
 }
 
+// body returns the body of an answer, nil for none.
 func body(format string, code reason.Code, a Answer) []byte {
 	var content any
 	switch format {
@@ -129,14 +135,14 @@ func body(format string, code reason.Code, a Answer) []byte {
 			Message string `json:"message"`
 		}{http.StatusText(a.Status)}
 	default:
-		named := a.Code
-		if named == "" {
-			named = string(code)
+		name := a.Code
+		if name == "" {
+			name = string(code)
 		}
 		content = struct {
 			Error       string `json:"error"`
 			Description string `json:"error_description"`
-		}{named, a.Text}
+		}{name, a.Text}
 	}
 	b, err := json.Marshal(content)
 	if err != nil {

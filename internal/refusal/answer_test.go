@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// TestEveryReasonHasAnAnswerOfItsOwn: but for those of API keys, which share one
-// so that nobody outside learns which keys there are.
-func TestEveryReasonHasAnAnswerOfItsOwn(t *testing.T) {
+// TestAnswersAreDistinct checks that each reason has its own answer, except those of API
+// keys, which share one so that clients can't find out which keys exist.
+func TestAnswersAreDistinct(t *testing.T) {
 	t.Parallel()
 	ofKeys := []reason.Code{reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled}
 	seen := map[string]reason.Code{}

@@ -11,17 +11,17 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// retryAfter is what a 503 asks for, in seconds: the time in which an issuer
-// that has come back is found again.
+// retryAfter is the Retry-After of a 503, in seconds: how long it takes to notice that
+// an issuer is available again.
 const retryAfter = "5"
 
-// Responder answers refusals. All that it writes is made when the config
-// loads, since a flood of bad requests must cost less than good ones.
+// Responder has the responses of a handler. They are built when the config loads, since
+// a flood of bad requests must cost less than good ones.
 type Responder struct {
-	prepared map[reason.Code]*Response
+	responses map[reason.Code]*Response
 }
 
-// Response is the answer to one reason.
+// Response is the prepared response to one reason.
 type Response struct {
 	Answer
 	err       error
@@ -30,15 +30,15 @@ type Response struct {
 	refusal   Refusal
 }
 
-// Refusal is why a request is refused, or would be. Requests share it: it never
-// changes.
+// Refusal is why a request is refused, or would be in report mode. Requests share it, so
+// it must not be changed.
 type Refusal struct {
 	Code   reason.Code
 	Answer *Answer
-	unmet  string // the requirement that was not met, in the config's words
+	unmet  string // the requirement that was not met, as written in the config
 }
 
-// Refusal returns the refusal with the requirement that was not met.
+// Refusal returns the refusal, with the requirement that was not met if there is one.
 func (p *Response) Refusal(unmet string) *Refusal {
 	if unmet == "" {
 		return &p.refusal
@@ -48,7 +48,7 @@ func (p *Response) Refusal(unmet string) *Refusal {
 	return &r
 }
 
-// LogFields tell in a line of the plugin's log why a request is refused.
+// LogFields returns the fields of a log line that say why a request is refused.
 func (r *Refusal) LogFields() []zap.Field {
 	fields := []zap.Field{zap.String("reason", string(r.Code)), zap.Int("status", r.Answer.Status)}
 	if r.unmet != "" {
@@ -57,11 +57,11 @@ func (r *Refusal) LogFields() []zap.Field {
 	return fields
 }
 
-// To is the answer to a reason.
-func (r *Responder) To(code reason.Code) *Response { return r.prepared[code] }
+// To returns the response to a reason.
+func (r *Responder) To(code reason.Code) *Response { return r.responses[code] }
 
-// New makes the answers. scopes are what the challenge of a request without
-// them names.
+// New prepares the responses. scopes are the required scopes, for the challenge of a
+// request without them.
 func New(realm, format string, accepted Accepted, scopes string) (*Responder, error) {
 	if err := Check(realm, format); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func New(realm, format string, accepted Accepted, scopes string) (*Responder, er
 	if format == "" {
 		format = formatJSON
 	}
-	r := &Responder{prepared: make(map[reason.Code]*Response, len(answers))}
+	r := &Responder{responses: make(map[reason.Code]*Response, len(answers))}
 	for code, a := range answers {
 		if code == reason.MissingCredentials {
 			a.Text = accepted.required()
@@ -88,7 +88,7 @@ func New(realm, format string, accepted Accepted, scopes string) (*Responder, er
 			}
 		}
 		p.refusal = Refusal{Code: code, Answer: &p.Answer}
-		r.prepared[code] = p
+		r.responses[code] = p
 	}
 	return r, nil
 }
@@ -97,21 +97,21 @@ func New(realm, format string, accepted Accepted, scopes string) (*Responder, er
 func Check(realm, format string) error {
 	for _, c := range []byte(realm) {
 		if c < ' ' || c > '~' {
-			return errors.New("realm: it may hold printable ASCII characters only (RFC 9110 section 11.5); write a short name such as api")
+			return errors.New("realm: only printable ASCII characters are allowed (RFC 9110 section 11.5); write a short name such as api")
 		}
 	}
 	switch format {
 	case "", formatJSON, formatAWS, formatNone:
 		return nil
 	}
-	return fmt.Errorf("error_format: %q is no format; write json, aws or none", format)
+	return fmt.Errorf("error_format: %q is not a valid format; write json, aws or none", format)
 }
 
-// SetHeaders sets the headers of the answer, but for those of its body.
+// SetHeaders sets the headers of the response except those of its body.
 func (p *Response) SetHeaders(header http.Header) { p.headers(header, false) }
 
 func (p *Response) headers(header http.Header, body bool) {
-	// One array for all values, as a flood of bad requests must cost little.
+	// One array for all values saves allocations under a flood of bad requests.
 	values := [...]string{"no-store", p.challenge, "application/json"}
 	header["Cache-Control"] = values[0:1:1]
 	if p.challenge != "" {
@@ -125,15 +125,15 @@ func (p *Response) headers(header http.Header, body bool) {
 	}
 }
 
-// HandlerError is the answer for error routes.
+// HandlerError returns the error for Caddy's error routes.
 func (p *Response) HandlerError() caddyhttp.HandlerError {
 	return caddyhttp.HandlerError{StatusCode: p.Status, Err: p.err}
 }
 
-// Write answers.
+// Write sends the response.
 func (p *Response) Write(w http.ResponseWriter) {
 	p.headers(w.Header(), true)
 	w.WriteHeader(p.Status)
-	// If it fails the client is gone. The refusal stands.
+	// If this fails, the client is gone; the request is refused all the same.
 	_, _ = w.Write(p.body)
 }

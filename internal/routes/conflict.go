@@ -1,3 +1,5 @@
+// Package routes inspects the routes of Caddy's servers: which of them could answer an
+// error, set our placeholders, or is being provisioned.
 package routes
 
 import (
@@ -9,17 +11,17 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Conflict tells whether another handler of a server may set a placeholder whose
-// name is ours, {http.auth.user.id} above all. Most servers have none, and to look
-// at each request whether one did costs as much as all of our own.
+// Conflict finds out whether another handler of a server may set one of our
+// placeholders, {http.auth.user.id} above all. Most servers have none, and checking the
+// placeholders on each request costs as much as all our own work on them.
 type Conflict struct {
-	server *caddyhttp.Server
-	own    string // the package whose matchers are ours
-	once   sync.Once
-	is     bool
+	server   *caddyhttp.Server
+	own      string // the path of the package with our matchers
+	once     sync.Once
+	possible bool
 }
 
-// harmless are the handlers that set no such placeholder. Any other may.
+// harmless are the handlers known not to set our placeholders. Any other may.
 var harmless = map[caddy.ModuleID]bool{
 	"http.handlers.subroute": true, "http.handlers.jwt": true, "http.handlers.static_response": true, "http.handlers.error": true,
 	"http.handlers.reverse_proxy": true, "http.handlers.file_server": true, "http.handlers.headers": true, "http.handlers.rewrite": true,
@@ -28,35 +30,38 @@ var harmless = map[caddy.ModuleID]bool{
 	"http.handlers.copy_response": true, "http.handlers.copy_response_headers": true,
 }
 
-// caddyPackages hold Caddy's own matchers, which set placeholders under
-// http.matchers and http.regexp alone.
+// caddyPackages is the path prefix of Caddy's own matchers, which only set placeholders
+// below http.matchers and http.regexp.
 const caddyPackages = "github.com/caddyserver/caddy/v2/"
 
-// NewConflict makes one for a server, nil for one that is not known. own is the path of
-// the package whose matchers set none of our placeholders.
+// NewConflict returns the Conflict of a server, which is nil if it is not known. own is
+// the path of the package with our matchers, which set no placeholders.
 func NewConflict(server *caddyhttp.Server, own string) *Conflict {
 	return &Conflict{server: server, own: own}
 }
 
-// Possible looks through the server at the first request, when all its handlers are
-// there.
-func (n *Conflict) Possible() bool {
-	n.once.Do(func() {
-		n.is = n.server == nil || len(n.server.NamedRoutes) > 0 || !allHarmless(n.server.Routes, n.own) ||
-			n.server.Errors != nil && !allHarmless(n.server.Errors.Routes, n.own)
+// Possible reports whether another handler may set our placeholders. It inspects the
+// server at the first call, which must come after all handlers are provisioned.
+func (c *Conflict) Possible() bool {
+	c.once.Do(func() {
+		c.possible = c.server == nil || len(c.server.NamedRoutes) > 0 || !allHarmless(c.server.Routes, c.own) ||
+			c.server.Errors != nil && !allHarmless(c.server.Errors.Routes, c.own)
 	})
-	return n.is
+	return c.possible
 }
 
+// allHarmless reports whether no handler and no matcher of the routes may set our
+// placeholders. It reads fields of Caddy's handlers by reflection: a handler that gets
+// routes in another field than HandleResponse would be missed.
 func allHarmless(routes caddyhttp.RouteList, own string) bool {
 	for i := range routes {
 		if len(routes[i].Handlers) == 0 && len(routes[i].HandlersRaw) > 0 {
-			return false // not there yet
+			return false // not provisioned yet
 		}
 		for _, set := range routes[i].MatcherSets {
 			for _, matcher := range set {
 				if path := reflect.Indirect(reflect.ValueOf(matcher)).Type().PkgPath(); !strings.HasPrefix(path, caddyPackages) && path != own {
-					return false // it may set anything
+					return false // it may set any placeholder
 				}
 			}
 		}
@@ -65,9 +70,9 @@ func allHarmless(routes caddyhttp.RouteList, own string) bool {
 			if !ok || !harmless[module.CaddyModule().ID] {
 				return false
 			}
-			// reverse_proxy may have routes of its own, for answers.
+			// reverse_proxy may have routes of its own, for responses.
 			if v := reflect.Indirect(reflect.ValueOf(handler)); v.Kind() == reflect.Struct {
-				if of := v.FieldByName("HandleResponse"); of.IsValid() && of.Len() > 0 {
+				if responses := v.FieldByName("HandleResponse"); responses.IsValid() && responses.Len() > 0 {
 					return false
 				}
 			}

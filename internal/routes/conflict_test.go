@@ -28,9 +28,9 @@ func (otherHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	return next.ServeHTTP(w, r)
 }
 
-// Where another handler may set a placeholder of ours, it is looked for at each
-// request; where none may, it is not.
-func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
+// TestConflict checks which handlers and matchers are taken for ones that may set our
+// placeholders.
+func TestConflict(t *testing.T) {
 	t.Parallel()
 	list := func(handlers ...caddyhttp.MiddlewareHandler) caddyhttp.RouteList {
 		return caddyhttp.RouteList{{Handlers: handlers}}
@@ -70,6 +70,6 @@ func TestHandlersThatMaySetOurPlaceholders(t *testing.T) {
 		}
 	}
 	if !NewConflict(nil, "").Possible() {
-		t.Error("a server that is not known is taken for harmless")
+		t.Error("an unknown server is taken for harmless")
 	}
 }

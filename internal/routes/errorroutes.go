@@ -7,22 +7,21 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// ErrorRouteMatches tells whether one of the server's error routes would
-// answer this request. The sites of one listener share the list, each behind
-// its host matcher, so that the existence of routes says nothing; and a site
-// with an error route for 404 alone has none for our 401. Without a match the
-// server would answer with an empty body.
+// ErrorRouteMatches reports whether one of the server's error routes would answer this
+// error. That there are error routes is not enough: the sites of one listener share the
+// list, each behind its host matcher, and a site may have an error route for 404 only.
+// Without a match the server would answer with an empty body.
 func ErrorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
 		return false
 	}
-	// In an error route already: nothing handles an error of its own.
+	// The request is in an error route already: errors there are not handled again.
 	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
 		return false
 	}
-	// Error routes see the original method and URI, and their matchers ask
-	// for the error's placeholders.
+	// Error routes get the original method and URI, and their matchers may read the
+	// error's placeholders.
 	probe := new(http.Request)
 	*probe = *r
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
@@ -44,20 +43,20 @@ func ErrorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
 	return false
 }
 
-// routesMatch walks routes in the way in which they would be run. A handler
-// that is no subroute counts as an answer.
+// routesMatch reports whether a handler in the routes would run, following groups and
+// terminal routes as Caddy does. A subroute counts only if one of its routes matches.
 func routesMatch(routes caddyhttp.RouteList, r *http.Request) bool {
-	groups := map[string]bool{}
+	done := map[string]bool{} // groups of which a route has matched
 	for i := range routes {
 		route := &routes[i]
-		if route.Group != "" && groups[route.Group] {
+		if route.Group != "" && done[route.Group] {
 			continue
 		}
-		// A matcher that fails would end in an empty 500: no answer.
+		// An error of a matcher would become an empty 500, which is not an answer.
 		if ok, err := route.MatcherSets.AnyMatchWithError(r); !ok || err != nil {
 			continue
 		}
-		groups[route.Group] = true
+		done[route.Group] = true
 		for _, handler := range route.Handlers {
 			if sub, ok := handler.(*caddyhttp.Subroute); !ok || routesMatch(sub.Routes, r) {
 				return true

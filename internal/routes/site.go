@@ -8,9 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// SiteError says at which site an error of provisioning lies. Caddy itself
-// names positions in lists of routes, which nobody who writes a Caddyfile
-// knows.
+// SiteError adds the site to an error of provisioning. Caddy itself gives indexes in
+// lists of routes, which mean nothing to the author of a Caddyfile.
 func SiteError(ctx caddy.Context, err error) error {
 	if site := siteOf(ctx); site != "" {
 		return fmt.Errorf("jwt at %s: %w", site, err)
@@ -18,10 +17,10 @@ func SiteError(ctx caddy.Context, err error) error {
 	return fmt.Errorf("jwt: %w", err)
 }
 
-// siteOf finds the site whose handlers are being provisioned. Caddy provisions
-// the matchers of all routes first and then, server by server, the handlers
-// route by route, so that the route in work is the first without handlers. It
-// returns the addresses of the server where the route has no hosts.
+// siteOf returns the hosts of the site whose handlers are being provisioned, or the
+// addresses of the server if the route has no hosts. Caddy provisions the matchers of
+// all routes first and then, server by server, the handlers route by route, so the
+// current route is the first one without handlers.
 func siteOf(ctx caddy.Context) string {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
@@ -39,6 +38,7 @@ func siteOf(ctx caddy.Context) string {
 	return strings.Join(server.Listen, ", ")
 }
 
+// hostsOf returns the hosts that a route matches, for an error text.
 func hostsOf(route caddyhttp.Route) string {
 	var hosts []string
 	for _, set := range route.MatcherSets {

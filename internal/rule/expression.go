@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,21 +21,22 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
-// expression is a rule in the Common Expression Language, compiled once.
+// expression is a compiled rule in the Common Expression Language (CEL).
 type expression struct {
 	program cel.Program
-	text    string // as a config has it
+	text    string // as written in the config
 }
 
-// An expression whose cost could be above freeCost, as it goes through lists or
-// long texts of a token, is counted while it runs and ends at maxCost. Counting
-// costs more than a simple expression itself, which is not counted.
+// An expression that loops over lists or long strings of a token may be expensive.
+// Where its estimated cost is above freeCost, the cost is counted at run time and the
+// evaluation stops at maxCost. Counting costs more than a simple expression, so cheap
+// ones run without it.
 const (
 	freeCost = 20_000
 	maxCost  = 200_000
 )
 
-// newExpression compiles an expression. The error names the place in it.
+// newExpression compiles an expression. Errors give the line and column in it.
 func newExpression(ctx caddy.Context, text string) (*expression, error) {
 	env, err := expressionEnv(ctx)
 	if err != nil {
@@ -51,16 +53,19 @@ func newExpression(ctx caddy.Context, text string) (*expression, error) {
 	}
 	program, err := env.Program(checked, options...)
 	if err != nil {
-		return nil, fmt.Errorf("the expression can't be used: %w", err)
+		return nil, fmt.Errorf("preparing the expression: %w", err)
 	}
 	return &expression{program, "require expression " + text}, learnCELRequest(ctx)
 }
 
-// checkingEnv is for checking expressions where nothing is provisioned. It is made
-// once, as that takes longer than to check one.
+// checkingEnv is the environment for checking expressions without provisioning. It is
+// built once, as building it takes longer than checking an expression.
 var checkingEnv = sync.OnceValues(func() (*cel.Env, error) { return expressionEnv(compileOnly()) })
 
-// CheckExpression compiles an expression without making it ready.
+// compileOnly returns a context for checking an expression without provisioning.
+func compileOnly() caddy.Context { return caddy.Context{Context: context.Background()} }
+
+// CheckExpression reports the error, if any, of compiling an expression.
 func CheckExpression(text string) error {
 	env, err := checkingEnv()
 	if err != nil {
@@ -74,21 +79,22 @@ func compileExpression(env *cel.Env, text string) (*cel.Ast, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("the expression is empty; write require expression `claims.age > 17`")
 	}
-	expanded, place := expandPlaceholders(text)
+	expanded, originalColumn := expandPlaceholders(text)
 	checked, issues := env.Compile(expanded)
 	if errs := issues.Errors(); len(errs) > 0 {
 		at := errs[0].Location
-		return nil, fmt.Errorf("the expression is wrong at line %d, column %d: %s; there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders", at.Line(), place(at.Line(), at.Column())+1, errs[0].Message)
+		return nil, fmt.Errorf("invalid expression at line %d, column %d: %s; available are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders", at.Line(), originalColumn(at.Line(), at.Column())+1, errs[0].Message)
 	}
 	if checked.OutputType() != cel.BoolType {
-		return nil, fmt.Errorf("the expression is of the type %s and must be a bool; compare it with something, as in claims.admin == true or claims.age > 17", checked.OutputType())
+		return nil, fmt.Errorf("the expression has the type %s but must be a bool; compare it with something, as in claims.admin == true or claims.age > 17", checked.OutputType())
 	}
 	return checked, nil
 }
 
-// expressionEnv has our variables, and what Caddy's own expressions have.
+// expressionEnv returns an environment with our variables and with everything that
+// Caddy's own expressions have.
 func expressionEnv(ctx caddy.Context) (*cel.Env, error) {
-	// path_regexp and header_regexp ask for the name of their matcher.
+	// path_regexp and header_regexp read the name of their matcher.
 	ctx = ctx.WithValue(caddyhttp.MatcherNameCtxKey, "")
 	request := cel.ObjectType("http.Request")
 	options := []cel.EnvOption{
@@ -118,14 +124,15 @@ func expressionEnv(ctx caddy.Context) (*cel.Env, error) {
 	return cel.NewEnv(append(options, cel.Lib(caddyhttp.NewMatcherCELLibrary(compile, program)))...)
 }
 
-// placeholderInExpression is a placeholder as Caddy's own expressions have it.
+// placeholderInExpression matches a placeholder as Caddy's own expressions do.
 var placeholderInExpression = regexp.MustCompile(`\\?\{([a-zA-Z][\w.-]+)\}`)
 
-// expandPlaceholders makes function calls of placeholders, as Caddy does; one
-// behind a backslash stays. place leads a column of the result back.
-func expandPlaceholders(text string) (expanded string, place func(line, column int) int) {
+// expandPlaceholders replaces placeholders by function calls, as Caddy does; one
+// escaped with a backslash stays as it is. originalColumn maps a column of the result
+// to the column in text, for error messages.
+func expandPlaceholders(text string) (expanded string, originalColumn func(line, column int) int) {
 	type growth struct{ line, column, by int }
-	var grown []growth
+	var growths []growth
 	var out strings.Builder
 	last := 0
 	for _, m := range placeholderInExpression.FindAllStringSubmatchIndex(text, -1) {
@@ -138,13 +145,13 @@ func expandPlaceholders(text string) (expanded string, place func(line, column i
 		}
 		out.WriteString(replaced)
 		at.by = len(replaced) - (m[1] - m[0])
-		grown = append(grown, at)
+		growths = append(growths, at)
 		last = m[1]
 	}
 	out.WriteString(text[last:])
 	return out.String(), func(line, column int) int {
-		for i := len(grown) - 1; i >= 0; i-- {
-			if g := grown[i]; g.line == line && column > g.column {
+		for i := len(growths) - 1; i >= 0; i-- {
+			if g := growths[i]; g.line == line && column > g.column {
 				column = max(g.column, column-g.by)
 			}
 		}
@@ -152,13 +159,13 @@ func expandPlaceholders(text string) (expanded string, place func(line, column i
 	}
 }
 
-// celPlaceholder reads a placeholder.
+// celPlaceholder is the CEL function that returns the value of a placeholder.
 func celPlaceholder(request, name ref.Val) ref.Val {
 	native, err := request.ConvertToNative(nil)
 	r, ok := native.(*http.Request)
 	text, isText := name.(types.String)
 	if err != nil || !ok || !isText {
-		return types.NewErr("a placeholder is read of a request, by its name")
+		return types.NewErr("a placeholder needs a request and a name")
 	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -171,8 +178,9 @@ func celPlaceholder(request, name ref.Val) ref.Val {
 	return types.DefaultTypeAdapter.NativeToValue(value)
 }
 
-// identityPlaceholder reads a placeholder of the identity that is judged, which a
-// handler in front (basic_auth) may have set to another's.
+// identityPlaceholder returns a placeholder of the identity that the rule is about. The
+// replacer may have another value for it: a handler that ran before (basic_auth) may
+// have set {http.auth.user.id} to another user.
 func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	if !strings.HasPrefix(name, "http.auth.user.") && !strings.HasPrefix(name, "http.jwt.") {
 		return nil, false
@@ -184,14 +192,14 @@ func identityPlaceholder(r *http.Request, name string) (any, bool) {
 	return holder.Placeholder(name)
 }
 
-// holds evaluates the expression for an identity; nil is an anonymous one. What
-// can't be evaluated does not hold.
+// holds reports whether the expression is true for an identity, nil for an anonymous
+// request. An expression whose evaluation fails is not true.
 func (e *expression) holds(r *http.Request, id *identity.Identity) bool {
 	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
 	return err == nil && out == types.True
 }
 
-// evaluation gives an expression its variables, each when it is asked for.
+// evaluation provides the variables of an expression, each computed when it is read.
 type evaluation struct {
 	request *http.Request
 	id      *identity.Identity
@@ -227,7 +235,7 @@ func (e *evaluation) ResolveName(name string) (any, bool) {
 // Parent implements interpreter.Activation.
 func (*evaluation) Parent() interpreter.Activation { return nil }
 
-// tokenSizes says how large what an expression reads may be: as large as a token.
+// tokenSizes estimates the size of what an expression reads: at most that of a token.
 type tokenSizes struct{}
 
 // EstimateSize implements checker.CostEstimator.

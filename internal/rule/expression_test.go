@@ -60,7 +60,7 @@ type matchNothing struct{}
 
 func (matchNothing) MatchWithError(*http.Request) (bool, error) { return false, nil }
 
-// newRules makes the rules of one expression.
+// newRules returns the rules of one expression.
 func newRules(t testing.TB, text string) *Rules {
 	t.Helper()
 	rules, err := New(compileOnly(), []*Requirement{{Expression: text}}, true)
@@ -70,7 +70,7 @@ func newRules(t testing.TB, text string) *Rules {
 	return rules
 }
 
-// identityOf is an identity whose token has these claims.
+// identityOf returns an identity whose token has these claims.
 func identityOf(t testing.TB, all jwt.MapClaims) *identity.Identity {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -99,8 +99,8 @@ func identityOf(t testing.TB, all jwt.MapClaims) *identity.Identity {
 	return id
 }
 
-// TestExpressionsShareNoClaims: an expression that reads all claims makes a map of
-// them, so that each evaluation needs an object of its own.
+// TestExpressionsShareNoClaims checks that each evaluation has its own object, since an
+// expression that reads all claims stores a map in it.
 func TestExpressionsShareNoClaims(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]*identity.Identity{"anonymous": nil, "known": identityOf(t, jwt.MapClaims{})} {
@@ -110,8 +110,8 @@ func TestExpressionsShareNoClaims(t *testing.T) {
 	}
 }
 
-// TestExpressionsThatFailDoNotHold: an expression that can't be evaluated refuses
-// the request, and a panic of a function in it does not reach the server.
+// TestExpressionsThatFailDoNotHold checks that an expression that can't be evaluated
+// refuses the request, and that a panic of a function in it does not reach the server.
 func TestExpressionsThatFailDoNotHold(t *testing.T) {
 	t.Parallel()
 	env, err := expressionEnv(compileOnly())
@@ -153,8 +153,8 @@ func TestExpressionsThatFailDoNotHold(t *testing.T) {
 	}
 }
 
-// TestExpressionsEnd: an expression that a long claim makes expensive is stopped by
-// the cost limit.
+// TestExpressionsEnd checks that the cost limit stops an expression that a long claim
+// makes expensive.
 func TestExpressionsEnd(t *testing.T) {
 	t.Parallel()
 	long := make([]int, 1900) // about the most that a token may have
@@ -211,7 +211,7 @@ func TestPlacesInExpressions(t *testing.T) {
 	}
 }
 
-// BenchmarkExpression is a rule of two terms, one that asks for the request, and one
+// BenchmarkExpression measures a rule of two terms, one that reads the request, and one
 // whose cost is counted.
 func BenchmarkExpression(b *testing.B) {
 	for name, text := range map[string]string{
@@ -234,5 +234,5 @@ func BenchmarkExpression(b *testing.B) {
 
 func ExampleCheckExpression() {
 	fmt.Println(CheckExpression(`claims.age > 17 && nobody`))
-	// Output: the expression is wrong at line 1, column 20: undeclared reference to 'nobody' (in container ''); there are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders
+	// Output: invalid expression at line 1, column 20: undeclared reference to 'nobody' (in container ''); available are the variables claims, scopes, issuer and auth_method, and Caddy's functions and placeholders
 }

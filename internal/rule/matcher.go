@@ -14,19 +14,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// The names of the matchers in expressions: jwt_claim("roles", "admin") and
+// Names of the matchers' functions in expressions: jwt_claim("roles", "admin") and
 // jwt_scope("orders:read").
 const (
 	CELClaimFunction = "jwt_claim"
 	CELScopeFunction = "jwt_scope"
 )
 
-// CELMatcher makes a function of a matcher that takes at least so many texts.
-func CELMatcher(name string, least int, matcher func(args []string) caddyhttp.RequestMatcherWithError) cel.Library {
+// CELMatcher returns a CEL library with a function that runs a matcher with at least
+// minArgs string arguments.
+func CELMatcher(name string, minArgs int, matcher func(args []string) caddyhttp.RequestMatcherWithError) cel.Library {
 	function := name + "_of_request"
 	macro := parser.NewGlobalVarArgMacro(name, func(eh parser.ExprHelper, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
-		if len(args) < least {
-			return nil, eh.NewError(eh.NewList().ID(), fmt.Sprintf("%s takes %d texts at least", name, least))
+		if len(args) < minArgs {
+			return nil, eh.NewError(eh.NewList().ID(), fmt.Sprintf("%s has too few arguments (minimum %d)", name, minArgs))
 		}
 		return eh.NewCall(function, eh.NewIdent(caddyhttp.CELRequestVarName), eh.NewList(args...)), nil
 	})
@@ -35,11 +36,11 @@ func CELMatcher(name string, least int, matcher func(args []string) caddyhttp.Re
 		r, ok := native.(*http.Request)
 		args, listErr := list.ConvertToNative(reflect.TypeFor[[]string]())
 		texts, isList := args.([]string)
-		if err != nil || listErr != nil || !ok || !isList || len(texts) < least {
-			return types.NewErr("%s takes texts", name)
+		if err != nil || listErr != nil || !ok || !isList || len(texts) < minArgs {
+			return types.NewErr("%s needs string arguments", name)
 		}
-		if learn, ok := r.Context().Value(celProbe{}).(*reflect.Type); ok {
-			*learn = reflect.TypeOf(request)
+		if learned, ok := r.Context().Value(celProbe{}).(*reflect.Type); ok {
+			*learned = reflect.TypeOf(request)
 		}
 		matches, err := matcher(texts).MatchWithError(r)
 		if err != nil {

@@ -1,7 +1,8 @@
+// Package rule checks what an authenticated request must have besides a valid
+// credential: scopes, claims, and expressions in CEL.
 package rule
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,33 +19,34 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// Requirement is something that an authenticated request must have besides: exactly
-// one of its fields is set.
+// Requirement is something that an authenticated request must have. Exactly one of the
+// fields is set.
 type Requirement struct {
 	Scope, AnyScope []string
 	Claim           *Claim
 	Expression      string
 }
 
-// Claim is a claim that must have one of some values.
+// Claim is a claim that must have one of the values.
 type Claim struct {
 	Path   string
 	Values []string
 }
 
-// Rules are the requirements made ready.
+// Rules are the requirements of a handler, ready for requests.
 type Rules struct {
-	scopes      []string   // all of them
-	anyScopes   [][]string // one of each
+	scopes      []string   // all are required
+	anyScopes   [][]string // one of each group is required
 	claims      []Claim
 	expressions []*expression
 
-	// The requirements in a config's words.
+	// The requirements as written in the config, for the log.
 	scopesText                string
 	anyScopesText, claimsText []string
 }
 
-// Check checks the requirements but for their expressions.
+// Check checks requirements and returns them as rules, without their expressions: those
+// are checked by [CheckExpression].
 func Check(configured []*Requirement) (*Rules, error) {
 	var all Rules
 	for _, r := range configured {
@@ -66,14 +68,14 @@ func Check(configured []*Requirement) (*Rules, error) {
 }
 
 func (all *Rules) add(r *Requirement) error {
-	named := 0
+	kinds := 0
 	for _, given := range []bool{len(r.Scope) > 0, len(r.AnyScope) > 0, r.Claim != nil, r.Expression != ""} {
 		if given {
-			named++
+			kinds++
 		}
 	}
-	if named != 1 {
-		return errors.New("each requirement names one thing: scope, any_scope, claim or expression")
+	if kinds != 1 {
+		return errors.New("each requirement must have exactly one of scope, any_scope, claim and expression")
 	}
 	for _, list := range [][]string{r.Scope, r.AnyScope} {
 		if err := apikey.CheckScopes(list); err != nil {
@@ -93,22 +95,24 @@ func (all *Rules) add(r *Requirement) error {
 	return nil
 }
 
+// Check reports the error, if any, in the path or the values.
 func (c *Claim) Check() error {
 	if err := claims.CheckPath(c.Path); err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
 	if len(c.Values) == 0 {
-		return fmt.Errorf("claim %s: it needs a value; write require claim %s and a value behind it", c.Path, c.Path)
+		return fmt.Errorf("claim %s: missing value; write require claim %s followed by a value", c.Path, c.Path)
 	}
 	for _, v := range c.Values {
 		if setting.HasPlaceholder(v) {
-			return fmt.Errorf("claim %s: %s is not replaced here; write the value itself, or a rule such as require expression `claims.%s == {http.request.host}`", c.Path, strconv.Quote(v), c.Path)
+			return fmt.Errorf("claim %s: placeholders are not replaced in %s; write the value itself, or a rule such as require expression `claims.%s == {http.request.host}`", c.Path, strconv.Quote(v), c.Path)
 		}
 	}
 	return nil
 }
 
-// New makes the rules of a config.
+// New returns the rules of a config with their expressions compiled. optional is whether
+// requests without a credential are allowed.
 func New(ctx caddy.Context, configured []*Requirement, optional bool) (*Rules, error) {
 	all, err := Check(configured)
 	if err != nil {
@@ -127,16 +131,17 @@ func New(ctx caddy.Context, configured []*Requirement, optional bool) (*Rules, e
 	return all, all.CheckOptional(optional)
 }
 
-// CheckOptional tells of rules that a request without a credential could never
-// meet.
+// CheckOptional returns an error if requests without a credential are allowed but could
+// never meet the rules.
 func (all *Rules) CheckOptional(optional bool) error {
 	if !optional || len(all.scopes) == 0 && len(all.anyScopes) == 0 && len(all.claims) == 0 {
 		return nil
 	}
-	return setting.InOption("optional", "a request without a credential has no scopes and no claims, so that what is required could never hold for it; remove optional or the requirement, or write it as require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")
+	return setting.InOption("optional", "a request without a credential has no scopes and no claims and could never meet the requirement; remove optional or the requirement, or write it as require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")
 }
 
-// RequiredScopes are what the challenge of a refusal names (RFC 6750 section 3).
+// RequiredScopes returns the scopes for the challenge of a refusal (RFC 6750 section 3),
+// separated by spaces.
 func (all *Rules) RequiredScopes() string {
 	var list []string
 	for _, s := range slices.Concat(append([][]string{all.scopes}, all.anyScopes...)...) {
@@ -147,8 +152,8 @@ func (all *Rules) RequiredScopes() string {
 	return strings.Join(list, " ")
 }
 
-// Check applies the rules to an identity. Where one is not met it returns that one in
-// the config's words, and the reason.
+// Check applies the rules to an identity. If one is not met, Check returns it as written
+// in the config, with the reason.
 func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, code reason.Code) {
 	if len(all.scopes) > 0 || len(all.anyScopes) > 0 {
 		have := id.Scopes()
@@ -158,7 +163,7 @@ func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, c
 			}
 		}
 		for i, group := range all.anyScopes {
-			if !holdsOne(have, group) {
+			if !containsAny(have, group) {
 				return all.anyScopesText[i], reason.InsufficientScope
 			}
 		}
@@ -175,8 +180,8 @@ func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, c
 	return "", ""
 }
 
-// CheckAnonymous applies the rules to a request without a credential. One that
-// does not meet them lacks a credential.
+// CheckAnonymous applies the rules to a request without a credential. If they are not
+// met, the reason is the missing credential.
 func (all *Rules) CheckAnonymous(r *http.Request) (unmet string, code reason.Code) {
 	if unmet, hold := all.expressionsHold(r, nil); !hold {
 		return unmet, reason.MissingCredentials
@@ -184,10 +189,10 @@ func (all *Rules) CheckAnonymous(r *http.Request) (unmet string, code reason.Cod
 	return "", ""
 }
 
-// expressionsHold evaluates the expressions for an identity, nil for an anonymous one,
-// and returns the first that does not hold. While they run it is that of the request, so
-// that the placeholders and the matchers that an expression may ask tell of no other:
-// !jwt_scope("guest") must not hold because nobody is known yet.
+// expressionsHold evaluates the expressions for an identity, nil for an anonymous
+// request, and returns the first that is not true. Meanwhile the request has this
+// identity, for the placeholders and matchers in an expression: otherwise
+// !jwt_scope("guest") would be true for everybody, as no identity is published yet.
 func (all *Rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet string, hold bool) {
 	if len(all.expressions) == 0 {
 		return "", true
@@ -204,7 +209,8 @@ func (all *Rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet
 	return "", true
 }
 
-func holdsOne(have, wanted []string) bool {
+// containsAny reports whether have contains at least one of wanted.
+func containsAny(have, wanted []string) bool {
 	for _, s := range wanted {
 		if slices.Contains(have, s) {
 			return true
@@ -213,21 +219,21 @@ func holdsOne(have, wanted []string) bool {
 	return false
 }
 
-// ClaimMatches tells whether a claim is, or as an array holds, one of the values. An
-// object or null is none, and an array within an array does not count.
+// ClaimMatches reports whether a claim equals one of the values or is an array that
+// contains one. Objects, null and nested arrays never match.
 func ClaimMatches(v claims.Value, values []string) bool {
 	if v.Kind() != claims.Array {
-		return scalarIs(v, values)
+		return scalarMatches(v, values)
 	}
 	for i := range v.Len() {
-		if scalarIs(v.At(i), values) {
+		if scalarMatches(v.At(i), values) {
 			return true
 		}
 	}
 	return false
 }
 
-func scalarIs(v claims.Value, values []string) bool {
+func scalarMatches(v claims.Value, values []string) bool {
 	switch v.Kind() {
 	case claims.String, claims.Number, claims.Bool:
 		return slices.Contains(values, v.Render())
@@ -235,7 +241,3 @@ func scalarIs(v claims.Value, values []string) bool {
 		return false
 	}
 }
-
-// compileOnly is the context for checking an expression where nothing is
-// provisioned.
-func compileOnly() caddy.Context { return caddy.Context{Context: context.Background()} }

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// claims are the claims as an expression reads them, empty for anonymous.
+// claims returns the claims for an expression, an empty object for an anonymous request.
 func (e *evaluation) claims() ref.Val {
 	if e.id == nil {
 		return &celObject{v: noClaims}
@@ -28,23 +28,23 @@ func (e *evaluation) claims() ref.Val {
 
 var noClaims = claims.ObjectValue()
 
-// celObject is a JSON object as an expression reads it. Reading a member, which
-// is what expressions do, makes that member only; all else is left to CEL's own
-// map, made of the whole at the first need.
+// celObject is a JSON object in an expression. Reading a member, the usual operation,
+// converts that member only. All other operations need the whole object, which is
+// converted to a CEL map the first time.
 type celObject struct {
-	v     claims.Value
-	whole traits.Mapper
+	v       claims.Value
+	members traits.Mapper // nil until it is needed
 }
 
 func (o *celObject) all() traits.Mapper {
-	if o.whole == nil {
+	if o.members == nil {
 		members := make(map[ref.Val]ref.Val, o.v.Len())
 		for i := range o.v.Len() {
 			members[types.String(o.v.NameAt(i))] = celValue(o.v.At(i))
 		}
-		o.whole = types.NewRefValMap(types.DefaultTypeAdapter, members)
+		o.members = types.NewRefValMap(types.DefaultTypeAdapter, members)
 	}
-	return o.whole
+	return o.members
 }
 
 // Find implements traits.Mapper.
@@ -100,8 +100,8 @@ func (*celObject) Type() ref.Type { return types.MapType }
 // Value implements ref.Val.
 func (o *celObject) Value() any { return o.all().Value() }
 
-// celValue is a JSON value as an expression reads it. A number without a fraction
-// or exponent is an int if it fits one, any other a double.
+// celValue converts a JSON value for an expression. A number without a fraction or
+// exponent becomes an int if it fits, any other number a double.
 func celValue(v claims.Value) ref.Val {
 	switch v.Kind() {
 	case claims.Bool:
@@ -132,29 +132,30 @@ func celNumber(v claims.Value) ref.Val {
 	}
 	f, err := strconv.ParseFloat(digits, 64)
 	if err != nil || math.IsInf(f, 0) {
-		return types.NewErr("a number is out of range")
+		return types.NewErr("number out of range")
 	}
 	return types.Double(f)
 }
 
-// Caddy's functions in an expression ask for a request of a type that Caddy keeps
-// to itself: a struct that embeds a *http.Request. It is learnt once, of a value
-// that Caddy makes for an expression of its own.
-var celRequests struct {
-	learn sync.Once
-	of    reflect.Type
-	err   error
+// celRequestType is the type of the request that Caddy's functions in an expression
+// expect: an unexported struct of Caddy that embeds a *http.Request. It is found once,
+// by reflection, from a value that Caddy passes to a function of ours. If Caddy changes
+// that type, expressions fail to load.
+var celRequestType struct {
+	once sync.Once
+	typ  reflect.Type
+	err  error
 }
 
-// celProbe marks the request of which the type is learnt.
+// celProbe is the context key of the request with which the type is found.
 type celProbe struct{}
 
-// learnCELRequest learns the type.
+// learnCELRequest finds celRequestType.
 func learnCELRequest(ctx caddy.Context) error {
-	celRequests.learn.Do(func() {
-		celRequests.of, celRequests.err = probeCELRequest(ctx)
+	celRequestType.once.Do(func() {
+		celRequestType.typ, celRequestType.err = probeCELRequest(ctx)
 	})
-	return celRequests.err
+	return celRequestType.err
 }
 
 func probeCELRequest(ctx caddy.Context) (reflect.Type, error) {
@@ -162,24 +163,24 @@ func probeCELRequest(ctx caddy.Context) (reflect.Type, error) {
 	if err := probe.Provision(ctx); err != nil {
 		return nil, err
 	}
-	var learnt reflect.Type
-	r, err := http.NewRequestWithContext(context.WithValue(context.Background(), celProbe{}, &learnt), http.MethodGet, "/", nil)
+	var learned reflect.Type
+	r, err := http.NewRequestWithContext(context.WithValue(context.Background(), celProbe{}, &learned), http.MethodGet, "/", nil)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := probe.MatchWithError(r); err != nil {
 		return nil, err
 	}
-	if learnt == nil || learnt.Kind() != reflect.Struct || learnt.NumField() != 1 ||
-		learnt.Field(0).Type != reflect.TypeFor[*http.Request]() || !learnt.Implements(reflect.TypeFor[ref.Val]()) {
-		return nil, fmt.Errorf("expressions don't work with this version of Caddy, whose requests in expressions are of another form (%v)", learnt)
+	if learned == nil || learned.Kind() != reflect.Struct || learned.NumField() != 1 ||
+		learned.Field(0).Type != reflect.TypeFor[*http.Request]() || !learned.Implements(reflect.TypeFor[ref.Val]()) {
+		return nil, fmt.Errorf("expressions don't work with this version of Caddy: unexpected type of request %v", learned)
 	}
-	return learnt, nil
+	return learned, nil
 }
 
-// celRequest is a request as Caddy's functions ask for it.
+// celRequest converts a request to the type that Caddy's functions expect.
 func celRequest(r *http.Request) ref.Val {
-	v := reflect.New(celRequests.of).Elem()
+	v := reflect.New(celRequestType.typ).Elem()
 	v.Field(0).Set(reflect.ValueOf(r))
 	return v.Interface().(ref.Val)
 }
