@@ -7,26 +7,25 @@ import (
 	"sync"
 )
 
-// batchLines is how many lines are read before somebody parses them, and parsed
-// before somebody takes them over: some 300 µs of work.
+// batchLines is the number of lines that are passed on at a time: some 300 µs of work.
 const batchLines = 128
 
-// parserCount is how many goroutines parse. A file is taken over while a server
-// answers requests, which are only seen at once while a processor has nothing else to
-// do: so half of them are left. Three parse as fast as one takes over.
+// parserCount returns the number of goroutines that parse. A file is read while a
+// server answers requests, so half of the processors are left for those. Three parsers
+// keep up with the one goroutine that builds the set.
 func parserCount() int { return max(1, min(runtime.GOMAXPROCS(0)/2, 3)) }
 
-// batch is some lines in a row, then their records.
+// batch holds consecutive lines, and then their records.
 type batch struct {
-	text    []byte // of the lines, which the records' texts are parts of
-	lines   []placedLine
+	text    []byte // of the lines; the records share its memory
+	lines   []lineStart
 	records []Record
 	err     error         // behind the records
-	parsed  chan struct{} // holds one element when it is
+	parsed  chan struct{} // receives one element when the batch is parsed
 }
 
-// placedLine is where a line begins in the text, and its number.
-type placedLine struct{ at, place int }
+// lineStart is where a line begins in the text, and its number.
+type lineStart struct{ at, lineNumber int }
 
 func newBatch() *batch { return &batch{parsed: make(chan struct{}, 1)} }
 
@@ -38,13 +37,13 @@ func (b *batch) line(i int) []byte {
 	return b.text[b.lines[i].at:end:end]
 }
 
-// parse makes the records of the lines, as far as there is no fault.
+// parse parses the lines up to the first error.
 func (b *batch) parse(path string) {
 	b.records = b.records[:0]
 	for i := range b.lines {
 		r, err := ParseRecord(b.line(i))
 		if err != nil {
-			b.err = &LineError{path, b.lines[i].place, err}
+			b.err = &LineError{path, b.lines[i].lineNumber, err}
 			break
 		}
 		b.records = append(b.records, r)
@@ -55,10 +54,10 @@ func (b *batch) parse(path string) {
 var errStopped = errors.New("nobody takes the records")
 
 // eachRecord visits the records of a key file in their order. So many
-// goroutines parse them, while another visits, as parsing takes three seconds for a
-// million keys. A record is good until the function returns.
-func eachRecord(in io.Reader, path string, parsers int, visit func(r *Record, length, place int) error) error {
-	// What is read and not yet visited is bounded by the first channel.
+// goroutines parse them while another visits them, as parsing a million keys takes three
+// seconds. A record is valid until visit returns.
+func eachRecord(in io.Reader, path string, parsers int, visit func(r *Record, length, lineNumber int) error) error {
+	// The first channel limits what is read and not yet visited.
 	inOrder, toParse := make(chan *batch, 2*parsers), make(chan *batch, 2*parsers)
 	used, stop := make(chan *batch, 2*parsers), make(chan struct{})
 	var running sync.WaitGroup
@@ -82,14 +81,14 @@ func eachRecord(in io.Reader, path string, parsers int, visit func(r *Record, le
 			}
 		})
 	}
-	// The reader is the caller's, who may close it when this returns.
+	// The caller may close the reader when this returns.
 	defer running.Wait()
 	defer close(stop)
 	for b := range inOrder {
 		<-b.parsed
 		for i := range b.records {
-			if err := visit(&b.records[i], len(b.line(i)), b.lines[i].place); err != nil {
-				return &LineError{path, b.lines[i].place, err}
+			if err := visit(&b.records[i], len(b.line(i)), b.lines[i].lineNumber); err != nil {
+				return &LineError{path, b.lines[i].lineNumber, err}
 			}
 		}
 		if b.err != nil {
@@ -105,15 +104,15 @@ func eachRecord(in io.Reader, path string, parsers int, visit func(r *Record, le
 
 // readBatches reads the lines of a key file and hands them on, the last with
 // the fault that ends them.
-func readBatches(in io.Reader, path string, used <-chan *batch, hand func(*batch) error) {
+func readBatches(in io.Reader, path string, used <-chan *batch, send func(*batch) error) {
 	b := newBatch()
-	err := eachLine(in, path, func(line []byte, place int) error {
-		b.lines = append(b.lines, placedLine{len(b.text), place})
+	err := eachLine(in, path, func(line []byte, lineNumber int) error {
+		b.lines = append(b.lines, lineStart{len(b.text), lineNumber})
 		b.text = append(b.text, line...)
 		if len(b.lines) < batchLines {
 			return nil
 		}
-		if err := hand(b); err != nil {
+		if err := send(b); err != nil {
 			return err
 		}
 		select {
@@ -125,5 +124,5 @@ func readBatches(in io.Reader, path string, used <-chan *batch, hand func(*batch
 		return nil
 	})
 	b.err = err
-	_ = hand(b) // nobody takes it if somebody has a fault already
+	_ = send(b) // nobody takes it if somebody has a fault already
 }

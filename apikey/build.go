@@ -13,21 +13,21 @@ import (
 
 // builder makes a set.
 type builder struct {
-	keys   *table.Table[Digest, entry]
-	texts  []byte
-	ids    *table.Table[idHash, uint32] // the numbers of the keys, to find an id that is there twice
-	seeds  [2]maphash.Seed
-	places []uint32 // where each key was found, for errors
-	sets   [][]string
-	scopes map[string]uint32 // their places among sets
-	joined []byte
+	keys        *table.Table[Digest, entry]
+	texts       []byte
+	ids         *table.Table[idHash, uint32] // the numbers of the keys, to find duplicate ids
+	seeds       [2]maphash.Seed
+	lineNumbers []uint32 // of each key, for errors
+	sets        [][]string
+	scopes      map[string]uint32 // their places among sets
+	joined      []byte
 }
 
-// idHash stands for an id. Of a thousand million ids no two have the same 128 bits,
-// and the secrets that they are made with keep others from seeing to it.
+// idHash identifies an id. Among a billion ids no two have the same 128 bits by chance,
+// and random seeds keep an attacker from constructing two.
 type idHash [16]byte
 
-// newBuilder makes room for n keys with so much text.
+// newBuilder makes a builder with room for n keys and text bytes of text.
 func newBuilder(n, text int) *builder {
 	return &builder{
 		keys: table.New[Digest, entry](n), texts: make([]byte, 0, text),
@@ -36,24 +36,24 @@ func newBuilder(n, text int) *builder {
 	}
 }
 
-// add adds a record. place is its line or number.
-func (b *builder) add(r *Record, place int) error {
+// add adds a record. lineNumber is its line or number.
+func (b *builder) add(r *Record, lineNumber int) error {
 	if first := b.keys.Find(&r.Hash); first != nil {
-		return fmt.Errorf("the keys %s and %s have one hash; remove one of them", b.name(first), describePlace(r.ID, place))
+		return fmt.Errorf("the keys %s and %s have the same hash; remove one of them", b.name(first), describeKey(r.ID, lineNumber))
 	}
 	id := b.hash(r.ID)
 	if first := b.ids.Find(&id); first != nil {
-		return fmt.Errorf("the id %s is there twice, the first time in %s; give each key its own", r.ID, describePlace(r.ID, int(b.places[*first])))
+		return fmt.Errorf("duplicate id %s, first used by %s; give each key its own", r.ID, describeKey(r.ID, int(b.lineNumbers[*first])))
 	}
 	n := uint32(b.keys.Len())
 	var e entry
 	e, b.texts = newEntry(r, n, b.scopeSet(r.Scopes), b.texts)
 	if uint64(len(b.texts)) > math.MaxUint32 || n >= maxKeys {
-		return errors.New("the keys are too many for one set; divide them")
+		return errors.New("there are too many keys for one set; divide them")
 	}
 	b.keys.Add(r.Hash, e)
 	b.ids.Add(id, n)
-	b.places = append(b.places, uint32(place))
+	b.lineNumbers = append(b.lineNumbers, uint32(lineNumber))
 	return nil
 }
 
@@ -66,14 +66,16 @@ func (b *builder) hash(id string) (h idHash) {
 	return h
 }
 
-// name says which key it is. It copies, as the texts may move when they grow.
+// name describes a key. It copies the id, as the texts move when they grow.
 func (b *builder) name(e *entry) string {
-	return describePlace(strings.Clone(e.idIn(b.texts)), int(b.places[e.number]))
+	return describeKey(strings.Clone(e.idIn(b.texts)), int(b.lineNumbers[e.number]))
 }
 
-func describePlace(id string, place int) string { return fmt.Sprintf("%s (line %d)", id, place) }
+func describeKey(id string, lineNumber int) string {
+	return fmt.Sprintf("%s (line %d)", id, lineNumber)
+}
 
-// scopeSet finds the place of a combination of scopes. There are few.
+// scopeSet finds the lineNumber of a combination of scopes. There are few.
 func (b *builder) scopeSet(scopes []string) uint32 {
 	b.joined = b.joined[:0]
 	for _, s := range scopes {

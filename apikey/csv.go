@@ -47,10 +47,10 @@ func readCSV(content []byte) ([]ImportRow, error) {
 	}
 }
 
-// csvError says where the form of the CSV is broken, and not what stands there.
+// csvError returns where the CSV is invalid, without its content, which may be a key.
 func csvError(err error) error {
 	if e, ok := errors.AsType[*csv.ParseError](err); ok {
-		return fmt.Errorf("line %d: it is no CSV there: %w", e.Line, e.Err)
+		return fmt.Errorf("line %d: invalid CSV: %w", e.Line, e.Err)
 	}
 	return err
 }
@@ -63,15 +63,15 @@ func awsHeader(header []string) (columns map[string]int, width int, err error) {
 		name = strings.TrimSpace(name)
 		names = append(names, strconv.Quote(cut(name, 40)))
 		folded := strings.ToLower(name)
-		if meant := nearColumn(folded); meant != "" {
-			return nil, 0, fmt.Errorf("there is no column %s: is %s meant? Write that, or take the column out, as it would be passed over", Quote(name), meant)
+		if meant := similarColumn(folded); meant != "" {
+			return nil, 0, fmt.Errorf("unknown column %s: is %s meant? Write that, or remove the column, as it would be ignored", Quote(name), meant)
 		}
 		for _, known := range awsColumns {
 			if known != folded {
 				continue
 			}
 			if _, twice := columns[known]; twice {
-				return nil, 0, fmt.Errorf("the column %s is there twice; remove one", name)
+				return nil, 0, fmt.Errorf("duplicate column %s; remove one", name)
 			}
 			columns[known] = n
 		}
@@ -80,9 +80,9 @@ func awsHeader(header []string) (columns map[string]int, width int, err error) {
 		if _, ok := columns[strings.ToLower(needed)]; ok {
 			continue
 		}
-		err := fmt.Errorf("there is no column %s; AWS API Gateway's key file has Name and Key and may have Description, Enabled and UsagePlanIds", needed)
+		err := fmt.Errorf("column %s is missing; AWS API Gateway's key file has Name and Key and may have Description, Enabled and UsagePlanIds", needed)
 		if len(header) == 1 && strings.ContainsAny(header[0], ";\t|") {
-			return nil, 0, fmt.Errorf("%w; the fields are divided by another character than a comma: save it with commas", err)
+			return nil, 0, fmt.Errorf("%w; the fields are not separated by commas; save it with commas", err)
 		}
 		if len(names) > 12 {
 			names = append(names[:12], "…")
@@ -95,9 +95,9 @@ func awsHeader(header []string) (columns map[string]int, width int, err error) {
 	return columns, len(header), nil
 }
 
-// nearColumn finds the optional column that a misspelled one may be meant to be. To
-// pass it over would enable a key that is not, or lose its plans.
-func nearColumn(folded string) string {
+// similarColumn returns the optional column that a misspelled name may stand for. Ignoring
+// it would enable a disabled key, or lose its plans.
+func similarColumn(folded string) string {
 	letters := strings.Map(func(c rune) rune {
 		if c < 'a' || c > 'z' {
 			return -1
@@ -115,7 +115,7 @@ func nearColumn(folded string) string {
 	return ""
 }
 
-// looksLikeKeys tells whether a header may be a row, whose key must not be shown.
+// looksLikeKeys reports whether a header may be a row, whose key must not be shown.
 func looksLikeKeys(header []string) bool {
 	for _, field := range header {
 		if len(strings.TrimSpace(field)) >= MinLength {
@@ -125,14 +125,14 @@ func looksLikeKeys(header []string) bool {
 	return false
 }
 
-// joinPlans puts a list of usage plans together again that stands in single
-// quotes, which CSV does not know: its commas have divided it.
+// joinPlans joins a list of usage plans in single quotes, which CSV has split at its
+// commas.
 func joinPlans(fields []string, columns map[string]int, width int) ([]string, error) {
 	if at, ok := columns["usageplanids"]; ok && at < len(fields) && strings.HasPrefix(strings.TrimSpace(fields[at]), "'") {
 		end := at
 		for !closesPlans(fields[end], end == at) {
 			if end++; end == len(fields) {
-				return nil, errors.New("UsagePlanIds: the quote at its beginning has none at its end")
+				return nil, errors.New("UsagePlanIds: the opening quote is not closed")
 			}
 		}
 		joined := append([]string{}, fields[:at]...)
@@ -140,13 +140,13 @@ func joinPlans(fields []string, columns map[string]int, width int) ([]string, er
 		fields = append(joined, fields[end+1:]...)
 	}
 	if len(fields) > width {
-		return nil, fmt.Errorf("it has %d fields, and the header %d; put quotes around a field that holds commas", len(fields), width)
+		return nil, fmt.Errorf("it has %d fields, and the header has %d; quote fields that contain commas", len(fields), width)
 	}
 	return fields, nil
 }
 
-// closesPlans tells whether the quote of a list ends in this field; first tells
-// that it begins there.
+// closesPlans reports whether the quote of a list ends in this field; first reports
+// whether it also begins there.
 func closesPlans(field string, first bool) bool {
 	field = strings.TrimSpace(field)
 	return strings.HasSuffix(field, "'") && (!first || len(field) > 1)
@@ -187,7 +187,7 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 	}
 	if strings.Contains(row.Record.Description, key) || strings.Contains(name, key) {
 		row.Name = ""
-		return errors.New("Name or Description holds the key itself, which must not be kept; write another text")
+		return errors.New("Name or Description contains the key itself, which must not be stored; write another text")
 	}
 	switch enabled := field("enabled"); {
 	case enabled == "": // AWS counts it as true
@@ -205,16 +205,16 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 		}
 	}
 	if len(row.Record.Scopes) > maxScopes {
-		return fmt.Errorf("UsagePlanIds: there are %d plans; %d are the most", len(row.Record.Scopes), maxScopes)
+		return fmt.Errorf("UsagePlanIds: there are %d plans; at most %d are allowed", len(row.Record.Scopes), maxScopes)
 	}
 	if CheckScopes(row.Record.Scopes) != nil {
 		// Not shown: it may be what belongs into another column.
-		return errors.New(`UsagePlanIds: a plan's id is one word of visible ASCII without " and \, such as abc123; divide them with commas`)
+		return errors.New(`UsagePlanIds: a plan's id is one word of visible ASCII without " and \, such as abc123; separate them with commas`)
 	}
 	return nil
 }
 
-// swapped tells whether a row has the key where the name belongs.
+// swapped reports whether a row has the key where the name belongs.
 func swapped(name, key string) bool {
 	if CheckText(name) != nil || Weak(name) || key == "" {
 		return false
@@ -222,8 +222,8 @@ func swapped(name, key string) bool {
 	return len(key) < MinLength || strings.Contains(key, " ") || looksRandom(name) && !looksRandom(key)
 }
 
-// looksRandom tells a text as services make keys of from one that somebody has
-// thought of: it has small letters, capitals and digits, and is not divided.
+// looksRandom reports whether a text looks generated rather than chosen by a person: it
+// has lower case, upper case and digits, and no separators.
 func looksRandom(text string) bool {
 	var small, capital, digit bool
 	for _, c := range []byte(text) {
@@ -241,7 +241,7 @@ func looksRandom(text string) bool {
 	return small && capital && digit
 }
 
-// shownName is a name for a list of what was imported, cut if it was refused.
+// shownName returns a name for the list of imported keys, shortened if it was refused.
 func shownName(name string, refused error) string {
 	switch {
 	case looksLikeKey(name) || IsDigest(name):

@@ -45,13 +45,13 @@ func emptyEdit() *Edit { return &Edit{byID: map[string]int{}, byHash: map[Digest
 func parseEdit(in io.Reader, path string) (*Edit, error) {
 	f := emptyEdit()
 	check := newBuilder(0, 0)
-	err := eachLine(in, path, func(line []byte, place int) error {
+	err := eachLine(in, path, func(line []byte, lineNumber int) error {
 		line = bytes.Clone(line)
 		r, err := ParseRecord(line)
 		if err != nil {
 			return err
 		}
-		if err := check.add(&r, place); err != nil {
+		if err := check.add(&r, lineNumber); err != nil {
 			return err
 		}
 		f.insert(editLine{record: r, text: line})
@@ -97,11 +97,11 @@ func (f *Edit) FindHash(d Digest) (Record, bool) {
 	return f.lines[n].record, true
 }
 
-// Put adds a record, or replaces the one with the same id. The error tells of
-// another key with the same hash, or of a record that can't be a line.
+// Put adds a record, or replaces the one with the same id. It returns an
+// error if another key has the same hash, or if the record is not a valid line.
 func (f *Edit) Put(r Record) error {
 	if n, ok := f.byHash[r.Hash]; ok && f.lines[n].record.ID != r.ID {
-		return fmt.Errorf("the file has this key already, as %s", f.lines[n].record.ID)
+		return fmt.Errorf("the file already has this key, as %s", f.lines[n].record.ID)
 	}
 	text, err := r.MarshalJSON()
 	if err != nil {
@@ -133,7 +133,7 @@ func (f *Edit) Delete(id string) bool {
 	return true
 }
 
-// write writes the content. A file without keys has one empty line, to be told
+// write writes the content. A file without keys has one empty line, to distinguish it
 // from one that was emptied by accident.
 func (f *Edit) write(out *os.File) error {
 	w := bufio.NewWriter(out)
@@ -189,20 +189,20 @@ func Update(path string, create bool, change func(*Edit) error) (info os.FileInf
 }
 
 // realPath follows links. A link that leads nowhere is an error: a file made in
-// its place would not be where the server looks once the link is mended.
+// its lineNumber would not be where the server looks once the link is mended.
 func realPath(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {
 		return real, nil
 	}
 	if to, linkErr := os.Readlink(path); linkErr == nil {
-		return "", fmt.Errorf("%s is a link that leads to %s, which can't be reached; mend the link: %w", path, to, err)
+		return "", fmt.Errorf("%s is a link that leads to %s, which can't be reached; fix the link: %w", path, to, err)
 	}
-	return path, nil // it is not there, which the opening tells
+	return path, nil // it does not exist, which opening it reports
 }
 
-// besides says what a file beside the key file needs where it can't be made.
-func besides(path string, err error) error {
+// siblingError adds to an error what is needed to create a file beside the key file.
+func siblingError(path string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w; a key file is replaced by a new one, so you must be able to write in its folder %s", err, filepath.Dir(path))
 	}
@@ -212,7 +212,7 @@ func besides(path string, err error) error {
 func (f *Edit) replace(path string) (os.FileInfo, error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
-		return nil, besides(path, err)
+		return nil, siblingError(path, err)
 	}
 	err = f.fill(temp, path)
 	if err = errors.Join(err, temp.Close()); err == nil {
@@ -227,7 +227,7 @@ func (f *Edit) replace(path string) (os.FileInfo, error) {
 	return os.Stat(path) // a renaming is a change too
 }
 
-// fill writes the content to a file that will have the place of path.
+// fill writes the content to a file that will have the lineNumber of path.
 func (f *Edit) fill(temp *os.File, path string) error {
 	if err := f.write(temp); err != nil {
 		return err

@@ -93,7 +93,7 @@ func TestAKeyFileInHand(t *testing.T) {
 	if err := f.Put(other); err != nil {
 		t.Error(err)
 	}
-	if err := f.Put(record("b")); err == nil || !strings.Contains(err.Error(), "has this key already, as e") {
+	if err := f.Put(record("b")); err == nil || !strings.Contains(err.Error(), "already has this key, as e") {
 		t.Errorf("a key twice: %v", err)
 	}
 	// A record with another hash sets the old one free.
@@ -199,7 +199,7 @@ func TestAKeyFileThatCantBeChangedStaysAsItIs(t *testing.T) {
 	}{
 		"the change fails":      {whole, func(f *Edit) error { f.Delete("a"); return errNo }, "no"},
 		"a broken line":         {whole + "{}\n", put("c"), "keys.jsonl:3: id is missing"},
-		"emptied":               {"", put("c"), "it is empty, as if its content were lost"},
+		"emptied":               {"", put("c"), "it is empty, as if its content was lost"},
 		"cut off":               {whole[:len(whole)-1], put("c"), "keys.jsonl:2: the last line does not end"},
 		"two keys of one hash":  {whole + keyLines("a"), put("c"), "keys.jsonl:3: the keys a (line 1) and a (line 3)"},
 		"a line of over 64 KiB": {whole, func(f *Edit) error { return f.Put(large) }, "c: the line is longer than 64 KiB"},

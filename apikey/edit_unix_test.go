@@ -160,7 +160,7 @@ func TestWhatIsNoOrdinaryFileIsRefused(t *testing.T) {
 			}
 		}
 	}
-	s := newStand(t)
+	s := newFixture(t)
 	must(0, os.Remove(s.path))
 	must(0, syscall.Mkfifo(s.path, 0o600))
 	s.expect(t, "a pipe in its place", failing, "abc")
@@ -188,7 +188,7 @@ func TestALockThatIsNoOrdinaryFileIsNotUsed(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		must(0, plant(filepath.Join(dir, ".keys.jsonl.lock")))
-		if _, err := Update(filepath.Join(dir, "keys.jsonl"), true, put("a")); err == nil || !strings.Contains(err.Error(), "no ordinary file; remove it") {
+		if _, err := Update(filepath.Join(dir, "keys.jsonl"), true, put("a")); err == nil || !strings.Contains(err.Error(), "not a regular file; remove it") {
 			t.Errorf("%s: %v", what, err)
 		}
 		onlyIn(t, dir)

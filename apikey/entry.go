@@ -7,7 +7,7 @@ import (
 
 // entry is what requests need of a key. With the digest that it is found by it fills
 // a line of a processor's cache, so that it comes into the cache as a whole. It holds
-// no pointer: the texts of all keys stand one behind the other, and those of one are
+// no pointer: the texts of all keys fixture one behind the other, and those of one are
 // its id, its consumer (none for the id) and its meta as JSON. What is written once
 // is never changed, so that texts may be parts of it.
 type entry struct {
@@ -23,7 +23,7 @@ type entry struct {
 
 const neverExpires = math.MaxInt64
 
-// newEntry makes the entry of a record, and appends its texts.
+// newEntry makes the entry of a record, and appends its texts to texts.
 func newEntry(r *Record, number, scopes uint32, texts []byte) (entry, []byte) {
 	e := entry{
 		expires: neverExpires, scopes: scopes, texts: uint32(len(texts)), number: number,
@@ -47,7 +47,7 @@ func newEntry(r *Record, number, scopes uint32, texts []byte) (entry, []byte) {
 
 func (e *entry) idIn(texts []byte) string { return e.textIn(texts, 0, int(e.id)) }
 
-// consumerIn is nothing where the key's id is.
+// consumerIn returns the consumer, empty if it is the key's id.
 func (e *entry) consumerIn(texts []byte) string {
 	return e.textIn(texts, int(e.id), int(e.consumer))
 }
@@ -56,7 +56,7 @@ func (e *entry) metaIn(texts []byte) string {
 	return e.textIn(texts, int(e.id)+int(e.consumer), int(e.meta))
 }
 
-// textIn is so much of an entry's texts behind the first of them.
+// textIn returns length bytes of an entry's texts, from the offset before.
 func (e *entry) textIn(texts []byte, before, length int) string {
 	at := int(e.texts) + before
 	part := texts[at : at+length]

@@ -2,14 +2,14 @@ package apikey
 
 import "strings"
 
-// EventKind says what happened to a key file.
+// EventKind is what happened to a key file.
 type EventKind uint8
 
 // The kinds of Event.
 const (
-	// Changed: keys that differ from those of before are in force.
+	// Changed: keys that differ from the previous ones are in force.
 	Changed EventKind = iota + 1
-	// Failing: the file can't be used as it is; the keys of before serve on.
+	// Failing: the file can't be used; the previous keys stay in use.
 	Failing
 	// Recovered: the file can be used, the first time since Failing.
 	Recovered
@@ -35,14 +35,14 @@ type Event struct {
 	Kind EventKind
 	// File is the path of the file.
 	File string
-	// Keys is how many keys are in hand.
+	// Keys is the number of keys in use.
 	Keys int
 	// Err is what is wrong, with Failing.
 	Err error
 }
 
-// cut shortens text to n characters and keeps it to one line: what it shows comes
-// from outside and ends up in logs.
+// cut shortens text to n characters on one line: it comes from outside and goes to
+// logs.
 func cut(text string, n int) string {
 	text = strings.ReplaceAll(text, "\n", ": ")
 	if len(text) <= n {

@@ -14,23 +14,23 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
-// stand is an File over a file that has the keys a, b and c at first.
-type stand struct {
+// fixture is an File over a file that has the keys a, b and c at first.
+type fixture struct {
 	*File
 	path  string
 	clock *clock.Fake
 	heard witness
 }
 
-func newStand(t *testing.T) *stand {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	s := &stand{path: filepath.Join(t.TempDir(), "keys.jsonl"), clock: clock.NewFake(time.Now())}
+	s := &fixture{path: filepath.Join(t.TempDir(), "keys.jsonl"), clock: clock.NewFake(time.Now())}
 	s.write(t, keyLines("a", "b", "c"))
 	s.open(t)
 	return s
 }
 
-func (s *stand) open(t *testing.T) {
+func (s *fixture) open(t *testing.T) {
 	t.Helper()
 	f, err := NewFile(FileConfig{Path: s.path, Clock: s.clock})
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *stand) open(t *testing.T) {
 }
 
 // write writes in place: the file stays the same one.
-func (s *stand) write(t *testing.T, content string) {
+func (s *fixture) write(t *testing.T, content string) {
 	t.Helper()
 	if err := os.WriteFile(s.path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func (s *stand) write(t *testing.T, content string) {
 }
 
 // replace puts another file in its place.
-func (s *stand) replace(t *testing.T, content string) {
+func (s *fixture) replace(t *testing.T, content string) {
 	t.Helper()
 	if err := os.WriteFile(s.path+".new", []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -61,14 +61,14 @@ func (s *stand) replace(t *testing.T, content string) {
 }
 
 // look is a look at the file once it has been left alone, and what it tells.
-func (s *stand) look() string {
+func (s *fixture) look() string {
 	s.clock.Advance(time.Second)
 	s.watched.Look()
 	return s.said()
 }
 
 // said is what has been told since it was asked last.
-func (s *stand) said() string {
+func (s *fixture) said() string {
 	kinds := strings.TrimSpace(s.heard.kinds())
 	s.heard.mu.Lock()
 	defer s.heard.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *stand) said() string {
 	return kinds
 }
 
-func (s *stand) expect(t *testing.T, what, event, keys string) {
+func (s *fixture) expect(t *testing.T, what, event, keys string) {
 	t.Helper()
 	if got := s.look(); got != event {
 		t.Errorf("%s: told %q, want %q", what, got, event)
@@ -87,7 +87,7 @@ func (s *stand) expect(t *testing.T, what, event, keys string) {
 }
 
 // countReadings counts the readings from now on.
-func (s *stand) countReadings() *int {
+func (s *fixture) countReadings() *int {
 	n := new(int)
 	s.File.open = func(path string) (openedFile, error) {
 		*n++
@@ -105,7 +105,7 @@ type openedWith struct {
 func (f openedWith) Read(p []byte) (int, error) { return f.read(p) }
 
 // hook lets a function hear of the next reading, as it begins, and fail it.
-func (s *stand) hook(hear func() error) {
+func (s *fixture) hook(hear func() error) {
 	s.File.open = func(path string) (openedFile, error) {
 		f, err := openFile(path)
 		if err != nil {
@@ -131,44 +131,44 @@ const (
 
 func TestAKeyFileIsTakenOver(t *testing.T) {
 	t.Parallel()
-	for what, change := range map[string]func(t *testing.T, s *stand) string{
-		"a key added in place": func(t *testing.T, s *stand) string {
+	for what, change := range map[string]func(t *testing.T, s *fixture) string{
+		"a key added in place": func(t *testing.T, s *fixture) string {
 			s.write(t, keyLines("a", "b", "c", "d"))
 			return "abcd"
 		},
-		"appended": func(t *testing.T, s *stand) string {
+		"appended": func(t *testing.T, s *fixture) string {
 			f := must(os.OpenFile(s.path, os.O_APPEND|os.O_WRONLY, 0))
 			must(f.WriteString(keyLines("d")))
 			must(0, f.Close())
 			return "abcd"
 		},
-		"rewritten in place with the same size": func(t *testing.T, s *stand) string {
+		"rewritten in place with the same size": func(t *testing.T, s *fixture) string {
 			s.write(t, keyLines("x", "y", "z"))
 			return "xyz"
 		},
-		"threat 32: the first key removed in place": func(t *testing.T, s *stand) string {
+		"threat 32: the first key removed in place": func(t *testing.T, s *fixture) string {
 			s.write(t, keyLines("b", "c"))
 			return "bc"
 		},
-		"threat 32: a key in the middle removed in place": func(t *testing.T, s *stand) string {
+		"threat 32: a key in the middle removed in place": func(t *testing.T, s *fixture) string {
 			s.write(t, keyLines("a", "c"))
 			return "ac"
 		},
-		"the last key exchanged in place": func(t *testing.T, s *stand) string {
+		"the last key exchanged in place": func(t *testing.T, s *fixture) string {
 			s.write(t, keyLines("a", "b", "d"))
 			return "abd"
 		},
-		"replaced by a file with more":   func(t *testing.T, s *stand) string { s.replace(t, keyLines("a", "b", "c", "d")); return "abcd" },
-		"replaced by one with fewer":     func(t *testing.T, s *stand) string { s.replace(t, keyLines("a", "b")); return "ab" },
-		"replaced by one without keys":   func(t *testing.T, s *stand) string { s.replace(t, "\n"); return "" },
-		"replaced by one with others":    func(t *testing.T, s *stand) string { s.replace(t, keyLines("x")); return "x" },
-		"removed and made anew at once":  func(t *testing.T, s *stand) string { s.anew(t, keyLines("a")); return "a" },
-		"changed by a command":           func(t *testing.T, s *stand) string { s.remove(t, "c"); return "ab" },
-		"twice by a command at one look": func(t *testing.T, s *stand) string { s.remove(t, "c"); s.remove(t, "b"); return "a" },
+		"replaced by a file with more":   func(t *testing.T, s *fixture) string { s.replace(t, keyLines("a", "b", "c", "d")); return "abcd" },
+		"replaced by one with fewer":     func(t *testing.T, s *fixture) string { s.replace(t, keyLines("a", "b")); return "ab" },
+		"replaced by one without keys":   func(t *testing.T, s *fixture) string { s.replace(t, "\n"); return "" },
+		"replaced by one with others":    func(t *testing.T, s *fixture) string { s.replace(t, keyLines("x")); return "x" },
+		"removed and made anew at once":  func(t *testing.T, s *fixture) string { s.anew(t, keyLines("a")); return "a" },
+		"changed by a command":           func(t *testing.T, s *fixture) string { s.remove(t, "c"); return "ab" },
+		"twice by a command at one look": func(t *testing.T, s *fixture) string { s.remove(t, "c"); s.remove(t, "b"); return "a" },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			s := newStand(t)
+			s := newFixture(t)
 			s.expect(t, "nothing has changed", "", "abc")
 			keys := change(t, s)
 			s.expect(t, "changed", changed, keys)
@@ -181,14 +181,14 @@ func TestAKeyFileIsTakenOver(t *testing.T) {
 }
 
 // anew removes the file and makes another one, which may get its number.
-func (s *stand) anew(t *testing.T, content string) {
+func (s *fixture) anew(t *testing.T, content string) {
 	t.Helper()
 	must(0, os.Remove(s.path))
 	s.write(t, content)
 }
 
 // remove deletes a key as the command does.
-func (s *stand) remove(t *testing.T, id string) {
+func (s *fixture) remove(t *testing.T, id string) {
 	t.Helper()
 	if _, err := Update(s.path, false, func(f *Edit) error {
 		if !f.Delete(id) {
@@ -205,12 +205,12 @@ func (s *stand) remove(t *testing.T, id string) {
 func TestThreat34_ABrokenKeyFileKeepsTheLastGoodKeys(t *testing.T) {
 	t.Parallel()
 	whole := keyLines("a", "b", "c")
-	bad := func(content string) func(*testing.T, *stand) {
-		return func(t *testing.T, s *stand) { s.write(t, content) }
+	bad := func(content string) func(*testing.T, *fixture) {
+		return func(t *testing.T, s *fixture) { s.write(t, content) }
 	}
 	for _, row := range []struct {
 		what   string
-		breaks func(t *testing.T, s *stand)
+		breaks func(t *testing.T, s *fixture)
 		want   string
 	}{
 		{"emptied", bad(""), "it is empty"},
@@ -220,25 +220,25 @@ func TestThreat34_ABrokenKeyFileKeepsTheLastGoodKeys(t *testing.T) {
 		{"cut off at a line's end", bad(keyLines("a", "b")), "it has lost its last records (1)"},
 		{"cut off at the first line's end", bad(keyLines("a")), "it has lost its last records (2)"},
 		{"all but an empty line gone in place", bad("\n"), "it has lost its last records (3)"},
-		{"one bad line", bad(keyLines("a") + "{\n" + keyLines("c")), ":2: it is no JSON object"},
-		{"an id twice", bad(whole + keyLines("a")), ":4: the keys a (line 1) and a (line 4) have one hash"},
-		{"HTML", bad("<html>\n"), ":1: it is no JSON object"},
-		{"NULs", bad(strings.Repeat("\x00", len(whole)-1) + "\n"), ":1: it is no JSON object"},
+		{"one bad line", bad(keyLines("a") + "{\n" + keyLines("c")), ":2: it is not a JSON object"},
+		{"an id twice", bad(whole + keyLines("a")), ":4: the keys a (line 1) and a (line 4) have the same hash"},
+		{"HTML", bad("<html>\n"), ":1: it is not a JSON object"},
+		{"NULs", bad(strings.Repeat("\x00", len(whole)-1) + "\n"), ":1: it is not a JSON object"},
 		{"too long a line", bad(strings.Repeat(" ", maxLine) + "\n"), ":1: the line is longer than"},
-		{"replaced by a broken one", func(t *testing.T, s *stand) { s.replace(t, "{}\n") }, ":1: id is missing"},
-		{"replaced by an empty one", func(t *testing.T, s *stand) { s.replace(t, "") }, "it is empty"},
-		{"gone", func(t *testing.T, s *stand) { must(0, os.Remove(s.path)) }, "no such file"},
-		{"a folder", func(t *testing.T, s *stand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) }, "it is a folder"},
-		{"a link to nothing", func(t *testing.T, s *stand) { must(0, os.Remove(s.path)); must(0, os.Symlink("nothing", s.path)) }, "no such file"},
-		{"a link to itself", func(t *testing.T, s *stand) {
+		{"replaced by a broken one", func(t *testing.T, s *fixture) { s.replace(t, "{}\n") }, ":1: id is missing"},
+		{"replaced by an empty one", func(t *testing.T, s *fixture) { s.replace(t, "") }, "it is empty"},
+		{"gone", func(t *testing.T, s *fixture) { must(0, os.Remove(s.path)) }, "no such file"},
+		{"a folder", func(t *testing.T, s *fixture) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) }, "it is a folder"},
+		{"a link to nothing", func(t *testing.T, s *fixture) { must(0, os.Remove(s.path)); must(0, os.Symlink("nothing", s.path)) }, "no such file"},
+		{"a link to itself", func(t *testing.T, s *fixture) {
 			must(0, os.Remove(s.path))
 			must(0, os.Symlink("keys.jsonl", s.path))
 		}, "too many levels"},
-		{"the folder gone", func(t *testing.T, s *stand) { must(0, os.RemoveAll(filepath.Dir(s.path))) }, "no such file"},
+		{"the folder gone", func(t *testing.T, s *fixture) { must(0, os.RemoveAll(filepath.Dir(s.path))) }, "no such file"},
 	} {
 		t.Run(row.what, func(t *testing.T) {
 			t.Parallel()
-			s := newStand(t)
+			s := newFixture(t)
 			loaded := s.Status().LoadedAt
 			row.breaks(t, s)
 			s.expect(t, "broken", failing, "abc")
@@ -270,7 +270,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	t.Parallel()
 	t.Run("and is written again to its end", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		s.write(t, keyLines("a", "b"))
@@ -280,7 +280,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	})
 	t.Run("and goes on with another key", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		s.write(t, keyLines("a", "d"))
@@ -288,7 +288,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	})
 	t.Run("and is replaced by the same", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		s.replace(t, keyLines("a"))
@@ -296,7 +296,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	})
 	t.Run("and is meant so by whoever reloads", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		s.expect(t, "cut off", failing, "abc")
 		must(s.Reread())()
@@ -315,7 +315,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 			"another consumer": func(r *Record) { r.Consumer = "other" },
 			"another hash":     func(r *Record) { r.Hash = DigestOf("other") },
 		} {
-			s := newStand(t)
+			s := newFixture(t)
 			a := record("a")
 			change(&a)
 			s.write(t, string(must(a.MarshalJSON()))+"\n")
@@ -328,7 +328,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 	// file that replaces the one after it is not the first one cut off.
 	t.Run("is another one than a file of the same number", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		for range 4 {
 			s.replace(t, keyLines("a", "b"))
 			s.replace(t, "broken\n")
@@ -343,7 +343,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 
 func TestThreat34_AnotherFaultIsToldAgain(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	s.write(t, "{\n")
 	s.expect(t, "broken", failing, "abc")
 	s.write(t, "")
@@ -357,7 +357,7 @@ func TestThreat34_AnotherFaultIsToldAgain(t *testing.T) {
 
 func TestThreat34_AKeyFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	now := time.Now()
 	touch := func(at time.Time) {
 		t.Helper()
@@ -398,7 +398,7 @@ func TestThreat34_ALinkIsSwapped(t *testing.T) {
 		must(0, os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
 	}
 	link("..1", keyLines("a", "b"))
-	s := &stand{path: filepath.Join(dir, "keys.jsonl"), clock: clock.NewFake(time.Now())}
+	s := &fixture{path: filepath.Join(dir, "keys.jsonl"), clock: clock.NewFake(time.Now())}
 	must(0, os.Symlink(filepath.Join("..data", "keys.jsonl"), s.path))
 	s.open(t)
 	s.expect(t, "before", "", "ab")
@@ -415,7 +415,7 @@ func TestThreat34_ALinkIsSwapped(t *testing.T) {
 
 func TestThreat34_AKeyFileRemovedAndPutBack(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	must(0, os.Rename(s.path, s.path+".away"))
 	s.expect(t, "away", failing, "abc")
 	must(0, os.Rename(s.path+".away", s.path))
@@ -441,7 +441,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	t.Parallel()
 	t.Run("unchanged", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		for range 3 {
 			s.expect(t, "until it is sure", "", "abc")
 		}
@@ -456,7 +456,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	// Whoever writes can put the time of the writing back.
 	t.Run("changed with the size and time of before", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		for range 3 {
 			s.expect(t, "until it is sure", "", "abc")
 		}
@@ -470,7 +470,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	})
 	t.Run("changed a moment ago", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a", "b", "c", "d"))
 		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
 		must(s.Reread())()
@@ -480,7 +480,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	})
 	t.Run("cut off", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		must(s.Reread())()
 		if hasKeys(s.Set()) != "a" || s.said() != changed {
@@ -490,7 +490,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	})
 	t.Run("broken", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, "{}\n")
 		for range 2 {
 			var line *LineError
@@ -513,7 +513,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 	})
 	t.Run("away and back", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		must(0, os.Rename(s.path, s.path+".away"))
 		if _, err := s.Reread(); err == nil {
 			t.Error("away: no error")
@@ -527,7 +527,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 
 func TestACloseEndsTheLooking(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	s.write(t, keyLines("x"))
 	s.Close()
 	s.Close()
@@ -610,7 +610,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	t.Parallel()
 	t.Run("and is dropped", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		must(s.Reread())
 		if got := hasKeys(s.Set()); got != "abc" || s.said() != "" {
@@ -622,7 +622,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	})
 	t.Run("and is taken after a look", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a"))
 		take := must(s.Reread())
 		s.expect(t, "cut off for the config in force", failing, "abc")
@@ -635,7 +635,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	})
 	t.Run("and is older than what serves", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.write(t, keyLines("a", "b"))
 		take := must(s.Reread())
 		s.replace(t, keyLines("x"))
@@ -645,7 +645,7 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 	})
 	t.Run("and the file breaks before it is taken", func(t *testing.T) {
 		t.Parallel()
-		s := newStand(t)
+		s := newFixture(t)
 		s.replace(t, keyLines("x"))
 		take := must(s.Reread())
 		s.write(t, "broken\n")
@@ -659,13 +659,13 @@ func TestThreat34_ARereadChangesNothingUntilItIsTaken(t *testing.T) {
 
 func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 	t.Parallel()
-	for what, read := range map[string]func(*stand) error{
-		"by itself":   func(s *stand) error { s.clock.Advance(time.Second); s.watched.Look(); return nil },
-		"at a reload": func(s *stand) error { _, err := s.Reread(); return err },
+	for what, read := range map[string]func(*fixture) error{
+		"by itself":   func(s *fixture) error { s.clock.Advance(time.Second); s.watched.Look(); return nil },
+		"at a reload": func(s *fixture) error { _, err := s.Reread(); return err },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			s := newStand(t)
+			s := newFixture(t)
 			s.replace(t, keyLines("x"))
 			s.hook(func() error { return os.Chtimes(s.path, time.Time{}, time.Unix(1e9, 0)) })
 			err, told := read(s), s.said()
@@ -684,7 +684,7 @@ func TestThreat34_AKeyFileThatChangesWhileItIsRead(t *testing.T) {
 // it is.
 func TestThreat34_AKeyFileThatCantBeReadForAMoment(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	s.replace(t, keyLines("x"))
 	s.hook(func() error { return errors.New("input/output error") })
 	s.expect(t, "the disk fails", failing, "abc")
@@ -700,7 +700,7 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 		more int           // readings
 	}{"whole seconds": {time.Second, 1}, "fractions": {time.Nanosecond, 0}} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t)
+			s := newFixture(t)
 			date := func(at time.Time) {
 				if at = at.Truncate(c.step); c.more == 0 && at.Nanosecond() == 0 {
 					at = at.Add(time.Millisecond)
@@ -732,7 +732,7 @@ func TestAKeyFileOfThisMomentIsReadOnceMore(t *testing.T) {
 
 func TestAKeyFileThatKeepsSizeAndTimeIsTakenOver(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	for range 3 {
 		s.look()
 	}
@@ -745,14 +745,14 @@ func TestAKeyFileThatKeepsSizeAndTimeIsTakenOver(t *testing.T) {
 // A file that something touches all the time is read in the end.
 func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	began := s.clock.Now()
-	for at := time.Duration(0); at <= settlePatience; at += pollInterval {
+	for at := time.Duration(0); at <= maxSettleWait; at += pollInterval {
 		s.clock.Set(began.Add(at))
 		s.replace(t, keyLines("a", "b"))
 		must(0, os.Chtimes(s.path, s.clock.Now(), s.clock.Now()))
 		s.watched.Look()
-		if got, want := hasKeys(s.Set()), map[bool]string{true: "ab", false: "abc"}[at >= settlePatience]; got != want {
+		if got, want := hasKeys(s.Set()), map[bool]string{true: "ab", false: "abc"}[at >= maxSettleWait]; got != want {
 			t.Fatalf("after %s: %s serve, want %s", at, got, want)
 		}
 	}
@@ -761,14 +761,14 @@ func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 // Whoever removes the last line by hand is served in the end.
 func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "cut off", failing, "abc")
-	s.clock.Advance(cutOffPatience - 10*time.Second)
+	s.clock.Advance(cutOffDelay - 10*time.Second)
 	s.expect(t, "not yet long", "", "abc")
 	s.write(t, keyLines("a"))
 	s.expect(t, "cut off once more, which begins anew", failing, "abc")
-	s.clock.Advance(cutOffPatience - 10*time.Second)
+	s.clock.Advance(cutOffDelay - 10*time.Second)
 	s.expect(t, "not yet long", "", "abc")
 	s.clock.Advance(10 * time.Second)
 	s.expect(t, "long", recovered, "a")
@@ -778,7 +778,7 @@ func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 // A job that writes the file again, as it is, must not keep a removed key alive.
 func TestThreat32_AKeyFileThatHasLostItsEndAndIsWrittenAgain(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
+	s := newFixture(t)
 	s.write(t, keyLines("a", "b"))
 	s.expect(t, "cut off", failing, "abc")
 	for range 4 {

@@ -13,49 +13,49 @@ import (
 
 // ImportRow is a row or line of a file of keys that is being imported.
 type ImportRow struct {
-	// Line is where it stands, from 1.
+	// Line is its line, counted from 1.
 	Line int
 	// Name is the key's name in that file.
 	Name string
 	// Record is what it becomes, without an id where the file gives none.
 	Record Record
-	// Refused says why it can't be taken, nil if it can.
+	// Refused is why it can't be imported, nil if it can.
 	Refused error
 
-	// What an older record of the same key loses to the row; the rest of it
-	// stays.
+	// Which members the row replaces in an existing record of the same key.
 	hasDescription, hasEnabled, hasPlans bool
 	weak                                 bool
 }
 
 // ReadImport reads keys to import: the CSV that AWS API Gateway exports, or the
-// lines of a key file. A row that can't be taken says so itself; the error is for
-// a file that can't be read at all, such as the CSV of another program.
+// lines of a key file. A row that can't be imported has Refused set; the
+// error is for a file that can't be read at all, such as the CSV of another program.
 func ReadImport(content []byte) ([]ImportRow, error) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	switch {
 	case bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}):
 		return nil, errors.New("it is UTF-16; save it as UTF-8")
 	case !utf8.Valid(content):
-		return nil, errors.New("it is no UTF-8; save it as UTF-8")
+		return nil, errors.New("it is not UTF-8; save it as UTF-8")
 	case len(bytes.TrimSpace(content)) == 0:
 		return nil, errors.New("it is empty; export the keys once more")
 	case bytes.TrimSpace(content)[0] == '[':
-		return nil, errNoTable
+		return nil, errJSONExport
 	case bytes.TrimSpace(content)[0] == '{':
 		if isExport(content) {
-			return nil, errNoTable
+			return nil, errJSONExport
 		}
 		return readLines(content), nil
 	}
 	return readCSV(content)
 }
 
-// errNoTable tells of JSON that is no key file, such as the answer of AWS's
+// errJSONExport is the error for JSON that is not a key file, such as the answer of AWS's
 // get-api-keys.
-var errNoTable = errors.New("it is a JSON array or an export in JSON; make a CSV of it with the columns Name and Key, and Description, Enabled and UsagePlanIds if they are known; the guide docs/guides/from-aws-api-gateway.md has the line that does it")
+var errJSONExport = errors.New("it is a JSON array or a JSON export; convert it to CSV with the columns Name and Key, and optionally Description, Enabled and UsagePlanIds, as docs/guides/from-aws-api-gateway.md shows")
 
-// isExport tells the one object of an export from the lines of a key file.
+// isExport reports whether the content is the one object of an export rather than the
+// lines of a key file.
 func isExport(content []byte) bool {
 	var export struct {
 		Items []json.RawMessage `json:"items"`
@@ -76,7 +76,7 @@ func readLines(content []byte) []ImportRow {
 	return rows
 }
 
-// ImportResult says what became of a row.
+// ImportResult is what was done with a row.
 type ImportResult struct {
 	// Line is where the row stands, from 1.
 	Line int `json:"line"`
@@ -100,9 +100,8 @@ const (
 	ImportSkipped    = "skipped"
 )
 
-// Import takes rows over into the file, the later of two with the same key, and
-// says of each what became of it. now is when new keys are said to have been
-// made.
+// Import adds rows to the file and returns the result of each. Of two rows with the same
+// key the later one is used. now is the creation time of new keys.
 func (f *Edit) Import(rows []ImportRow, now time.Time) []ImportResult {
 	last := map[Digest]int{}
 	for n, row := range rows {
@@ -142,7 +141,7 @@ func (f *Edit) Import(rows []ImportRow, now time.Time) []ImportResult {
 	return results
 }
 
-// importRow takes one row over. shared tells that several keys have its name.
+// importRow imports one row. shared reports whether several keys have its name.
 func (f *Edit) importRow(row *ImportRow, result *ImportResult, shared bool, now time.Time) {
 	record := row.Record
 	if row.weak {
@@ -154,26 +153,26 @@ func (f *Edit) importRow(row *ImportRow, result *ImportResult, shared bool, now 
 		// does not know.
 		record.Disabled = true
 		if row.hasEnabled || record.ID != "" {
-			result.Note = note(result.Note, fmt.Sprintf("it is disabled here and stays so; `caddy jwt api-key enable %s` enables it", old.ID))
+			result.Note = joinNotes(result.Note, fmt.Sprintf("it is disabled here and stays so; `caddy jwt api-key enable %s` enables it", old.ID))
 		}
 	}
 	switch {
 	case have && record.ID == "":
 		record = old.updatedBy(row)
 	case have && record.ID != old.ID:
-		result.Action, result.Note = ImportSkipped, "the file has this key already, as "+old.ID
+		result.Action, result.Note = ImportSkipped, "the file already has this key, as "+old.ID
 		return
 	case record.ID == "":
 		record.ID, record.Created = f.newID(), now.UTC().Truncate(time.Second)
 		switch {
 		case record.Name == "":
-			result.Note = note(result.Note, "it has no name, so the consumer is the key's id")
+			result.Note = joinNotes(result.Note, "it has no name, so the consumer is the key's id")
 		case CheckConsumer(record.Name) != nil:
-			result.Note = note(result.Note, "the name can't be a consumer's, so the consumer is the key's id")
+			result.Note = joinNotes(result.Note, "the name is not a valid consumer, so the consumer is the key's id")
 		case shared:
 			// Two of one name may be two customers. They must not become one
 			// user for whoever asks who is calling.
-			result.Note = note(result.Note, "several keys have this name, so the consumer is the key's id")
+			result.Note = joinNotes(result.Note, "several keys have this name, so the consumer is the key's id")
 		default:
 			record.Consumer = record.Name
 		}
@@ -190,7 +189,7 @@ func (f *Edit) importRow(row *ImportRow, result *ImportResult, shared bool, now 
 			result.Action = ImportUnchanged
 			return
 		}
-		result.Note = note("changed: "+strings.Join(old.changes(record), ", "), result.Note)
+		result.Note = joinNotes("changed: "+strings.Join(old.changes(record), ", "), result.Note)
 	}
 	if err := f.Put(record); err != nil {
 		result.Action, result.Note = ImportSkipped, err.Error()
@@ -233,7 +232,7 @@ func (r Record) changes(other Record) []string {
 }
 
 // note joins two notes, of which each may be empty.
-func note(first, second string) string {
+func joinNotes(first, second string) string {
 	if first != "" && second != "" {
 		return first + "; " + second
 	}

@@ -39,7 +39,7 @@ type Digest [sha256.Size]byte
 // digestPrefix names the hash, so that a digest is never taken for a key.
 const digestPrefix = "sha256:"
 
-// String is the digest as records and configs have it: sha256:HEX.
+// String returns the digest as it is written in records and configs: sha256:HEX.
 func (d Digest) String() string { return digestPrefix + hex.EncodeToString(d[:]) }
 
 // DigestOf returns the digest of an API key.
@@ -48,7 +48,7 @@ func DigestOf(apiKey string) Digest {
 	return sha256.Sum256(unsafe.Slice(unsafe.StringData(apiKey), len(apiKey)))
 }
 
-// IsDigest tells a digest, well-formed or not, from an API key.
+// IsDigest reports whether text is a digest, valid or not, rather than an API key.
 func IsDigest(text string) bool {
 	return len(text) >= len(digestPrefix) && strings.EqualFold(text[:len(digestPrefix)], digestPrefix)
 }
@@ -57,30 +57,30 @@ func IsDigest(text string) bool {
 // errors don't show the text, which may be a key.
 func ParseDigest(text string) (Digest, error) {
 	if !IsDigest(text) {
-		return Digest{}, errors.New("a hash is written sha256: and 64 hexadecimal digits; `caddy jwt api-key hash` makes it of a key")
+		return Digest{}, errors.New("a hash is sha256: and 64 hexadecimal digits; `caddy jwt api-key hash` makes it from a key")
 	}
 	digits := text[len(digestPrefix):]
 	if len(digits) != 2*sha256.Size {
-		return Digest{}, fmt.Errorf("the hash has %d characters behind sha256:, not 64; `caddy jwt api-key hash` makes one of a key", len(digits))
+		return Digest{}, fmt.Errorf("the hash has %d characters after sha256:, not 64; `caddy jwt api-key hash` makes one from a key", len(digits))
 	}
 	var d Digest
 	if _, err := hex.Decode(d[:], []byte(digits)); err != nil {
-		return Digest{}, errors.New("the hash has a character that is no hexadecimal digit; `caddy jwt api-key hash` makes one of a key")
+		return Digest{}, errors.New("the hash has a character that is not a hexadecimal digit; `caddy jwt api-key hash` makes one from a key")
 	}
 	return d, nil
 }
 
-// CheckText says what is wrong with the text of an API key, or nil. Its errors
-// don't show the key. Keys travel in headers, so they are visible ASCII (RFC
+// CheckText returns an error if text is not a valid API key. The error does not contain
+// the key. Keys travel in headers, so they are visible ASCII (RFC
 // 9110 section 5.5).
 func CheckText(text string) error {
 	switch {
 	case IsDigest(text):
-		return errors.New("it is a hash already, and no API key")
+		return errors.New("it is already a hash, not an API key")
 	case len(text) < MinLength:
-		return fmt.Errorf("an API key has %d characters at least, this one has %d; `caddy jwt api-key new` makes one", MinLength, len(text))
+		return fmt.Errorf("an API key has at least %d characters, this one has %d; `caddy jwt api-key new` makes one", MinLength, len(text))
 	case len(text) > MaxLength:
-		return fmt.Errorf("an API key has %d characters at most, this one has %d", MaxLength, len(text))
+		return fmt.Errorf("an API key has at most %d characters, this one has %d", MaxLength, len(text))
 	}
 	for _, c := range []byte(text) {
 		if c <= ' ' || c > '~' {
@@ -90,8 +90,7 @@ func CheckText(text string) error {
 	return nil
 }
 
-// Weak tells of a key that can be guessed: one with few different
-// characters.
+// Weak reports whether a key has so few different characters that it could be guessed.
 func Weak(text string) bool {
 	var seen [256]bool
 	n := 0
@@ -104,11 +103,11 @@ func Weak(text string) bool {
 	return n < minCharacters
 }
 
-// CheckPrefix says what is wrong with the prefix of new keys, or nil.
+// CheckPrefix returns an error if prefix is not valid for new keys.
 func CheckPrefix(prefix string) error {
 	if prefix == "" || len(prefix) > maxPrefix || strings.Trim(prefix, base62+"_") != "" ||
 		prefix[0] == '_' || prefix[len(prefix)-1] == '_' {
-		return fmt.Errorf("%s can't begin a key; write 1 to %d letters and digits, with _ between them, such as %s or acme_live", Quote(prefix), maxPrefix, DefaultPrefix)
+		return fmt.Errorf("%s is not a valid prefix; write 1 to %d letters and digits, with _ between them, such as %s or acme_live", Quote(prefix), maxPrefix, DefaultPrefix)
 	}
 	return nil
 }
@@ -163,8 +162,8 @@ func IDOf(text string) (string, bool) {
 	return text[at : at+idLength], true
 }
 
-// looksLikeKey tells whether a text holds what has the form of a key that
-// New makes, one with a typing error included: _, 10 characters of base62,
+// looksLikeKey reports whether a text contains something in the form of a key made by
+// New, even with a typing error: _, 10 characters of base62,
 // _, and 49 more, behind one of a prefix.
 func looksLikeKey(text string) bool {
 	const tail = 1 + idLength + 1 + secretLength + checksumLength

@@ -24,7 +24,7 @@ func lockFile(path string) (unlock func() error, err error) {
 		case err == nil:
 			return func() error { return errors.Join(f.Close(), os.Remove(name)) }, nil
 		case !errors.Is(err, fs.ErrExist):
-			return nil, besides(path, err)
+			return nil, siblingError(path, err)
 		case time.Now().After(deadline):
 			return nil, fmt.Errorf("%s is being changed by another command; if there is none, remove %s", path, name)
 		}

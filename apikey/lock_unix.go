@@ -22,7 +22,7 @@ func lockFile(path string) (unlock func() error, err error) {
 	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
 	f, err := openLock(name, path)
 	if err != nil {
-		return nil, besides(path, err)
+		return nil, siblingError(path, err)
 	}
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(20 * time.Millisecond) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -53,13 +53,13 @@ func openLock(name, path string) (*os.File, error) {
 	}
 	if f, err = os.OpenFile(name, flags, 0); err != nil {
 		if info, statErr := os.Lstat(name); statErr == nil && !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s: the lock of the key file is no ordinary file; remove it", name)
+			return nil, fmt.Errorf("%s: the lock of the key file is not a regular file; remove it", name)
 		}
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: the lock of the key file is no ordinary file; remove it", name)
+		err = fmt.Errorf("%s: the lock of the key file is not a regular file; remove it", name)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -13,13 +13,13 @@ type Lookup struct {
 	Written *Set
 	// Files are the files of keys.
 	Files []*File
-	// Clock is the time; nil for that of the process.
+	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 }
 
-// Find finds the key with this text. Whatever the text is, it takes one digest
-// and one look-up in each place, so that its time says nothing of the keys there
-// are. A key that is in two places must be good in both.
+// Find finds the key with this text. For any text it computes one digest and makes one
+// look-up in each set, so that its time reveals nothing about the keys. A key that is in
+// several sets must be valid in each.
 func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 	if len(text) > MaxLength {
 		return found, reason.UnknownAPIKey
@@ -32,16 +32,16 @@ func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 	now := at.Now()
 	code = reason.UnknownAPIKey
 	if l.Written != nil {
-		found, code = judge(l.Written, digest, now, found, code)
+		found, code = merge(l.Written, digest, now, found, code)
 	}
 	for _, file := range l.Files {
-		found, code = judge(file.Set(), digest, now, found, code)
+		found, code = merge(file.Set(), digest, now, found, code)
 	}
 	return found, code
 }
 
 // judge adds what one place knows of a key to what the places before knew.
-func judge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
+func merge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
 	k, ok := keys.Find(digest)
 	switch {
 	case !ok:

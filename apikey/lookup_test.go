@@ -43,7 +43,7 @@ func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
 	} {
 		found, code := Key{}, reason.UnknownAPIKey
 		for _, place := range c.places {
-			found, code = judge(place, DigestOf(text), now, found, code)
+			found, code = merge(place, DigestOf(text), now, found, code)
 		}
 		if code != c.reason {
 			t.Errorf("%s: %q, want %q", name, code, c.reason)

@@ -32,8 +32,8 @@ func (e *LineError) Unwrap() error { return e.Err }
 
 // Errors of a key file as a whole.
 var (
-	errEmpty       = errors.New("it is empty, as if its content were lost; put that back, or remove the file and begin a new one with `caddy jwt api-key new --append FILE` (one that is to have no keys has one empty line)")
-	errNoNewline   = errors.New("the last line does not end with a newline, as if it were cut off; end it")
+	errEmpty       = errors.New("it is empty, as if its content was lost; restore it, or remove the file and create a new one with `caddy jwt api-key new --append FILE` (a file without keys has one empty line)")
+	errNoNewline   = errors.New("the last line does not end with a newline, as if it was cut off; end it with one")
 	errLineTooLong = fmt.Errorf("the line is longer than %d KiB", maxLine>>10)
 )
 
@@ -53,14 +53,14 @@ const (
 // it goes: a file is never in memory as a whole.
 func readSet(in io.Reader, path string, size int64) (*Set, error) {
 	var b *builder
-	err := eachRecord(in, path, parserCount(), func(r *Record, length, place int) error {
+	err := eachRecord(in, path, parserCount(), func(r *Record, length, lineNumber int) error {
 		// Once a record is read, and not before: a large file of something
 		// else may have a first line of one character.
 		if b == nil {
 			keys := size / int64(max(length, usualLine))
 			b = newBuilder(int(min(keys, maxKeysHint)), int(min(size/8, maxTextHint)))
 		}
-		return b.add(r, place)
+		return b.add(r, lineNumber)
 	})
 	switch {
 	case err != nil:
@@ -73,28 +73,28 @@ func readSet(in io.Reader, path string, size int64) (*Set, error) {
 
 // eachLine visits the lines of a key file that are not blank. The bytes of
 // a line are good until the function returns.
-func eachLine(in io.Reader, path string, visit func(line []byte, place int) error) error {
+func eachLine(in io.Reader, path string, visit func(line []byte, lineNumber int) error) error {
 	reader := bufio.NewReaderSize(in, maxLine)
-	for place := 1; ; place++ {
+	for lineNumber := 1; ; lineNumber++ {
 		line, err := reader.ReadSlice('\n')
 		switch {
 		case errors.Is(err, io.EOF) && len(line) == 0:
-			if place == 1 {
+			if lineNumber == 1 {
 				return fmt.Errorf("%s: %w", path, errEmpty)
 			}
 			return nil
 		case errors.Is(err, io.EOF):
-			return &LineError{path, place, errNoNewline}
+			return &LineError{path, lineNumber, errNoNewline}
 		case errors.Is(err, bufio.ErrBufferFull):
-			return &LineError{path, place, errLineTooLong}
+			return &LineError{path, lineNumber, errLineTooLong}
 		case err != nil:
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		if line = bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if err := visit(line, place); err != nil {
-			return &LineError{path, place, err}
+		if err := visit(line, lineNumber); err != nil {
+			return &LineError{path, lineNumber, err}
 		}
 	}
 }
@@ -105,7 +105,7 @@ type openedFile interface {
 	Stat() (os.FileInfo, error)
 }
 
-var errNotRegular = errors.New("it is no ordinary file; name one")
+var errNotRegular = errors.New("it is not a regular file; name one")
 
 // openFile opens a key file for reading. It never waits, as the opening of a
 // pipe does by itself.

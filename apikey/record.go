@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// Record is what is kept of an API key: one line of a key file, as JSON.
+// Record is what is stored of an API key: one line of a key file, as JSON.
 type Record struct {
 	// ID names the key in logs and commands. It is no secret. 1 to 128
 	// letters, digits, ".", "_" and "-".
@@ -60,7 +60,7 @@ func ParseRecord(line []byte) (Record, error) {
 	var r Record
 	object, err := claims.ParseObject(line)
 	if err != nil {
-		return r, noRecordError(line)
+		return r, recordSyntaxError(line)
 	}
 	hashed := false
 	for i := range object.Len() {
@@ -74,36 +74,36 @@ func ParseRecord(line []byte) (Record, error) {
 		hashed = hashed || name == "hash"
 	}
 	if r.ID == "" {
-		return r, errors.New("id is missing; each key has one of its own")
+		return r, errors.New("id is missing; each key has its own")
 	}
 	if !hashed {
-		return r, errors.New("hash is missing; `caddy jwt api-key hash` makes it of a key")
+		return r, errors.New("hash is missing; `caddy jwt api-key hash` makes it from a key")
 	}
 	for _, m := range [...]struct{ name, text string }{
 		{"id", r.ID}, {"name", r.Name}, {"description", r.Description}, {"consumer", r.Consumer},
 	} {
 		if len(m.text) >= MinLength && DigestOf(m.text) == r.Hash {
-			return Record{}, fmt.Errorf("%s: it is the key itself, which must not be kept; write another text, and give the key's holder a new key", m.name)
+			return Record{}, fmt.Errorf("%s: it is the key itself, which must not be stored; write another text, and give the key's holder a new key", m.name)
 		}
 	}
 	return r, nil
 }
 
-// noRecordError says what a line is that is no JSON object, without showing it.
-func noRecordError(line []byte) error {
+// recordSyntaxError says what a line is that is not a JSON object, without showing it.
+func recordSyntaxError(line []byte) error {
 	const form = `write one record a line: {"id":"…","hash":"sha256:…"}`
 	text := string(bytes.TrimSpace(line))
 	switch {
 	case strings.HasPrefix(text, "#") || strings.HasPrefix(text, "//"):
-		return errors.New("it is no JSON object: comments are not possible; " + form)
+		return errors.New("it is not a JSON object: comments are not allowed; " + form)
 	case strings.HasPrefix(text, "[") || text == "{" || strings.HasSuffix(text, "},"):
-		return errors.New("it is no JSON object in one line, as if the file were an array or written over several lines; " + form)
+		return errors.New("it is not a JSON object on one line, as if the file were an array or spread over several lines; " + form)
 	case strings.HasPrefix(text, "{"):
-		return errors.New("it is no JSON object as it stands, or has a member twice; " + form)
+		return errors.New("it is not a JSON object, or has a duplicate member; " + form)
 	case strings.Contains(text, ",") && !strings.Contains(text, "{"):
-		return errors.New("it is no JSON object; a CSV is imported with `caddy jwt api-key import`")
+		return errors.New("it is not a JSON object; a CSV is imported with `caddy jwt api-key import`")
 	default:
-		return errors.New("it is no JSON object; " + form)
+		return errors.New("it is not a JSON object; " + form)
 	}
 }
 
@@ -128,7 +128,7 @@ func (r *Record) member(name string, v claims.Value, long bool) (err error) {
 	case "hash":
 		text, ok := v.Text()
 		if !ok {
-			return errors.New("it must be a text, sha256: and 64 hexadecimal digits")
+			return errors.New("it must be a string, sha256: and 64 hexadecimal digits")
 		}
 		r.Hash, err = ParseDigest(text)
 	case "scopes":
@@ -150,9 +150,9 @@ func (r *Record) member(name string, v claims.Value, long bool) (err error) {
 			err = CheckMeta(v)
 		}
 	case "key":
-		return errors.New("a key is not kept, its hash is: `caddy jwt api-key hash` makes it")
+		return errors.New("a key is not stored, only its hash; `caddy jwt api-key hash` makes it")
 	default:
-		return fmt.Errorf("there is no such member; there are %s", memberNames)
+		return fmt.Errorf("unknown member; the members are %s", memberNames)
 	}
 	return err
 }
@@ -160,20 +160,20 @@ func (r *Record) member(name string, v claims.Value, long bool) (err error) {
 func recordText(v claims.Value) (string, error) {
 	text, ok := v.Text()
 	if !ok {
-		return "", errors.New("it must be a text")
+		return "", errors.New("it must be a string")
 	}
 	return text, nil
 }
 
 func recordScopes(v claims.Value) ([]string, error) {
 	if v.Kind() != claims.Array {
-		return nil, errors.New(`it must be an array of texts, such as ["orders:read"]`)
+		return nil, errors.New(`it must be an array of strings, such as ["orders:read"]`)
 	}
 	scopes := make([]string, 0, v.Len())
 	for i := range v.Len() {
 		text, ok := v.At(i).Text()
 		if !ok {
-			return nil, errors.New(`it must be an array of texts, such as ["orders:read"]`)
+			return nil, errors.New(`it must be an array of strings, such as ["orders:read"]`)
 		}
 		scopes = append(scopes, text)
 	}
@@ -186,7 +186,7 @@ func recordTime(v claims.Value) (time.Time, error) {
 	}
 	text, ok := v.Text()
 	if !ok {
-		return time.Time{}, errors.New("it must be a time as text, such as 2030-12-31T23:59:59Z")
+		return time.Time{}, errors.New("it must be a time as a string, such as 2030-12-31T23:59:59Z")
 	}
 	return ParseTime(text)
 }
@@ -196,18 +196,18 @@ func ParseTime(text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	// A zone of +24:00 is read, and can't be written.
 	if _, zone := t.Zone(); err != nil || zone <= -24*60*60 || zone >= 24*60*60 || t.IsZero() {
-		return time.Time{}, fmt.Errorf("%s is no time; write date, time and zone, such as 2030-12-31T23:59:59Z", Quote(text))
+		return time.Time{}, fmt.Errorf("%s is not a valid time; write date, time and zone, such as 2030-12-31T23:59:59Z", Quote(text))
 	}
 	return t, nil
 }
 
-// CheckMeta says what is wrong with the meta of a key, or nil.
+// CheckMeta returns an error if v is not valid as the meta of a key.
 func CheckMeta(v claims.Value) error {
 	if err := checkMetaKind(v); err != nil {
 		return err
 	}
 	if size := len(v.AppendJSON(nil)); size > maxMeta {
-		return fmt.Errorf("it has %d bytes; %d are the most", size, maxMeta)
+		return fmt.Errorf("it has %d bytes; at most %d are allowed", size, maxMeta)
 	}
 	return nil
 }
@@ -219,14 +219,14 @@ func checkMetaKind(v claims.Value) error {
 	return nil
 }
 
-// CheckID says what is wrong with the id of a key, or nil. An id is
-// written into logs and URLs.
+// CheckID returns an error if id is not valid as the id of a key. Ids appear in logs and
+// URLs.
 func CheckID(id string) error {
 	if looksLikeKey(id) {
-		return errors.New("it looks like an API key, which must not be kept; write an id that is no secret")
+		return errors.New("it looks like an API key, which must not be stored; write an id that is not secret")
 	}
 	if id == "" || id == "." || id == ".." || len(id) > 128 || strings.ContainsFunc(id, notInID) {
-		return fmt.Errorf("%s is no id; write 1 to 128 letters, digits, . _ and -", Quote(id))
+		return fmt.Errorf("%s is not a valid id; write 1 to 128 letters, digits, . _ and -", Quote(id))
 	}
 	return nil
 }
@@ -235,19 +235,19 @@ func notInID(c rune) bool {
 	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
 }
 
-// CheckConsumer says what is wrong with the name of a consumer, or nil. It
-// becomes the id of a user, in headers and logs.
+// CheckConsumer returns an error if name is not valid as a consumer. It becomes the id of
+// a user, in headers and logs.
 func CheckConsumer(name string) error {
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, unseen) || strings.TrimSpace(name) != name {
-		return fmt.Errorf("%s can't name a consumer; write 1 to %d characters without control characters, invisible ones, and spaces at the ends", Quote(name), maxName)
+		strings.ContainsFunc(name, invisible) || strings.TrimSpace(name) != name {
+		return fmt.Errorf("%s is not a valid consumer; write 1 to %d characters without control or invisible ones, and without spaces at the ends", Quote(name), maxName)
 	}
 	return nil
 }
 
-// unseen tells of characters that can't be seen, or turn the others around: two
-// names that look the same must be the same.
-func unseen(c rune) bool {
+// invisible reports whether a character can't be seen or changes the direction of others:
+// two names that look the same must be the same.
+func invisible(c rune) bool {
 	if c < 0x7f { // most are
 		return c < ' '
 	}
@@ -255,7 +255,7 @@ func unseen(c rune) bool {
 }
 
 // Quote shows a text in an error, 64 characters at most, unless it holds a hash or
-// an API key, which stand in the wrong place.
+// an API key, which fixture in the wrong place.
 func Quote(text string) string {
 	switch {
 	case strings.Contains(strings.ToLower(text), digestPrefix):
@@ -275,30 +275,29 @@ func checkRecordText(text string, limit int, except string) error {
 	}
 	for _, c := range text {
 		if (c < ' ' || c == 0x7f || c > 0x7f && unicode.Is(unicode.Cf, c)) && !strings.ContainsRune(except, c) {
-			return fmt.Errorf("it holds the character %U, which can't be seen; remove it", c)
+			return fmt.Errorf("it contains the invisible character %U; remove it", c)
 		}
 	}
 	return nil
 }
 
-// CheckScopes says what is wrong with the scopes of a key, or nil.
+// CheckScopes returns an error if the scopes are not valid for a key.
 func CheckScopes(scopes []string) error {
 	if len(scopes) > maxScopes {
-		return fmt.Errorf("there are %d scopes; %d are the most", len(scopes), maxScopes)
+		return fmt.Errorf("there are %d scopes; at most %d are allowed", len(scopes), maxScopes)
 	}
 	for _, s := range scopes {
 		if looksLikeKey(s) {
-			return errors.New("a scope looks like an API key, which must not be kept; write a word such as orders:read")
+			return errors.New("a scope looks like an API key, which must not be stored; write a word such as orders:read")
 		}
 		if !claims.ScopeToken(s) {
-			return fmt.Errorf(`%s is no scope; write one word of visible ASCII without " and \, such as orders:read`, Quote(s))
+			return fmt.Errorf(`%s is not a valid scope; write one word of visible ASCII without " and \, such as orders:read`, Quote(s))
 		}
 	}
 	return nil
 }
 
-// MarshalJSON writes the record as a line of a key file has it, without a line's
-// end.
+// MarshalJSON returns the record as a line of a key file, without the newline.
 func (r Record) MarshalJSON() ([]byte, error) {
 	line := struct {
 		ID          string          `json:"id"`

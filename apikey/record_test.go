@@ -12,7 +12,7 @@ import (
 
 const someHash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-// hashedAnd is a record with these members besides its hash.
+// hashedAnd is a record with these members siblingError its hash.
 func hashedAnd(members string) string { return `{"hash":"` + someHash + `",` + members + `}` }
 
 func TestARecordWithEveryMember(t *testing.T) {
@@ -109,70 +109,70 @@ func TestRecordsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	hash := `"hash":"` + someHash + `"`
 	for _, row := range []struct{ what, line, want string }{
-		{"nothing", ``, "no JSON object"},
-		{"no object", `["a"]`, "no JSON object"},
-		{"a text", `"` + someHash + `"`, "no JSON object"},
-		{"half an object", `{"id":"a",` + hash, "no JSON object"},
-		{"two objects", hashedAnd(`"id":"a"`) + hashedAnd(`"id":"b"`), "no JSON object"},
-		{"a member twice", `{"id":"a","id":"b",` + hash + `}`, "a member twice"},
-		{"a member twice, one with an escape", `{"id":"a","\u0069d":"b",` + hash + `}`, "a member twice"},
-		{"the hash twice", `{"id":"a",` + hash + `,` + hash + `}`, "a member twice"},
-		{"a member of meta twice", hashedAnd(`"id":"a","meta":{"a":1,"a":2}`), "a member twice"},
-		{"a byte that is no UTF-8", hashedAnd(`"id":"a","name":"` + "\xff" + `"`), "no JSON object"},
+		{"nothing", ``, "not a JSON object"},
+		{"no object", `["a"]`, "not a JSON object"},
+		{"a text", `"` + someHash + `"`, "not a JSON object"},
+		{"half an object", `{"id":"a",` + hash, "not a JSON object"},
+		{"two objects", hashedAnd(`"id":"a"`) + hashedAnd(`"id":"b"`), "not a JSON object"},
+		{"a member twice", `{"id":"a","id":"b",` + hash + `}`, "a duplicate member"},
+		{"a member twice, one with an escape", `{"id":"a","\u0069d":"b",` + hash + `}`, "a duplicate member"},
+		{"the hash twice", `{"id":"a",` + hash + `,` + hash + `}`, "a duplicate member"},
+		{"a member of meta twice", hashedAnd(`"id":"a","meta":{"a":1,"a":2}`), "a duplicate member"},
+		{"a byte that is no UTF-8", hashedAnd(`"id":"a","name":"` + "\xff" + `"`), "not a JSON object"},
 		{"no id", `{` + hash + `}`, "id is missing"},
 		{"no hash", `{"id":"a"}`, "hash is missing"},
-		{"another member", hashedAnd(`"id":"a","enable":false`), `"enable": there is no such member`},
-		{"another case of a member", hashedAnd(`"id":"a","Enabled":false`), `"Enabled": there is no such member`},
-		{"the hash as a member", `{"id":"a","` + someHash + `":1}`, "a hash: there is no such member"},
-		{"the plain key", hashedAnd(`"id":"a","key":"abcdefghijklmnopqrst"`), "key: a key is not kept, its hash is: `caddy jwt api-key hash` makes it"},
+		{"another member", hashedAnd(`"id":"a","enable":false`), `"enable": unknown member`},
+		{"another case of a member", hashedAnd(`"id":"a","Enabled":false`), `"Enabled": unknown member`},
+		{"the hash as a member", `{"id":"a","` + someHash + `":1}`, "a hash: unknown member"},
+		{"the plain key", hashedAnd(`"id":"a","key":"abcdefghijklmnopqrst"`), "key: a key is not stored, only its hash; `caddy jwt api-key hash` makes it"},
 
-		{"a comment", `# keys of partners`, "comments are not possible"},
-		{"a comment of two slashes", `// keys of partners`, "comments are not possible"},
+		{"a comment", `# keys of partners`, "comments are not allowed"},
+		{"a comment of two slashes", `// keys of partners`, "comments are not allowed"},
 		{"the first line of an array", `[`, "as if the file were an array"},
 		{"the first line of one written over several", `{`, "over several lines"},
 		{"a comma behind it", hashedAnd(`"id":"a"`) + ",", "over several lines"},
 		{"a line of a CSV", `partner,abcdefghijklmnopqrst`, "a CSV is imported with `caddy jwt api-key import`"},
-		{"an id of one dot", hashedAnd(`"id":"."`), `id: "." is no id`},
-		{"an id of two", hashedAnd(`"id":".."`), `id: ".." is no id`},
+		{"an id of one dot", hashedAnd(`"id":"."`), `id: "." is not a valid id`},
+		{"an id of two", hashedAnd(`"id":".."`), `id: ".." is not a valid id`},
 		{"an invisible character in the consumer", hashedAnd(`"id":"a","consumer":"x\u200by"`), "consumer: "},
 		{"one that turns the others around", hashedAnd(`"id":"a","consumer":"x\u202ey"`), "consumer: "},
 		{"a line separator in the consumer", hashedAnd(`"id":"a","consumer":"x\u2028y"`), "consumer: "},
 		{"a paragraph separator in the consumer", hashedAnd(`"id":"a","consumer":"x\u2029y"`), "consumer: "},
-		{"a NUL in the name", hashedAnd(`"id":"a","name":"x\u0000y"`), "name: it holds the character U+0000"},
-		{"a DEL in the name", hashedAnd(`"id":"a","name":"x\u007fy"`), "name: it holds the character U+007F"},
-		{"an invisible character in the name", hashedAnd(`"id":"a","name":"x\u200by"`), "name: it holds the character U+200B"},
-		{"an escape in the description", hashedAnd(`"id":"a","description":"x\u001by"`), "description: it holds the character U+001B"},
+		{"a NUL in the name", hashedAnd(`"id":"a","name":"x\u0000y"`), "name: it contains the invisible character U+0000"},
+		{"a DEL in the name", hashedAnd(`"id":"a","name":"x\u007fy"`), "name: it contains the invisible character U+007F"},
+		{"an invisible character in the name", hashedAnd(`"id":"a","name":"x\u200by"`), "name: it contains the invisible character U+200B"},
+		{"an escape in the description", hashedAnd(`"id":"a","description":"x\u001by"`), "description: it contains the invisible character U+001B"},
 		{"an empty id", hashedAnd(`"id":""`), "id: "},
 		{"an id with a space", hashedAnd(`"id":"a b"`), "id: "},
 		{"an id with a slash", hashedAnd(`"id":"a/b"`), "id: "},
 		{"an id outside ASCII", hashedAnd(`"id":"é"`), "id: "},
 		{"too long an id", hashedAnd(`"id":"` + strings.Repeat("a", 129) + `"`), "id: "},
-		{"a number as id", hashedAnd(`"id":1`), "id: it must be a text"},
-		{"the hash as id", `{"id":"` + someHash + `",` + hash + `}`, "id: a hash is no id"},
-		{"null as id", hashedAnd(`"id":null`), "id: it must be a text"},
+		{"a number as id", hashedAnd(`"id":1`), "id: it must be a string"},
+		{"the hash as id", `{"id":"` + someHash + `",` + hash + `}`, "id: a hash is not a valid id"},
+		{"null as id", hashedAnd(`"id":null`), "id: it must be a string"},
 
-		{"a number as name", hashedAnd(`"id":"a","name":1`), "name: it must be a text"},
+		{"a number as name", hashedAnd(`"id":"a","name":1`), "name: it must be a string"},
 		{"too long a name", hashedAnd(`"id":"a","name":"` + strings.Repeat("é", 1025) + `"`), "name: it is longer than 1024"},
-		{"an array as description", hashedAnd(`"id":"a","description":["x"]`), "description: it must be a text"},
+		{"an array as description", hashedAnd(`"id":"a","description":["x"]`), "description: it must be a string"},
 		{"too long a description", hashedAnd(`"id":"a","description":"` + strings.Repeat("é", 4097) + `"`), "description: it is longer than 4096"},
-		{"a truth as consumer", hashedAnd(`"id":"a","consumer":true`), "consumer: it must be a text"},
+		{"a truth as consumer", hashedAnd(`"id":"a","consumer":true`), "consumer: it must be a string"},
 		{"a space before the consumer", hashedAnd(`"id":"a","consumer":" x"`), "consumer: "},
 		{"a newline in the consumer", hashedAnd(`"id":"a","consumer":"x\ny"`), "consumer: "},
 		{"too long a consumer", hashedAnd(`"id":"a","consumer":"` + strings.Repeat("x", 1025) + `"`), "consumer: "},
 
-		{"a number as hash", `{"id":"a","hash":1}`, "hash: it must be a text"},
-		{"a bare hash", `{"id":"a","hash":"` + someHash[7:] + `"}`, "hash: a hash is written sha256:"},
+		{"a number as hash", `{"id":"a","hash":1}`, "hash: it must be a string"},
+		{"a bare hash", `{"id":"a","hash":"` + someHash[7:] + `"}`, "hash: a hash is sha256:"},
 		{"a short hash", `{"id":"a","hash":"` + someHash[:70] + `"}`, "hash: the hash has 63"},
 		{"a hash with a g", `{"id":"a","hash":"` + someHash[:70] + `g"}`, "hash: the hash has a character"},
 
 		{"a text as scopes", hashedAnd(`"id":"a","scopes":"a b"`), "scopes: it must be an array"},
 		{"a number among scopes", hashedAnd(`"id":"a","scopes":["a",1]`), "scopes: it must be an array"},
 		{"null as scopes", hashedAnd(`"id":"a","scopes":null`), "scopes: it must be an array"},
-		{"an empty scope", hashedAnd(`"id":"a","scopes":[""]`), `scopes: "" is no scope`},
-		{"a scope of two words", hashedAnd(`"id":"a","scopes":["a b"]`), `scopes: "a b" is no scope`},
-		{"a scope with a quote", hashedAnd(`"id":"a","scopes":["a\"b"]`), "is no scope"},
-		{"a scope with a backslash", hashedAnd(`"id":"a","scopes":["a\\b"]`), "is no scope"},
-		{"a scope outside ASCII", hashedAnd(`"id":"a","scopes":["é"]`), "is no scope"},
+		{"an empty scope", hashedAnd(`"id":"a","scopes":[""]`), `scopes: "" is not a valid scope`},
+		{"a scope of two words", hashedAnd(`"id":"a","scopes":["a b"]`), `scopes: "a b" is not a valid scope`},
+		{"a scope with a quote", hashedAnd(`"id":"a","scopes":["a\"b"]`), "is not a valid scope"},
+		{"a scope with a backslash", hashedAnd(`"id":"a","scopes":["a\\b"]`), "is not a valid scope"},
+		{"a scope outside ASCII", hashedAnd(`"id":"a","scopes":["é"]`), "is not a valid scope"},
 		{"too many scopes", hashedAnd(`"id":"a","scopes":["` + strings.Repeat(`s","`, 100) + `s"]`), "there are 101 scopes"},
 
 		{"a text as enabled", hashedAnd(`"id":"a","enabled":"false"`), "enabled: it must be true or false"},
@@ -186,7 +186,7 @@ func TestRecordsThatAreRefused(t *testing.T) {
 		{"a zone that can't be written again", hashedAnd(`"id":"a","expires":"2030-01-01T00:00:00+24:00"`), "expires: "},
 		{"an empty time", hashedAnd(`"id":"a","created":""`), "created: "},
 		{"the zero time", hashedAnd(`"id":"a","expires":"0001-01-01T00:00:00Z"`), "expires: "},
-		{"the hash as a time", hashedAnd(`"id":"a","expires":"` + someHash + `"`), "expires: a hash is no time"},
+		{"the hash as a time", hashedAnd(`"id":"a","expires":"` + someHash + `"`), "expires: a hash is not a valid time"},
 
 		{"an array as meta", hashedAnd(`"id":"a","meta":[]`), "meta: it must be an object"},
 		{"a text as meta", hashedAnd(`"id":"a","meta":"x"`), "meta: it must be an object"},
@@ -249,7 +249,7 @@ func TestThreat33_AKeyInThePlaceOfATextIsRefused(t *testing.T) {
 	other := awsKey(1)
 	for _, member := range []string{"id", "name", "consumer", "description"} {
 		line := `{"` + member + `":"` + other + `","hash":"` + DigestOf(other).String() + `","` + map[bool]string{true: "name", false: "id"}[member == "id"] + `":"x"}`
-		if _, err := ParseRecord([]byte(line)); err == nil || !strings.Contains(err.Error(), member+": it is the key itself, which must not be kept") || strings.Contains(err.Error(), other) {
+		if _, err := ParseRecord([]byte(line)); err == nil || !strings.Contains(err.Error(), member+": it is the key itself, which must not be stored") || strings.Contains(err.Error(), other) {
 			t.Errorf("%s: %v", member, err)
 		}
 	}

@@ -10,17 +10,17 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/table"
 )
 
-// Set is an immutable set of API keys, found by their digest. It is made for
-// a million of them: what a look-up costs is the places in memory that it has to come
-// to, and no key holds a pointer, so that the garbage collector passes over them.
+// Set is an immutable set of API keys, found by their digest. It is designed for a million
+// keys: a look-up touches few places in memory, and no key holds a pointer, so that the
+// garbage collector does not scan them.
 type Set struct {
 	table  table.Table[Digest, entry]
 	texts  []byte
 	scopes [][]string // each combination once
 }
 
-// NewSet makes a set of records. The error names records that share an id or
-// a hash.
+// NewSet makes a set of records. It returns an error if two records have the same id or
+// hash.
 func NewSet(records []Record) (*Set, error) {
 	b := newBuilder(len(records), 0)
 	for i, r := range records {
@@ -38,7 +38,7 @@ func (s *Set) Find(d Digest) (Key, bool) {
 	return Key{s, e}, e != nil
 }
 
-// Len is the number of keys.
+// Len returns the number of keys.
 func (s *Set) Len() int { return s.table.Len() }
 
 // equal reports whether two sets hold the same keys in the same order.
@@ -74,10 +74,10 @@ type Key struct {
 	entry *entry
 }
 
-// ID is the key's public id.
+// ID returns the key's public id.
 func (k Key) ID() string { return k.entry.idIn(k.set.texts) }
 
-// Consumer is who holds the key.
+// Consumer returns who holds the key.
 func (k Key) Consumer() string {
 	if consumer := k.entry.consumerIn(k.set.texts); consumer != "" {
 		return consumer
@@ -85,7 +85,7 @@ func (k Key) Consumer() string {
 	return k.ID()
 }
 
-// Scopes are the key's scopes. The slice must not be changed.
+// Scopes returns the key's scopes. The caller must not change the slice.
 func (k Key) Scopes() []string { return k.set.scopes[k.entry.scopes] }
 
 // Enabled reports whether the key may be used.
@@ -94,8 +94,8 @@ func (k Key) Enabled() bool { return !k.entry.disabled }
 // Expired reports whether the key is no longer to be used.
 func (k Key) Expired(now time.Time) bool { return now.UnixMilli() >= k.entry.expires }
 
-// Expires is from when on the key is refused, to the millisecond; the zero Time
-// for never.
+// Expires returns the time from which the key is refused, in milliseconds; the zero Time
+// means never.
 func (k Key) Expires() time.Time {
 	if k.entry.expires != neverExpires {
 		return time.UnixMilli(k.entry.expires).UTC()
@@ -103,11 +103,10 @@ func (k Key) Expires() time.Time {
 	return time.Time{}
 }
 
-// meta is the record's meta as JSON, or nothing.
+// meta returns the record's meta as JSON, empty if there is none.
 func (k Key) meta() string { return k.entry.metaIn(k.set.texts) }
 
-// Claims reads the record as a token's claims are read: sub, scope, key_id and
-// meta.
+// Claims returns the record in the form of a token's claims: sub, scope, key_id and meta.
 func (k Key) Claims() claims.Value {
 	members := make([]claims.Member, 0, 4)
 	members = append(members, claims.Member{Name: "sub", Value: claims.TextValue(k.Consumer())})

@@ -163,9 +163,9 @@ func TestThreat34_TwoKeysOfOneIDOrHash(t *testing.T) {
 		record Record
 		want   string
 	}{
-		"one hash":        {sameHash, "keys.jsonl:5: the keys a (line 2) and other (line 5) have one hash"},
-		"one id":          {sameID, "keys.jsonl:5: the id a is there twice, the first time in a (line 2)"},
-		"the same record": {record("a"), "keys.jsonl:5: the keys a (line 2) and a (line 5) have one hash"},
+		"one hash":        {sameHash, "keys.jsonl:5: the keys a (line 2) and other (line 5) have the same hash"},
+		"one id":          {sameID, "keys.jsonl:5: duplicate id a, first used by a (line 2)"},
+		"the same record": {record("a"), "keys.jsonl:5: the keys a (line 2) and a (line 5) have the same hash"},
 	} {
 		text := "\n" + keyLines("a", "b") + "\n" + string(must(json.Marshal(row.record))) + "\n"
 		_, err := readSet(strings.NewReader(text), "keys.jsonl", int64(len(text)))
@@ -188,7 +188,7 @@ func TestABuilderTellsKeysApart(t *testing.T) {
 	add := func(id, hash string) error {
 		r := record(id)
 		r.Hash = DigestOf(hash)
-		return b.add(&r, len(b.places)+1)
+		return b.add(&r, len(b.lineNumbers)+1)
 	}
 	var ids []string
 	for n := range 1000 {
@@ -200,7 +200,7 @@ func TestABuilderTellsKeysApart(t *testing.T) {
 		}
 	}
 	for n, id := range ids {
-		if err := add(id, "another key of "+id); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the id %s is there twice, the first time in %s (line %d)", id, id, n+1)) {
+		if err := add(id, "another key of "+id); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("duplicate id %s, first used by %s (line %d)", id, id, n+1)) {
 			t.Errorf("the id %s again: %v", id, err)
 		}
 		if err := add("another-"+id, "key of "+id); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the keys %s (line %d)", id, n+1)) {
@@ -254,14 +254,14 @@ func TestKeyFilesThatAreBroken(t *testing.T) {
 		"no end":                     {strings.TrimSuffix(two, "\n"), "keys.jsonl:2: the last line does not end with a newline"},
 		"cut off in a line":          {two[:len(two)-20], "keys.jsonl:2: the last line does not end with a newline"},
 		"a space without end":        {two + " ", "keys.jsonl:3: the last line does not end with a newline"},
-		"one bad line":               {keyLines("a") + "oops\n" + keyLines("b"), "keys.jsonl:2: it is no JSON object"},
-		"an array":                   {"[" + strings.TrimSpace(keyLines("a")) + "]\n", "keys.jsonl:1: it is no JSON object"},
-		"two records in a line":      {strings.Replace(two, "\n", " ", 1), "keys.jsonl:1: it is no JSON object"},
-		"a record over two lines":    {strings.Replace(two, ",", ",\n", 1), "keys.jsonl:1: it is no JSON object"},
+		"one bad line":               {keyLines("a") + "oops\n" + keyLines("b"), "keys.jsonl:2: it is not a JSON object"},
+		"an array":                   {"[" + strings.TrimSpace(keyLines("a")) + "]\n", "keys.jsonl:1: it is not a JSON object"},
+		"two records in a line":      {strings.Replace(two, "\n", " ", 1), "keys.jsonl:1: it is not a JSON object"},
+		"a record over two lines":    {strings.Replace(two, ",", ",\n", 1), "keys.jsonl:1: it is not a JSON object"},
 		"a line of more than 64 KiB": {padded(keyLines("a"), maxLine+1), "keys.jsonl:1: the line is longer than 64 KiB"},
-		"NULs, as a crash leaves":    {keyLines("a") + strings.Repeat("\x00", 99) + "\n", "keys.jsonl:2: it is no JSON object"},
-		"a byte order mark":          {"\ufeff" + two, "keys.jsonl:1: it is no JSON object"},
-		"a comment":                  {"# keys\n" + two, "keys.jsonl:1: it is no JSON object"},
+		"NULs, as a crash leaves":    {keyLines("a") + strings.Repeat("\x00", 99) + "\n", "keys.jsonl:2: it is not a JSON object"},
+		"a byte order mark":          {"\ufeff" + two, "keys.jsonl:1: it is not a JSON object"},
+		"a comment":                  {"# keys\n" + two, "keys.jsonl:1: it is not a JSON object"},
 	} {
 		_, err := readSet(strings.NewReader(row.text), "keys.jsonl", int64(len(row.text)))
 		if err == nil || !strings.HasPrefix(err.Error(), row.want) {

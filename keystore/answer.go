@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-var errTimeout = fmt.Errorf("there is no whole answer within %s", fetchTimeout)
+var errTimeout = fmt.Errorf("there is no complete answer within %s", fetchTimeout)
 
-// wanted is what a fetch starts from.
+// wanted is the input of a fetch.
 type wanted struct {
-	keysURL  *url.URL // of the key set, if known; else it is discovered
-	have     etag     // of the set in hand
-	patience time.Duration
+	keysURL       *url.URL // of the key set, if known; else it is discovered
+	have          etag     // of the set in hand
+	headerTimeout time.Duration
 }
 
-// answer is a source's good answer.
+// answer is a valid answer of a source.
 type answer struct {
 	set         *Set // nil with notModified
 	notModified bool
@@ -27,8 +27,8 @@ type answer struct {
 	keysURL     *url.URL
 }
 
-// fetch gets and reads the key set, looking for it in the metadata first
-// where it must. Idle connections are closed afterwards: the next fetch is a
+// fetch gets and parses the key set, after looking up its URL in the metadata if
+// necessary. Idle connections are closed afterwards: the next fetch is a
 // minute or an hour away, when they would be dead.
 func (c *client) fetch(ctx context.Context, want wanted) (answer, error) {
 	defer c.closeIdle()
@@ -38,11 +38,11 @@ func (c *client) fetch(ctx context.Context, want wanted) (answer, error) {
 	}
 	if u == nil {
 		var err error
-		if u, err = c.discover(ctx, want.patience); err != nil {
+		if u, err = c.discover(ctx, want.headerTimeout); err != nil {
 			return answer{}, err
 		}
 	}
-	d, err := c.get(ctx, u, want.have, want.patience)
+	d, err := c.get(ctx, u, want.have, want.headerTimeout)
 	if err != nil {
 		return answer{}, err
 	}
@@ -56,7 +56,7 @@ func (c *client) fetch(ctx context.Context, want wanted) (answer, error) {
 	return a, nil
 }
 
-// describe is an error's text for operators, bounded.
+// describe returns an error's text for operators, at most 500 characters.
 func describe(err error) string {
 	if err == nil || errors.Is(err, errClosed) {
 		return ""

@@ -52,21 +52,21 @@ type RemoteConfig struct {
 	// Transport carries the requests, for tests. Default: one of the Remote's
 	// own with TLS 1.2 or newer and the proxy of HTTPS_PROXY.
 	Transport http.RoundTripper
-	// Clock is the time. Default: that of the process.
+	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
-	// Observe hears of changes of state, one after the other, not under a
-	// lock and not in a request. Default: none; see also Remote.Observe.
+	// Observe is called for each change of state, sequentially, without a lock
+	// and outside of requests. Default: none; see also Remote.Observe.
 	Observe func(Event)
 }
 
-// Check says what is wrong with the config, and what to write instead. It
-// needs no network.
+// Check reports what is wrong with the config, and what to write instead. It does not
+// use the network.
 func (c RemoteConfig) Check() error {
 	_, err := c.source()
 	return err
 }
 
-// source is a checked RemoteConfig, its defaults filled in.
+// source is a valid RemoteConfig with its defaults filled in.
 type source struct {
 	RemoteConfig
 	// start is the configured URL: of the key set, of the metadata, or the
@@ -91,9 +91,9 @@ func (c RemoteConfig) source() (source, error) {
 	case s.MaxStale < s.RefreshInterval:
 		return s, fmt.Errorf("max stale (%s) is shorter than the refresh interval (%s), so keys would go out of use between two refreshes; lengthen the one or shorten the other", s.MaxStale, s.RefreshInterval)
 	case c.JWKSURL != "" && c.Discovery != "":
-		return s, errors.New("there are a key set URL and a discovery URL; keep one")
+		return s, errors.New("both a key set URL and a discovery URL are set; keep one")
 	case c.JWKSURL == "" && c.Issuer == "":
-		return s, errors.New("there is neither an issuer to discover keys from nor a key set URL; name one")
+		return s, errors.New("neither an issuer nor a key set URL is set; set one")
 	}
 	what, raw := "issuer", c.Issuer
 	if c.JWKSURL != "" {
@@ -109,16 +109,16 @@ func (c RemoteConfig) source() (source, error) {
 		return s, errors.New("the issuer has a query, so its metadata cannot be found; name the discovery URL or the key set URL")
 	}
 	if u.Scheme == "http" && !c.InsecureHTTP && !loopback(u.Hostname()) {
-		return s, fmt.Errorf("the %s is http, where anybody on the way can put in keys of their own; write https://%s%s, or insecure_http in an issuer block if the network in between is yours alone", what, u.Host, u.EscapedPath())
+		return s, fmt.Errorf("the %s is http, where anybody on the network path can substitute keys; write https://%s%s, or insecure_http in an issuer block if that network is yours alone", what, u.Host, u.EscapedPath())
 	}
 	s.start = u
 	return s, nil
 }
 
-// allows tells whether a URL that the metadata names may be fetched: https,
-// or http at the configured host where that may be http, or loopback where
-// the configured host is loopback too. Metadata from elsewhere can thus not
-// point at a plain service on this machine.
+// allows returns an error if a URL from the metadata must not be fetched. Allowed are
+// https, http at the configured host with InsecureHTTP, and http at loopback if the
+// configured host is loopback. Thus remote metadata can't point at a plain HTTP service
+// on this machine.
 func (s *source) allows(u *url.URL) error {
 	if u.Scheme == "https" {
 		return nil
@@ -133,9 +133,8 @@ func (s *source) allows(u *url.URL) error {
 	return errors.New("is http; only https is followed")
 }
 
-// parseURL reads an absolute http or https URL. The error continues a
-// sentence that names the URL and does not repeat it, since it may hold a
-// password.
+// parseURL parses an absolute http or https URL. The error continues a sentence that
+// names the URL and does not contain it, since it may contain a password.
 func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -144,9 +143,9 @@ func parseURL(raw string) (*url.URL, error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("is not a URL that starts with https://")
 	case u.Hostname() == "":
-		return nil, errors.New("names no host; write https://host/path")
+		return nil, errors.New("has no host; write https://host/path")
 	case !validPort(u.Port()):
-		return nil, errors.New("has a port that does not exist")
+		return nil, errors.New("has an invalid port")
 	case u.User != nil:
 		return nil, errors.New("holds a user name or password, which would end up in logs; remove it")
 	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
@@ -155,7 +154,7 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// loopback tells whether a host is this machine.
+// loopback reports whether a host is this machine.
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -164,7 +163,7 @@ func loopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// sameOrigin tells whether two URLs have the scheme, host and port in common.
+// sameOrigin reports whether two URLs have the same scheme, host and port.
 func sameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
@@ -185,8 +184,8 @@ func validPort(p string) bool {
 	return p == "" || (err == nil && n > 0)
 }
 
-// redact is a URL fit for logs: bounded, and without the query, which may
-// hold an API key.
+// redact returns a URL for logs: at most 300 characters, and without the query, which
+// may contain an API key.
 func redact(u *url.URL) string {
 	return cut((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), 300)
 }

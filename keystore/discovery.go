@@ -12,33 +12,33 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// discover asks the issuer's metadata for the URL of its key set: at the
-// configured discovery URL, else where OpenID Connect Discovery (section 4.1)
+// discover returns the URL of the key set according to the issuer's metadata, which is
+// at the configured discovery URL, else where OpenID Connect Discovery (section 4.1)
 // puts it, else where RFC 8414 (section 3.1) does.
-func (c *client) discover(ctx context.Context, patience time.Duration) (*url.URL, error) {
+func (c *client) discover(ctx context.Context, headerTimeout time.Duration) (*url.URL, error) {
 	if c.Discovery != "" {
-		return c.metadata(ctx, c.start, patience)
+		return c.metadata(ctx, c.start, headerTimeout)
 	}
 	openID, oauth := metadataURLs(c.start)
-	found, err := c.metadata(ctx, openID, patience)
+	found, err := c.metadata(ctx, openID, headerTimeout)
 	var failed *fetchError
-	// Any "there is no such thing here" leads on to the other place; what is
-	// there but wrong, and what asks for a pause, does not.
+	// The other URL is tried only if there is nothing here, not if the metadata is
+	// wrong or the server asks for a pause.
 	if !errors.As(err, &failed) || failed.status < 400 || failed.status > 499 ||
 		failed.status == http.StatusTooManyRequests || failed.status == http.StatusRequestTimeout {
 		return found, err
 	}
-	found, second := c.metadata(ctx, oauth, patience)
+	found, second := c.metadata(ctx, oauth, headerTimeout)
 	if errors.As(second, &failed) && failed.status >= 400 && failed.status <= 499 {
 		return nil, fmt.Errorf("the issuer's metadata is not found: %w, and %w", err, second)
 	}
 	return found, second
 }
 
-// metadataURLs are the two places of an issuer's metadata. One slash at the
-// issuer's end is dropped (OpenID Connect Discovery section 4.1).
+// metadataURLs returns the two URLs of an issuer's metadata. One trailing slash of the
+// issuer is dropped (OpenID Connect Discovery section 4.1).
 func metadataURLs(issuer *url.URL) (openID, oauth *url.URL) {
-	// The escaped form leads, so that what is escaped in the issuer stays so.
+	// Start from the escaped form, so that what is escaped in the issuer stays escaped.
 	escaped := strings.TrimSuffix(issuer.EscapedPath(), "/")
 	path, err := url.PathUnescape(escaped)
 	if err != nil { // not possible, it comes from EscapedPath
@@ -54,8 +54,8 @@ func metadataURLs(issuer *url.URL) (openID, oauth *url.URL) {
 		place("/.well-known/oauth-authorization-server", "")
 }
 
-func (c *client) metadata(ctx context.Context, u *url.URL, patience time.Duration) (*url.URL, error) {
-	d, err := c.get(ctx, u, etag{}, patience)
+func (c *client) metadata(ctx context.Context, u *url.URL, headerTimeout time.Duration) (*url.URL, error) {
+	d, err := c.get(ctx, u, etag{}, headerTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +71,9 @@ func (c *client) metadata(ctx context.Context, u *url.URL, patience time.Duratio
 	return keys, nil
 }
 
-// parseMetadata reads an issuer's metadata. Its issuer must be the configured
-// one exactly (RFC 8414 section 3.3): otherwise an issuer could pass off
-// another's keys as its own, or a host could answer for issuers that it is
-// not.
+// parseMetadata returns the key set's URL from an issuer's metadata. The issuer in it
+// must be exactly the configured one (RFC 8414 section 3.3): otherwise an issuer could
+// present another's keys as its own, or a host could answer for other issuers.
 func parseMetadata(body []byte, issuer string) (*url.URL, error) {
 	if len(body) > maxDocumentBytes {
 		return nil, errTooLarge
@@ -86,13 +85,13 @@ func parseMetadata(body []byte, issuer string) (*url.URL, error) {
 	said, ok, err := text(v, "issuer")
 	switch {
 	case err != nil || !ok:
-		return nil, errors.New(`the metadata has no text "issuer"`)
+		return nil, errors.New(`the metadata has no string "issuer"`)
 	case said != issuer:
-		return nil, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be equal to the last slash", cut(said, 200), cut(issuer, 200))
+		return nil, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be identical, trailing slash included", cut(said, 200), cut(issuer, 200))
 	}
 	raw, ok, err := text(v, "jwks_uri")
 	if err != nil || !ok {
-		return nil, errors.New(`the metadata has no text "jwks_uri"`)
+		return nil, errors.New(`the metadata has no string "jwks_uri"`)
 	}
 	u, err := parseURL(raw)
 	if err != nil {

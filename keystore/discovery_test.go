@@ -97,7 +97,7 @@ func TestDiscoveryRefusesMetadata(t *testing.T) {
 		err  string
 	}{
 		"another issuer":        {string(metadata("https://evil.example", keys)), "is for issuer"},
-		"a slash more":          {string(metadata(issuer+"/", keys)), "to the last slash"},
+		"a slash more":          {string(metadata(issuer+"/", keys)), "trailing slash included"},
 		"another case":          {string(metadata("https://IDP.example/a", keys)), "is for issuer"},
 		"no issuer":             {`{"jwks_uri":"` + keys + `"}`, `"issuer"`},
 		"issuer null":           {`{"issuer":null,"jwks_uri":"` + keys + `"}`, `"issuer"`},
@@ -112,7 +112,7 @@ func TestDiscoveryRefusesMetadata(t *testing.T) {
 		"to loopback over http": {string(metadata(issuer, "http://127.0.0.1/jwks")), "jwks_uri is http"},
 		"a file":                {string(metadata(issuer, "file:///etc/passwd")), "starts with https"},
 		"a path":                {string(metadata(issuer, "/jwks")), "starts with https"},
-		"no host":               {string(metadata(issuer, "https:///jwks")), "names no host"},
+		"no host":               {string(metadata(issuer, "https:///jwks")), "has no host"},
 		"a password":            {string(metadata(issuer, "https://u:hunter2@idp.example/jwks")), "user name or password"},
 		"a fragment":            {string(metadata(issuer, keys+"#x")), "fragment"},
 		"no URL":                {string(metadata(issuer, "https://%zz/hunter2")), "not a valid URL"},

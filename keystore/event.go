@@ -2,7 +2,7 @@ package keystore
 
 import "time"
 
-// EventKind says what happened to a source.
+// EventKind is what happened to a source.
 type EventKind uint8
 
 // The kinds of Event. Each but KeysFetched is a change of state, so a log line
@@ -19,7 +19,7 @@ const (
 	// SourceRecovered: a fetch succeeded, the first time since SourceFailing.
 	SourceRecovered
 	// KeysExpired: the source has failed for so long that the set in hand is
-	// not used any more.
+	// no longer used.
 	KeysExpired
 	// KeysFetched: a fetch succeeded, whether or not it changed anything. It
 	// is the one kind that is no change of state; Remote's schedule bounds it.
@@ -70,7 +70,7 @@ type Event struct {
 	FetchedAt time.Time
 }
 
-// difference describes the keys of a that b does not have.
+// difference returns descriptions of the keys of a that b does not have.
 func difference(a, b *Set) []string {
 	if a == nil {
 		return nil

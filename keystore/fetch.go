@@ -17,10 +17,10 @@ import (
 const (
 	// fetchTimeout bounds a whole fetch: metadata, key set, redirects, DNS.
 	fetchTimeout = 10 * time.Second
-	// impatience bounds the wait for one answer's header while no set serves
-	// and an attempt that hangs keeps the next one, which might succeed,
-	// waiting. See patience in remote.go.
-	impatience = 4 * time.Second
+	// shortHeaderTimeout limits the wait for an answer's header while there is no
+	// usable set, so that an attempt that hangs does not delay the next one, which
+	// might succeed. See Remote.headerTimeout.
+	shortHeaderTimeout = 4 * time.Second
 	// maxRedirects is how many redirects are followed for one document.
 	maxRedirects = 5
 	// maxHeaderBytes bounds an answer's header.
@@ -29,8 +29,7 @@ const (
 	maxETag = 256
 )
 
-// document is what one GET brought: the body of a 200, or the news that the
-// document in hand is still the newest (304).
+// document is the result of one GET: the body of a 200, or notModified for a 304.
 type document struct {
 	body        []byte
 	header      http.Header
@@ -42,8 +41,7 @@ type document struct {
 // belongs to. It is sent to no other.
 type etag struct{ url, value string }
 
-// fetchError is a fetch that failed, in words fit for logs: its URL has no
-// query.
+// fetchError is why a fetch failed. Its text may be logged: its URL has no query.
 type fetchError struct {
 	url        string
 	status     int           // zero where there was no answer
@@ -60,14 +58,14 @@ func (e *fetchError) Error() string {
 
 func (e *fetchError) Unwrap() error { return e.err }
 
-// newTransport is a Remote's own transport. DisableCompression keeps a small
+// newTransport makes the transport of a Remote. DisableCompression keeps a small
 // answer from unpacking into a large one before it is counted.
 func newTransport(s *source) http.RoundTripper {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: impatience}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: shortHeaderTimeout}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: s.RootCAs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    impatience,
+		TLSHandshakeTimeout:    shortHeaderTimeout,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeaderBytes,
@@ -99,11 +97,11 @@ func (c *client) closeIdle() {
 	}
 }
 
-// get fetches one document. patience bounds the wait for each answer's
-// header; ctx bounds everything. Redirects lead to https only, not even back
-// to http where the configured URL is http: whoever can redirect could
-// otherwise choose the plain way.
-func (c *client) get(ctx context.Context, u *url.URL, have etag, patience time.Duration) (document, error) {
+// get fetches one document. headerTimeout bounds the wait for each answer's
+// header; ctx bounds everything. Redirects are followed to https only, even if
+// the configured URL is http: otherwise whoever can redirect could downgrade the
+// connection.
+func (c *client) get(ctx context.Context, u *url.URL, have etag, headerTimeout time.Duration) (document, error) {
 	bearer := ""
 	if c.BearerToken != nil && sameOrigin(u, c.start) {
 		var err error
@@ -113,7 +111,7 @@ func (c *client) get(ctx context.Context, u *url.URL, have etag, patience time.D
 		bearer = strings.TrimSpace(bearer) // files end with a newline
 	}
 	for range maxRedirects + 1 {
-		response, err := c.round(ctx, u, have, bearer, patience)
+		response, err := c.round(ctx, u, have, bearer, headerTimeout)
 		if err != nil {
 			return document{}, &fetchError{url: redact(u), err: err}
 		}
@@ -126,7 +124,7 @@ func (c *client) get(ctx context.Context, u *url.URL, have etag, patience time.D
 				return document{}, &fetchError{url: redact(u), err: err}
 			}
 			if !sameOrigin(next, u) {
-				bearer = "" // and it does not come back, wherever this leads
+				bearer = "" // for the rest of the redirects
 			}
 			u = next
 		default:
@@ -139,12 +137,12 @@ func (c *client) get(ctx context.Context, u *url.URL, have etag, patience time.D
 }
 
 // round sends one request and waits for its answer's header.
-func (c *client) round(ctx context.Context, u *url.URL, have etag, bearer string, patience time.Duration) (*http.Response, error) {
+func (c *client) round(ctx context.Context, u *url.URL, have etag, bearer string, headerTimeout time.Duration) (*http.Response, error) {
 	// The body is read under the same context, so it is cancelled with ctx
 	// alone once the header is there.
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := c.Clock.AfterFunc(patience, func() {
-		cancel(fmt.Errorf("there is no answer within %s", patience))
+	stop := c.Clock.AfterFunc(headerTimeout, func() {
+		cancel(fmt.Errorf("there is no answer within %s", headerTimeout))
 	})
 	defer stop()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -172,15 +170,15 @@ func (c *client) round(ctx context.Context, u *url.URL, have etag, bearer string
 	return response, nil
 }
 
-// boundBody is a body that ends with its request's context, which it gives
-// back once it is closed.
+// boundBody is a body that ends with its request's context, and cancels the context
+// when it is closed.
 type boundBody struct {
 	io.ReadCloser
 	ctx    context.Context //nolint:containedctx // it is the body's own
 	cancel context.CancelCauseFunc
 }
 
-// Read says why the context has ended rather than that it has.
+// Read returns the cause of the context's end rather than context.Canceled.
 func (b *boundBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -198,7 +196,7 @@ func (b *boundBody) Close() error {
 	return err
 }
 
-// read takes what an answer holds, if it counts.
+// read reads an answer, or returns why it is not valid.
 func (c *client) read(u *url.URL, response *http.Response, have etag) (document, error) {
 	switch {
 	case response.StatusCode == http.StatusNotModified && have.value != "" && have.url == u.String():
@@ -215,7 +213,7 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocumentBytes+1))
 	if err != nil {
-		return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the answer breaks off: %w", err)}
+		return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the answer is cut off: %w", err)}
 	}
 	if len(body) > maxDocumentBytes {
 		return document{}, &fetchError{url: redact(u), err: errTooLarge}
@@ -229,11 +227,11 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxDocumentBytes)
 
-// redirect resolves a redirect's target and tells whether it may be followed.
+// redirect resolves a redirect's target, and returns an error if it must not be followed.
 func redirect(from *url.URL, location string) (*url.URL, error) {
 	next, err := from.Parse(location)
 	if location == "" || err != nil {
-		return nil, errors.New("it redirects to something that is no URL")
+		return nil, errors.New("it redirects to an invalid URL")
 	}
 	next.Fragment, next.RawFragment = "", ""
 	if next.Scheme != "https" || next.Hostname() == "" || next.User != nil {

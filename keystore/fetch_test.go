@@ -314,7 +314,7 @@ func TestFetchOverTLS(t *testing.T) {
 		"a body cut short": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write(ec("a"))
-		}, nil, "breaks off"},
+		}, nil, "is cut off"},
 		"a redirect to itself": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.String(), http.StatusFound)
 		}, nil, "more than 5 redirects"},

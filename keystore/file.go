@@ -10,19 +10,19 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// pollInterval is the pace at which files are looked at. A change is taken over
-// within this plus filewatch.SettleTime.
+// pollInterval is how often files are polled. A change is in force within this plus
+// filewatch.SettleTime.
 const pollInterval = 500 * time.Millisecond
 
-// File holds keys of files on this machine and takes changes of them over, as
-// package filewatch does. A change that is broken leaves the last good keys in
-// place. It is safe for concurrent use.
+// File holds the keys of local files and reloads them when the files change. If the
+// changed files are broken, the last good keys stay in force. It is safe for concurrent
+// use.
 type File struct {
 	watched filewatch.Watched[*Set, Event]
 	paths   []string
 	parse   func(contents [][]byte) (*Set, error)
-	// broken identifies the contents that could not be parsed last, zero if
-	// there are none. One reading at a time has it.
+	// broken is the digest of the contents if the last reading could not parse
+	// them, else zero. It is used by one reading at a time.
 	broken [sha256.Size]byte
 }
 
@@ -30,18 +30,18 @@ type File struct {
 type FileConfig struct {
 	// Paths are the files, at least one.
 	Paths []string
-	// Read makes keys of the contents, in the order of Paths.
+	// Read parses the contents, in the order of Paths.
 	Read func(contents [][]byte) (*Set, error)
-	// Clock is the time; nil for that of the process.
+	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 }
 
-// NewFile loads the files; an error means that they can't be used now. It
-// starts nothing.
+// NewFile loads the files; an error means that they can't be used now. It does not
+// start polling.
 func NewFile(c FileConfig) (*File, error) {
 	f := &File{paths: c.Paths, parse: c.Read}
 	err := f.watched.Open(filewatch.Config[*Set, Event]{
-		Paths: c.Paths, Pace: pollInterval, Insist: true, Clock: c.Clock,
+		Paths: c.Paths, Interval: pollInterval, RetryBroken: true, Clock: c.Clock,
 		Read: f.read, Take: f.take, Fail: f.fail,
 	})
 	if err != nil {
@@ -59,27 +59,27 @@ func (f *File) Keys(_ context.Context, kid string) ([]key.Key, error) {
 	return nil, key.ErrUnknown
 }
 
-// Version is that of the keys in hand. It holds for every kid.
+// Version returns the version of the keys in force, which is the same for every kid.
 func (f *File) Version(string, time.Time) uint64 { return f.Set().version }
 
-// Set returns the keys in hand.
+// Set returns the keys in force.
 func (f *File) Set() *Set { return f.watched.Value() }
 
-// Observe replaces the function that hears of changes; nil for none.
+// Observe sets the function that is called for each change; nil for none.
 func (f *File) Observe(observe func(Event)) { f.watched.Observe(observe) }
 
-// Start begins to look for changes. It returns at once, and does nothing if
-// called again.
+// Start starts polling for changes. It returns at once, and does nothing if called
+// again.
 func (f *File) Start() { f.watched.Start() }
 
-// Close ends it. Requests in flight go on being served.
+// Close stops polling. Requests in flight are still served.
 func (f *File) Close() { f.watched.Close() }
 
-// read reads the files, and their state as it was before.
+// read reads the files, and their state before that.
 func (f *File) read() (r filewatch.Reading[*Set], err error) {
 	broken := f.broken
 	f.broken = [sha256.Size]byte{}
-	if r.Of, err = filewatch.Stat(f.paths); err != nil {
+	if r.State, err = filewatch.Stat(f.paths); err != nil {
 		return r, err
 	}
 	contents := make([][]byte, len(f.paths))
@@ -99,9 +99,9 @@ func (f *File) read() (r filewatch.Reading[*Set], err error) {
 	return r, err
 }
 
-// take tells of keys that are others.
-func (f *File) take(serves, read *filewatch.Reading[*Set], recovered bool) (Event, bool) {
-	before, set := serves.Value, read.Value
+// take reports an event if the keys have changed.
+func (f *File) take(current, read *filewatch.Reading[*Set], recovered bool) (Event, bool) {
+	before, set := current.Value, read.Value
 	e := Event{Source: f.paths[0], At: read.At, Keys: len(set.all), FetchedAt: read.At, Problems: set.problems}
 	if before.same(set) {
 		read.Value = before
@@ -112,10 +112,10 @@ func (f *File) take(serves, read *filewatch.Reading[*Set], recovered bool) (Even
 	return e, true
 }
 
-// fail tells of a fault.
-func (f *File) fail(serves *filewatch.Reading[*Set], at time.Time, err error) Event {
+// fail returns the event for an error.
+func (f *File) fail(current *filewatch.Reading[*Set], at time.Time, err error) Event {
 	return Event{
-		Kind: SourceFailing, Source: f.paths[0], At: at, Keys: len(serves.Value.all), Err: err, FetchedAt: serves.At,
+		Kind: SourceFailing, Source: f.paths[0], At: at, Keys: len(current.Value.all), Err: err, FetchedAt: current.At,
 	}
 }
 
@@ -131,9 +131,9 @@ func digest(contents [][]byte) [sha256.Size]byte {
 // Status returns the state of the files.
 func (f *File) Status() Status {
 	w := f.watched.Status()
-	set := w.Serves.Value
+	set := w.Current.Value
 	s := Status{
-		State: "fresh", Source: f.paths[0], Keys: set.info(), Problems: set.problems, FetchedAt: w.Serves.At,
+		State: "fresh", Source: f.paths[0], Keys: set.info(), Problems: set.problems, FetchedAt: w.Current.At,
 		LastError: describe(w.Err), Failures: w.Failures,
 	}
 	if w.Err != nil {

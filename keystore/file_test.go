@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// fileStand is a File over a key set file.
-type fileStand struct {
+// fileFixture is a File over a key set file.
+type fileFixture struct {
 	*File
 	path  string
 	clock *clock.Fake
@@ -25,9 +25,9 @@ func readJWKS(contents [][]byte) (*Set, error) {
 	return ParseJWKS(contents[0], JWKSOptions{Local: true})
 }
 
-func newFileStand(t *testing.T) *fileStand {
+func newFileFixture(t *testing.T) *fileFixture {
 	t.Helper()
-	s := &fileStand{path: filepath.Join(t.TempDir(), "jwks.json"), clock: clock.NewFake(time.Now())}
+	s := &fileFixture{path: filepath.Join(t.TempDir(), "jwks.json"), clock: clock.NewFake(time.Now())}
 	s.write(t, ec("a"))
 	f, err := NewFile(FileConfig{Paths: []string{s.path}, Read: readJWKS, Clock: s.clock})
 	if err != nil {
@@ -38,7 +38,7 @@ func newFileStand(t *testing.T) *fileStand {
 	return s
 }
 
-func (s *fileStand) write(t *testing.T, content []byte) {
+func (s *fileFixture) write(t *testing.T, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(s.path, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func (s *fileStand) write(t *testing.T, content []byte) {
 }
 
 // look is a look at the files once they have been left alone, and what it tells.
-func (s *fileStand) look() EventKind {
+func (s *fileFixture) look() EventKind {
 	s.clock.Advance(time.Second)
 	if e := s.check(); e != nil {
 		return e.Kind
@@ -55,13 +55,13 @@ func (s *fileStand) look() EventKind {
 }
 
 // check is a look at the files now, and what it tells.
-func (s *fileStand) check() (told *Event) {
+func (s *fileFixture) check() (told *Event) {
 	s.Observe(func(e Event) { told = &e })
 	s.watched.Look()
 	return told
 }
 
-func (s *fileStand) has(kid string) bool {
+func (s *fileFixture) has(kid string) bool {
 	_, err := s.Keys(context.Background(), kid)
 	if err != nil && !errors.Is(err, key.ErrUnknown) {
 		panic(err)
@@ -69,7 +69,7 @@ func (s *fileStand) has(kid string) bool {
 	return err == nil
 }
 
-func (s *fileStand) expect(t *testing.T, what string, kind EventKind, kids ...string) {
+func (s *fileFixture) expect(t *testing.T, what string, kind EventKind, kids ...string) {
 	t.Helper()
 	if got := s.look(); got != kind {
 		t.Errorf("%s: event %q, want %q", what, got, kind)
@@ -86,7 +86,7 @@ func (s *fileStand) expect(t *testing.T, what string, kind EventKind, kids ...st
 
 func TestAChangedFileIsTakenOver(t *testing.T) {
 	t.Parallel()
-	s := newFileStand(t)
+	s := newFileFixture(t)
 	versions := []uint64{s.Version("", noon)}
 	s.expect(t, "nothing has changed", 0, "a")
 	versions = append(versions, s.Version("", noon))
@@ -137,7 +137,7 @@ func TestASwappedLinkIsAChange(t *testing.T) {
 		}
 	}
 	link("..1")
-	s := &fileStand{path: filepath.Join(dir, "jwks.json"), clock: clock.NewFake(time.Now())}
+	s := &fileFixture{path: filepath.Join(dir, "jwks.json"), clock: clock.NewFake(time.Now())}
 	if err := os.Symlink(filepath.Join("..data", "jwks.json"), s.path); err != nil {
 		t.Fatal(err)
 	}
@@ -153,19 +153,19 @@ func TestASwappedLinkIsAChange(t *testing.T) {
 
 func TestABrokenFileKeepsTheLastGoodKeys(t *testing.T) {
 	t.Parallel()
-	for what, breaks := range map[string]func(t *testing.T, s *fileStand){
-		"cut off":     func(t *testing.T, s *fileStand) { s.write(t, ec("a", "b")[:60]) },
-		"empty":       func(t *testing.T, s *fileStand) { s.write(t, nil) },
-		"no keys":     func(t *testing.T, s *fileStand) { s.write(t, []byte(`{"keys":[]}`)) },
-		"HTML":        func(t *testing.T, s *fileStand) { s.write(t, []byte("<html>")) },
-		"too large":   func(t *testing.T, s *fileStand) { s.write(t, []byte(strings.Repeat(" ", maxDocumentBytes+1))) },
-		"a secret":    func(t *testing.T, s *fileStand) { s.write(t, jwks(octJWK("s"))) },
-		"gone":        func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)) },
-		"a directory": func(t *testing.T, s *fileStand) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) },
+	for what, breaks := range map[string]func(t *testing.T, s *fileFixture){
+		"cut off":     func(t *testing.T, s *fileFixture) { s.write(t, ec("a", "b")[:60]) },
+		"empty":       func(t *testing.T, s *fileFixture) { s.write(t, nil) },
+		"no keys":     func(t *testing.T, s *fileFixture) { s.write(t, []byte(`{"keys":[]}`)) },
+		"HTML":        func(t *testing.T, s *fileFixture) { s.write(t, []byte("<html>")) },
+		"too large":   func(t *testing.T, s *fileFixture) { s.write(t, []byte(strings.Repeat(" ", maxDocumentBytes+1))) },
+		"a secret":    func(t *testing.T, s *fileFixture) { s.write(t, jwks(octJWK("s"))) },
+		"gone":        func(t *testing.T, s *fileFixture) { must(0, os.Remove(s.path)) },
+		"a directory": func(t *testing.T, s *fileFixture) { must(0, os.Remove(s.path)); must(0, os.Mkdir(s.path, 0o700)) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			s := newFileStand(t)
+			s := newFileFixture(t)
 			breaks(t, s)
 			s.expect(t, "broken", SourceFailing, "a")
 			for range 3 {
@@ -183,14 +183,14 @@ func TestABrokenFileKeepsTheLastGoodKeys(t *testing.T) {
 		})
 	}
 	t.Run("mended with the same keys", func(t *testing.T) {
-		s := newFileStand(t)
+		s := newFileFixture(t)
 		s.write(t, []byte("{"))
 		s.expect(t, "broken", SourceFailing, "a")
 		s.write(t, ec("a"))
 		s.expect(t, "mended", SourceRecovered, "a")
 	})
 	t.Run("another fault is said again", func(t *testing.T) {
-		s := newFileStand(t)
+		s := newFileFixture(t)
 		s.write(t, []byte("{"))
 		s.expect(t, "broken", SourceFailing, "a")
 		s.write(t, []byte(`{"keys":[]}`))
@@ -200,7 +200,7 @@ func TestABrokenFileKeepsTheLastGoodKeys(t *testing.T) {
 
 func TestAFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	s := newFileStand(t)
+	s := newFileFixture(t)
 	now := time.Now()
 	s.write(t, ec("a", "b")) // whole, but perhaps not all of it
 	if err := os.Chtimes(s.path, now, now); err != nil {

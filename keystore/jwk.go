@@ -13,16 +13,16 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// errOtherPurpose tells that a key is well but not for verifying signatures
-// here. Key sets are full of such keys, so it is not reported.
+// errOtherPurpose is the error for a valid key that is not for verifying signatures
+// here. Many key sets have such keys, so it is not reported.
 var errOtherPurpose = errors.New("the key is for something else")
 
-// fatalError makes one key's fault the whole document's.
+// fatalError is an error of one key that makes the whole document invalid.
 type fatalError struct{ error }
 
 // parseJWK reads one key of a set (RFC 7517 section 4). Only the members that
-// make up the key reach jwkset: certificates (x5c, x5t, x5u) say nothing that
-// this project goes by, and a bad one would fail the key.
+// make up the key reach jwkset: certificates (x5c, x5t, x5u) are not used here, and an
+// invalid one would make the key invalid.
 func parseJWK(v claims.Value, opts JWKSOptions) (key.Key, error) {
 	if v.Kind() != claims.Object {
 		return nil, errors.New("it is not an object")
@@ -31,8 +31,8 @@ func parseJWK(v claims.Value, opts JWKSOptions) (key.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	// First of all, for a leaked private key must be heard of whatever it is
-	// said to be for.
+	// This check comes first: a leaked private key must be reported whatever its
+	// use.
 	if kty != "oct" {
 		if err := refusePrivate(v, opts.Local); err != nil {
 			return nil, err
@@ -175,7 +175,7 @@ func parseSecret(m jwkset.JWKMarshal, options key.Options, opts JWKSOptions) (ke
 	return secret, nil
 }
 
-// parseError says in few words what jwkset found.
+// parseError returns a short form of an error of jwkset.
 func parseError(err error) error {
 	var corrupt base64.CorruptInputError
 	switch {
@@ -184,7 +184,7 @@ func parseError(err error) error {
 	case errors.Is(err, jwkset.ErrUnsupportedKey):
 		return errOtherPurpose
 	case errors.Is(err, jwkset.ErrInvalidKey):
-		// jwkset says first where in its code it was, last what is wrong.
+		// jwkset's error ends with what is wrong, after where in its code it was found.
 		text := err.Error()
 		return errors.New("the key is not valid:" + text[strings.LastIndex(text, ": ")+1:])
 	default:
@@ -205,7 +205,7 @@ func text(v claims.Value, name string) (s string, ok bool, err error) {
 	return s, true, nil
 }
 
-// hasText tells whether an array of strings has want among them.
+// hasText reports whether an array of strings contains want.
 func hasText(v claims.Value, want string) (bool, error) {
 	if v.Kind() != claims.Array {
 		return false, errors.New(`its member "key_ops" is not an array`)
@@ -221,7 +221,7 @@ func hasText(v claims.Value, want string) (bool, error) {
 	return found, nil
 }
 
-// idOf is a key's kid for messages, "" where it has none.
+// idOf returns a key's kid for messages, "" if it has none.
 func idOf(v claims.Value) string {
 	id, _, _ := text(v, "kid")
 	return id

@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// The limits on a key set document. Real ones have a few kilobytes and two to
-// six keys; what is far beyond is a mistake or an attack on memory.
+// The limits on a key set document. Usual ones have a few kilobytes and two to six
+// keys; one far larger is a mistake or an attack on memory.
 const (
 	maxDocumentBytes = 1 << 20
 	maxKeys          = 100
@@ -18,7 +18,7 @@ const (
 	maxDocumentValues = 20_000
 )
 
-// JWKSOptions say where a key set document comes from.
+// JWKSOptions describe where a key set document comes from.
 type JWKSOptions struct {
 	// Local is true for a file of the operator's own. It may hold HMAC
 	// secrets (kty oct), and a private key in it is an error rather than a
@@ -32,10 +32,10 @@ type JWKSOptions struct {
 
 // ParseJWKS reads a JSON Web Key Set (RFC 7517 section 5) as strict JSON.
 //
-// One bad key never spoils the set. Keys for something else (encryption, an
+// One bad key does not make the set invalid. Keys for something else (encryption, an
 // algorithm or type that does not exist here) are skipped silently; broken
 // ones, and in a remote set secrets and private keys, with a Problem. An error
-// means that nothing of the document is used: it is no key set, it is larger
+// means that nothing of the document is used: it is not a key set, it is larger
 // than maxDocumentBytes or maxKeys, no key in it is usable, or, in a local
 // one, it holds a private key, secrets beside public keys, secrets that no
 // algorithm is named for, or a weak secret.
@@ -96,7 +96,7 @@ func noUsableKey(keys int, problems []Problem) error {
 	case keys == 0:
 		return errors.New("the key set is empty")
 	case len(problems) == 0:
-		return fmt.Errorf("none of the %d keys of the key set is for verifying signatures with an algorithm that exists here", keys)
+		return fmt.Errorf("none of the %d keys of the key set is for verifying signatures with a supported algorithm", keys)
 	default:
 		return fmt.Errorf("none of the %d keys of the key set is usable; %s", keys, problems[0])
 	}

@@ -26,17 +26,16 @@ var (
 	errSeveral  = errors.New("several keys fit, and a jwkset.Storage can return only one")
 )
 
-// Storage shows the public keys of a Source as a jwkset.Storage, which keyfunc
-// reads. It picks the candidates itself, since keyfunc does not: only keys
-// that fit one of the issuer's algorithms, and the token's where Keyfunc says
-// which that is, are ever read. Secrets are not among them: package key gives
-// their bytes to nobody.
+// Storage provides the public keys of a Source as a jwkset.Storage for keyfunc. It
+// selects the candidates itself, since keyfunc does not: only keys that fit one of the
+// issuer's algorithms, and the token's if Keyfunc passes it. Secrets are never among
+// them, as package key does not expose their bytes.
 type Storage struct {
 	source  Source
 	allowed key.Algorithms
 
 	mu   sync.Mutex
-	jwks map[candidate]jwkset.JWK // made before; making one costs as much as verifying
+	jwks map[candidate]jwkset.JWK // cached, as making one costs as much as verifying
 }
 
 // candidate is a key for use with one algorithm.
@@ -45,7 +44,7 @@ type candidate struct {
 	alg key.Algorithm
 }
 
-// maxJWKs bounds the JWKs kept: keys come and go with rotation.
+// maxJWKs limits the cached JWKs, as rotation adds keys.
 const maxJWKs = 4 * maxKeys
 
 var _ jwkset.Storage = (*Storage)(nil)
@@ -56,8 +55,8 @@ func NewStorage(source Source, allowed key.Algorithms) *Storage {
 	return &Storage{source: source, allowed: allowed, jwks: make(map[candidate]jwkset.JWK)}
 }
 
-// tokenAlgorithm is the key of a context's value: the algorithm of the token
-// that a key is looked for.
+// tokenAlgorithm is the context key of the algorithm of the token whose key is
+// looked up.
 type tokenAlgorithm struct{}
 
 // candidates returns the JWKs for a kid that fit.
@@ -84,8 +83,8 @@ func (s *Storage) candidates(ctx context.Context, kid string) ([]jwkset.JWK, err
 	return fit, nil
 }
 
-// algorithm picks the algorithm that a key is shown with: the token's, if it
-// fits, or else the first that does. Zero means that the key does not fit.
+// algorithm returns the algorithm that a key is returned with: the token's if it fits,
+// else the first that does. Zero means that the key does not fit.
 func (s *Storage) algorithm(k *key.Public, wanted key.Algorithm) key.Algorithm {
 	if wanted != 0 {
 		if k.Fits(wanted, s.allowed) {
@@ -186,9 +185,9 @@ func (s *Storage) MarshalWithOptions(ctx context.Context, _ jwkset.JWKMarshalOpt
 	return s.Marshal(ctx)
 }
 
-// Keyfunc makes a keyfunc.Keyfunc over a source's public keys, for a Go
-// program that verifies tokens with golang-jwt's Parser. A token is shown only
-// keys that fit its algorithm, and that only if it is among allowed.
+// Keyfunc makes a keyfunc.Keyfunc from a source's public keys, for a Go program that
+// verifies tokens with golang-jwt's Parser. It returns only keys that fit the token's
+// algorithm, and none if that is not among allowed.
 func Keyfunc(source Source, allowed key.Algorithms) (keyfunc.Keyfunc, error) {
 	k, err := keyfunc.New(keyfunc.Options{Storage: NewStorage(source, allowed)})
 	if err != nil {
@@ -197,8 +196,8 @@ func Keyfunc(source Source, allowed key.Algorithms) (keyfunc.Keyfunc, error) {
 	return fitting{k}, nil
 }
 
-// fitting tells the storage each token's algorithm. Without that, keyfunc
-// would try a token without kid with every key, whatever the key's alg.
+// fitting passes each token's algorithm to the storage. Otherwise keyfunc would try a
+// token without kid with every key, whatever the key's alg.
 type fitting struct{ all keyfunc.Keyfunc }
 
 // Keyfunc finds a token's key, with context.Background.

@@ -12,7 +12,7 @@ import (
 )
 
 // Remote holds the keys of one issuer, fetched over the network and kept
-// fresh. It is safe for concurrent use. Its life:
+// fresh. It is safe for concurrent use. Its states:
 //
 //	new ──Start or first Keys──▶ empty ──good answer──▶ serving ─┐ refresh,
 //	                              ▲  │ retries                ▲  └─┘ unknown kid
@@ -36,39 +36,39 @@ type Remote struct {
 
 	mu         sync.Mutex
 	observe    func(Event)
-	events     []Event // not yet heard of, in order
-	observing  bool    // somebody is calling observe
+	events     []Event // not yet observed, in order
+	observing  bool    // a goroutine is calling observe
 	flight     *flight // in progress, or nil
-	fetches    uint64  // begun so far; the number of the latest
-	succeeded  uint64  // fetches, of all
-	failed     uint64  // the others
+	fetches    uint64  // begun so far, which is the number of the latest
+	succeeded  uint64  // the number of fetches that succeeded
+	failed     uint64  // the number that failed
 	failures   int     // in a row
 	lastErr    error   // of the latest flight, nil if it succeeded
 	lastErrAt  time.Time
 	keysURL    *url.URL  // of the latest good answer
 	discovered time.Time // when the metadata was last asked for it
-	next       time.Time // when the next fetch is due; none before, if failing and empty
+	next       time.Time // when the next fetch is due; if failing and empty, no fetch begins before
 	notBefore  time.Time // the source asked for a pause until then (Retry-After)
 	expired    bool      // KeysExpired was observed
 	stopTimer  func() bool
-	timers     uint64 // set so far; the number of the latest
+	timers     uint64 // set so far, which is the number of the latest
 	closed     bool
 	waiters    int
-	told       time.Time // the latest time that somebody with the lock went by
+	lastNow    time.Time // the latest result of monotonic
 	bucket     bucket
 	misses     misses
 	cancel     func() // ends the flight; set while there is one
 }
 
-// held is a set in hand. It is immutable.
+// held is a set in use. It is immutable.
 type held struct {
 	set       *Set
 	fetchedAt time.Time // when its latest fetch began
-	until     time.Time // when it goes out of use
+	until     time.Time // when it is too old to be used
 	fetch     uint64    // the number of that fetch, zero for a seed
 	lifetime  time.Duration
 	etag      etag
-	version   uint64 // its own, though the set may be that of one before
+	version   uint64 // unique, even if the set is the same as before
 }
 
 // flight is a fetch in progress. Its results are written before done is
@@ -76,8 +76,8 @@ type held struct {
 type flight struct {
 	number uint64
 	begun  time.Time
-	base   *held // in hand when it began, or nil
-	// discover tells that it asks the metadata where the key set is.
+	base   *held // in use when it began, or nil
+	// discover reports whether it reads the key set's URL from the metadata.
 	discover bool
 	done     chan struct{}
 	err      error
@@ -106,9 +106,8 @@ func (r *Remote) Start() {
 	}
 }
 
-// Close ends the refreshing. Requests that are still in flight go on being
-// served, by the set in hand and, if they need it, by a last fetch; nothing
-// is left running 10 s later.
+// Close ends refreshing. Requests in flight are still served by the set in hand
+// and, if necessary, by a last fetch; nothing is left running 10 s later.
 func (r *Remote) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,9 +141,9 @@ func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 	return r.wait(ctx, kid, now)
 }
 
-// Version is that of the set in hand, or 0 where there is none, or it is then older
-// than MaxStale, or nothing has asked for it yet, or it has no key of this kid: then
-// asking is what makes a rotation known.
+// Version returns the version of the set in hand. It returns 0 if there is none, if it is
+// older than MaxStale, if it was not started yet, or if it has no key with this kid, as
+// only a call of Keys can then discover a rotation.
 func (r *Remote) Version(kid string, now time.Time) uint64 {
 	if r.started.Load() {
 		if h := r.serving(now); h != nil && h.set.names(kid) {
@@ -162,26 +161,26 @@ func (r *Remote) serving(now time.Time) *held {
 	return nil
 }
 
-// begin starts a flight; there must be none. discover asks the metadata again
-// where the key set is; a fetch for an unknown kid goes straight to where it
-// was last. Call with the lock.
+// begin starts a flight; there must be none. With discover it reads the key set's URL
+// from the metadata again; a fetch for an unknown kid uses the last URL. The caller
+// holds the lock.
 func (r *Remote) begin(discover bool) *flight {
 	now := r.client.Clock.Now()
 	r.fetches++
 	f := &flight{number: r.fetches, begun: now, base: r.current.Load(), done: make(chan struct{})}
 	r.flight = f
 
-	want := wanted{patience: r.patience(now)}
+	want := wanted{headerTimeout: r.headerTimeout(now)}
 	if f.base != nil {
 		want.have = f.base.etag
 	}
-	// Not for ever, though: a stranger's unknown kid puts the scheduled
-	// fetch off, and must not keep a key set in use that has moved.
+	// The URL is not used forever: unknown kids, which anybody can send, delay the
+	// scheduled fetch, and must not keep an abandoned URL in use.
 	if !discover && r.lastErr == nil && now.Sub(r.discovered) < r.client.RefreshInterval {
 		want.keysURL = r.keysURL
 	}
 	f.discover = want.keysURL == nil
-	// The fetch is nobody's own: its context is not a request's.
+	// The fetch is shared, so it must not end with one request's context.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.cancel = func() { cancel(errClosed) }
 	go func() {
@@ -194,22 +193,22 @@ func (r *Remote) begin(discover bool) *flight {
 	return f
 }
 
-// patience is how long a flight may wait for an answer's header. While no set
-// serves it is short, so that a connection that hangs does not hold up the
-// attempt that would succeed; but for every fourth, which gives a source that
-// is merely slow its chance.
-func (r *Remote) patience(now time.Time) time.Duration {
+// headerTimeout returns how long a flight may wait for an answer's header. While there
+// is no usable set it is short, so that a connection that hangs does not delay the
+// attempt that would succeed. Every fourth attempt waits longer, for a source that is
+// merely slow.
+func (r *Remote) headerTimeout(now time.Time) time.Duration {
 	if r.serving(now) != nil || r.failures%4 == 3 {
 		return fetchTimeout
 	}
-	return impatience
+	return shortHeaderTimeout
 }
 
-// finish ends a flight: it takes the answer over or counts the failure, wakes
-// those who wait, and schedules the next.
+// finish ends a flight: it accepts the answer or counts the failure, wakes the waiting
+// requests, and schedules the next fetch.
 func (r *Remote) finish(f *flight, a answer, err error) {
 	r.mu.Lock()
-	now := r.abreast(r.client.Clock.Now())
+	now := r.monotonic(r.client.Clock.Now())
 	f.err = err
 	if err == nil {
 		r.accept(f, a, now)
@@ -219,10 +218,10 @@ func (r *Remote) finish(f *flight, a answer, err error) {
 	r.flight, r.cancel = nil, nil
 	close(f.done)
 	r.mu.Unlock()
-	r.tell()
+	r.deliver()
 }
 
-// accept takes a good answer over. Call with the lock.
+// accept puts a good answer in use. The caller holds the lock.
 func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	before := r.current.Load()
 	h := &held{
@@ -244,9 +243,9 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	r.current.Store(h)
 	if changed {
 		r.misses.forget(now)
-		// What went with this answer was looked for in it and is not there:
-		// clients that lag behind a rotation must not use up the fetches
-		// that the next one needs.
+		// Keys that are no longer in the set count as looked for: clients that
+		// lag behind a rotation must not use up the fetches that the next
+		// rotation needs.
 		if before != nil {
 			for id := range before.set.byID {
 				if _, ok := h.set.byID[id]; !ok {
@@ -264,22 +263,22 @@ func (r *Remote) accept(f *flight, a answer, now time.Time) {
 	r.notBefore, r.expired = time.Time{}, false
 	r.schedule(now, f.begun.Add(refreshAfter(h.lifetime, r.client.RefreshInterval)))
 
-	r.event(now, Event{Kind: KeysFetched})
+	r.queue(now, Event{Kind: KeysFetched})
 	if recovered {
-		r.event(now, Event{Kind: SourceRecovered})
+		r.queue(now, Event{Kind: SourceRecovered})
 	}
 	switch {
 	case before == nil:
-		r.event(now, Event{Kind: KeysLoaded, Added: difference(h.set, nil)})
+		r.queue(now, Event{Kind: KeysLoaded, Added: difference(h.set, nil)})
 	case changed:
-		r.event(now, Event{Kind: KeysChanged, Added: difference(h.set, before.set), Removed: difference(before.set, h.set)})
+		r.queue(now, Event{Kind: KeysChanged, Added: difference(h.set, before.set), Removed: difference(before.set, h.set)})
 	}
 	if len(h.set.problems) > 0 && (before == nil || !before.set.same(h.set)) {
-		r.event(now, Event{Kind: KeysUnusable, Problems: h.set.problems})
+		r.queue(now, Event{Kind: KeysUnusable, Problems: h.set.problems})
 	}
 }
 
-// reject counts a bad answer; the set in hand stays. Call with the lock.
+// reject counts a failed fetch; the set in hand stays. The caller holds the lock.
 func (r *Remote) reject(f *flight, err error, now time.Time) {
 	if errors.Is(err, errClosed) {
 		r.lastErr = err
@@ -299,28 +298,28 @@ func (r *Remote) reject(f *flight, err error, now time.Time) {
 		r.notBefore = next
 	}
 	if h != nil {
-		// Once the set goes out of use every request is refused, so from
-		// then on attempts must come as closely as with none.
+		// Once the set is too old every request is refused, so from then on
+		// attempts must be as frequent as without a set.
 		if next.After(h.until) {
 			next = later(h.until, now.Add(firstBackoff))
 		}
 	} else if asked == 0 {
-		// Time that the attempt itself has hung counts as pause, so that
+		// The time that the attempt took counts as part of the pause, so that
 		// attempts begin at most maxBackoffEmpty apart.
 		next = later(f.begun.Add(pause), now.Add(firstBackoff/4))
 	}
 	r.schedule(now, next)
 
 	if r.failures == 1 {
-		r.event(now, Event{Kind: SourceFailing, Err: err})
+		r.queue(now, Event{Kind: SourceFailing, Err: err})
 	}
 	if h == nil && r.current.Load() != nil && !r.expired {
 		r.expired = true
-		r.event(now, Event{Kind: KeysExpired, Err: err})
+		r.queue(now, Event{Kind: KeysExpired, Err: err})
 	}
 }
 
-// schedule sets the timer for the next fetch. Call with the lock.
+// schedule sets the timer for the next fetch. The caller holds the lock.
 func (r *Remote) schedule(now, next time.Time) {
 	r.next = next
 	if r.stopTimer != nil {
@@ -334,8 +333,8 @@ func (r *Remote) schedule(now, next time.Time) {
 	r.stopTimer = r.client.Clock.AfterFunc(next.Sub(now), func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		// A fetch in progress sets the timer anew when it ends, and has
-		// perhaps done so already.
+		// A fetch in progress sets the timer again when it ends, and may have
+		// done so already.
 		if r.flight == nil && !r.closed && number == r.timers {
 			r.begin(true)
 		}

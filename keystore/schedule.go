@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// The bounds of section 6 of the design.
+// The limits on the time between fetches.
 const (
 	// minRefresh keeps a source whose answers may not be cached at all from
 	// being asked more often than this.
 	minRefresh = time.Minute
 	// firstBackoff doubles with every failure in a row.
 	firstBackoff = time.Second
-	// maxBackoff is the longest pause between attempts while a good set
-	// serves; nobody notices the failures then.
+	// maxBackoff is the longest pause between attempts while a good set is in
+	// use, so that no request is affected.
 	maxBackoff = 5 * time.Minute
-	// maxBackoffEmpty is the longest while none does, when every request is
+	// maxBackoffEmpty is the longest while there is none and every request is
 	// refused: once the source is back, requests pass within this time.
 	maxBackoffEmpty = 5 * time.Second
 )
 
-// lifetime is how long an answer stays fresh by its own headers (RFC 9111
-// sections 4.2.1 and 5.2.2), or ok = false where it does not say.
+// lifetime returns how long an answer stays fresh by its own headers (RFC 9111
+// sections 4.2.1 and 5.2.2), or ok = false if they do not say.
 func lifetime(h http.Header, now time.Time) (d time.Duration, ok bool) {
 	if control := h.Values("Cache-Control"); len(control) > 0 {
 		for directive := range strings.SplitSeq(strings.Join(control, ","), ",") {
@@ -61,15 +61,15 @@ func lifetime(h http.Header, now time.Time) (d time.Duration, ok bool) {
 	return 0, false
 }
 
-// refreshAfter turns an answer's lifetime into the time to the next fetch:
-// ahead of its end, never longer than interval, never shorter than minRefresh
+// refreshAfter returns the time until the next fetch for an answer's lifetime:
+// before its end, never longer than interval, never shorter than minRefresh
 // (or interval, should that be shorter).
 func refreshAfter(lifetime, interval time.Duration) time.Duration {
 	floor := min(minRefresh, interval)
 	return max(jitter(min(max(lifetime, floor), interval)), floor)
 }
 
-// backoff is the pause after so many failures in a row. retryAfter is what
+// backoff returns the pause after a number of failures in a row. retryAfter is what
 // the source asked for (RFC 9110 section 10.2.3), zero if nothing; it
 // lengthens the pause within the same limit.
 func backoff(failures int, retryAfter time.Duration, serving bool) time.Duration {
@@ -85,8 +85,8 @@ func backoff(failures int, retryAfter time.Duration, serving bool) time.Duration
 	return max(d, min(retryAfter, limit))
 }
 
-// jitter takes up to a tenth off, so that many sources, or many servers with
-// one source, spread out while limits stay upper limits.
+// jitter shortens d by up to a tenth, so that the fetches of many sources, or of many
+// servers with one source, spread out without exceeding a limit.
 func jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

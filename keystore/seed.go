@@ -11,9 +11,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// Snapshot returns the set in hand and when it was fetched, for keeping it
-// beyond the process or handing it to another Remote; ok is false where there
-// is none.
+// Snapshot returns the set in hand and when it was fetched, to save it or to seed another
+// Remote with it; ok is false if there is none.
 func (r *Remote) Snapshot() (set *Set, fetchedAt time.Time, ok bool) {
 	h := r.current.Load()
 	if h == nil {
@@ -23,7 +22,7 @@ func (r *Remote) Snapshot() (set *Set, fetchedAt time.Time, ok bool) {
 }
 
 // Seed gives a Remote a set that was fetched earlier, from the same source
-// with the same settings, to serve until a fetch succeeds. It tells whether
+// with the same settings, to serve until a fetch succeeds. It reports whether
 // the set is used: not if it was fetched in the future, longer ago than
 // MaxStale, or before the set in hand. The source is still asked at once.
 func (r *Remote) Seed(set *Set, fetchedAt time.Time) bool {
@@ -71,8 +70,7 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// toJWK makes a JWK of a key, for use with one algorithm, or with none named
-// where alg is zero.
+// toJWK returns a key as a JWK, with the algorithm alg unless it is zero.
 func toJWK(k *key.Public, alg key.Algorithm) (jwkset.JWK, error) {
 	jwk, err := jwkset.NewJWKFromKey(k.Material(), jwkset.JWKOptions{
 		Metadata: jwkset.JWKMetadataOptions{

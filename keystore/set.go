@@ -25,11 +25,11 @@ type Set struct {
 	version     uint64
 }
 
-// versions are those of all keys that are or were in force.
+// versions is the number of versions used so far in this process.
 var versions atomic.Uint64
 
-// Problem tells why a key of a set is not used. Its texts hold no key
-// material and are bounded, so they may be logged.
+// Problem is why a key of a set is not used. Its texts contain no key material and have
+// a limited length, so they may be logged.
 type Problem struct {
 	// Key says which key: its kid, quoted and cut to 64 characters, or its
 	// place in the document.
@@ -41,10 +41,10 @@ type Problem struct {
 // String joins both texts.
 func (p Problem) String() string { return p.Key + ": " + p.Reason }
 
-// NewSet indexes keys. Of identical ones (same material, kid and alg) one is
-// kept. Different keys of one family under one kid are ambiguous: which of
-// them an issuer means cannot be known, and trying each would let the order
-// of a document decide, so none is used and Problems says so.
+// NewSet indexes keys. Of identical keys (same material, kid and alg) one is kept.
+// Different keys of one family with the same kid are ambiguous: it is not known which
+// one the issuer means, and trying each would let the order of the document decide. So
+// none of them is used, and Problems reports it.
 func NewSet(keys []key.Key) *Set {
 	return newSet(keys, nil)
 }
@@ -93,8 +93,8 @@ func newSet(keys []key.Key, problems []Problem) *Set {
 		}
 	}
 
-	// Callers share these slices; without spare capacity an append of theirs
-	// cannot write into them.
+	// Callers share these slices. Without spare capacity, an append can't write into
+	// them.
 	s.all, s.withoutID = slices.Clip(s.all), slices.Clip(s.withoutID)
 	for id, list := range s.byID {
 		s.byID[id] = slices.Clip(list)
@@ -113,7 +113,7 @@ func (s *Set) find(kid string) []key.Key {
 	return s.withoutID
 }
 
-// exact is find without the keys that have no kid.
+// exact is like find, without the fallback to keys that have no kid.
 func (s *Set) exact(kid string) ([]key.Key, bool) {
 	if kid == "" {
 		return s.all, true
@@ -122,10 +122,10 @@ func (s *Set) exact(kid string) ([]key.Key, bool) {
 	return keys, ok
 }
 
-// names tells whether there is a key of this kid, as there is for none at all.
+// names reports whether there is a key with this kid; for an empty kid there always is.
 func (s *Set) names(kid string) bool { return kid == "" || len(s.byID[kid]) > 0 }
 
-// contains tells whether the set holds this very key: same material, kid and
+// contains reports whether the set holds this very key: same material, kid and
 // alg. A token verified earlier is good only while the key that verified it
 // is still in the set.
 func (s *Set) contains(k key.Key) bool {
@@ -144,11 +144,11 @@ func (s *Set) contains(k key.Key) bool {
 // Keys returns all keys. The caller must not change the slice.
 func (s *Set) Keys() []key.Key { return s.all }
 
-// Problems tells which keys were left out and why. Keys that are merely for
-// something else, such as encryption, are not among them.
+// Problems returns which keys were left out and why. Keys for another purpose, such as
+// encryption, are not among them.
 func (s *Set) Problems() []Problem { return s.problems }
 
-// same tells whether replacing s by other would change nothing.
+// same reports whether replacing s by other would change nothing.
 func (s *Set) same(other *Set) bool {
 	return s.fingerprint == other.fingerprint && slices.Equal(s.problems, other.problems)
 }

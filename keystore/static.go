@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// Static holds keys that do not change while the config lives: those written
-// in it. It is safe for concurrent use.
+// Static holds keys that are written in the config and never change. It is safe for
+// concurrent use.
 type Static struct {
 	set *Set
 }
@@ -25,10 +25,10 @@ func (s *Static) Keys(_ context.Context, kid string) ([]key.Key, error) {
 	return nil, key.ErrUnknown
 }
 
-// Version is that of the keys. It holds for every kid.
+// Version returns the version of the keys, which is the same for every kid.
 func (s *Static) Version(string, time.Time) uint64 { return s.set.version }
 
-// Start does nothing: there is nothing to keep fresh.
+// Start does nothing, as the keys never change.
 func (s *Static) Start() {}
 
 // Close does nothing.

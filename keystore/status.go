@@ -6,7 +6,7 @@ import "time"
 type Status struct {
 	// State is "idle" (nothing asked for yet), "starting" (the first fetch is
 	// under way), "fresh", "stale" (the last fetch failed, the set in hand
-	// serves) or "unavailable" (there is no set to serve).
+	// is used) or "unavailable" (there is no set to serve).
 	State string `json:"state"`
 	// Source is the configured URL, without query.
 	Source string `json:"source"`
@@ -18,23 +18,24 @@ type Status struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// FetchedAt is when the set in hand was fetched or last found unchanged.
 	FetchedAt time.Time `json:"fetched_at,omitzero"`
-	// Expires is when the set in hand goes out of use if no fetch succeeds.
+	// Expires is when the set in hand becomes too old to be used if no fetch
+	// succeeds.
 	Expires time.Time `json:"expires,omitzero"`
 	// NextRefresh is when the next fetch is due.
 	NextRefresh time.Time `json:"next_refresh,omitzero"`
 	// LastError is why the latest fetch failed, empty if it did not.
 	LastError string `json:"last_error,omitempty"`
-	// LastErrorAt is when.
+	// LastErrorAt is when it occurred.
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	// Failures is how many fetches have failed in a row.
 	Failures int `json:"failures"`
 	// Fetches is how many fetches there have been.
 	Fetches uint64 `json:"fetches"`
-	// Succeeded and Failed are how many of them have ended so.
+	// Succeeded and Failed are how many of them have succeeded and failed.
 	Succeeded uint64 `json:"succeeded"`
 	Failed    uint64 `json:"failed"`
-	// Restored tells that the set in hand was kept from before the process
-	// began, and no fetch has succeeded since.
+	// Restored reports whether the set in hand was saved by an earlier process,
+	// and no fetch has succeeded since.
 	Restored bool `json:"restored,omitempty"`
 }
 
@@ -48,7 +49,7 @@ type KeyInfo struct {
 	Family string `json:"type"`
 }
 
-// info describes the keys of a set.
+// info returns descriptions of the keys of a set.
 func (s *Set) info() []KeyInfo {
 	infos := make([]KeyInfo, 0, len(s.all))
 	for _, k := range s.all {
@@ -100,16 +101,16 @@ func (r *Remote) Status() Status {
 	return s
 }
 
-// Observe replaces the function that hears of changes of state; nil for none.
-// A Remote that outlives a config must let go of that config's.
+// Observe sets the function that is called for each change of state; nil for none.
+// A Remote that outlives a config must not keep that config's function.
 func (r *Remote) Observe(f func(Event)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.observe = f
 }
 
-// event keeps an event until tell. Call with the lock.
-func (r *Remote) event(now time.Time, e Event) {
+// queue keeps an event until deliver. The caller holds the lock.
+func (r *Remote) queue(now time.Time, e Event) {
 	e.At, e.Source = now, redact(r.client.start)
 	if h := r.current.Load(); h != nil {
 		e.Keys, e.FetchedAt = len(h.set.all), h.fetchedAt
@@ -117,12 +118,12 @@ func (r *Remote) event(now time.Time, e Event) {
 	r.events = append(r.events, e)
 }
 
-// tell hands the events over, in order and outside the lock, so that whoever
-// hears of one may ask for the Status.
-func (r *Remote) tell() {
+// deliver passes the events to the observer, in order and without the lock, so that the
+// observer may call Status.
+func (r *Remote) deliver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.observing { // by an earlier fetch's goroutine, which goes on to these
+	if r.observing { // by the goroutine of an earlier fetch, which delivers these too
 		return
 	}
 	r.observing = true

@@ -17,18 +17,17 @@ const (
 	maxWaiters = 256
 )
 
-// wait serves a request whose kid the set in hand does not have, or that
-// there is no set for. It waits for at most two flights: one that was under
-// way when it came, which may have missed a key published since, and one
-// begun after. now is asked for once where nothing is waited for, as telling the
-// time is no small part of what a flood of such requests costs.
+// wait returns the keys for a kid that the set in hand does not have, or for which there
+// is no set. It waits for at most two flights: one that was in progress at the start,
+// which may have missed a key published since, and one begun later. The caller passes
+// now, since reading the clock is a notable part of what a flood of such requests costs.
 func (r *Remote) wait(ctx context.Context, kid string, now time.Time) ([]key.Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now = r.abreast(now)
+	now = r.monotonic(now)
 	asked := r.fetches
 	if r.flight != nil && r.current.Load() == nil {
-		// Without any set there is no old one to have missed a change of.
+		// Without a set, the flight in progress can't have missed a change.
 		asked--
 	}
 	var timeout <-chan struct{}
@@ -39,7 +38,7 @@ func (r *Remote) wait(ctx context.Context, kid string, now time.Time) ([]key.Key
 			return keys, err
 		}
 		if r.waiters >= maxWaiters {
-			return r.otherwise(key.ErrUnavailable, now)
+			return r.fallback(key.ErrUnavailable, now)
 		}
 		if timeout == nil {
 			var stop func() bool
@@ -59,21 +58,21 @@ func (r *Remote) wait(ctx context.Context, kid string, now time.Time) ([]key.Key
 		}
 		r.mu.Lock()
 		r.waiters--
-		now = r.abreast(r.client.Clock.Now())
+		now = r.monotonic(r.client.Clock.Now())
 		if !inTime {
-			return r.otherwise(key.ErrUnavailable, now)
+			return r.fallback(key.ErrUnavailable, now)
 		}
 	}
 }
 
-// abreast returns the time for whoever has the lock and has told it before: no earlier
-// than that of those who had the lock before, as if it had been told just now. Where a
-// clock was set back for long, it begins anew. Call with the lock.
-func (r *Remote) abreast(now time.Time) time.Time {
-	if behind := r.told.Sub(now); behind > 0 && behind < time.Minute {
-		return r.told
+// monotonic returns now, or the latest time returned before if that is later: now was
+// read before the lock was taken, and others may have held the lock since. A clock that
+// was set back by a minute or more is accepted. The caller holds the lock.
+func (r *Remote) monotonic(now time.Time) time.Time {
+	if behind := r.lastNow.Sub(now); behind > 0 && behind < time.Minute {
+		return r.lastNow
 	}
-	r.told = now
+	r.lastNow = now
 	return now
 }
 
@@ -83,9 +82,9 @@ func (r *Remote) after(d time.Duration) (<-chan struct{}, func() bool) {
 	return c, r.client.Clock.AfterFunc(d, func() { close(c) })
 }
 
-// decide answers a request or names the flight to wait for. asked is the
-// number of the latest fetch begun before the request came, failed whether
-// the one it has waited for failed. Call with the lock.
+// decide returns the answer, or the flight to wait for. asked is the number of the latest
+// fetch begun before the request came, and failed reports whether the fetch that it
+// waited for failed. The caller holds the lock.
 func (r *Remote) decide(kid string, asked uint64, failed bool, now time.Time) ([]key.Key, *flight, error) {
 	h := r.serving(now)
 	if h != nil {
@@ -119,8 +118,8 @@ func (r *Remote) decide(kid string, asked uint64, failed bool, now time.Time) ([
 	}
 }
 
-// unknown is what a kid that the set in hand does not have means: nothing is
-// known for sure while the source fails.
+// unknown returns the error for a kid that the set in hand does not have. While the
+// source fails, the key may exist.
 func (r *Remote) unknown() error {
 	if r.lastErr != nil {
 		return key.ErrUnavailable
@@ -129,21 +128,21 @@ func (r *Remote) unknown() error {
 }
 
 func (r *Remote) answer(err error, now time.Time) ([]key.Key, *flight, error) {
-	keys, err := r.otherwise(err, now)
+	keys, err := r.fallback(err, now)
 	return keys, nil, err
 }
 
 // otherwise falls back to the keys without kid: an issuer may publish its keys
 // without one and still name one in its tokens. Call with the lock.
-func (r *Remote) otherwise(err error, now time.Time) ([]key.Key, error) {
+func (r *Remote) fallback(err error, now time.Time) ([]key.Key, error) {
 	if h := r.serving(now); h != nil && len(h.set.withoutID) > 0 {
 		return h.set.withoutID, nil
 	}
 	return nil, err
 }
 
-// Refresh fetches now, whatever the schedule says, and returns how it went.
-// It is for operators. The fetch goes on if ctx ends before.
+// Refresh fetches now, independently of the schedule, and returns the fetch's error.
+// It is for operators. The fetch continues if ctx ends before.
 func (r *Remote) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	asked := r.fetches
@@ -163,8 +162,8 @@ func (r *Remote) Refresh(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		// One that was under way before may have missed what the operator
-		// knows of.
+		// A fetch that was in progress before may have missed a change that
+		// the operator knows of.
 		if f.number > asked {
 			return f.err
 		}
@@ -172,5 +171,5 @@ func (r *Remote) Refresh(ctx context.Context) error {
 	}
 }
 
-// errClosed ends a fetch that nobody waits for any more.
+// errClosed cancels a fetch that no request waits for any more.
 var errClosed = errors.New("the source is closed")

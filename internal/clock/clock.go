@@ -1,5 +1,4 @@
-// Package clock is the time as what waits for it sees it, so that a test can
-// turn it forward.
+// Package clock provides the time and timers, so that a test can control them.
 package clock
 
 import "time"
@@ -9,8 +8,8 @@ type Clock interface {
 	// Now returns the time.
 	Now() time.Time
 	// AfterFunc runs f in a goroutine of its own once d has passed, unless
-	// the returned function is called before; that one reports whether it
-	// came in time.
+	// the returned function is called before; it reports whether it
+	// stopped the timer.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
@@ -25,7 +24,7 @@ func (Real) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(d, f).Stop
 }
 
-// system is not guarded: a look at it must cost nothing, and Set comes first.
+// system has no lock: System must be cheap, and Set is called before it.
 var system Clock = Real{}
 
 // System returns the clock of the process: that of the operating system, unless

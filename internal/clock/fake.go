@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Fake is a clock for tests. It stands still but where a test moves it. It is
-// safe for concurrent use.
+// Fake is a clock for tests that moves only when a test moves it. It is safe for
+// concurrent use.
 type Fake struct {
 	mu     sync.Mutex
 	now    time.Time
@@ -19,18 +19,17 @@ type timer struct {
 	f  func()
 }
 
-// NewFake makes a clock that shows a time.
+// NewFake makes a clock that is set to now.
 func NewFake(now time.Time) *Fake { return &Fake{now: now} }
 
-// Now returns the time that it shows.
+// Now returns the time that the clock is set to.
 func (c *Fake) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// AfterFunc sets a timer. Advance runs f, and nothing else does: one that is due
-// at once waits for an Advance too.
+// AfterFunc sets a timer. Only Advance runs f, even if it is due at once.
 func (c *Fake) AfterFunc(d time.Duration, f func()) func() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +42,7 @@ func (c *Fake) AfterFunc(d time.Duration, f func()) func() bool {
 	}
 }
 
-// remove reports whether the timer was still set. Call with the lock.
+// remove removes a timer and reports whether it was set. The caller holds the lock.
 func (c *Fake) remove(t *timer) bool {
 	n := slices.Index(c.timers, t)
 	if n >= 0 {
@@ -52,16 +51,15 @@ func (c *Fake) remove(t *timer) bool {
 	return n >= 0
 }
 
-// Set shows another time, which may be an earlier one. It runs no timer.
+// Set sets the time, which may be an earlier one. It runs no timer.
 func (c *Fake) Set(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = now
 }
 
-// Advance turns the clock forward. The functions whose time comes are run one
-// after the other, each at its own time, those that they set included; Advance
-// returns when the last of them has.
+// Advance moves the clock forward. It runs the timers that become due in order, each at
+// its own time, including those that they set, and returns when the last one has ended.
 func (c *Fake) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,8 +80,7 @@ func (c *Fake) Advance(d time.Duration) {
 	}
 }
 
-// due returns the first timer whose time comes until then, or nil. Call with the
-// lock.
+// due returns the first timer that is due by until, or nil. The caller holds the lock.
 func (c *Fake) due(until time.Time) *timer {
 	var first *timer
 	for _, t := range c.timers {

@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// changeTime is not known here.
+// changeTime returns the zero time: the change time is not known on these systems.
 func changeTime(os.FileInfo) time.Time { return time.Time{} }

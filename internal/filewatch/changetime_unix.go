@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// changeTime is when anything of a file changed, its times included; zero where
-// it is not known.
+// changeTime returns when the content or metadata of a file last changed, or the zero
+// time if that is not known.
 func changeTime(info os.FileInfo) time.Time {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return time.Unix(s.Ctim.Unix())

@@ -9,10 +9,9 @@ import (
 	"time"
 )
 
-// State is what changes of files when they do. os.SameFile tells of another file
-// under the same name, the times and size of a write in place. Whoever writes can
-// put the time of the last write back (cp -p, rsync -t), but not that of the last
-// change.
+// State is the metadata by which a change of files is noticed. os.SameFile detects
+// another file under the same name, and the times and size detect a write in place.
+// A program can reset the modification time (cp -p, rsync -t), but not the change time.
 type State []os.FileInfo
 
 // Stat returns the state of the files with these paths.
@@ -35,15 +34,14 @@ func (s State) same(other State) bool {
 	})
 }
 
-// Unwritten reports whether no content has changed. Files may have got another
-// name or mode.
+// Unwritten reports whether no content has changed. Names and modes may have changed.
 func (s State) Unwritten(other State) bool {
 	return s != nil && other != nil && slices.EqualFunc(s, other, func(a, b os.FileInfo) bool {
 		return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 	})
 }
 
-// settling reports whether one of the files was written a moment ago.
+// settling reports whether one of the files was written less than SettleTime ago.
 func (s State) settling(now time.Time) bool {
 	return slices.ContainsFunc(s, func(info os.FileInfo) bool {
 		age := now.Sub(info.ModTime())
@@ -51,20 +49,20 @@ func (s State) settling(now time.Time) bool {
 	})
 }
 
-// coarsestTime is the step of the times of the coarsest file systems (FAT). There
-// a file that changed less than that before it was read may change again and look
-// the same.
+// coarsestTime is the resolution of timestamps on the coarsest file systems (FAT). A
+// file that changed less than that before it was read may change again with the same
+// timestamp.
 const coarsestTime = 2 * time.Second
 
 // unsure reports whether one of the files, read at a time, may have changed since
 // and look the same: it is of a file system that counts whole seconds.
-func (s State) unsure(read time.Time) bool {
+func (s State) uncertain(read time.Time) bool {
 	return slices.ContainsFunc(s, func(info os.FileInfo) bool {
 		return info.ModTime().Nanosecond() == 0 && read.Sub(lastChange(info)) < coarsestTime
 	})
 }
 
-// lastChange is when a file was changed last, by whichever of its times.
+// lastChange returns when a file was last changed: the later of its two times.
 func lastChange(info os.FileInfo) time.Time {
 	if at := changeTime(info); at.After(info.ModTime()) {
 		return at
@@ -72,10 +70,10 @@ func lastChange(info os.FileInfo) time.Time {
 	return info.ModTime()
 }
 
-// maxSize bounds what ReadFile reads.
+// maxSize limits what ReadFile reads.
 const maxSize = 1 << 20
 
-// ReadFile reads a file of at most maxSize.
+// ReadFile reads a file of at most maxSize bytes.
 func ReadFile(path string) (text []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -1,8 +1,7 @@
-// Package filewatch takes changes of files over: an atomic replacement, a write in
-// place, a symbolic link that is swapped, as Kubernetes does. Files are looked at
-// rather than watched, since a watch sees neither what a link on the way changes
-// nor network file systems. Whatever is wrong with a change, what was read last of
-// good files stays in force.
+// Package filewatch reloads files when they change: by an atomic replacement, a write
+// in place, or a swapped symbolic link, as in Kubernetes. Files are polled rather than
+// watched, since a watch sees neither a changed link in the path nor network file
+// systems. If the changed files are broken, the last good value stays in force.
 package filewatch
 
 import (
@@ -14,50 +13,50 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
-// SettleTime is how long a file must have been left alone: one that is being
-// written in place is not whole yet, and may even parse.
+// SettleTime is how long a file must not have been written to before it is read. A file
+// that is being written in place is incomplete, and may parse nevertheless.
 const SettleTime = 500 * time.Millisecond
 
-// Watched is a value that is made of files. Its zero value is opened with Open. It
-// is safe for concurrent use. Its life:
+// Watched is a value that is read from files. Open must be called first. It is safe
+// for concurrent use. Its states:
 //
-//	Open ──good──▶ fresh ─────another state, and left alone─────▶ reading
-//	                ▲ ▲    or what was read is to be read again     │ │
-//	                │ └───────────────good: taken over──────────────┘ │
+//	Open ──good──▶ fresh ─────files changed and settled, or─────▶ reading
+//	                ▲ ▲         another read is due                 │ │
+//	                │ └───────────────good: put in force────────────┘ │
 //	              good                                                │
-//	                │               broken, gone, or doubted: the     │
-//	             reading ◀─ stale ◀─────value of before serves────────┘
+//	                │               broken, gone, or rejected by      │
+//	             reading ◀─ stale ◀───Review: the old value stays─────┘
 //	                │         ▲
 //	                └─broken──┘
 //
-// A reading that finds the files changing (ErrChanging) or as broken as before
-// (ErrSame) leaves everything as it is. From stale the files are read as soon as
-// their state is another, or at each look (Insist). Readings come one at a time
-// and are numbered. note, fail and take are the only places where anything
-// changes; a config that is being loaded reads by Reread and takes over later.
+// A reading that finds the files changing (ErrChanging) or unchanged since they were
+// found broken (ErrSame) changes nothing. In the stale state the files are read again
+// as soon as they change, or at each poll (RetryBroken). Readings are sequential and
+// numbered. Only note, fail and take change the state; a config that is being loaded
+// reads by Reread and puts the value in force later.
 type Watched[T, E any] struct {
-	lookout[E]
+	poller[E]
 	c Config[T, E]
 
 	current atomic.Pointer[Reading[T]]
 
-	looking  sync.Mutex // held while the files are read
-	readings int        // begun; guarded by looking
+	readMu   sync.Mutex // held while the files are read
+	readings int        // started so far; guarded by readMu
 
-	// With the lookout's lock.
-	looked State // as they were when they were read last, whole or broken
-	// When what was read last is to be read once more, zero for not at all
-	// (see Config.Twice).
-	unsureUntil time.Time
-	differs     time.Time // when they were first seen to be others, zero if they are not
-	takenOver   int       // the latest reading that was taken over
-	err         error     // of that reading
-	errAt       time.Time
-	failures    int
+	// Guarded by the poller's lock.
+	lastState State // of the files when they were last read, good or broken
+	// When the files must be read once more, zero if they need not be
+	// (see Config.RereadUncertain).
+	uncertainUntil time.Time
+	changedAt      time.Time // when the files were first seen to have changed since they were read, zero if they have not
+	takenOver      int       // the number of the latest reading that was put in force
+	err            error     // of the latest reading
+	errAt          time.Time
+	failures       int
 }
 
-// Open reads the files; an error means that they can't be used now. It starts
-// nothing.
+// Open reads the files; an error means that they can't be used now. It does not start
+// polling.
 func (w *Watched[T, E]) Open(c Config[T, E]) error {
 	if c.Clock == nil {
 		c.Clock = clock.System()
@@ -72,7 +71,7 @@ func (w *Watched[T, E]) Open(c Config[T, E]) error {
 	return nil
 }
 
-// read reads the files. Call with looking, as the readings are numbered.
+// read reads the files. The caller holds readMu.
 func (w *Watched[T, E]) read() (*Reading[T], error) {
 	w.readings++
 	begun := w.clock.Now()
@@ -81,78 +80,77 @@ func (w *Watched[T, E]) read() (*Reading[T], error) {
 	return &r, err
 }
 
-// Value is the value in force.
+// Value returns the value in force.
 func (w *Watched[T, E]) Value() T { return w.current.Load().Value }
 
-// Start begins to look for changes. It returns at once, and does nothing if
-// called again.
-func (w *Watched[T, E]) Start() { w.every(w.c.Pace, w.Look) }
+// Start starts polling for changes. It returns at once, and does nothing if called
+// again.
+func (w *Watched[T, E]) Start() { w.start(w.c.Interval, w.Look) }
 
-// Close ends it. The value goes on being served.
+// Close stops polling. The value remains available.
 func (w *Watched[T, E]) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.end()
+	w.stop()
 	w.current.Load().release()
 }
 
-// release closes what a reading holds.
+// release closes Held.
 func (r *Reading[T]) release() {
 	if r.Held != nil {
 		_ = r.Held.Close() // nothing was written
 	}
 }
 
-// Look looks at the files once. It reads them and takes them over, or keeps the
-// value in force and tells why, if there is something to read.
+// Look polls the files once. If they are to be read, it puts the new value in force, or
+// keeps the old one and reports why.
 func (w *Watched[T, E]) Look() {
 	if !w.changed() {
 		return
 	}
-	w.looking.Lock()
-	defer w.looking.Unlock()
+	w.readMu.Lock()
+	defer w.readMu.Unlock()
 	r, err := w.read()
 	if errors.Is(err, ErrChanging) || errors.Is(err, ErrSame) {
 		return
 	}
-	w.settle(r, err).tell()
+	w.finish(r, err).deliver()
 }
 
-// changed reports whether there is something to read: the files are others than
-// those read last, and have been left alone for a while. One that could not be
-// opened or read is tried again each time, as permissions change without a trace.
+// changed reports whether the files are to be read: they have changed since they were
+// last read, and have settled. Files that could not be opened or read are tried again
+// at each poll, as a change of permissions may leave the state the same.
 func (w *Watched[T, E]) changed() bool {
 	state, err := Stat(w.c.Paths)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.clock.Now()
-	insists := w.c.Insist && w.err != nil
+	retry := w.c.RetryBroken && w.err != nil
 	switch {
 	case err != nil:
-		return insists || w.err == nil || w.looked != nil || w.err.Error() != err.Error()
-	case state.same(w.looked) && !insists:
-		w.differs = time.Time{}
-		return w.unsure() && !now.Before(w.unsureUntil) || w.c.Due != nil && w.c.Due(now)
-	case w.differs.IsZero():
-		w.differs = now
+		return retry || w.err == nil || w.lastState != nil || w.err.Error() != err.Error()
+	case state.same(w.lastState) && !retry:
+		w.changedAt = time.Time{}
+		return w.uncertain() && !now.Before(w.uncertainUntil) || w.c.ReviewDue != nil && w.c.ReviewDue(now)
+	case w.changedAt.IsZero():
+		w.changedAt = now
 	}
-	return !state.settling(now) || w.c.Patience > 0 && now.Sub(w.differs) >= w.c.Patience
+	return !state.settling(now) || w.c.MaxWait > 0 && now.Sub(w.changedAt) >= w.c.MaxWait
 }
 
-// unsure reports whether what was read last is to be read once more.
-func (w *Watched[T, E]) unsure() bool { return !w.unsureUntil.IsZero() }
+// uncertain reports whether the files must be read once more.
+func (w *Watched[T, E]) uncertain() bool { return !w.uncertainUntil.IsZero() }
 
-// Reread reads the files for a config that is being loaded, and returns what is
-// wrong with them. It changes nothing: take takes over what was read, once the
-// config is in force; a config that never comes into force drops it. Files that
-// have not changed are not read again. There is no doubt here: whoever loads a
-// config means the files as they are.
+// Reread reads the files for a config that is being loaded, and returns what is wrong
+// with them. It changes nothing: the config calls take once it is in force, and drops
+// it if it fails to load. Files that have not changed are not read again. Review is not
+// asked: whoever loads a config means the files as they are.
 func (w *Watched[T, E]) Reread() (take func(), err error) {
 	if w.unchanged() {
 		return func() {}, nil
 	}
-	w.looking.Lock()
-	defer w.looking.Unlock()
+	w.readMu.Lock()
+	defer w.readMu.Unlock()
 	r, err := w.read()
 	if err != nil {
 		return nil, err
@@ -164,30 +162,30 @@ func (w *Watched[T, E]) unchanged() bool {
 	state, err := Stat(w.c.Paths)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return err == nil && w.err == nil && !w.unsure() && state.same(w.current.Load().Of)
+	return err == nil && w.err == nil && !w.uncertain() && state.same(w.current.Load().State)
 }
 
 func (w *Watched[T, E]) takeReread(r *Reading[T]) {
-	w.looking.Lock()
-	defer w.looking.Unlock()
+	w.readMu.Lock()
+	defer w.readMu.Unlock()
 	w.mu.Lock()
 	if w.takenOver >= r.number {
 		w.mu.Unlock()
-		return // something newer serves, or this already
+		return // this reading or a newer one is in force
 	}
-	told := w.take(r)
+	n := w.take(r)
 	w.mu.Unlock()
-	told.tell()
+	n.deliver()
 }
 
-// settle takes what a look has read, or what is wrong with it.
-func (w *Watched[T, E]) settle(r *Reading[T], err error) telling[E] {
+// finish puts what a poll has read in force, or records its error.
+func (w *Watched[T, E]) finish(r *Reading[T], err error) notification[E] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.c.Doubt != nil {
-		if doubt := w.c.Doubt(w.current.Load(), r, err); doubt != nil && err == nil {
+	if w.c.Review != nil {
+		if rejected := w.c.Review(w.current.Load(), r, err); rejected != nil && err == nil {
 			r.release()
-			err = doubt
+			err = rejected
 		}
 	}
 	if err != nil {
@@ -196,49 +194,49 @@ func (w *Watched[T, E]) settle(r *Reading[T], err error) telling[E] {
 	return w.take(r)
 }
 
-// note notes which files were read. Call with the lock.
+// note records the state of the files that were read. The caller holds the lock.
 func (w *Watched[T, E]) note(r *Reading[T]) {
-	sure := r.Of.same(w.looked) && !r.Begun.Before(w.unsureUntil)
-	w.looked, w.differs, w.unsureUntil = r.Of, time.Time{}, time.Time{}
-	if w.c.Twice && !sure && r.Of.unsure(r.Begun) {
-		w.unsureUntil = r.At.Add(coarsestTime)
+	certain := r.State.same(w.lastState) && !r.Begun.Before(w.uncertainUntil)
+	w.lastState, w.changedAt, w.uncertainUntil = r.State, time.Time{}, time.Time{}
+	if w.c.RereadUncertain && !certain && r.State.uncertain(r.Begun) {
+		w.uncertainUntil = r.At.Add(coarsestTime)
 	}
 }
 
-// fail keeps the value in force, and tells of each new fault once. Call with the
+// fail keeps the value in force, and reports each new error once. The caller holds the
 // lock.
-func (w *Watched[T, E]) fail(r *Reading[T], err error) (t telling[E]) {
+func (w *Watched[T, E]) fail(r *Reading[T], err error) (n notification[E]) {
 	w.note(r)
 	again := w.err != nil && w.err.Error() == err.Error()
 	w.err, w.errAt = err, r.At
 	if again {
-		return t
+		return n
 	}
 	w.failures++
-	return telling[E]{w.c.Fail(w.current.Load(), r.At, err), w.observe}
+	return notification[E]{w.c.Fail(w.current.Load(), r.At, err), w.observe}
 }
 
-// take puts what was read in force. Call with the lock.
-func (w *Watched[T, E]) take(r *Reading[T]) (t telling[E]) {
+// take puts a reading in force. The caller holds the lock.
+func (w *Watched[T, E]) take(r *Reading[T]) (n notification[E]) {
 	w.note(r)
 	w.takenOver = r.number
 	before := w.current.Load()
-	event, tell := w.c.Take(before, r, w.err != nil)
+	event, notify := w.c.Take(before, r, w.err != nil)
 	w.err, w.failures = nil, 0
 	w.current.Store(r)
 	before.release()
 	if w.closed {
 		r.release()
 	}
-	if tell {
-		t = telling[E]{event, w.observe}
+	if notify {
+		n = notification[E]{event, w.observe}
 	}
-	return t
+	return n
 }
 
 // Status returns the state of the files.
 func (w *Watched[T, E]) Status() Status[T] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Status[T]{Serves: w.current.Load(), Err: w.err, ErrAt: w.errAt, Failures: w.failures}
+	return Status[T]{Current: w.current.Load(), Err: w.err, ErrAt: w.errAt, Failures: w.failures}
 }

@@ -11,36 +11,36 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
-const pace = 200 * time.Millisecond
+const interval = 200 * time.Millisecond
 
-// stand is a text that is made of a file, and what was told of it.
-type stand struct {
+// fixture is a text that is read from a file, with the events reported of it.
+type fixture struct {
 	Watched[string, string]
 	path     string
 	clock    *clock.Fake
 	readings int
-	told     []string
+	events   []string
 	closed   []string // the texts whose reading was released
 }
 
 var errBroken = errors.New("it is broken")
 
-func newStand(t *testing.T, change func(*Config[string, string])) *stand {
+func newFixture(t *testing.T, change func(*Config[string, string])) *fixture {
 	t.Helper()
-	s := &stand{path: filepath.Join(t.TempDir(), "text"), clock: clock.NewFake(time.Now())}
+	s := &fixture{path: filepath.Join(t.TempDir(), "text"), clock: clock.NewFake(time.Now())}
 	s.write(t, "first")
-	c := Config[string, string]{Paths: []string{s.path}, Pace: pace, Clock: s.clock, Read: s.read, Take: s.take, Fail: s.fail}
+	c := Config[string, string]{Paths: []string{s.path}, Interval: interval, Clock: s.clock, Read: s.read, Take: s.take, Fail: s.fail}
 	if change != nil {
 		change(&c)
 	}
 	if err := s.Open(c); err != nil {
 		t.Fatal(err)
 	}
-	s.Observe(func(e string) { s.told = append(s.told, e) })
+	s.Observe(func(e string) { s.events = append(s.events, e) })
 	return s
 }
 
-func (s *stand) write(t *testing.T, text string) {
+func (s *fixture) write(t *testing.T, text string) {
 	t.Helper()
 	if err := os.WriteFile(s.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ func (s *stand) write(t *testing.T, text string) {
 	s.date(t, s.clock.Now())
 }
 
-// date dates the file, and keeps off the times that are taken for coarse ones.
-func (s *stand) date(t *testing.T, at time.Time) {
+// date sets the times of the file, and avoids times that are taken for coarse ones.
+func (s *fixture) date(t *testing.T, at time.Time) {
 	t.Helper()
 	if at.Nanosecond() == 0 {
 		at = at.Add(1)
@@ -59,9 +59,9 @@ func (s *stand) date(t *testing.T, at time.Time) {
 	}
 }
 
-func (s *stand) read() (r Reading[string], err error) {
+func (s *fixture) read() (r Reading[string], err error) {
 	s.readings++
-	if r.Of, err = Stat([]string{s.path}); err != nil {
+	if r.State, err = Stat([]string{s.path}); err != nil {
 		return r, err
 	}
 	text, err := ReadFile(s.path)
@@ -80,29 +80,28 @@ func (c closer) Close() error {
 	return nil
 }
 
-func (s *stand) take(serves, read *Reading[string], recovered bool) (string, bool) {
+func (s *fixture) take(current, read *Reading[string], recovered bool) (string, bool) {
 	if recovered {
 		return "recovered", true
 	}
-	return "changed", serves.Value != read.Value
+	return "changed", current.Value != read.Value
 }
 
-func (s *stand) fail(serves *Reading[string], at time.Time, err error) string { return "failing" }
+func (s *fixture) fail(current *Reading[string], at time.Time, err error) string { return "failing" }
 
-// expect turns the clock forward and says what must have been told meanwhile, and
-// what must serve then.
-func (s *stand) expect(t *testing.T, what string, after time.Duration, told, serves string) {
+// expect advances the clock and checks the events meanwhile and the value then.
+func (s *fixture) expect(t *testing.T, what string, after time.Duration, events, value string) {
 	t.Helper()
 	s.clock.Advance(after)
-	if got := strings.Join(s.told, " "); got != told || s.Value() != serves {
-		t.Errorf("%s: told %q and %q serves, want %q and %q", what, got, s.Value(), told, serves)
+	if got := strings.Join(s.events, " "); got != events || s.Value() != value {
+		t.Errorf("%s: events %q and value %q, want %q and %q", what, got, s.Value(), events, value)
 	}
-	s.told = nil
+	s.events = nil
 }
 
 func TestTheLifeOfAWatchedFile(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, nil)
+	s := newFixture(t, nil)
 	s.Start()
 	s.Start()
 	s.expect(t, "left alone", time.Minute, "", "first")
@@ -111,11 +110,11 @@ func TestTheLifeOfAWatchedFile(t *testing.T) {
 	}
 	s.write(t, "second")
 	s.expect(t, "just written", SettleTime-time.Millisecond, "", "first")
-	s.expect(t, "left alone", pace, "changed", "second")
+	s.expect(t, "left alone", interval, "changed", "second")
 	s.write(t, "broken")
 	s.expect(t, "broken", time.Second, "failing", "second")
-	s.expect(t, "still: told once", time.Minute, "", "second")
-	if got := s.Status(); !errors.Is(got.Err, errBroken) || got.Failures != 1 || got.Serves.Value != "second" || got.ErrAt.IsZero() {
+	s.expect(t, "still: reported once", time.Minute, "", "second")
+	if got := s.Status(); !errors.Is(got.Err, errBroken) || got.Failures != 1 || got.Current.Value != "second" || got.ErrAt.IsZero() {
 		t.Errorf("%+v", got)
 	}
 	if err := os.Remove(s.path); err != nil {
@@ -123,7 +122,7 @@ func TestTheLifeOfAWatchedFile(t *testing.T) {
 	}
 	s.expect(t, "gone, which is another fault", time.Second, "failing", "second")
 	s.write(t, "third")
-	s.expect(t, "mended", time.Second, "recovered", "third")
+	s.expect(t, "repaired", time.Second, "recovered", "third")
 	if got := s.Status(); got.Err != nil || got.Failures != 0 {
 		t.Errorf("%+v", got)
 	}
@@ -137,7 +136,7 @@ func TestTheLifeOfAWatchedFile(t *testing.T) {
 
 func TestNothingStartsAfterClose(t *testing.T) {
 	t.Parallel()
-	s := newStand(t, nil)
+	s := newFixture(t, nil)
 	s.Close()
 	s.Start()
 	if s.started {
@@ -153,48 +152,48 @@ func TestNothingStartsAfterClose(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNeverLeftAlone(t *testing.T) {
+func TestAFileThatNeverSettles(t *testing.T) {
 	t.Parallel()
 	for what, row := range map[string]struct {
-		patience time.Duration
-		want     string
+		maxWait time.Duration
+		want    string
 	}{"is waited for": {0, "first"}, "is read in the end": {5 * time.Second, "second"}} {
-		s := newStand(t, func(c *Config[string, string]) { c.Patience = row.patience })
+		s := newFixture(t, func(c *Config[string, string]) { c.MaxWait = row.maxWait })
 		s.Start()
 		for range 40 {
 			s.write(t, "second")
-			s.clock.Advance(pace)
+			s.clock.Advance(interval)
 		}
 		if got := s.Value(); got != row.want {
-			t.Errorf("%s: %s serves", what, got)
+			t.Errorf("%s: %s is in force", what, got)
 		}
 	}
 }
 
-func TestWhatIsNoFaultLeavesEverythingAsItIs(t *testing.T) {
+func TestErrorsThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{ErrChanging, ErrSame} {
-		s := newStand(t, nil)
+		s := newFixture(t, nil)
 		read := s.c.Read
 		s.c.Read = func() (Reading[string], error) { s.readings++; return Reading[string]{}, err }
 		s.write(t, "second")
 		s.Start()
-		s.expect(t, "twice", SettleTime+pace, "", "first")
+		s.expect(t, "twice", SettleTime+interval, "", "first")
 		if s.readings < 2 || s.Status().Err != nil {
 			t.Errorf("%v: %d readings, %+v", err, s.readings, s.Status())
 		}
 		s.c.Read = read
-		s.expect(t, "then", pace, "changed", "second")
+		s.expect(t, "then", interval, "changed", "second")
 	}
 }
 
 func TestABrokenFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
-		insist bool
-		want   int
+		retry bool
+		want  int
 	}{"once it changes": {false, 1}, "at each look": {true, 10}} {
-		s := newStand(t, func(config *Config[string, string]) { config.Insist = c.insist })
+		s := newFixture(t, func(config *Config[string, string]) { config.RetryBroken = c.retry })
 		s.Start()
 		s.write(t, "broken")
 		s.clock.Advance(time.Second)
@@ -202,8 +201,8 @@ func TestABrokenFileIsReadAgain(t *testing.T) {
 		if err := os.Chmod(s.path, 0o640); err != nil {
 			t.Fatal(err)
 		}
-		s.clock.Advance(10 * pace)
-		if changeTime(s.current.Load().Of[0]).IsZero() {
+		s.clock.Advance(10 * interval)
+		if changeTime(s.current.Load().State[0]).IsZero() {
 			t.Skip("changes of the mode can't be seen here")
 		}
 		if s.readings != c.want {
@@ -212,28 +211,28 @@ func TestABrokenFileIsReadAgain(t *testing.T) {
 	}
 }
 
-func TestADoubtKeepsWhatServes(t *testing.T) {
+func TestAReviewKeepsTheCurrentValue(t *testing.T) {
 	t.Parallel()
 	errShort := errors.New("it is short")
 	over := false
-	s := newStand(t, func(c *Config[string, string]) {
-		c.Doubt = func(serves, read *Reading[string], err error) error {
-			if err == nil && len(read.Value) < len(serves.Value) && !over {
+	s := newFixture(t, func(c *Config[string, string]) {
+		c.Review = func(current, read *Reading[string], err error) error {
+			if err == nil && len(read.Value) < len(current.Value) && !over {
 				return errShort
 			}
 			return err
 		}
-		c.Due = func(time.Time) bool { return over }
+		c.ReviewDue = func(time.Time) bool { return over }
 	})
 	s.Start()
 	s.write(t, "f")
-	s.expect(t, "doubted", time.Second, "failing", "first")
+	s.expect(t, "rejected", time.Second, "failing", "first")
 	if got := strings.Join(s.closed, " "); got != "f" || !errors.Is(s.Status().Err, errShort) {
 		t.Errorf("released: %s; %v", got, s.Status().Err)
 	}
 	s.expect(t, "still", time.Minute, "", "first")
 	over = true
-	s.expect(t, "no longer", pace, "recovered", "f")
+	s.expect(t, "no longer", interval, "recovered", "f")
 	over = false
 	s.write(t, "")
 	if take, err := s.Reread(); err != nil {
@@ -241,20 +240,20 @@ func TestADoubtKeepsWhatServes(t *testing.T) {
 	} else {
 		take()
 	}
-	s.expect(t, "whoever loads a config does not doubt", 0, "changed", "")
+	s.expect(t, "whoever loads a config asks no review", 0, "changed", "")
 }
 
-// On a file system that counts whole seconds a file of this moment may change and
-// look the same.
-func TestAFileOfThisMomentIsReadOnceMore(t *testing.T) {
+// On a file system that counts whole seconds a file that was just written may change
+// and look the same.
+func TestAJustWrittenFileIsReadOnceMore(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
-		twice bool
-		nanos int
-		want  int
+		reread bool
+		nanos  int
+		want   int
 	}{"coarse": {true, 0, 1}, "fine": {true, 1e6, 0}, "not asked for": {false, 0, 0}} {
-		s := newStand(t, nil)
-		s.c.Twice = c.twice
+		s := newFixture(t, nil)
+		s.c.RereadUncertain = c.reread
 		s.write(t, "second")
 		at := s.clock.Now().Truncate(time.Second).Add(time.Duration(c.nanos))
 		if err := os.Chtimes(s.path, at, at); err != nil {

@@ -32,13 +32,13 @@ var (
 	fetchesDesc = prometheus.NewDesc("caddy_jwt_key_fetches_total",
 		"Fetches of an issuer's keys, by result (ok, failed).", append([]string{"result"}, sourceLabels...), nil)
 	keysDesc = prometheus.NewDesc("caddy_jwt_keys",
-		"Keys of an issuer that are in hand.", sourceLabels, nil)
+		"Keys of an issuer that are in use.", sourceLabels, nil)
 	ageDesc = prometheus.NewDesc("caddy_jwt_key_set_age_seconds",
 		"Time since an issuer's keys were fetched or found unchanged.", sourceLabels, nil)
 	nextDesc = prometheus.NewDesc("caddy_jwt_key_set_next_refresh_seconds",
 		"Time until an issuer's keys are fetched again.", sourceLabels, nil)
 	failuresDesc = prometheus.NewDesc("caddy_jwt_key_source_failures",
-		"Failures of an issuer's key source in a row; 0 where it is well.", sourceLabels, nil)
+		"Failures of an issuer's key source in a row; 0 if it works.", sourceLabels, nil)
 
 	reportDesc = prometheus.NewDesc("caddy_jwt_report_mode_handlers",
 		"Handlers in report mode, which refuse nothing.", nil, nil)
@@ -46,14 +46,14 @@ var (
 	lookupsDesc = prometheus.NewDesc("caddy_jwt_cache_lookups_total",
 		"Tokens looked up in the cache of verified tokens, by result (hit, miss).", []string{"result"}, nil)
 	cacheBytesDesc = prometheus.NewDesc("caddy_jwt_cache_bytes",
-		"Memory that the cache of verified tokens takes, about.", nil, nil)
+		"Approximate memory that the cache of verified tokens takes.", nil, nil)
 	cacheTokensDesc = prometheus.NewDesc("caddy_jwt_cache_tokens",
-		"Tokens in the cache of verified tokens, about.", nil, nil)
+		"Approximate number of tokens in the cache of verified tokens.", nil, nil)
 
 	apiKeysDesc = prometheus.NewDesc("caddy_jwt_api_keys",
-		"API keys of a file that are in hand.", fileLabels, nil)
+		"API keys of a file that are in use.", fileLabels, nil)
 	apiKeyFailuresDesc = prometheus.NewDesc("caddy_jwt_api_key_file_failures",
-		"Faults of a file of API keys since it was read last; 0 where it is well.", fileLabels, nil)
+		"Faults of a file of API keys since it was last read; 0 if it works.", fileLabels, nil)
 	apiKeyAgeDesc = prometheus.NewDesc("caddy_jwt_api_key_file_age_seconds",
 		"Time since a file of API keys was read.", fileLabels, nil)
 )

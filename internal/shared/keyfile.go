@@ -17,7 +17,7 @@ import (
 var keyFilePool = caddy.NewUsagePool()
 
 // pooledKeyFile is a key file in the pool. It keeps nothing of one config; where
-// its changes are told is bound to it while a config lasts.
+// its changes are logged is bound to it while a config lasts.
 type pooledKeyFile struct {
 	*apikey.File
 	Path string
@@ -86,13 +86,13 @@ func (f *pooledKeyFile) release(s *Sources) error {
 	return err
 }
 
-// Destruct ends the looking for changes when no config uses the file any more.
+// Destruct stops polling when no config uses the file any more.
 func (f *pooledKeyFile) Destruct() error {
 	f.Close()
 	return nil
 }
 
-// tell writes a line for a change, through the config that is in force.
+// tell logs a change with the logger of the config in force.
 func (f *pooledKeyFile) tell(e apikey.Event) {
 	f.mu.Lock()
 	var owner *Sources
@@ -114,7 +114,7 @@ func logKeyFile(logger *zap.Logger, e apikey.Event) {
 	case apikey.Recovered:
 		logger.Info("the API keys of a file can be read again", fields...)
 	case apikey.Failing:
-		logger.Error("a file of API keys can't be used as it is; the keys of before serve on", append(fields, zap.Error(e.Err))...)
+		logger.Error("a file of API keys can't be used; the previous keys stay in use", append(fields, zap.Error(e.Err))...)
 	}
 }
 

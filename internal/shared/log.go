@@ -21,7 +21,7 @@ func logEvent(logger *zap.Logger, e keystore.Event) {
 	case keystore.SourceFailing:
 		level, message = zapcore.ErrorLevel, "the issuer's keys can't be fetched; trying again until they can"
 		if e.Keys > 0 {
-			level, message = zapcore.WarnLevel, "the issuer's keys can't be refreshed; the last ones serve on"
+			level, message = zapcore.WarnLevel, "the issuer's keys can't be refreshed; the last ones stay in use"
 		}
 	case keystore.SourceRecovered:
 		message = "the issuer's keys can be fetched again"

@@ -27,8 +27,7 @@ type Source interface {
 	Close()
 }
 
-// Settings are all that decides which keys a remote source yields, and
-// when. Two handlers with the same ones share a source.
+// Settings are everything that decides which keys a remote source has, and when. Two handlers with the same ones share a source.
 type Settings struct {
 	Issuer       string        `json:"issuer,omitempty"` // of the metadata
 	Discovery    string        `json:"discovery,omitempty"`
@@ -42,8 +41,7 @@ type Settings struct {
 	Roots *x509.CertPool
 }
 
-// id identifies the settings. It shows nothing of them, but for whether they
-// are the same.
+// id identifies the settings by a digest, which does not reveal them.
 func (s Settings) id() string {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -53,8 +51,8 @@ func (s Settings) id() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// identity is id without what decides about time alone: sources of one
-// identity hold the same keys.
+// identity is like id, without the settings that only affect timing: sources with the
+// same identity hold the same keys.
 func (s Settings) identity() string {
 	s.Refresh, s.MaxStale = 0, 0
 	return s.id()
@@ -173,8 +171,8 @@ func (r *Remote) bound() (binding, bool) {
 	return r.owners[len(r.owners)-1], true
 }
 
-// tell passes an event on, and saves the keys after each good fetch: the time
-// of it counts as much as the keys do, for how long they may be used.
+// tell passes an event on, and saves the keys after each successful fetch, even if they
+// are unchanged: the time of the fetch limits how long they may be used.
 func (r *Remote) tell(e keystore.Event) {
 	b, ok := r.bound()
 	if !ok {

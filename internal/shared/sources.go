@@ -110,7 +110,7 @@ func (s *Sources) Remote(iss string, settings Settings) (*Remote, error) {
 	return r, nil
 }
 
-// Local puts a source of this machine under the app's care. what names it.
+// Local adds a local source, which is started and closed with the others. what names it.
 func (s *Sources) Local(iss, kind, what string, source Source) {
 	sum := sha256.Sum256([]byte(kind + "\x00" + iss + "\x00" + what))
 	id := hex.EncodeToString(sum[:8])
@@ -158,7 +158,7 @@ func (s *Sources) List() []Used {
 	return list
 }
 
-// Ended tells whether the config is gone.
+// Ended reports whether Close was called.
 func (s *Sources) Ended() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,11 +185,10 @@ func (s Used) Refresh(ctx context.Context) error {
 }
 
 // ErrNotRemote is the error of Refresh for a source that is not fetched.
-var ErrNotRemote = errors.New("its keys come from this machine and are not fetched; a changed file is taken over by itself")
+var ErrNotRemote = errors.New("its keys come from this machine and are not fetched; a changed file is reloaded by itself")
 
-// observe tells the log and Caddy's events of a change of a source's state.
-// Nothing of it is caused by a request alone, so nobody floods either from
-// outside.
+// observe logs a change of a source's state and emits it as an event. No request alone
+// causes one, so clients can't flood either.
 func (s *Sources) observe(id string, e keystore.Event) {
 	s.mu.Lock()
 	used, ok := s.sources[id]

@@ -166,5 +166,5 @@ func TestAWriteThatFailsIsALineAndNothingElse(t *testing.T) {
 	if !hasKey(r, "a") {
 		t.Error("no key")
 	}
-	eventually(t, "a warning", func() bool { return logs.FilterMessageSnippet("can't be kept").Len() == 1 })
+	eventually(t, "a warning", func() bool { return logs.FilterMessageSnippet("can't be saved").Len() == 1 })
 }

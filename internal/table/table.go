@@ -1,6 +1,5 @@
-// Package table finds values by digests: an open-addressing table of cells of one
-// size, without pointers, so that the garbage collector passes over it however many
-// there are.
+// Package table is an open-addressing hash table of values by digest. Its cells hold no
+// pointers, so that the garbage collector does not scan it, however large it is.
 package table
 
 import (
@@ -10,27 +9,26 @@ import (
 	"unsafe"
 )
 
-// Digest is what a value is found by: bytes that differ for different things.
+// Digest is the key of a value.
 type Digest interface {
 	~[8]byte | ~[16]byte | ~[32]byte
 }
 
-// Table holds values by their digest. A cell lies at the place that a hash of the
-// digest gives it, or behind the cells that lie there already. A byte of each cell's
-// hash stands apart from the cells: those of a million cells fit into a processor's
-// cache, so that a look-up comes to one place in memory that no cache has, if a cell
-// has the size of a cache line at most, and the look-up of what is not there to none.
-// A map would come to three. The hash has a secret of its own, so that nobody can
-// choose digests that lie in one another's way.
+// Table holds values by their digest. A cell is at the index given by a hash of its
+// digest, or at the next empty one. One byte of each cell's hash is in a separate array:
+// for a million cells that array fits into a processor's cache. So a look-up that finds a
+// cell of at most a cache line misses the cache once, and one that finds nothing does not
+// miss it, where a map would miss it three times. The hash is seeded at random, so that an
+// attacker can't choose digests that collide.
 //
-// V must hold no pointer. A table that is no longer added to is safe for concurrent
-// use. The zero value can't be used; New makes one.
+// V must hold no pointers. A table is safe for concurrent use once nothing is added to it
+// any more. The zero value is not usable; see New.
 type Table[D Digest, V any] struct {
 	seed  maphash.Seed
 	tags  []uint8 // 0 for an empty cell
 	cells []Cell[D, V]
 	n     int
-	room  int // for so many there is
+	room  int // the number of cells that fit
 }
 
 // Cell is a digest and the value that is found by it.
@@ -52,7 +50,7 @@ func empty[D Digest, V any](seed maphash.Seed, n int) Table[D, V] {
 	return Table[D, V]{seed: seed, tags: make([]uint8, places), cells: make([]Cell[D, V], places), room: n}
 }
 
-// Len is the number of cells.
+// Len returns the number of cells.
 func (t *Table[D, V]) Len() int { return t.n }
 
 // Find returns the value with that digest, or nil if there is none. It must not be
@@ -68,7 +66,7 @@ func (t *Table[D, V]) Find(d *D) *V {
 }
 
 // Add adds a value. There must be none with that digest. Pointers that Find returned
-// before are no longer those of the table.
+// before become invalid.
 func (t *Table[D, V]) Add(d D, v V) {
 	if t.n == t.room {
 		t.resize(t.n + t.n/2 + 8)
@@ -76,15 +74,15 @@ func (t *Table[D, V]) Add(d D, v V) {
 	t.put(&Cell[D, V]{d, v})
 }
 
-// Compact leaves no more room than the cells need.
+// Compact frees the room that the cells don't need.
 func (t *Table[D, V]) Compact() {
 	if t.n < t.room {
 		t.resize(t.n)
 	}
 }
 
-// resize makes room for n cells. The hash stays the same, and the cells in their
-// order, so that memory is gone through from its beginning to its end.
+// resize makes room for n cells. The seed stays the same, and so the cells stay in order
+// and memory is read and written sequentially.
 func (t *Table[D, V]) resize(n int) {
 	other := empty[D, V](t.seed, n)
 	for place, tag := range t.tags {
@@ -116,7 +114,7 @@ func (t *Table[D, V]) All() iter.Seq[*Cell[D, V]] {
 	}
 }
 
-// begin is where a search for a digest begins, and the byte to look for.
+// begin returns where a search for a digest begins, and the byte to look for.
 func (t *Table[D, V]) begin(d *D) (place int, tag uint8) {
 	h := maphash.Bytes(t.seed, unsafe.Slice((*byte)(unsafe.Pointer(d)), unsafe.Sizeof(*d)))
 	at, _ := bits.Mul64(h, uint64(len(t.tags)))
