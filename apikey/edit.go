@@ -188,8 +188,8 @@ func Update(path string, create bool, change func(*Edit) error) (info os.FileInf
 	return f.replace(path)
 }
 
-// realPath follows links. A link that leads nowhere is an error: a file made in
-// its lineNumber would not be where the server looks once the link is mended.
+// realPath follows links. A broken link is an error: a file created in its place would
+// not be where the server looks once the link is fixed.
 func realPath(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {

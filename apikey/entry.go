@@ -5,11 +5,10 @@ import (
 	"unsafe"
 )
 
-// entry is what requests need of a key. With the digest that it is found by it fills
-// a line of a processor's cache, so that it comes into the cache as a whole. It holds
-// no pointer: the texts of all keys fixture one behind the other, and those of one are
-// its id, its consumer (none for the id) and its meta as JSON. What is written once
-// is never changed, so that texts may be parts of it.
+// entry is the part of a key that requests need. Together with the key's digest it fills
+// one line of a processor's cache. It holds no pointer: the texts of all keys are in one
+// buffer, and those of a key are its id, its consumer (empty if it is the id) and its
+// meta as JSON. The buffer is only appended to, so strings may share its memory.
 type entry struct {
 	expires  int64  // in milliseconds since 1970
 	scopes   uint32 // their number among the set's

@@ -40,7 +40,8 @@ func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 	return found, code
 }
 
-// judge adds what one place knows of a key to what the places before knew.
+// merge looks a key up in one set and combines the result with that of the previous
+// sets.
 func merge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
 	k, ok := keys.Find(digest)
 	switch {

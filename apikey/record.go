@@ -89,7 +89,8 @@ func ParseRecord(line []byte) (Record, error) {
 	return r, nil
 }
 
-// recordSyntaxError says what a line is that is not a JSON object, without showing it.
+// recordSyntaxError is the error for a line that is not a JSON object. It does not contain
+// the line.
 func recordSyntaxError(line []byte) error {
 	const form = `write one record a line: {"id":"…","hash":"sha256:…"}`
 	text := string(bytes.TrimSpace(line))
@@ -254,8 +255,8 @@ func invisible(c rune) bool {
 	return unicode.IsControl(c) || unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-// Quote shows a text in an error, 64 characters at most, unless it holds a hash or
-// an API key, which fixture in the wrong place.
+// Quote quotes a text for an error, at most 64 characters of it, unless it contains a
+// hash or an API key that was written in the wrong place.
 func Quote(text string) string {
 	switch {
 	case strings.Contains(strings.ToLower(text), digestPrefix):
