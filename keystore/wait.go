@@ -132,8 +132,8 @@ func (r *Remote) answer(err error, now time.Time) ([]key.Key, *flight, error) {
 	return keys, nil, err
 }
 
-// otherwise falls back to the keys without kid: an issuer may publish its keys
-// without one and still name one in its tokens. Call with the lock.
+// fallback returns the keys without a kid: an issuer may publish its keys
+// without one and still name one in its tokens. The caller holds the lock.
 func (r *Remote) fallback(err error, now time.Time) ([]key.Key, error) {
 	if h := r.serving(now); h != nil && len(h.set.withoutID) > 0 {
 		return h.set.withoutID, nil
