@@ -87,8 +87,8 @@ func TestThreat17_WeakSecretsAreRefusedAtLoad(t *testing.T) {
 		"jwt.io's sample":                     {secret: "a-string-secret-at-least-256-bits-long", err: "published sample"},
 		"jwt.io's sample in base64":           {secret: raw("a-string-secret-at-least-256-bits-long"), base64: true, err: "published sample"},
 		"Supabase's sample with a line's end": {secret: "your-super-secret-jwt-token-with-at-least-32-characters-long\n", err: "published sample"},
-		"no base64":                           {secret: "not*base64*" + goodSecret, base64: true, err: "is no base64"},
-		"base64 cut off":                      {secret: raw(goodSecret)[:41], base64: true, err: "is no base64"},
+		"no base64":                           {secret: "not*base64*" + goodSecret, base64: true, err: "is not valid base64"},
+		"base64 cut off":                      {secret: raw(goodSecret)[:41], base64: true, err: "is not valid base64"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("CADDY_JWT_TEST_SECRET", c.secret)
@@ -125,7 +125,7 @@ func TestThreat17_WeakSecretsAreRefusedAtLoad(t *testing.T) {
 		t.Run("not pointed to: "+name, func(t *testing.T) {
 			t.Setenv("CADDY_JWT_TEST_SECRET", goodSecret)
 			_, err := load(t, issuerWith(fmt.Sprintf(`"secret": [{"value": %q}]`, value)))
-			wantError(t, err, "secret: a secret can't stand in the config", "write {env.NAME}")
+			wantError(t, err, "secret: a secret can't be in the config", "write {env.NAME}")
 			if err != nil && strings.Contains(err.Error(), goodSecret[:8]) {
 				t.Errorf("the secret shows in: %v", err)
 			}
@@ -165,20 +165,20 @@ func TestLoad(t *testing.T) {
 		"public_key: unset":             {`"public_key": ["{env.CADDY_JWT_TEST_UNSET}"]`, []string{"public_key: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
 		"public_key: unfit":             {`"algorithms": ["RS256"], ` + file(t, "public_key", public), []string{"algorithms: none of its keys can verify RS256"}},
 		"jwks_file: no file":            {`"jwks_file": "/nowhere/jwks.json"`, []string{"jwks_file: stat /nowhere/jwks.json: "}},
-		"jwks_file: PEM":                {file(t, "jwks_file", public), []string{"jwks_file: ", "it holds PEM and no key set; write public_key in place of jwks_file"}},
+		"jwks_file: PEM":                {file(t, "jwks_file", public), []string{"jwks_file: ", "it holds PEM, not a key set; write public_key instead of jwks_file"}},
 		"jwks_file: relative":           {`"jwks_file": "nowhere/jwks.json"`, []string{"jwks_file: stat nowhere/jwks.json: ", "(relative to " + here(t) + ", where Caddy runs; write a full path)"}},
 		"public_key: relative":          {`"public_key": ["nowhere.pem"]`, []string{"public_key: stat nowhere.pem: ", "(relative to " + here(t) + ", "}},
 		"ca: relative":                  {`"ca": "nowhere.pem"`, []string{"ca: open nowhere.pem: ", "(relative to " + here(t) + ", "}},
 		"secret: relative":              {`"secret": [{"value": "{file../nowhere}"}]`, []string{"secret: open ./nowhere: ", "(relative to " + here(t) + ", "}},
-		"secret: as Caddy rewrites it":  {`"secret": [{"value": "{http.request.uri.path.file.jwt_secret}"}]`, []string{"secret: to Caddy {file.jwt_secret} is a part of the request's path; write {file../jwt_secret}"}},
+		"secret: as Caddy rewrites it":  {`"secret": [{"value": "{http.request.uri.path.file.jwt_secret}"}]`, []string{"secret: to Caddy {file.jwt_secret} is part of the request's path; write {file../jwt_secret}"}},
 		"jwks_file: a URL":              {`"jwks_file": "https://auth.example.com/keys"`, []string{"jwks_file: it is a URL; write jwks_url"}},
 		"public_key: a URL":             {`"public_key": ["HTTPS://auth.example.com/key.pem"]`, []string{"public_key: it is a URL", "write jwks_url"}},
 		"public_key: of a request":      {`"public_key": ["{http.request.host}"]`, []string{"public_key: {http.request.host} is not possible here: placeholders of requests", "write the path of a file"}},
 		"public_key: a part of a path":  {`"public_key": ["{env.DIR}/key.pem"]`, []string{"public_key: {env.DIR} is not possible in a path; write {$DIR}"}},
 		"public_key: {file.} in a path": {`"public_key": ["{file.a/b}.pem"]`, []string{"public_key: {file.a/b} is not possible in a path; write the path of the file alone"}},
 		"ca: a placeholder":             {`"ca": "{env.DIR}/root.pem"`, []string{"ca: {env.DIR} is not possible in a path; write {$DIR}"}},
-		"jwks_url: a path":              {`"jwks_url": "/etc/caddy/jwks.json"`, []string{"jwks_url: it is no URL; for a file write jwks_file"}},
-		"jwks_url: a file":              {`"jwks_url": "file:///etc/caddy/jwks.json"`, []string{"jwks_url: it is no URL; for a file write jwks_file"}},
+		"jwks_url: a path":              {`"jwks_url": "/etc/caddy/jwks.json"`, []string{"jwks_url: it is not a URL; for a file write jwks_file"}},
+		"jwks_url: a file":              {`"jwks_url": "file:///etc/caddy/jwks.json"`, []string{"jwks_url: it is not a URL; for a file write jwks_file"}},
 		"bearer_token_file: {file.}":    {`"bearer_token_file": "{file./run/token}"`, []string{"bearer_token_file: {file./run/token} is not possible in a path; write the path of the file alone"}},
 		"jwks_file: a folder in braces": {`"jwks_file": "/nowhere/{b7c3}/jwks.json"`, []string{"jwks_file: stat /nowhere/{b7c3}/jwks.json: "}},
 		"jwks_file: broken":             {file(t, "jwks_file", `{"keys": [`+ec), []string{"jwks_file: ", "not a strict JSON object"}},
@@ -199,8 +199,8 @@ func TestLoad(t *testing.T) {
 		"jwks_url: http":                {`"jwks_url": "http://auth.example.com/keys"`, []string{"jwks_url: ", "is http"}},
 		"discovery: unset":              {`"discovery": "https://{env.CADDY_JWT_TEST_UNSET}/"`, []string{"discovery: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
 		"secret: no file":               {`"secret": [{"value": "{file./nowhere/secret}"}]`, []string{"secret: open /nowhere/secret: "}},
-		"secret: null":                  {`"secret": [null]`, []string{"secret: a secret can't stand in the config"}},
-		"leeway: negative":              {`"leeway": -1`, []string{"leeway: it must be 0 to 1h"}},
+		"secret: null":                  {`"secret": [null]`, []string{"secret: a secret can't be in the config"}},
+		"leeway: negative":              {`"leeway": -1`, []string{"leeway: it must be from 0 to 1h"}},
 		"max_lifetime: negative":        {`"max_lifetime": -1`, []string{"max_lifetime: it must be above 0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,8 +255,8 @@ func TestLoadJSON(t *testing.T) {
 		"an empty token_from":         {`{"token_from": [{}], ` + issuer + `}`, "token_from: unknown place \"\" for a token"},
 		"an empty claim":              {`{"claim": [{}], ` + issuer + `}`, "claim: a claim path is empty"},
 		"an empty iss":                {`{"issuer": [{"audience": ["api"]}]}`, "it is empty; write the exact iss"},
-		"the metadata's URL":          {`{"issuer": [{"iss": "https://auth.example.com/a/.well-known/openid-configuration", "audience": ["api"]}]}`, "it is the URL of the issuer's metadata; write the issuer that stands there, https://auth.example.com/a or https://auth.example.com/a/"},
-		"the metadata's URL, 8414":    {`{"issuer": [{"iss": "https://auth.example.com/.well-known/oauth-authorization-server/a", "audience": ["api"]}]}`, "write the issuer that stands there, https://auth.example.com/a or"},
+		"the metadata's URL":          {`{"issuer": [{"iss": "https://auth.example.com/a/.well-known/openid-configuration", "audience": ["api"]}]}`, "it is the URL of the issuer's metadata; write the issuer that it names, https://auth.example.com/a or https://auth.example.com/a/"},
+		"the metadata's URL, 8414":    {`{"issuer": [{"iss": "https://auth.example.com/.well-known/oauth-authorization-server/a", "audience": ["api"]}]}`, "write the issuer that it names, https://auth.example.com/a or"},
 		"a key set's URL":             {`{"issuer": [{"iss": "https://auth.example.com/keys.json", "audience": ["api"]}]}`, "write it as jwks_url into an issuer block"},
 		"an issuer without https":     {`{"issuer": [{"iss": "auth.example.com", "audience": ["api"]}]}`, "write https://auth.example.com/, exactly as iss in the tokens has it, or name where its keys are"},
 		"a realm without https":       {`{"issuer": [{"iss": "auth.example.com/realms/main/", "audience": ["api"]}]}`, "write https://auth.example.com/realms/main/, exactly"},
@@ -264,13 +264,13 @@ func TestLoadJSON(t *testing.T) {
 		"a null audience":             {`{"issuer": [{"iss": "https://auth.example.com/", "audience": [null]}]}`, "audience: a value is empty"},
 		"an unset audience":           {`{"issuer": [{"iss": "https://auth.example.com/", "audience": ["{env.CADDY_JWT_TEST_UNSET}"]}]}`, "audience: the environment variable CADDY_JWT_TEST_UNSET is not set"},
 		"an unset iss":                {`{"issuer": [{"iss": "{env.CADDY_JWT_TEST_UNSET}", "audience": ["api"]}]}`, "the environment variable CADDY_JWT_TEST_UNSET is not set"},
-		"an unused audience":          {`{"audience": ["*", "api"], ` + issuer + `}`, "audience: * waives the check, so it stands alone"},
+		"an unused audience":          {`{"audience": ["*", "api"], ` + issuer + `}`, "audience: * disables the check, so it must be the only value"},
 		"an unknown field":            {`{"isuser": []}`, `unknown field "isuser"`},
 		"an unknown field of issuer":  {`{"issuer": [{"jwks_uri": ""}]}`, `unknown field "jwks_uri"`},
 		"an unknown field of secret":  {`{"issuer": [{"secret": [{"text": "x"}]}]}`, `unknown field "text"`},
 		"an unknown field of a place": {`{"token_from": [{"form": "header"}]}`, `unknown field "form"`},
 		"one text for a list":         {`{"issuer": [{"audience": "api"}]}`, "cannot unmarshal string"},
-		"the same iss twice":          {`{"issuer": [{"iss": "https://auth.example.com/", "audience": ["a"]}, {"iss": "https://auth.example.com/", "audience": ["b"]}]}`, "it is there twice"},
+		"the same iss twice":          {`{"issuer": [{"iss": "https://auth.example.com/", "audience": ["a"]}, {"iss": "https://auth.example.com/", "audience": ["b"]}]}`, "duplicate issuer"},
 		"a bad realm":                 {`{"realm": "a\nb", ` + issuer + `}`, "realm: "},
 		"a bad error_format":          {`{"error_format": "xml", ` + issuer + `}`, "error_format: "},
 		"a bad origin":                {`{"token_from": [{"from": "cookie", "name": "s"}], "trusted_origins": ["x"], ` + issuer + `}`, "trusted_origins: "},

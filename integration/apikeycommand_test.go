@@ -93,7 +93,7 @@ func TestAPIKeyCommandsOnARunningServer(t *testing.T) {
 		{"delete", "made", file.path, http.StatusUnauthorized, "unknown_api_key"},
 	} {
 		c := s.apiKeyCommand(t, step.command, step.which, "--file", step.file)
-		if c.code != 0 || !strings.Contains(c.stderr, "has taken the change over") {
+		if c.code != 0 || !strings.Contains(c.stderr, "has applied the change") {
 			t.Fatalf("%s %s: %s", step.command, step.which, c)
 		}
 		a := s.withKey(t, made)
@@ -157,7 +157,7 @@ func TestAPIKeyCommandsThatTheServerDoesNotFollow(t *testing.T) {
 	t.Run("no server", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "keys.jsonl")
 		c := apiKeyCommand(t, "new", "--append", path, "--address", fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)))
-		if c.code != 1 || !strings.Contains(c.stderr, "no server answers to take the change over") {
+		if c.code != 1 || !strings.Contains(c.stderr, "no server answers to apply the change") {
 			t.Error(c)
 		}
 		if c := apiKeyCommand(t, "list", "--file", path); c.code != 0 || strings.Count(c.stdout, "\n") != 2 {
@@ -218,7 +218,7 @@ func TestAPIKeyCommandsThatTheServerDoesNotFollow(t *testing.T) {
 		if err := <-broken; err != nil {
 			t.Fatal(err)
 		}
-		if c.code != 1 || !strings.Contains(c.stderr, "has not taken the change over") || !strings.Contains(c.stderr, file.path+":4: ") {
+		if c.code != 1 || !strings.Contains(c.stderr, "has not applied the change") || !strings.Contains(c.stderr, file.path+":4: ") {
 			t.Error(c)
 		}
 		s.upstream.Take()

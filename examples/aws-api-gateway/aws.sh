@@ -16,7 +16,7 @@ case "${1-} ${2-}" in
 "make ")
 	for file in keys.csv private.pem public.pem; do
 		if [ -e "$file" ]; then
-			echo "$file is there already and is not overwritten; remove keys.csv, keys.jsonl, private.pem and public.pem for new keys" >&2
+			echo "$file already exists and is not overwritten; remove keys.csv, keys.jsonl, private.pem and public.pem for new keys" >&2
 			exit 1
 		fi
 	done

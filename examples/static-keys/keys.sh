@@ -13,7 +13,7 @@ case "${1-} ${2-}" in
 "make ")
 	for file in private.pem public.pem secret.txt; do
 		if [ -e "$file" ]; then
-			echo "$file is there already and is not overwritten; remove private.pem, public.pem and secret.txt for new keys" >&2
+			echo "$file already exists and is not overwritten; remove private.pem, public.pem and secret.txt for new keys" >&2
 			exit 1
 		fi
 	done

@@ -16,11 +16,11 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// Endpoint is the address that the flags --address, --config and --adapter
+// Endpoint returns the address that the flags --address, --config and --adapter
 // name, or Caddy's default.
 func Endpoint(address, config, adapter string) (string, error) {
 	if address != "" {
-		return plainAddress(address)
+		return parseAddress(address)
 	}
 	address, err := caddycmd.DetermineAdminAPIAddress("", nil, config, adapter)
 	if err != nil {
@@ -29,9 +29,9 @@ func Endpoint(address, config, adapter string) (string, error) {
 	return address, nil
 }
 
-// plainAddress reads an address as Caddy's configs have it, and a URL or a port
-// alone, which people write too.
-func plainAddress(text string) (string, error) {
+// parseAddress parses an address as Caddy's configs write it. It also accepts a URL and
+// a port alone, which people write too.
+func parseAddress(text string) (string, error) {
 	address := strings.TrimSuffix(strings.TrimPrefix(text, "http://"), "/")
 	if address != "" && strings.Trim(address, "0123456789") == "" {
 		address = ":" + address
@@ -44,36 +44,37 @@ func plainAddress(text string) (string, error) {
 		return address, nil
 	}
 	if err != nil || parsed.StartPort == 0 || parsed.PortRangeSize() != 1 || strings.Contains(address, "/") {
-		return "", fmt.Errorf("--address: %s is no address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", apikey.Quote(text))
+		return "", fmt.Errorf("--address: %s is not a valid address of an admin endpoint; write host and port, such as localhost:2019, or a socket, such as unix//run/caddy/admin.sock", apikey.Quote(text))
 	}
 	return address, nil
 }
 
-// NoJWTError tells of a server without the plugin, or without a config that uses it.
+// NoJWTError is the error for a server without the plugin, or without a config that
+// uses it.
 type NoJWTError struct{ error }
 
 // Unwrap returns what the server answered.
 func (e NoJWTError) Unwrap() error { return e.error }
 
-// NotOursError tells of a server whose answer is no status page.
+// NotOursError is the error for a server whose answer is not a status page.
 type NotOursError struct{ Err error }
 
 // Error implements error.
-func (NotOursError) Error() string { return "it does not answer as one with caddy-jwt" }
+func (NotOursError) Error() string { return "its answer is not a status page of caddy-jwt" }
 
 // Unwrap returns why the answer can't be read.
 func (e NotOursError) Unwrap() error { return e.Err }
 
-// Listens tells whether there is a server at an address at all.
+// Listens reports whether a server listens at an address.
 func Listens(address string) bool {
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil || parsed.IsFdNetwork() {
-		return true // for the request to say what is wrong
+		return true // the request returns a better error
 	}
 	network, place := parsed.Network, parsed.JoinHostPort(0)
 	if parsed.IsUnixNetwork() {
 		network = "unix"
-		place, _, _ = strings.Cut(parsed.Host, "|") // behind it are the socket's permissions
+		place, _, _ = strings.Cut(parsed.Host, "|") // the socket's permissions follow
 	}
 	c, err := net.DialTimeout(network, place, 5*time.Second)
 	if err != nil {
@@ -82,11 +83,11 @@ func Listens(address string) bool {
 	return c.Close() == nil
 }
 
-// Ask asks a server for its status page, which is returned as it was sent too.
+// Ask requests the status page of a server. body is the answer as it was sent.
 func Ask(address string) (page Page, body []byte, err error) {
 	res, err := caddycmd.AdminAPIRequest(address, http.MethodGet, "/jwt/status", nil, nil)
 	if err != nil {
-		// Caddy gives the status in the text alone.
+		// Caddy gives the status code only in the text of the error.
 		for _, status := range []int{http.StatusNotFound, http.StatusServiceUnavailable} {
 			if strings.Contains(err.Error(), fmt.Sprintf("caddy responded with error: HTTP %d:", status)) {
 				return page, nil, NoJWTError{err}
@@ -105,7 +106,8 @@ func Ask(address string) (page Page, body []byte, err error) {
 	return page, body, nil
 }
 
-// KeyFile finds a key file by its real path; nil if the server does not use it.
+// KeyFile returns the state of a key file, found by its real path, or nil if the server
+// does not use it.
 func (p Page) KeyFile(path string) *APIKeyStatus {
 	for i := range p.APIKeys {
 		if real, err := RealPath(p.APIKeys[i].File); err == nil && real == path {

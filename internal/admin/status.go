@@ -1,5 +1,5 @@
-// Package admin is what an operator asks of a running server: the admin endpoint
-// under /jwt/, and the client that commands use.
+// Package admin serves the endpoint /jwt/ of Caddy's admin API, and has the client for
+// it that commands use.
 //
 //	status.go   the endpoint: the status page and refreshing the keys of an issuer
 //	client.go   the client
@@ -23,19 +23,17 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
-// App is what the endpoint asks of a config that runs.
+// App is what the endpoint needs of a running config.
 type App interface {
-	// Status is the state of the config's issuers and files of API keys.
+	// Status returns the state of the config's issuers and files of API keys.
 	Status(now time.Time) Page
-	// Refresh fetches the keys of an issuer now. Its errors are errNoIssuer for an
-	// unknown id, errNotRemote for keys that are not fetched, or why the fetch failed.
+	// Refresh fetches the keys of an issuer now. The error is that of RefreshIn.
 	Refresh(ctx context.Context, id string) (IssuerStatus, error)
 }
 
-// runningApps are the apps that have started and not stopped, the newest last.
-// During a reload there are two; if the newer one fails, the older is in force
-// again. The admin endpoint reads them here, as asking Caddy for its app races
-// with the loading of configs.
+// runningApps are the apps that are started and not stopped, the newest last. During a
+// reload there are two; if the newer one fails, the older is in force again. The
+// endpoint does not ask Caddy for the app, as that would race with loading a config.
 type runningApps struct {
 	mu   sync.Mutex
 	list []App
@@ -68,7 +66,7 @@ func (r *runningApps) current() App {
 	return r.list[len(r.list)-1]
 }
 
-// Routes are the routes of the endpoint, under /jwt/.
+// Routes returns the routes of the endpoint.
 func Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(serveStatus)},
@@ -84,16 +82,16 @@ type Page struct {
 
 // APIKeyStatus is the state of one file of API keys.
 type APIKeyStatus struct {
-	// Names are the names that the app gives to the file.
+	// Names are the names under which the app declares the file.
 	Names []string `json:"names,omitempty"`
 	apikey.Status
 }
 
-// IssuerStatus is the state of one source of keys.
+// IssuerStatus is the state of one key source.
 type IssuerStatus struct {
 	// ID names the source in POST /jwt/issuers/{id}/refresh.
 	ID string `json:"id"`
-	// Issuers are the iss values whose keys it holds.
+	// Issuers are the iss values that use the source.
 	Issuers []string `json:"issuers"`
 	// Kind is remote, file or config.
 	Kind string `json:"kind"`
@@ -102,8 +100,8 @@ type IssuerStatus struct {
 	keystore.Status
 }
 
-// PageOf makes the page of the sources of a config. names are the names that the app
-// gives to a file.
+// PageOf returns the page for the sources of a config. names returns the names under
+// which the app declares a file.
 func PageOf(sources *shared.Sources, names func(path string) []string, now time.Time) Page {
 	page := Page{Issuers: []IssuerStatus{}, APIKeys: []APIKeyStatus{}}
 	for _, used := range sources.List() {
@@ -115,7 +113,8 @@ func PageOf(sources *shared.Sources, names func(path string) []string, now time.
 	return page
 }
 
-// RefreshIn fetches the keys of a source now.
+// RefreshIn fetches the keys of a source now. The error is errNoIssuer for an unknown
+// id, shared.ErrNotRemote if the keys are not fetched, or why fetching failed.
 func RefreshIn(ctx context.Context, sources *shared.Sources, id string) (IssuerStatus, error) {
 	used, ok := sources.Find(id)
 	if !ok {
@@ -127,8 +126,8 @@ func RefreshIn(ctx context.Context, sources *shared.Sources, id string) (IssuerS
 	return statusOf(used, time.Now()), nil
 }
 
-// errNoIssuer tells of an id that no source has.
-var errNoIssuer = errors.New("there is no issuer with this id; GET /jwt/status lists them")
+// errNoIssuer is the error for an id that no source has.
+var errNoIssuer = errors.New("unknown issuer id; GET /jwt/status lists them")
 
 func statusOf(s shared.Used, now time.Time) IssuerStatus {
 	status := IssuerStatus{ID: s.ID, Issuers: s.Issuers, Kind: s.Kind, Status: s.Source.Status()}
@@ -157,7 +156,7 @@ func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 		id, ok = strings.CutSuffix(id, "/refresh")
 	}
 	if !ok || id == "" || strings.Contains(id, "/") {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("there is POST /jwt/issuers/{id}/refresh; GET /jwt/status lists the ids")}
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("write POST /jwt/issuers/{id}/refresh; GET /jwt/status lists the ids")}
 	}
 	if r.Method != http.MethodPost {
 		return methodNotAllowed(w, "POST")

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
+// apiKeyCommand returns the command `caddy jwt api-key`.
 func apiKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "api-key <command>",
@@ -27,8 +28,8 @@ Makes API keys and manages files of them, which a server reads with
     }
 
 A file holds one record a line, with the hash of a key and never the key. It may
-be changed while the server runs: commands that change one wait until a server
-that uses it has taken the change over, and exit with 1 if it does not.
+be changed while the server runs: commands that change it wait until a server
+that uses it has applied the change, and exit with 1 if it does not.
 
   caddy jwt api-key new        makes a key
   caddy jwt api-key hash       prints the hash of a key
@@ -46,9 +47,9 @@ out of the shell's history.
 		switchKeyCommand("enable"), deleteKeyCommand(), importKeysCommand())
 }
 
-// argument reads what an argument says: itself, or the content of @FILE or @-
-// without its last line's end.
-func argument(cmd *cobra.Command, arg string) (string, error) {
+// readArgument returns an argument, or for @FILE and @- the content of the file or of
+// standard input, without a newline at its end.
+func readArgument(cmd *cobra.Command, arg string) (string, error) {
 	path, ok := strings.CutPrefix(arg, "@")
 	if !ok {
 		return arg, nil
@@ -61,7 +62,7 @@ func argument(cmd *cobra.Command, arg string) (string, error) {
 		text, err = setting.ReadFile(path)
 	}
 	if err != nil {
-		return "", here(unnamed(path, err))
+		return "", located(withoutPath(path, err))
 	}
 	if len(text) > setting.MaxFile {
 		return "", errors.New("standard input holds more than 1 MiB")
@@ -69,28 +70,29 @@ func argument(cmd *cobra.Command, arg string) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
 }
 
-// here says where a relative path was looked up.
-func here(err error) error {
+// located adds to the error for a missing file which folder its relative path is
+// relative to.
+func located(err error) error {
 	if missing, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) {
-		return relativeToHere(missing, missing.Path)
+		return relativeToWorkingDir(missing, missing.Path)
 	}
 	return err
 }
 
-func relativeToHere(err error, path string) error {
+func relativeToWorkingDir(err error, path string) error {
 	dir, unknown := os.Getwd()
 	if unknown != nil || filepath.IsAbs(path) {
 		return err
 	}
-	return fmt.Errorf("%w (relative to %s, where you called this)", err, dir)
+	return fmt.Errorf("%w (relative to %s, the current folder)", err, dir)
 }
 
-// unnamed takes the path out of an error where it looks like an API key: somebody
-// has written @ before one.
-func unnamed(path string, err error) error {
+// withoutPath removes the path from an error if it looks like an API key, since
+// people write @ before a key.
+func withoutPath(path string, err error) error {
 	named := filepath.IsAbs(path) || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../")
 	if named || apikey.CheckText(path) != nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return errors.New("there is no file of this name; a key itself is written without @")
+	return withHint(errors.New("no file has this name"), "write a key itself without @")
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// caddyfileLine is the option api_key for a record. It is empty where a Caddyfile
-// can't say what the record holds, such as {$HOME}.
+// caddyfileLine returns the option api_key for a record, or an empty string if a
+// Caddyfile can't express the record: Caddy would replace {$HOME}, for one.
 func caddyfileLine(r apikey.Record) string {
 	var options []string
-	sayable := true
+	expressible := true
 	add := func(option string, values ...string) {
 		for _, v := range values {
 			written, ok := caddyfileQuote(v)
-			sayable = sayable && ok
+			expressible = expressible && ok
 			option += " " + written
 		}
 		options = append(options, option)
@@ -38,7 +38,7 @@ func caddyfileLine(r apikey.Record) string {
 	}
 	line := "api_key " + r.ID + " " + r.Hash.String()
 	switch {
-	case !sayable:
+	case !expressible:
 		return ""
 	case len(options) == 0:
 		return line
@@ -46,20 +46,20 @@ func caddyfileLine(r apikey.Record) string {
 	return line + " {\n\t" + strings.Join(options, "\n\t") + "\n}"
 }
 
-// caddyfileQuote writes a text so that a Caddyfile yields it again: as it is, in
-// quotes or in backticks. It is false where none of them does.
+// caddyfileQuote quotes a text for a Caddyfile if it needs quotes: as it is, in quotes
+// or in backticks. It reports whether one of these works.
 func caddyfileQuote(text string) (string, bool) {
 	for _, written := range []string{text, `"` + strings.ReplaceAll(text, `"`, `\"`) + `"`, "`" + text + "`"} {
-		if caddyfileYields(written, text) {
+		if caddyfileReads(written, text) {
 			return written, true
 		}
 	}
 	return "", false
 }
 
-// caddyfileYields asks Caddy's own parser, which also replaces variables of the
-// environment and its short names of placeholders.
-func caddyfileYields(written, text string) bool {
+// caddyfileReads reports whether Caddy reads what is written as text. It uses Caddy's
+// own parser, which also replaces environment variables and short placeholders.
+func caddyfileReads(written, text string) bool {
 	if strings.Contains(text, "{$") {
 		return false
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// switchKeyCommand is disable or enable.
+// switchKeyCommand returns the command `disable` or `enable`.
 func switchKeyCommand(name string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   name + " <id | key | @file | @-> --file <file>",
@@ -23,19 +23,20 @@ a running server that uses the file refuses it. enable undoes it.
     caddy jwt api-key disable @leaked.txt --file /etc/caddy/keys/keys.jsonl
 `,
 			"enable": `
-Takes a disable back, by the key's id or by the key itself, and waits until a running
-server that uses the file accepts the key. A key that has expired stays so.
+Undoes disable, by the key's id or by the key itself, and waits until a running server
+that uses the file accepts the key. An expired key stays expired.
 
     caddy jwt api-key enable NBEu81yBXx --file /etc/caddy/keys/keys.jsonl
 `,
 		}[name],
 	}
-	return changesKey(cmd, name, func(f *apikey.Edit, r apikey.Record) error {
+	return changeKeyCommand(cmd, name, func(f *apikey.Edit, r apikey.Record) error {
 		r.Disabled = name == "disable"
 		return f.Put(r)
 	})
 }
 
+// deleteKeyCommand returns the command `delete`.
 func deleteKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete <id | key | @file | @-> --file <file>",
@@ -48,14 +49,14 @@ disable can.
     caddy jwt api-key delete NBEu81yBXx --file /etc/caddy/keys/keys.jsonl
 `,
 	}
-	return changesKey(cmd, "delete", func(f *apikey.Edit, r apikey.Record) error {
+	return changeKeyCommand(cmd, "delete", func(f *apikey.Edit, r apikey.Record) error {
 		f.Delete(r.ID)
 		return nil
 	})
 }
 
-// changesKey makes a command of a change to one key of a file.
-func changesKey(cmd *cobra.Command, action string, change func(*apikey.Edit, apikey.Record) error) *cobra.Command {
+// changeKeyCommand makes cmd a command that changes one key of a file.
+func changeKeyCommand(cmd *cobra.Command, action string, change func(*apikey.Edit, apikey.Record) error) *cobra.Command {
 	file, server := fileFlag(cmd), serverFlags(cmd)
 	asJSON := jsonFlag(cmd)
 	return leaf(cmd, 1, 1, func(args []string) error {
@@ -65,17 +66,17 @@ func changesKey(cmd *cobra.Command, action string, change func(*apikey.Edit, api
 		if err := server.find(); err != nil {
 			return misuse(err)
 		}
-		which, err := argument(cmd, args[0])
+		which, err := readArgument(cmd, args[0])
 		if err != nil {
 			return err
 		}
-		which = strings.TrimSpace(which) // as it may be where it was copied from
+		which = strings.TrimSpace(which) // copied keys often have spaces around them
 		var record apikey.Record
 		changed, err := changeKeyFile(*file, false, func(f *apikey.Edit) error {
 			var ok bool
 			if record, ok = f.Find(which); !ok {
 				if record, ok = f.FindHash(apikey.DigestOf(which)); !ok {
-					return noSuchKey(f, *file, which)
+					return unknownKey(f, *file, which)
 				}
 			}
 			return change(f, record)
@@ -98,9 +99,9 @@ func changesKey(cmd *cobra.Command, action string, change func(*apikey.Edit, api
 	})
 }
 
-// noSuchKey says that a file has no such key, and which keys have the word for a
-// consumer or a name: people write these for an id.
-func noSuchKey(f *apikey.Edit, file, which string) error {
+// unknownKey is the error for a key that a file does not have. It lists the ids of keys
+// with this consumer or name, which people write instead of an id.
+func unknownKey(f *apikey.Edit, file, which string) error {
 	var ids []string
 	for _, r := range f.Records() {
 		if r.Consumer == which || r.Name == which {
@@ -108,11 +109,11 @@ func noSuchKey(f *apikey.Edit, file, which string) error {
 		}
 	}
 	if len(ids) == 0 {
-		return fmt.Errorf("%s has no such key; caddy jwt api-key list --file %s shows their ids", file, file)
+		return withHint(fmt.Errorf("%s has no such key", file), "caddy jwt api-key list --file %s shows their ids", file)
 	}
 	const most = 10
 	if more := len(ids) - most; more > 0 {
 		ids = append(ids[:most], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("%s has no key with this id; as a consumer or name it belongs to the key with the id: %s", file, strings.Join(ids, ", "))
+	return withHint(fmt.Errorf("%s has no key with this id", file), "as a consumer or name it belongs to the key with the id: %s", strings.Join(ids, ", "))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
+// hashKeyCommand returns the command `hash`.
 func hashKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hash <key | @file | @->",
@@ -20,7 +21,7 @@ Prints the hash of an API key, as a Caddyfile or a key file has it.
 	}
 	asJSON := jsonFlag(cmd)
 	return leaf(cmd, 1, 1, func(args []string) error {
-		key, err := argument(cmd, args[0])
+		key, err := readArgument(cmd, args[0])
 		if err != nil {
 			return err
 		}

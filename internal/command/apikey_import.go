@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// importReport is what `import --json` prints. Where nothing was written it has the
-// rows that can't be taken, and no others.
+// importReport is what `import --json` prints. If nothing was written, it has only the
+// rows that can't be imported.
 type importReport struct {
 	Written bool                  `json:"written"`
 	Rows    int                   `json:"rows"`
@@ -23,28 +23,28 @@ type importReport struct {
 	Keys    []apikey.ImportResult `json:"keys"`
 }
 
+// importKeysCommand returns the command `import`.
 func importKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> [--strict]",
 		Short: "Takes keys over from AWS API Gateway, or from another key file",
 		Long: `
-Takes keys over into a key file, which is made if it is not there, and reports what
-became of each row:
+Imports keys into a key file, which is created if it does not exist, and reports what
+was done with each row:
 
 - the CSV of AWS API Gateway's key file, with the columns Name and Key, and
   Description, Enabled and UsagePlanIds where there are any; the guide
-  docs/guides/from-aws-api-gateway.md says how to make it. The keys work on; of
-  them only their hashes are kept. Usage plans become scopes.
-- the lines of another key file, with hashes for keys.
+  docs/guides/from-aws-api-gateway.md says how to make it. The keys keep
+  working; only their hashes are stored. Usage plans become scopes.
+- the lines of another key file, which has hashes instead of keys.
 
-A row that can't be taken is skipped and said to be; with --strict nothing is
-written if there is one, and the exit code is 1. A file that is no such file at all
-changes nothing.
+A row that can't be imported is skipped and reported; with --strict nothing is written
+if there is one, and the exit code is 1. A file in neither format changes nothing.
 
     caddy jwt api-key import keys.csv --append /etc/caddy/keys/keys.jsonl
 
-It waits until a running server that uses the file has taken the keys over. There is
-no undoing it but to disable or delete keys; keep a copy of the file if in doubt.
+It waits until a running server that uses the file has applied the change. It
+can only be undone by disabling or deleting keys; keep a copy of the file if in doubt.
 `,
 	}
 	into := appendFlag(cmd, "The key file to take them into")
@@ -55,7 +55,7 @@ no undoing it but to disable or delete keys; keep a copy of the file if in doubt
 		if *into == "" {
 			return misuse(errors.New("name the key file to take the keys into with --append, such as --append /etc/caddy/keys.jsonl"))
 		}
-		if err := errors.Join(oneAppend(cmd), server.find()); err != nil {
+		if err := errors.Join(checkAppendFlag(cmd), server.find()); err != nil {
 			return misuse(err)
 		}
 		content, err := importSource(cmd, args[0])
@@ -69,17 +69,17 @@ no undoing it but to disable or delete keys; keep a copy of the file if in doubt
 		var results []apikey.ImportResult
 		change, err := changeKeyFile(*into, true, func(f *apikey.Edit) error {
 			results = f.Import(rows, time.Now())
-			switch skipped := len(reportOf(results, false).Keys); {
+			switch skipped := len(newImportReport(results, false).Keys); {
 			case *strict && skipped > 0:
 				return errSkipped
 			case skipped == len(results):
-				return errNothingToTake
+				return errNothingImported
 			}
 			return nil
 		})
 		written := change.info != nil
-		if written || errors.Is(err, errSkipped) || errors.Is(err, errNothingToTake) {
-			if printErr := reportOf(results, written).print(cmd, *asJSON); printErr != nil {
+		if written || errors.Is(err, errSkipped) || errors.Is(err, errNothingImported) {
+			if printErr := newImportReport(results, written).print(cmd, *asJSON); printErr != nil {
 				return printErr
 			}
 		}
@@ -91,11 +91,11 @@ no undoing it but to disable or delete keys; keep a copy of the file if in doubt
 }
 
 var (
-	errSkipped       = errors.New("nothing was written, as rows would be skipped; mend them, or leave --strict out")
-	errNothingToTake = errors.New("nothing was written, as there is no row that can be taken")
+	errSkipped         = withHint(errors.New("nothing was written, as rows would be skipped"), "correct them, or remove --strict")
+	errNothingImported = errors.New("nothing was written, as no row can be imported")
 )
 
-// maxImport bounds what is read of standard input, which may have no end.
+// maxImport limits what is read from standard input, which may never end.
 const maxImport = 256 << 20
 
 // importSource reads the file to import: its path, @path or @-.
@@ -104,24 +104,24 @@ func importSource(cmd *cobra.Command, arg string) ([]byte, error) {
 	if path == "-" {
 		content, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxImport+1))
 		if err == nil && len(content) > maxImport {
-			err = fmt.Errorf("standard input holds more than %d MiB; import a file", maxImport>>20)
+			err = withHint(fmt.Errorf("standard input holds more than %d MiB", maxImport>>20), "import a file")
 		}
 		return content, err
 	}
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file; write @- to import what a program prints", path)
+		return nil, withHint(fmt.Errorf("%s is not a regular file", path), "write @- to import what a program prints")
 	}
 	if err == nil {
 		content, err := os.ReadFile(path)
 		return content, err
 	}
-	return nil, here(unnamed(path, err))
+	return nil, located(withoutPath(path, err))
 }
 
-// reportOf makes a report. Where nothing was written no row was added, so that it
-// has those alone that can't be taken.
-func reportOf(results []apikey.ImportResult, written bool) importReport {
+// newImportReport returns a report. If nothing was written, no row was added, so it has
+// only the rows that can't be imported.
+func newImportReport(results []apikey.ImportResult, written bool) importReport {
 	report := importReport{Written: written, Rows: len(results), Counts: map[string]int{}, Keys: []apikey.ImportResult{}}
 	for _, r := range results {
 		if written || r.Action == apikey.ImportSkipped {

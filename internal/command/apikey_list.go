@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
+// listKeysCommand returns the command `list`.
 func listKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list --file <file>",
@@ -30,11 +31,11 @@ Lists the keys of a file: everything but their hashes.
 		}
 		keys, err := apikey.OpenEdit(*file)
 		if err != nil {
-			return here(err)
+			return located(err)
 		}
 		list := []listedKey{}
 		for _, r := range keys.Records() {
-			list = append(list, listed(r, time.Now()))
+			list = append(list, newListedKey(r, time.Now()))
 		}
 		if *asJSON {
 			err = printJSON(cmd.OutOrStdout(), list)
@@ -48,7 +49,7 @@ Lists the keys of a file: everything but their hashes.
 	})
 }
 
-// listedKey is a key as `list --json` has it: its record without the hash.
+// listedKey is a key as `list --json` prints it: its record without the hash.
 type listedKey struct {
 	ID          string    `json:"id"`
 	Name        string    `json:"name,omitempty"`
@@ -60,7 +61,7 @@ type listedKey struct {
 	Expires     time.Time `json:"expires,omitzero"`
 }
 
-func listed(r apikey.Record, now time.Time) listedKey {
+func newListedKey(r apikey.Record, now time.Time) listedKey {
 	k := listedKey{
 		ID: r.ID, Name: r.Name, Description: r.Description, Consumer: r.Consumer, Scopes: r.Scopes,
 		State: "enabled", Created: r.Created, Expires: r.Expires,
@@ -77,6 +78,7 @@ func listed(r apikey.Record, now time.Time) listedKey {
 	return k
 }
 
+// printKeys prints keys as a table.
 func printKeys(out io.Writer, list []listedKey) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tNAME\tCONSUMER\tSCOPES\tSTATE\tCREATED\tEXPIRES")

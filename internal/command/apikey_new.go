@@ -15,12 +15,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
-// madeKey is what `new --json` prints.
-type madeKey struct {
+// newKey is a key that was made, as `new --json` prints it.
+type newKey struct {
 	Key       string        `json:"key"`
 	ID        string        `json:"id"`
 	Record    apikey.Record `json:"record"`
-	Caddyfile string        `json:"caddyfile,omitempty"` // the option api_key
+	Caddyfile string        `json:"caddyfile,omitempty"` // as the option api_key
 }
 
 // newKeyFlags are the flags of `new`.
@@ -31,6 +31,7 @@ type newKeyFlags struct {
 	json                                             *bool
 }
 
+// newKeyCommand returns the command `new`.
 func newKeyCommand() *cobra.Command {
 	var f newKeyFlags
 	cmd := &cobra.Command{
@@ -38,18 +39,18 @@ func newKeyCommand() *cobra.Command {
 		Short: "Makes an API key",
 		Long: `
 Makes an API key and prints it, this once. With --append its record is added to a
-file, which is made if it is not there; without, the record and the line for a
+file, which is created if it does not exist; without, the record and the option for a
 Caddyfile are printed too.
 
 The key goes to standard output, everything else to standard error, so that
 
     KEY=$(caddy jwt api-key new --append keys.jsonl --consumer partner)
 
-has the key and nothing else. With --append it waits until a running server that
+is the key and nothing else. With --append it waits until a running server that
 uses the file accepts the key. disable and delete undo it.
 
-The id is part of the key's text. One of --id is so too if it has 10 letters and
-digits, else the record alone has it and the text another.
+The id is part of the key. An id given with --id is only if it consists of 10 letters
+and digits; otherwise the key contains another, and only the record has this one.
 `,
 	}
 	f.file = appendFlag(cmd, "The key file to add the record to")
@@ -58,7 +59,7 @@ digits, else the record alone has it and the text another.
 	flags.StringVar(&f.name, "name", "", "A name for people")
 	flags.StringVar(&f.description, "description", "", "A description for people")
 	flags.StringVar(&f.consumer, "consumer", "", "Who holds the key: the user's id (default: the key's id)")
-	flags.StringSliceVar(&f.scopes, "scopes", nil, "What the key may do, divided by commas")
+	flags.StringSliceVar(&f.scopes, "scopes", nil, "What the key may do, separated by commas")
 	flags.StringVar(&f.expires, "expires", "", "When it expires: a time such as 2030-12-31T23:59:59Z, or a duration such as 90d")
 	flags.StringArrayVar(&f.meta, "meta", nil, "A further value, name=value; may be repeated")
 	flags.StringVar(&f.prefix, "prefix", apikey.DefaultPrefix, "What the key begins with")
@@ -70,7 +71,7 @@ digits, else the record alone has it and the text another.
 func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) error {
 	made, err := f.make(time.Now())
 	if err == nil {
-		err = errors.Join(oneAppend(cmd), server.find())
+		err = errors.Join(checkAppendFlag(cmd), server.find())
 	}
 	if err != nil {
 		return misuse(err)
@@ -79,7 +80,7 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) error {
 	if *f.file != "" {
 		change, err = changeKeyFile(*f.file, true, func(file *apikey.Edit) error {
 			if _, taken := file.Find(made.ID); taken {
-				return fmt.Errorf("%s has a key with the id %s already; give this one another", *f.file, made.ID)
+				return withHint(fmt.Errorf("%s already has a key with the id %s", *f.file, made.ID), "choose another")
 			}
 			return file.Put(made.Record)
 		})
@@ -87,7 +88,8 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) error {
 			return err
 		}
 	}
-	// The key is printed before the server is asked: it is in the file.
+	// The key is printed before the server is asked: it is in the file already, and an
+	// error of the server must not lose it.
 	if err := made.print(cmd, *f.file, *f.json); err != nil {
 		return err
 	}
@@ -98,14 +100,14 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) error {
 }
 
 // make makes the key and its record.
-func (f *newKeyFlags) make(now time.Time) (madeKey, error) {
+func (f *newKeyFlags) make(now time.Time) (newKey, error) {
 	if err := apikey.CheckPrefix(f.prefix); err != nil {
-		return madeKey{}, fmt.Errorf("--prefix: %w", err)
+		return newKey{}, fmt.Errorf("--prefix: %w", err)
 	}
 	text, id := apikey.New(f.prefix)
 	if f.id != "" {
 		if err := apikey.CheckID(f.id); err != nil {
-			return madeKey{}, fmt.Errorf("--id: %w", err)
+			return newKey{}, fmt.Errorf("--id: %w", err)
 		}
 		id = f.id
 		if with, ok := apikey.NewWithID(f.prefix, id); ok {
@@ -116,32 +118,32 @@ func (f *newKeyFlags) make(now time.Time) (madeKey, error) {
 		f.scopes[i] = strings.Trim(scope, " ")
 	}
 	if err := apikey.CheckScopes(f.scopes); err != nil {
-		return madeKey{}, fmt.Errorf("--scopes: %w", err)
+		return newKey{}, fmt.Errorf("--scopes: %w", err)
 	}
 	r := apikey.Record{
 		ID: id, Name: f.name, Description: f.description, Consumer: f.consumer, Hash: apikey.DigestOf(text),
 		Scopes: f.scopes, Created: now.UTC().Truncate(time.Second),
 	}
 	var err error
-	if r.Expires, err = expiry(f.expires, now); err != nil {
-		return madeKey{}, fmt.Errorf("--expires: %w", err)
+	if r.Expires, err = parseExpiry(f.expires, now); err != nil {
+		return newKey{}, fmt.Errorf("--expires: %w", err)
 	}
-	if r.Meta, err = metaOf(f.meta); err != nil {
-		return madeKey{}, fmt.Errorf("--meta: %w", err)
+	if r.Meta, err = parseMeta(f.meta); err != nil {
+		return newKey{}, fmt.Errorf("--meta: %w", err)
 	}
-	// As a line of a file it must be readable, whatever the flags hold.
+	// Whatever the flags hold, the record must be readable as a line of a key file.
 	line, err := json.Marshal(r)
 	if err != nil {
-		return madeKey{}, err
+		return newKey{}, err
 	}
 	if _, err := apikey.ParseRecord(line); err != nil {
-		return madeKey{}, err
+		return newKey{}, err
 	}
-	return madeKey{Key: text, ID: id, Record: r, Caddyfile: caddyfileLine(r)}, nil
+	return newKey{Key: text, ID: id, Record: r, Caddyfile: caddyfileLine(r)}, nil
 }
 
-// expiry reads a time, or a duration from now on.
-func expiry(text string, now time.Time) (time.Time, error) {
+// parseExpiry parses a time, or a duration from now.
+func parseExpiry(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -152,25 +154,26 @@ func expiry(text string, now time.Time) (time.Time, error) {
 		case err != nil:
 			return t, fmt.Errorf("%w, or a duration such as 90d", err)
 		case !t.After(now):
-			return t, fmt.Errorf("%s is over already; write a time to come, or a duration such as 90d", text)
+			return t, withHint(fmt.Errorf("%s is in the past", text), "write a later time, or a duration such as 90d")
 		}
 		return t, nil
 	}
 	if d <= 0 {
-		return time.Time{}, fmt.Errorf("%s is no time to come; write a duration such as 90d", text)
+		return time.Time{}, withHint(fmt.Errorf("%s is not in the future", text), "write a duration such as 90d")
 	}
 	return now.Add(d).UTC().Truncate(time.Second), nil
 }
 
-func metaOf(pairs []string) (claims.Value, error) {
+// parseMeta parses values of the form name=value.
+func parseMeta(pairs []string) (claims.Value, error) {
 	var members []claims.Member
 	for _, pair := range pairs {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return claims.Value{}, fmt.Errorf("%s is no name=value", apikey.Quote(pair))
+			return claims.Value{}, fmt.Errorf("%s is not a valid name=value", apikey.Quote(pair))
 		}
 		if slices.ContainsFunc(members, func(m claims.Member) bool { return m.Name == name }) {
-			return claims.Value{}, fmt.Errorf("%s is there twice; remove one", apikey.Quote(name))
+			return claims.Value{}, withHint(fmt.Errorf("duplicate %s", apikey.Quote(name)), "remove one")
 		}
 		members = append(members, claims.Member{Name: name, Value: claims.TextValue(value)})
 	}
@@ -180,7 +183,7 @@ func metaOf(pairs []string) (claims.Value, error) {
 	return claims.ObjectValue(members...), nil
 }
 
-func (m madeKey) print(cmd *cobra.Command, file string, asJSON bool) error {
+func (m newKey) print(cmd *cobra.Command, file string, asJSON bool) error {
 	out, notes := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if asJSON {
 		return printJSON(out, m)
@@ -197,7 +200,7 @@ func (m madeKey) print(cmd *cobra.Command, file string, asJSON bool) error {
 		return err
 	}
 	if m.Caddyfile == "" {
-		_, err = fmt.Fprintf(notes, "This is the key, shown once. What the server needs is its hash, in a key file, as a Caddyfile can't say what it holds:\n\n%s\n", record)
+		_, err = fmt.Fprintf(notes, "This is the key, shown once. What the server needs is its hash, in a key file, as a Caddyfile can't express what it holds:\n\n%s\n", record)
 		return err
 	}
 	_, err = fmt.Fprintf(notes, "This is the key, shown once. What the server needs is its hash, either\n\nin a key file:\n\n%s\n\nor in the Caddyfile, in the block of jwt:\n\n%s\n", record, m.Caddyfile)

@@ -213,33 +213,33 @@ func TestAPIKeyCommandsMisused(t *testing.T) {
 		args []string
 		err  string
 	}{
-		"no command":             {nil, "a command is missing; there are: delete, disable, enable, hash, import, list, new"},
-		"no such command":        {[]string{"frobnicate"}, `there is no command "frobnicate"; there are: delete, `},
-		"another word for one":   {[]string{"revoke", "x", "--file", "f"}, `there is no command "revoke" (is disable or delete meant?); there are: `},
-		"a misspelled command":   {[]string{"disabel", "x", "-f", "f", "--json"}, `there is no command "disabel" (is disable meant?); there are: `},
-		"a key for a command":    {[]string{"cj_0123456789_" + strings.Repeat("x", 49)}, "there is no such command; there are: "},
-		"a key for a flag":       {[]string{"hash", "--cj_0123456789_" + strings.Repeat("x", 49)}, "a flag is wrong; caddy help jwt api-key hash lists them"},
+		"no command":             {nil, "a command is missing; the commands are: delete, disable, enable, hash, import, list, new"},
+		"no such command":        {[]string{"frobnicate"}, `unknown command "frobnicate"; the commands are: delete, `},
+		"another word for one":   {[]string{"revoke", "x", "--file", "f"}, `unknown command "revoke" (is disable or delete meant?); the commands are: `},
+		"a misspelled command":   {[]string{"disabel", "x", "-f", "f", "--json"}, `unknown command "disabel" (is disable meant?); the commands are: `},
+		"a key for a command":    {[]string{"cj_0123456789_" + strings.Repeat("x", 49)}, "unknown command; the commands are: "},
+		"a key for a flag":       {[]string{"hash", "--cj_0123456789_" + strings.Repeat("x", 49)}, "invalid flag; caddy help jwt api-key hash lists the flags"},
 		"list: append":           {[]string{"list", "--append", path}, "list has no --append; use --file"},
 		"delete: append":         {[]string{"delete", "one", "--append", path}, "delete has no --append; use --file"},
-		"new: append and file":   {[]string{"new", "--file", path}, "--append and --file mean the same; leave one out"},
-		"new: time of the past":  {[]string{"new", "--expires", "2020-01-02T03:04:05Z"}, "--expires: 2020-01-02T03:04:05Z is over already"},
+		"new: append and file":   {[]string{"new", "--file", path}, "--append and --file mean the same; remove one"},
+		"new: time of the past":  {[]string{"new", "--expires", "2020-01-02T03:04:05Z"}, "--expires: 2020-01-02T03:04:05Z is in the past"},
 		"new: a time, or how":    {[]string{"new", "--expires", "next year"}, ", or a duration such as 90d"},
 		"new: no such config":    {[]string{"new", "--config", "/nowhere/Caddyfile"}, "finding the admin endpoint: "},
-		"new: https":             {[]string{"new", "--address", "https://localhost:2019"}, `--address: "https://localhost:2019" is no address of an admin endpoint; write host and port, such as localhost:2019`},
+		"new: https":             {[]string{"new", "--address", "https://localhost:2019"}, `--address: "https://localhost:2019" is not a valid address of an admin endpoint; write host and port, such as localhost:2019`},
 		"new: no port":           {[]string{"new", "--address", "localhost"}, "write host and port"},
 		"new: a path":            {[]string{"new", "--address", "http://localhost:2019/jwt"}, "write host and port"},
 		"disable: bad address":   {[]string{"disable", "a", "--file", path, "--address", "localhost:x"}, "write host and port"},
 		"import: bad address":    {[]string{"import", path, "--file", path, "--address", "localhost:1-2"}, "write host and port"},
-		"new: an argument":       {[]string{"new", "partner"}, "write caddy jwt api-key new [--append <file>]"},
+		"new: an argument":       {[]string{"new", "partner"}, "usage: caddy jwt api-key new [--append <file>]"},
 		"new: an unknown flag":   {[]string{"new", "--scope", "a"}, "unknown flag: --scope; is --scopes meant?"},
 		"new: bad id":            {[]string{"new", "--id", "a b"}, `--id: "a b" is not a valid id`},
 		"new: bad time":          {[]string{"new", "--expires", "tomorrow"}, `--expires: "tomorrow" is not a valid time`},
 		"new: time without zone": {[]string{"new", "--expires", "2030-01-02T03:04:05"}, "--expires: "},
-		"new: negative time":     {[]string{"new", "--expires", "-1h"}, "--expires: -1h is no time to come"},
-		"new: no time at all":    {[]string{"new", "--expires", "0s"}, "--expires: 0s is no time to come"},
-		"new: meta without =":    {[]string{"new", "--meta", "plan"}, `--meta: "plan" is no name=value`},
-		"new: meta without name": {[]string{"new", "--meta", "=gold"}, `--meta: "=gold" is no name=value`},
-		"new: meta twice":        {[]string{"new", "--meta", "a=1", "--meta", "a=2"}, `--meta: "a" is there twice`},
+		"new: negative time":     {[]string{"new", "--expires", "-1h"}, "--expires: -1h is not in the future"},
+		"new: no time at all":    {[]string{"new", "--expires", "0s"}, "--expires: 0s is not in the future"},
+		"new: meta without =":    {[]string{"new", "--meta", "plan"}, `--meta: "plan" is not a valid name=value`},
+		"new: meta without name": {[]string{"new", "--meta", "=gold"}, `--meta: "=gold" is not a valid name=value`},
+		"new: meta twice":        {[]string{"new", "--meta", "a=1", "--meta", "a=2"}, `--meta: duplicate "a"`},
 		"new: meta too large":    {[]string{"new", "--meta", "a=" + strings.Repeat("x", 9000)}, "meta"},
 		"new: bad scope":         {[]string{"new", "--scopes", "a b"}, "--scopes: "},
 		"new: an empty scope":    {[]string{"new", "--scopes", "a,,b"}, "--scopes: "},
@@ -247,17 +247,17 @@ func TestAPIKeyCommandsMisused(t *testing.T) {
 		"new: bad prefix":        {[]string{"new", "--prefix", "a-b"}, `--prefix: "a-b" is not a valid prefix`},
 		"new: no prefix":         {[]string{"new", "--prefix", ""}, `--prefix: "" is not a valid prefix`},
 		"new: a long name":       {[]string{"new", "--name", strings.Repeat("x", 2000)}, "name"},
-		"hash: nothing":          {[]string{"hash"}, "write caddy jwt api-key hash <key | @file | @->"},
-		"hash: two":              {[]string{"hash", "a", "b"}, "write caddy jwt api-key hash"},
+		"hash: nothing":          {[]string{"hash"}, "usage: caddy jwt api-key hash <key | @file | @->"},
+		"hash: two":              {[]string{"hash", "a", "b"}, "usage: caddy jwt api-key hash"},
 		"list: no file":          {[]string{"list"}, "name the key file with --file"},
-		"list: an argument":      {[]string{"list", path}, "write caddy jwt api-key list --file <file>"},
+		"list: an argument":      {[]string{"list", path}, "usage: caddy jwt api-key list --file <file>"},
 		"disable: no file":       {[]string{"disable", "a"}, "name the key file with --file"},
-		"disable: nothing":       {[]string{"disable", "--file", path}, "write caddy jwt api-key disable"},
+		"disable: nothing":       {[]string{"disable", "--file", path}, "usage: caddy jwt api-key disable"},
 		"enable: no file":        {[]string{"enable", "a"}, "name the key file with --file"},
 		"delete: no file":        {[]string{"delete", "a"}, "name the key file with --file"},
-		"delete: two":            {[]string{"delete", "a", "b", "--file", path}, "write caddy jwt api-key delete"},
+		"delete: two":            {[]string{"delete", "a", "b", "--file", path}, "usage: caddy jwt api-key delete"},
 		"import: no file":        {[]string{"import", path}, "name the key file to take the keys into with --append"},
-		"import: nothing":        {[]string{"import", "--append", path}, "write caddy jwt api-key import"},
+		"import: nothing":        {[]string{"import", "--append", path}, "usage: caddy jwt api-key import"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +315,7 @@ func TestAPIKeyHash(t *testing.T) {
 		"nothing":           {"", "@-", "this one has 0"},
 		"no file":           {"", "@/nowhere/key", "open /nowhere/key"},
 		"a relative file":   {"", "@nope", "(relative to "},
-		"a key for a file":  {"", "@" + key, "there is no file of this name; a key itself is written without @"},
+		"a key for a file":  {"", "@" + key, "no file has this name; write a key itself without @"},
 		"too much on stdin": {strings.Repeat("x", 2<<20), "@-", "standard input holds more than 1 MiB"},
 	} {
 		if r := run(t, c.stdin, "hash", c.arg).want(t, 1, c.err); strings.Contains(r.err, key[:19]) {
@@ -355,14 +355,14 @@ func TestAPIKeyList(t *testing.T) {
 	}
 	for _, key := range keys {
 		if hash := apikey.DigestOf(key).String()[7:]; strings.Contains(r.out+asJSON.out, hash) {
-			t.Error("the hash is listed")
+			t.Error("the hash is newListedKey")
 		}
 	}
 	if got := run(t, "", "list", "--file", write(t, "\n"), "--json").want(t, 0); got.out != "[]\n" {
 		t.Errorf("of no keys: %q", got.out)
 	}
 	run(t, "", "list", "--file", "/nowhere/keys").want(t, 1, "open /nowhere/keys")
-	run(t, "", "list", "--file", "nope").want(t, 1, "open nope: no such file or directory (relative to ", ", where you called this)")
+	run(t, "", "list", "--file", "nope").want(t, 1, "open nope: no such file or directory (relative to ", ", the current folder)")
 	run(t, "", "list", "--file", write(t, "\n{}\n")).want(t, 1, "file:2: id is missing")
 }
 
@@ -429,15 +429,15 @@ func TestAPIKeyCommandsLeaveTheFile(t *testing.T) {
 		file  string
 		err   string
 	}{
-		"new: a taken id":               {"", []string{"new", "--id", "one", "--append"}, good, "has a key with the id one already; give this one another"},
-		"new: a broken file":            {"", []string{"new", "--append"}, broken, "file:4: it is not a JSON object"},
+		"new: a taken id":               {"", []string{"new", "--id", "one", "--append"}, good, "already has a key with the id one; choose another"},
+		"new: a broken file":            {"", []string{"new", "--append"}, broken, "file:4: it is no JSON object"},
 		"new: a file cut off":           {"", []string{"new", "--append"}, cut, "file:3: the last line does not end with a newline"},
-		"new: no such folder":           {"", []string{"new", "--append"}, "/nowhere/keys.jsonl", "the folder /nowhere is not there; make it first"},
+		"new: no such folder":           {"", []string{"new", "--append"}, "/nowhere/keys.jsonl", "the folder /nowhere does not exist; make it first"},
 		"disable: a consumer":           {"", []string{"disable", "Corp", "--file"}, good, "as a consumer or name it belongs to the key with the id: one"},
 		"disable: a broken file":        {"", []string{"disable", "one", "--file"}, broken, "; nothing was changed"},
-		"import: a folder":              {"", []string{"import", t.TempDir(), "--append"}, good, "is no regular file; write @- to import"},
-		"import: a key for a file":      {"", []string{"import", "@" + unknown, "--append"}, good, "there is no file of this name"},
-		"disable: a key for a file":     {"", []string{"disable", "@" + unknown, "--file"}, good, "there is no file of this name; a key itself is written without @"},
+		"import: a folder":              {"", []string{"import", t.TempDir(), "--append"}, good, "is not a regular file; write @- to import"},
+		"import: a key for a file":      {"", []string{"import", "@" + unknown, "--append"}, good, "no file has this name"},
+		"disable: a key for a file":     {"", []string{"disable", "@" + unknown, "--file"}, good, "no file has this name; write a key itself without @"},
 		"disable: an unknown id":        {"", []string{"disable", "four", "--file"}, good, "has no such key; caddy jwt api-key list --file"},
 		"disable: an unknown key":       {"", []string{"disable", unknown, "--file"}, good, "has no such key"},
 		"enable: an unknown key":        {unknown, []string{"enable", "@-", "--file"}, good, "has no such key"},
@@ -446,7 +446,7 @@ func TestAPIKeyCommandsLeaveTheFile(t *testing.T) {
 		"import: a broken file":         {row, []string{"import", "@-", "--append"}, broken, "file:4: it is not a JSON object"},
 		"import: another program's CSV": {"a,b\n1,2\n", []string{"import", "@-", "--append"}, good, "column Name is missing"},
 		"import: nothing":               {"", []string{"import", "@-", "--append"}, good, "it is empty"},
-		"import: no row that is good":   {"Name,Key\n\x1b[2Jx,short\n", []string{"import", "@-", "--append"}, good, "nothing was written, as there is no row that can be taken"},
+		"import: no row that is good":   {"Name,Key\n\x1b[2Jx,short\n", []string{"import", "@-", "--append"}, good, "nothing was written, as no row can be imported"},
 		"import: strict, a bad row":     {row + "x,short\n", []string{"import", "@-", "--strict", "--append"}, good, "nothing was written, as rows would be skipped"},
 		"import: no file":               {"", []string{"import", "/nowhere/keys.csv", "--append"}, good, "/nowhere/keys.csv: no such file"},
 	} {
@@ -583,7 +583,7 @@ func TestAPIKeyCaddyfileRoundTrip(t *testing.T) {
 				if made.Caddyfile != "" {
 					t.Errorf("it prints %s", made.Caddyfile)
 				}
-				if r := run(t, "", append([]string{"new"}, c.args...)...).want(t, 0, "a Caddyfile can't say"); strings.Contains(r.err, "api_key ") {
+				if r := run(t, "", append([]string{"new"}, c.args...)...).want(t, 0, "a Caddyfile can't express"); strings.Contains(r.err, "api_key ") {
 					t.Errorf("it prints %s", r.err)
 				}
 				return
@@ -641,8 +641,8 @@ func TestAPIKeyCommandsWaitForTheServer(t *testing.T) {
 		code   int
 		err    string
 	}{
-		"nobody":                {0, nil, 1, "the file is changed, but no server answers to take the change over: asking " + nobody},
-		"a server without us":   {200, said(`<html>`), 1, "it does not answer as one with caddy-jwt"},
+		"nobody":                {0, nil, 1, "the file is changed, but no server answers to apply the change: asking " + nobody},
+		"a server without us":   {200, said(`<html>`), 1, "its answer is not a status page of caddy-jwt"},
 		"Caddy without plugin":  {404, said("404 page not found"), 0, "has no jwt handler, so it does not use this file."},
 		"no site with it":       {503, said(`{"error":"no config with a jwt handler is running"}`), 0, "has no jwt handler, so it does not use this file."},
 		"a server that fails":   {500, said(`{}`), 1, "HTTP 500"},
@@ -651,14 +651,14 @@ func TestAPIKeyCommandsWaitForTheServer(t *testing.T) {
 		"taken over": {200, func(path string) string {
 			info, _ := os.Stat(path)
 			return status(path, map[string]any{"modified": info.ModTime(), "size": info.Size(), "loaded_at": time.Now()})
-		}, 0, "The running server has taken the change over."},
+		}, 0, "The running server has applied the change."},
 		"somebody else's": {200, func(path string) string {
 			info, _ := os.Stat(path)
 			return status(path, map[string]any{"modified": info.ModTime().Add(time.Second), "size": info.Size() + 1, "loaded_at": time.Now()})
-		}, 0, "The running server has taken the change over."},
+		}, 0, "The running server has applied the change."},
 		"failing": {200, func(path string) string {
 			return status(path, map[string]any{"last_error": "it is broken", "last_error_at": later})
-		}, 1, "the file is changed, but the running server has not taken the change over: it is broken"},
+		}, 1, "the file is changed, but the running server has not applied the change: it is broken"},
 		// The file of before was of the future, as one from a machine whose clock is
 		// ahead, and the new one can't be used.
 		"a file of the future": {200, func(path string) string {

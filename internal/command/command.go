@@ -64,7 +64,7 @@ func leaf(cmd *cobra.Command, minArgs, maxArgs int, run func(args []string) erro
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exit(cmd, misuse(flagError(cmd, err))) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) < minArgs || len(args) > maxArgs {
-			return exit(cmd, misuse(withHint(fmt.Errorf("write %s %s", cmd.Parent().CommandPath(), cmd.Use), "%s says more", helpFor(cmd))))
+			return exit(cmd, misuse(withHint(fmt.Errorf("usage: %s %s", cmd.Parent().CommandPath(), cmd.Use), "see %s", helpFor(cmd))))
 		}
 		return exit(cmd, run(args))
 	}
@@ -88,9 +88,9 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exit(cmd, misuse(err)) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return exit(cmd, misuse(withHint(errors.New("a command is missing"), "there are: %s", all)))
+			return exit(cmd, misuse(withHint(errors.New("a command is missing"), "the commands are: %s", all)))
 		}
-		return exit(cmd, misuse(withHint(fmt.Errorf("there is no %s", unknownCommand(args[0], names)), "there are: %s", all)))
+		return exit(cmd, misuse(withHint(errors.New(unknownCommand(args[0], names)), "the commands are: %s", all)))
 	}
 	return cmd
 }
@@ -110,14 +110,14 @@ var synonyms = map[string]string{
 // meant. What is as long as an API key is not repeated.
 func unknownCommand(wrong string, names []string) string {
 	if len(wrong) >= apikey.MinLength {
-		return "such command"
+		return "unknown command"
 	}
 	meant := setting.Nearest(wrong, names)
 	if other, ok := synonyms[wrong]; ok && slices.Contains(names, strings.Fields(other)[0]) {
 		meant = other
 	}
 	if meant == "" {
-		return fmt.Sprintf("command %q", wrong)
+		return fmt.Sprintf("unknown command %q", wrong)
 	}
-	return fmt.Sprintf("command %q (is %s meant?)", wrong, meant)
+	return fmt.Sprintf("unknown command %q (is %s meant?)", wrong, meant)
 }

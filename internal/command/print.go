@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// printJSON prints a value as JSON for people.
+// printJSON prints a value as indented JSON.
 func printJSON(out io.Writer, v any) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
@@ -14,7 +14,8 @@ func printJSON(out io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// printable keeps what a file says from moving a terminal's cursor.
+// printable replaces control characters, with which the text of a file could move a
+// terminal's cursor and overwrite what it shows.
 func printable(text string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 {

@@ -21,12 +21,13 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/examples"
 )
 
-// What the Caddyfile of the quickstart trusts.
+// The issuer and audience in the Caddyfile of the quickstart.
 const (
 	quickstartIssuer   = "https://quickstart.example/"
 	quickstartAudience = "https://api.quickstart.example"
 )
 
+// quickstartCommand returns the command `caddy jwt quickstart`.
 func quickstartCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quickstart [--dir <folder>] [--port <port>]",
@@ -49,8 +50,8 @@ folder is touched; it is removed at the end unless --dir names one to keep.
 	})
 }
 
-// quickstart makes the files, starts Caddy and prints what to try. Where it
-// fails, a temporary folder goes again, as it holds a private key.
+// quickstart makes the files, starts Caddy and prints what to try. If it fails, it
+// removes a temporary folder, which holds a private key.
 func quickstart(named string, port int, out io.Writer) (err error) {
 	site, err := choosePorts(port)
 	if err != nil {
@@ -67,7 +68,7 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 	if named == "" {
 		defer func() {
 			if err != nil {
-				// Windows removes no folder that is in use.
+				// Windows does not remove the current folder.
 				err = errors.Join(err, caddy.Stop(), os.Chdir(before), os.RemoveAll(dir))
 			}
 		}()
@@ -85,7 +86,7 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 	if err := caddy.Load(adapted, true); err != nil {
 		return err
 	}
-	// Under a name that is short enough to type.
+	// Copied to a name that is short enough to type.
 	ca, err := os.ReadFile(caddyCA)
 	if err != nil {
 		return fmt.Errorf("reading the certificate of Caddy's own authority: %w", err)
@@ -95,8 +96,8 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 			return err
 		}
 	}
-	// The certificate is made in the background; who pastes fast must not
-	// meet a failed handshake.
+	// The certificate is made in the background, and a command that is pasted at
+	// once must not fail for that.
 	if err := awaitTLS(site, ca); err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 	return err
 }
 
-// awaitTLS waits until the site's certificate serves.
+// awaitTLS waits until the site serves TLS.
 func awaitTLS(port int, ca []byte) error {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
@@ -120,12 +121,13 @@ func awaitTLS(port int, ca []byte) error {
 	return fmt.Errorf("the site does not serve TLS: %w", err)
 }
 
-// caddyCA is where Caddy keeps the certificate of its own authority.
+// caddyCA is the path of the certificate of Caddy's own authority.
 var caddyCA = filepath.Join("data", "pki", "authorities", "local", "root.crt")
 
-// plainWord needs no quotes in any shell.
+// plainWord matches a word that needs no quotes in any shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
+// shellQuote quotes a text for a shell if it needs quotes.
 func shellQuote(s string) string {
 	if plainWord.MatchString(filepath.ToSlash(s)) {
 		return s

@@ -25,8 +25,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/examples"
 )
 
-// quickstartDir makes the folder. A temporary one goes with the process, as it
-// holds a private key.
+// quickstartDir makes the folder. A temporary one is removed when the process ends, as
+// it holds a private key.
 func quickstartDir(dir string) (string, error) {
 	if dir == "" {
 		dir, err := os.MkdirTemp("", "caddy-jwt-quickstart-")
@@ -42,7 +42,7 @@ func quickstartDir(dir string) (string, error) {
 	return filepath.Abs(dir)
 }
 
-// writeNew writes a file that must not be there yet.
+// writeNew writes a file that must not exist yet.
 func writeNew(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -52,14 +52,14 @@ func writeNew(name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// sameFile tells whether a file is there with this content.
+// sameFile reports whether a file exists and has this content.
 func sameFile(name string, content []byte) bool {
 	there, err := os.ReadFile(name)
 	return err == nil && bytes.Equal(there, content)
 }
 
-// inTheWay tells of all files that are there already and not ours.
-func inTheWay(dir string, names []string) error {
+// checkNoneExists returns an error that names all files that exist already.
+func checkNoneExists(dir string, names []string) error {
 	var there []string
 	for _, name := range names {
 		if _, err := os.Lstat(name); err == nil {
@@ -69,10 +69,10 @@ func inTheWay(dir string, names []string) error {
 	if len(there) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s has %s already, which must not be overwritten; name another folder with --dir, or remove them", dir, strings.Join(there, ", "))
+	return withHint(fmt.Errorf("%s already has %s, which must not be overwritten", dir, strings.Join(there, ", ")), "name another folder with --dir, or remove them")
 }
 
-// quickstartFiles makes a key that exists nowhere else, and tokens with it.
+// quickstartFiles makes a new signing key and tokens signed with it.
 func quickstartFiles(dir string) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -127,11 +127,11 @@ func quickstartFiles(dir string) error {
 	for _, f := range files {
 		names = append(names, f.name)
 	}
-	// One of an earlier run, whose authority goes on, is ours.
+	// A certificate of an earlier run may stay if its authority is still in use.
 	if ca, err := os.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
 		names = append(names, "ca.crt")
 	}
-	if err := inTheWay(dir, names); err != nil {
+	if err := checkNoneExists(dir, names); err != nil {
 		return err
 	}
 	for _, f := range files {
@@ -147,19 +147,20 @@ type quickstartFile struct {
 	content []byte
 }
 
-// choosePorts finds free ports on loopback for the site and the upstream, and
-// puts them into the variables that the Caddyfile reads. A port that was asked
-// for is taken or nothing is.
+// choosePorts finds free ports on loopback for the site and the upstream, and sets the
+// environment variables that the Caddyfile reads. If a port was asked for and is not
+// free, it returns an error.
 func choosePorts(asked int) (site int, err error) {
 	const (
 		usualSite, usualUpstream = 8443, 8481
 		plainHTTP, last          = 80, 65535
+		namePort                 = "name another with --port, or none"
 	)
 	switch {
 	case asked == plainHTTP:
-		return 0, errors.New("port 80 is Caddy's for plain http, and the site is https; name another with --port, or none")
+		return 0, withHint(errors.New("port 80 is Caddy's for plain http, and the site is https"), namePort)
 	case asked < 0 || asked > last:
-		return 0, fmt.Errorf("there is no port %d; name one from 1 to 65535 with --port, or none", asked)
+		return 0, withHint(fmt.Errorf("invalid port %d", asked), "name one from 1 to 65535 with --port, or none")
 	}
 	candidates := []int{usualSite, 0}
 	if asked != 0 {
@@ -167,12 +168,12 @@ func choosePorts(asked int) (site int, err error) {
 	}
 	first, err := freePort(candidates)
 	if err != nil {
-		return 0, fmt.Errorf("the port can't be had: %w; name another with --port, or none", err)
+		return 0, withHint(fmt.Errorf("the port is not available: %w", err), namePort)
 	}
-	defer first.Close() // not before the other is found, which must differ
+	defer first.Close() // kept until the other port is found, so that the two differ
 	second, err := freePort([]int{usualUpstream, 0})
 	if err != nil {
-		return 0, fmt.Errorf("there is no port for the upstream: %w", err)
+		return 0, fmt.Errorf("no port is available for the upstream: %w", err)
 	}
 	defer second.Close()
 	site = first.Addr().(*net.TCPAddr).Port

@@ -64,8 +64,8 @@ func TestQuickstartChoosesPortsFirst(t *testing.T) {
 	}{
 		"taken":        {taken.Addr().(*net.TCPAddr).Port, "name another with --port, or none"},
 		"plain http's": {80, "port 80 is Caddy's for plain http"},
-		"too large":    {65536, "there is no port 65536"},
-		"negative":     {-1, "there is no port -1"},
+		"too large":    {65536, "invalid port 65536"},
+		"negative":     {-1, "invalid port -1"},
 	} {
 		for _, dir := range []string{"", filepath.Join(t.TempDir(), "new")} {
 			t.Run(name, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			quickstartFails(t, dir, 0, dir+" has "+strings.Join(there, ", ")+" already", "name another folder with --dir, or remove them")
+			quickstartFails(t, dir, 0, dir+" already has "+strings.Join(there, ", "), "name another folder with --dir, or remove them")
 			if left, want := folder(t, dir), slices.Sorted(slices.Values(there)); !slices.Equal(left, want) {
 				t.Errorf("there is %s", left)
 			}

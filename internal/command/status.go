@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
 
+// statusCommand returns the command `caddy jwt status`.
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
@@ -23,7 +24,7 @@ their keys come from, which are in hand and how old they are, when they are
 fetched again, and the last error. Behind them it shows the files of API keys:
 how many keys are in hand, when they were read, and the last error.
 
-The exit code is 1 if the keys of an issuer can't be had or refreshed, or a file
+The exit code is 1 if the keys of an issuer can't be fetched, or a file
 of API keys can't be used.
 
 The endpoint is found by --address or --config, else it is Caddy's default.
@@ -34,9 +35,10 @@ The endpoint is found by --address or --config, else it is Caddy's default.
 	return leaf(cmd, 0, 0, func([]string) error { return status(server, *asJSON, cmd.OutOrStdout()) })
 }
 
-// errUnwell ends the command with 1; what is wrong was printed.
-var errUnwell = errors.New("the keys of an issuer can't be had or refreshed, or a file of API keys can't be used")
+// errUnhealthy makes the exit code 1. What is wrong has been printed.
+var errUnhealthy = errors.New("the keys of an issuer can't be fetched, or a file of API keys can't be used")
 
+// status prints the state of the running server.
 func status(server *serverAddress, asJSON bool, out io.Writer) error {
 	if err := server.find(); err != nil {
 		return misuse(err)
@@ -47,7 +49,7 @@ func status(server *serverAddress, asJSON bool, out io.Writer) error {
 	switch {
 	case err == nil:
 	case answered:
-		return fmt.Errorf("the server at %s does not answer as one with caddy-jwt: %w", address, notOurs.Err)
+		return fmt.Errorf("the server at %s does not answer with a status page of caddy-jwt: %w", address, notOurs.Err)
 	case !admin.Listens(address):
 		return fmt.Errorf("no server answers at %s (is its admin endpoint elsewhere? name it with --address or --config; with admin off there is none): %w", address, err)
 	default:
@@ -63,18 +65,18 @@ func status(server *serverAddress, asJSON bool, out io.Writer) error {
 	}
 	for _, s := range page.Issuers {
 		if s.LastError != "" {
-			return errUnwell
+			return errUnhealthy
 		}
 	}
 	for _, s := range page.APIKeys {
 		if s.LastError != "" {
-			return errUnwell
+			return errUnhealthy
 		}
 	}
 	return nil
 }
 
-// print writes the page for people.
+// printPage prints the page for people.
 func printPage(out io.Writer, p admin.Page) error {
 	switch {
 	case len(p.Issuers) == 0 && len(p.APIKeys) == 0:
@@ -126,7 +128,7 @@ func printPage(out io.Writer, p admin.Page) error {
 	return printAPIKeys(out, p)
 }
 
-// printAPIKeys writes the files of API keys.
+// printAPIKeys prints the files of API keys.
 func printAPIKeys(out io.Writer, p admin.Page) error {
 	if len(p.APIKeys) == 0 {
 		return nil

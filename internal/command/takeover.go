@@ -13,30 +13,28 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
 
-// How long a command waits for the server to take a change over, how long where
-// the server has found a fault since, and how often it asks.
 const (
-	takeOverWait  = 30 * time.Second
-	takeOverDoubt = 2 * time.Second
-	takeOverPoll  = 150 * time.Millisecond
+	takeOverWait      = 30 * time.Second       // how long a command waits for the server to apply a change
+	takeOverFaultWait = 2 * time.Second        // how long if the server reports an error or gives none
+	takeOverPoll      = 150 * time.Millisecond // how often it asks
 )
 
-// serverAddress says where the running server is asked, as the flags have it.
+// serverAddress is where the running server is asked, as the flags say.
 type serverAddress struct {
 	address, config, adapter string
 	noWait                   bool
 
-	endpoint string // what find has made of them
+	endpoint string // set by find
 }
 
 // serverFlags adds the flags of a command that changes a file of the running server.
 func serverFlags(cmd *cobra.Command) *serverAddress {
 	s := endpointFlags(cmd)
-	cmd.Flags().BoolVar(&s.noWait, "no-wait", false, "Don't wait until a running server has taken the change over")
+	cmd.Flags().BoolVar(&s.noWait, "no-wait", false, "Don't wait until a running server has applied the change")
 	return s
 }
 
-// endpointFlags adds the flags that say where the running server is asked.
+// endpointFlags adds the flags for the address of the running server.
 func endpointFlags(cmd *cobra.Command) *serverAddress {
 	s := new(serverAddress)
 	cmd.Flags().StringVar(&s.address, "address", "", "The address of the admin endpoint, if it is another than the default")
@@ -45,26 +43,26 @@ func endpointFlags(cmd *cobra.Command) *serverAddress {
 	return s
 }
 
-// find reads the flags, before anything is changed: whoever is told of a misuse
-// must not wonder what has happened.
+// find sets the endpoint from the flags. Commands call it before they change anything,
+// so that after an error about a flag nothing is changed.
 func (s *serverAddress) find() (err error) {
 	s.endpoint, err = admin.Endpoint(s.address, s.config, s.adapter)
 	return err
 }
 
-// keyFileChange is a change of a key file that the server shall take over.
+// keyFileChange is a change of a key file that the server is to apply.
 type keyFileChange struct {
 	path   string
 	info   os.FileInfo // of the new file
-	before time.Time   // a moment before it was there, and after the old one was read
+	before time.Time   // between reading the old file and writing the new one
 }
 
-// changeKeyFile changes a key file. Its errors say that nothing was changed, but for
-// those of change, which must say so themselves.
+// changeKeyFile changes a key file. Its errors say whether the file was changed, except
+// for those that change returns, after which it is not.
 func changeKeyFile(path string, create bool, change func(*apikey.Edit) error) (keyFileChange, error) {
 	if folder := filepath.Dir(path); create {
 		if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-			return keyFileChange{}, relativeToHere(fmt.Errorf("the folder %s is not there; make it first", folder), folder)
+			return keyFileChange{}, relativeToWorkingDir(withHint(fmt.Errorf("the folder %s does not exist", folder), "make it first"), folder)
 		}
 	}
 	c := keyFileChange{path: path}
@@ -83,19 +81,19 @@ func changeKeyFile(path string, create bool, change func(*apikey.Edit) error) (k
 	case info != nil:
 		return c, fmt.Errorf("the file is changed, but: %w", err)
 	case errors.Is(err, os.ErrNotExist):
-		return c, here(err)
+		return c, located(err)
 	}
-	return c, fmt.Errorf("%w; nothing was changed", err)
+	return c, withHint(err, "nothing was changed")
 }
 
 var (
-	// errNotTaken ends a command whose change is written but not in force.
-	errNotTaken = errors.New("the file is changed, but the running server has not taken the change over")
-	errNobody   = errors.New("the file is changed, but no server answers to take the change over")
+	// The change is written but not in force.
+	errNotApplied = errors.New("the file is changed, but the running server has not applied the change")
+	errNoServer   = errors.New("the file is changed, but no server answers to apply the change")
 )
 
-// await waits until the running server has taken over a change of a key file. Where
-// none runs, or none that uses the file, there is nothing to wait for.
+// await waits until the running server has applied a change of a key file. It does not
+// wait if no server runs, or if the server does not use the file.
 func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) error {
 	if s.noWait {
 		return nil
@@ -107,9 +105,9 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) error {
 	note := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	if !admin.Listens(s.endpoint) {
 		if s.address != "" || s.config != "" {
-			return fmt.Errorf("%w: asking %s", errNobody, s.endpoint)
+			return fmt.Errorf("%w: asking %s", errNoServer, s.endpoint)
 		}
-		note("No server answers at " + s.endpoint + "; one that uses this file takes the change over by itself (is its admin endpoint elsewhere? name it with --address or --config).")
+		note("No server answers at " + s.endpoint + "; one that uses this file applies the change by itself (is its admin endpoint elsewhere? name it with --address or --config).")
 		return nil
 	}
 	written := time.Now()
@@ -120,35 +118,35 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) error {
 		case withoutJWT:
 			note("The server at " + s.endpoint + " has no jwt handler, so it does not use this file.")
 			return nil
-		case err != nil && time.Since(written) < takeOverDoubt:
+		case err != nil && time.Since(written) < takeOverFaultWait:
 			continue // a reload replaces the endpoint
 		case err != nil:
-			return fmt.Errorf("%w: asking the server at %s: %w", errNotTaken, s.endpoint, err)
+			return fmt.Errorf("%w: asking the server at %s: %w", errNotApplied, s.endpoint, err)
 		}
 		state := page.KeyFile(path)
 		switch {
 		case state == nil:
 			note("The server at " + s.endpoint + " does not use this file.")
 			return nil
-		case change.takenBy(state, written):
-			note("The running server has taken the change over.")
+		case change.appliedBy(state, written):
+			note("The running server has applied the change.")
 			return nil
 		case time.Since(written) > takeOverWait:
 			if last = state.LastError; last == "" {
-				last = "it has not looked at the file yet"
+				last = "it has not checked the file yet"
 			}
-			return fmt.Errorf("%w: %s", errNotTaken, last)
-		case state.LastErrorAt.After(written) && time.Since(written) > takeOverDoubt:
+			return fmt.Errorf("%w: %s", errNotApplied, last)
+		case state.LastErrorAt.After(written) && time.Since(written) > takeOverFaultWait:
 			// The server has looked since, and looks again only if the file changes.
-			return fmt.Errorf("%w: %s", errNotTaken, state.LastError)
+			return fmt.Errorf("%w: %s", errNotApplied, state.LastError)
 		}
 	}
 }
 
-// takenBy tells whether a server has read the new file, or what somebody else has
-// made of it since written. The time of a file alone proves nothing: the old one may
-// be of the future, as a copy from a machine whose clock is ahead is.
-func (c keyFileChange) takenBy(state *admin.APIKeyStatus, written time.Time) bool {
+// appliedBy reports whether a server has read the new file, or a newer one that somebody
+// else wrote after it. The file's modification time alone proves nothing: that of the
+// old file may be in the future, if it was copied from a machine whose clock is ahead.
+func (c keyFileChange) appliedBy(state *admin.APIKeyStatus, written time.Time) bool {
 	if state.LastError != "" || !state.LoadedAt.After(c.before) {
 		return false
 	}

@@ -1,3 +1,4 @@
+// Package grammar reads options of a Caddyfile.
 package grammar
 
 import (
@@ -7,14 +8,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Once reads options of which each may be said one time.
+// Once reads options that may not be repeated. It holds those seen so far.
 type Once map[string]bool
 
 // Check returns an error if the option was seen before. The remedy says what to do
 // about it.
 func (o Once) Check(d *caddyfile.Dispenser, remedy string) error {
 	if o[d.Val()] {
-		return d.Errf("%s is there twice; %s", d.Val(), remedy)
+		return d.Errf("duplicate %s; %s", d.Val(), remedy)
 	}
 	o[d.Val()] = true
 	return nil
@@ -34,7 +35,7 @@ func (o Once) Text(d *caddyfile.Dispenser, into *string, example string) error {
 // List reads an option with one or more values.
 func (o Once) List(d *caddyfile.Dispenser, into *[]string, example string) error {
 	option := d.Val()
-	if err := o.Check(d, "put all its values into one line"); err != nil {
+	if err := o.Check(d, "put all its values on one line"); err != nil {
 		return err
 	}
 	if *into = d.RemainingArgs(); len(*into) == 0 {
@@ -54,7 +55,7 @@ func (o Once) Flag(d *caddyfile.Dispenser, into *bool) error {
 	}
 	*into = true
 	if d.CountRemainingArgs() > 0 {
-		return d.Errf("%s takes no value; write it alone, or leave it out where it is not wanted", option)
+		return d.Errf("%s takes no value; write it alone, or remove it", option)
 	}
 	return NoBlock(d, option)
 }
@@ -67,13 +68,14 @@ func (o Once) Duration(d *caddyfile.Dispenser, into *caddy.Duration, example str
 	}
 	parsed, err := caddy.ParseDuration(value)
 	if err != nil {
-		return d.Errf("%q is no duration, which is a number with a unit; write %s", value, example)
+		return d.Errf("%q is not a valid duration (a number with a unit); write %s", value, example)
 	}
 	*into = caddy.Duration(parsed)
 	return nil
 }
 
-// PositiveDuration reads a duration of which 0 would mean the default, or no limit.
+// PositiveDuration reads an option whose value is a duration above 0. Where it is used,
+// 0 would mean the default or no limit.
 func (o Once) PositiveDuration(d *caddyfile.Dispenser, into *caddy.Duration, example string) error {
 	option := d.Val()
 	if err := o.Duration(d, into, example); err != nil {
@@ -85,7 +87,7 @@ func (o Once) PositiveDuration(d *caddyfile.Dispenser, into *caddy.Duration, exa
 	return nil
 }
 
-// Text reads exactly one argument that is not empty.
+// Text reads exactly one argument, which must not be empty.
 func Text(d *caddyfile.Dispenser, into *string, example string) error {
 	option := d.Val()
 	switch args := d.RemainingArgs(); len(args) {
@@ -102,12 +104,11 @@ func Text(d *caddyfile.Dispenser, into *string, example string) error {
 	return NoBlock(d, option)
 }
 
-// NoBlock tells of a block behind an option that has none, which would
-// otherwise be passed over without a word. What stands in it is not shown: it
-// may be a secret.
+// NoBlock returns an error for a block after an option that takes none, which would
+// otherwise be ignored. The error does not show what is in it, as it may be a secret.
 func NoBlock(d *caddyfile.Dispenser, option string) error {
 	if at := *d; d.NextBlock(d.Nesting()) {
-		return at.Errf("%s has no block; remove what stands in braces behind it", option)
+		return at.Errf("%s takes no block; remove the braces after it", option)
 	}
 	return nil
 }

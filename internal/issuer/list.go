@@ -14,16 +14,16 @@ import (
 
 // List are the issuers of a handler.
 type List struct {
-	// Issuers are the entries of the config; nil for one that is null.
+	// Issuers are the entries of the config. One that is null is nil.
 	Issuers []*Settings
-	// Audience is that of the issuers that have none of their own.
+	// Audience is the audience of issuers without their own.
 	Audience []string
 	// Declared returns the issuer that the app declares under a name, or nil.
 	Declared func(name string) *Settings
 }
 
-// merged returns an issuer of the handler; one that is referred to by name with
-// the settings that the app has for it.
+// merged returns the settings of an issuer of the handler. If the issuer is referred to
+// by name, they are those of the app, with what the handler sets in their place.
 func (l *List) merged(i *Settings) (*Settings, error) {
 	if i == nil {
 		return nil, errors.New("issuer: an entry is null; write an object with iss")
@@ -34,7 +34,7 @@ func (l *List) merged(i *Settings) (*Settings, error) {
 	rest := *i
 	rest.Name, rest.Audience, rest.Typ, rest.MaxLifetime, rest.UserClaim = "", nil, nil, 0, nil
 	if !reflect.DeepEqual(rest, Settings{}) {
-		return nil, i.Named(errors.New("a site gives an issuer that has a name audience, typ, max_lifetime and user_claim; write the rest into the global option jwt, where the name is declared"))
+		return nil, i.Named(errors.New("an issuer that is referred to by name takes only audience, typ, max_lifetime and user_claim; write the rest into the global option jwt, where the name is declared"))
 	}
 	declared := l.Declared(i.Name)
 	if declared == nil {
@@ -42,8 +42,8 @@ func (l *List) merged(i *Settings) (*Settings, error) {
 	}
 	m := *declared
 	m.Name = i.Name
-	// The site's own audience counts before the handler's, and that before
-	// the one that all sites share.
+	// The audience of this entry comes first, then the handler's, then that of the
+	// named issuer.
 	if len(i.Audience) > 0 || len(l.Audience) > 0 {
 		m.Audience = i.Audience
 	}
@@ -59,8 +59,8 @@ func (l *List) merged(i *Settings) (*Settings, error) {
 	return &m, nil
 }
 
-// Policies checks all issuers and makes their policies, but for the keys. With
-// an error come those of the issuers before the one that is wrong.
+// Policies checks all issuers and returns their policies without the keys. With an error
+// it returns the policies of the issuers before the wrong one.
 func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
 	var policies []validator.Policy
 	for _, i := range l.Issuers {
@@ -73,29 +73,29 @@ func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
 			return policies, i.Named(err)
 		}
 		if p.AnyIssuer && len(l.Issuers) > 1 {
-			return policies, errors.New("issuer *: it takes any token, so it stands alone; remove it or the others")
+			return policies, errors.New("issuer *: it accepts any token, so it must be the only issuer; remove it or the others")
 		}
 		if p.Audience, p.AnyAudience, err = i.audience(l.Audience, resolve); err != nil {
 			return policies, i.Named(err)
 		}
-		// A local key set holds secrets only where an algorithm for them is
-		// named, so that the kind is known before any key is read.
+		// A key set in a file holds secrets only if the config names an algorithm for
+		// them, so that the kind is known before any key is read.
 		p.Symmetric = len(i.Secret) > 0 || p.Algorithms.HasSymmetric()
 		for _, other := range policies {
 			if other.Issuer == p.Issuer && other.Symmetric == p.Symmetric {
-				return policies, i.Named(errors.New("it is there twice; put its settings into one block (two are possible only where one has secrets and the other public keys)"))
+				return policies, i.Named(errors.New("duplicate issuer; put its settings into one block (two are possible only where one has secrets and the other public keys)"))
 			}
 		}
 		policies = append(policies, p)
 	}
-	// It may be wrong even where all issuers have their own.
+	// The handler's audience is checked even if all issuers have their own.
 	if _, _, err := resolveAudience(l.Audience, resolve); err != nil {
 		return policies, err
 	}
 	return policies, nil
 }
 
-// Keys gives the policies their keys.
+// Keys sets the key sources of the policies.
 func (l *List) Keys(policies []validator.Policy, from *shared.Sources, logger *zap.Logger) error {
 	for n, i := range l.Issuers {
 		i, err := l.merged(i)

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// provisionLocal loads the keys of a file or the config. Files are looked at
+// provisionLocal loads the keys of files or the config. Files are checked for changes
 // from then on, so that a change needs no reload.
 func (i *Settings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
 	option, paths, read := i.localKeys(p)
@@ -46,7 +46,7 @@ func (i *Settings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *v
 	return nil
 }
 
-// issuerText is the iss of a policy, as a config writes it.
+// issuerText returns the iss of a policy as a config writes it.
 func issuerText(p *validator.Policy) string {
 	if p.AnyIssuer {
 		return anyValue
@@ -54,10 +54,9 @@ func issuerText(p *validator.Policy) string {
 	return p.Issuer
 }
 
-// localKeys says which option names the keys, which files they are in, and how
-// to read them. What is read is checked each time: a file that is changed can't
-// bring what the config would have refused, nor secrets in the place of public
-// keys.
+// localKeys returns the option that names the keys, the paths of their files, and a
+// function that reads them. It checks them each time, so that a changed file can't
+// bring in what would be refused at load, such as secrets instead of public keys.
 func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string, checked func([][]byte) (*keystore.Set, error)) {
 	var read func([][]byte) (*keystore.Set, error)
 	algorithms, symmetric := p.Algorithms, p.Symmetric
@@ -67,7 +66,7 @@ func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string
 		read = func(contents [][]byte) (*keystore.Set, error) {
 			set, err := keystore.ParseJWKS(contents[0], keystore.JWKSOptions{Local: true, Algorithms: algorithms})
 			if err != nil && bytes.Contains(contents[0], []byte(pemBegin)) {
-				return nil, fmt.Errorf("%s: it holds PEM and no key set; write public_key in place of jwks_file", i.JWKSFile)
+				return nil, fmt.Errorf("%s: it holds PEM, not a key set; write public_key instead of jwks_file", i.JWKSFile)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", i.JWKSFile, err)
@@ -91,20 +90,20 @@ func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string
 		if err != nil {
 			return nil, err
 		}
-		if !usable(set.Keys(), algorithms) {
+		if !anyFits(set.Keys(), algorithms) {
 			return nil, fmt.Errorf("algorithms: none of its keys can verify %s; name algorithms that fit the keys", strings.Join(algorithms.Names(), ", "))
 		}
 		if _, secret := set.Keys()[0].(*key.Secret); secret != symmetric {
-			return nil, errors.New("it holds secrets where public keys belong, or public keys where secrets do; algorithms says which: HS256 and its like are for secrets")
+			return nil, errors.New("it holds secrets instead of public keys, or public keys instead of secrets; algorithms decides which: HS256, HS384 and HS512 are for secrets")
 		}
-		return set, distinguishable(set.Keys())
+		return set, checkDistinguishable(set.Keys())
 	}
 }
 
-// pemBegin tells PEM text from a path.
+// pemBegin is in PEM text and not in a path.
 const pemBegin = "-----BEGIN"
 
-// publicKeyPath tells whether a public_key is in a file.
+// publicKeyPath returns the path of a public_key, and whether it is in a file.
 func publicKeyPath(written string) (path string, ok bool) {
 	if strings.Contains(written, pemBegin) || strings.HasPrefix(written, "{env.") {
 		return "", false
@@ -115,8 +114,8 @@ func publicKeyPath(written string) (path string, ok bool) {
 	return written, true
 }
 
-// publicKeys reads the PEM texts of the config, of variables, and of files,
-// whose contents come in their order.
+// publicKeys parses the PEM texts of the config, of environment variables, and of
+// files, whose contents are in the order of the paths.
 func (i *Settings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, written := range i.PublicKey {
@@ -141,6 +140,7 @@ func (i *Settings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	return keystore.NewSet(keys), nil
 }
 
+// secrets reads the secrets.
 func (i *Settings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, s := range i.Secret {
@@ -153,9 +153,9 @@ func (i *Settings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
 	return keystore.NewSet(keys), nil
 }
 
-// distinguishable tells of so many keys without kid that tokens can't say
-// which of them they mean: each would be refused with unknown_key.
-func distinguishable(keys []key.Key) error {
+// checkDistinguishable returns an error for more keys of one type without kid than a
+// token is tried against: such tokens would be refused with unknown_key.
+func checkDistinguishable(keys []key.Key) error {
 	families := map[string]int{}
 	for _, k := range keys {
 		if k.ID() == "" {
@@ -164,14 +164,14 @@ func distinguishable(keys []key.Key) error {
 	}
 	for family, n := range families {
 		if n > validator.MaxCandidates {
-			return fmt.Errorf("it has %d keys of the type %s without kid, and a token is tried against %d at most; give them kids in a jwks_file, or remove old ones", n, family, validator.MaxCandidates)
+			return fmt.Errorf("it has %d keys of the type %s without kid, and a token is tried against at most %d; give them kids in a jwks_file, or remove old ones", n, family, validator.MaxCandidates)
 		}
 	}
 	return nil
 }
 
-// usable tells whether any of the keys fits any algorithm at all.
-func usable(keys []key.Key, allowed key.Algorithms) bool {
+// anyFits reports whether any key can be used with any of the algorithms.
+func anyFits(keys []key.Key, allowed key.Algorithms) bool {
 	for _, k := range keys {
 		for _, name := range allowed.Names() {
 			if a, _ := key.ParseAlgorithm(name); k.Fits(a, allowed) {
@@ -182,7 +182,7 @@ func usable(keys []key.Key, allowed key.Algorithms) bool {
 	return allowed.Empty()
 }
 
-// load reads the secret. No error shows any of it.
+// load reads the secret. No error shows any part of it.
 func (s *Secret) load(algorithms key.Algorithms) (*key.Secret, error) {
 	value, err := setting.ResolveSecret(s.Value)
 	if err != nil {
@@ -192,7 +192,7 @@ func (s *Secret) load(algorithms key.Algorithms) (*key.Secret, error) {
 	if s.Base64 {
 		value = strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimSpace(value)), "=")
 		if secret, err = base64.RawURLEncoding.DecodeString(value); err != nil {
-			return nil, fmt.Errorf("what %s points to is no base64; encode it, or leave the word base64 out", s.Value)
+			return nil, fmt.Errorf("what %s points to is not valid base64; encode it, or remove the word base64", s.Value)
 		}
 	}
 	k, err := key.NewSecret(secret, key.Options{}, algorithms)

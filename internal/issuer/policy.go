@@ -16,13 +16,14 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
+// anyValue accepts any issuer or any audience.
 const anyValue = "*"
 
-// maxLeeway is more than any two clocks that are set at all are apart.
+// maxLeeway is more than the clocks of two machines differ if they are set at all.
 const maxLeeway = time.Hour
 
-// Policy checks the issuer's settings and makes the validator's policy of
-// them, but for its keys and audience.
+// Policy checks the issuer's settings and returns the validator's policy for them,
+// without keys and audience.
 func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	p := validator.Policy{
 		AudienceClaims: i.AudienceClaim,
@@ -50,7 +51,7 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 		return p, fmt.Errorf("algorithms: %w", err)
 	}
 	if len(p.AudienceClaims) == 0 && isCognito(iss) {
-		// Cognito's access tokens have client_id in the place of aud.
+		// Cognito's access tokens have client_id instead of aud.
 		p.AudienceClaims = []string{"aud", "client_id"}
 	}
 	for _, option := range [...]struct {
@@ -65,36 +66,38 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	}
 	for _, t := range i.Typ {
 		if t == "" {
-			return p, errors.New("typ: a value is empty; write one such as at+jwt, or leave the option out")
+			return p, errors.New("typ: a value is empty; write one such as at+jwt, or remove the option")
 		}
 	}
 	if i.Leeway != nil {
 		p.Leeway = *i.Leeway
 		if p.Leeway < 0 || p.Leeway > maxLeeway {
-			return p, errors.New("leeway: it must be 0 to 1h; a clock that is further off needs to be set")
+			return p, errors.New("leeway: it must be from 0 to 1h; correct clocks that differ by more")
 		}
 	}
 	if i.MaxLifetime < 0 {
 		return p, errors.New("max_lifetime: it must be above 0; write a duration such as 1h")
 	}
 	if i.MaxLifetime > 0 && i.AllowNoExpiry {
-		return p, errors.New("max_lifetime and allow_no_expiry contradict each other: a token without exp lives for ever; remove one")
+		return p, errors.New("max_lifetime and allow_no_expiry contradict each other: a token without exp never expires; remove one")
 	}
 	return p, i.checkKeys(&p)
 }
 
-// audience resolves the issuer's own audience, else the handler's.
+// audience resolves the issuer's own audience or, without one, the handler's. waived
+// reports whether the check is disabled.
 func (i *Settings) audience(handlers []string, resolve setting.Resolver) (list []string, waived bool, err error) {
 	own := i.Audience
 	if len(own) == 0 {
 		own = handlers
 	}
 	if len(own) == 0 {
-		return nil, false, errors.New("there is no audience, so that tokens meant for any other API would be accepted; write your API's identifier behind the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to waive the check" + setting.Unset)
+		return nil, false, errors.New("no audience is set, so tokens meant for any other API would be accepted; write your API's identifier after the issuer (jwt https://auth.example.com/ https://api.example.com) or as audience in the block, or * there to disable the check" + setting.Unset)
 	}
 	return resolveAudience(own, resolve)
 }
 
+// resolveAudience resolves the values of an audience.
 func resolveAudience(own []string, resolve setting.Resolver) (list []string, waived bool, err error) {
 	for _, a := range own {
 		value, err := resolve(a)
@@ -104,7 +107,7 @@ func resolveAudience(own []string, resolve setting.Resolver) (list []string, wai
 		case value == "":
 			return nil, false, errors.New("audience: a value is empty; write your API's identifier")
 		case value == anyValue && len(own) > 1:
-			return nil, false, errors.New("audience: * waives the check, so it stands alone; remove it or the others")
+			return nil, false, errors.New("audience: * disables the check, so it must be the only value; remove it or the others")
 		case value == anyValue:
 			return nil, true, nil
 		}
@@ -113,27 +116,28 @@ func resolveAudience(own []string, resolve setting.Resolver) (list []string, wai
 	return list, false, nil
 }
 
+// isCognito reports whether iss is a user pool of Amazon Cognito.
 func isCognito(iss string) bool {
 	u, err := url.Parse(iss)
 	if err != nil {
 		return false
 	}
-	// The older and the newer form of a user pool's issuer.
+	// There are two forms: cognito-idp.* and issuer-cognito-idp.*.
 	host := strings.TrimPrefix(u.Hostname(), "issuer-")
 	ok, err := path.Match("cognito-idp.*.amazonaws.com", host)
 	return ok && err == nil
 }
 
-// userInfo is where a URL may hold a password.
+// userInfo matches the part of a URL that may hold a password.
 var userInfo = regexp.MustCompile(`//[^/]*@`)
 
-// Named puts the issuer's name before an error.
+// Named returns an error with the issuer's name before it. A password in its URL is not
+// shown.
 func (i *Settings) Named(err error) error {
 	return fmt.Errorf("issuer %s: %w", strconv.Quote(userInfo.ReplaceAllString(i.label(), "//xxxxx@")), err)
 }
 
-// label is how the issuer is called in errors, logs and status: by its name if
-// it has one.
+// label returns what the issuer is called in errors and logs: its name, or its iss.
 func (i *Settings) label() string {
 	if i.Name != "" {
 		return i.Name

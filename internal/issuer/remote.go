@@ -19,13 +19,12 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// remote tells whether the issuer's keys are fetched.
+// remote reports whether the issuer's keys are fetched.
 func (i *Settings) remote() bool {
 	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0
 }
 
-// checkKeys checks what can be known of the key source without reading or
-// fetching anything.
+// checkKeys checks the key source without reading or fetching anything.
 func (i *Settings) checkKeys(p *validator.Policy) error {
 	var kinds []string
 	for _, k := range []struct {
@@ -40,23 +39,23 @@ func (i *Settings) checkKeys(p *validator.Policy) error {
 		}
 	}
 	if len(kinds) > 1 {
-		return fmt.Errorf("its keys come from %s; an issuer has one kind of key source, so that no key can stand in for one of another kind: keep one", strings.Join(kinds, " and "))
+		return fmt.Errorf("its keys come from %s; an issuer has one kind of key source, so that no key is used as one of another kind: keep one", strings.Join(kinds, " and "))
 	}
 	switch {
 	case p.AnyIssuer && i.remote():
-		return errors.New("it takes tokens of any issuer, so its keys must be written out: name secret, public_key or jwks_file; or name the issuer")
+		return errors.New("it accepts tokens of any issuer, so its keys can't be discovered: write secret, public_key or jwks_file, or name the issuer")
 	case !i.remote() && i.CA != "":
 		return fmt.Errorf("ca is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && i.BearerTokenFile != "":
 		return fmt.Errorf("bearer_token_file is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && (i.RefreshInterval != 0 || i.MaxStale != 0):
-		return fmt.Errorf("refresh_interval and max_stale are for fetching keys, and %s fetches none (a file is looked at all the time); remove them", kinds[0])
+		return fmt.Errorf("refresh_interval and max_stale are for fetching keys, and %s fetches none (a file is checked for changes all the time); remove them", kinds[0])
 	case !i.remote() && i.InsecureHTTP:
 		return fmt.Errorf("insecure_http is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case len(i.Secret) > 0 && p.Algorithms.HasPublic():
-		return errors.New("algorithms: a secret verifies HS256, HS384 and HS512 alone; name only these, or public_key in place of the secret")
+		return errors.New("algorithms: a secret verifies only HS256, HS384 and HS512; name only these, or write public_key instead of the secret")
 	case (i.remote() || len(i.PublicKey) > 0) && p.Algorithms.HasSymmetric():
-		return errors.New("algorithms: HS256, HS384 and HS512 need a secret, and this issuer has public keys; name others such as RS256 or ES256, or secret in place of the public keys")
+		return errors.New("algorithms: HS256, HS384 and HS512 need a secret, and this issuer has public keys; name others such as RS256 or ES256, or write secret instead of the public keys")
 	case p.Algorithms.HasSymmetric() && p.Algorithms.HasPublic():
 		return errors.New("algorithms: HS256, HS384 and HS512 are for secrets and all others for public keys; a key set holds one kind, so name one kind")
 	}
@@ -81,7 +80,7 @@ func (i *Settings) checkKeys(p *validator.Policy) error {
 		}
 	}
 	if setting.IsURL(i.JWKSFile) {
-		return errors.New("jwks_file: it is a URL; write jwks_url in place of jwks_file")
+		return errors.New("jwks_file: it is a URL; write jwks_url instead of jwks_file")
 	}
 	if i.remote() {
 		return i.checkRemote(p)
@@ -89,7 +88,7 @@ func (i *Settings) checkKeys(p *validator.Policy) error {
 	return nil
 }
 
-// checkPublicKey checks what the config itself shows of a public_key.
+// checkPublicKey checks a public_key without reading its file.
 func checkPublicKey(k string) error {
 	switch {
 	case k == "":
@@ -108,7 +107,7 @@ func checkPublicKey(k string) error {
 	return nil
 }
 
-// minRefresh keeps a mistake in the unit from turning into a fetch a second.
+// minRefresh keeps a wrong unit from making the server fetch every second.
 const minRefresh = time.Minute
 
 // checkTiming checks how long fetched keys are used.
@@ -121,15 +120,16 @@ func (i *Settings) checkTiming() error {
 		return errors.New("max_stale: it must not be shorter than refresh_interval; write a duration such as 24h")
 	}
 	if refresh > keystore.DefaultMaxStale && stale == 0 {
-		return errors.New("refresh_interval: it is longer than max_stale, which is 24h where it is not said; lengthen the one or shorten the other")
+		return errors.New("refresh_interval: it is longer than max_stale, which is 24h by default; lengthen max_stale or shorten refresh_interval")
 	}
 	if stale != 0 && refresh == 0 && stale < keystore.DefaultRefreshInterval {
-		return errors.New("max_stale: it is shorter than refresh_interval, which is 1h where it is not said; lengthen the one or shorten the other")
+		return errors.New("max_stale: it is shorter than refresh_interval, which is 1h by default; lengthen max_stale or shorten refresh_interval")
 	}
 	return nil
 }
 
-// checkRemote checks the URLs as far as they are known.
+// checkRemote checks the URLs and times of keys that are fetched. URLs with {env.NAME}
+// are checked when the config loads.
 func (i *Settings) checkRemote(p *validator.Policy) error {
 	if err := i.checkTiming(); err != nil {
 		return err
@@ -150,20 +150,20 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 		return nil // known only when the config loads
 	}
 	if i.JWKSURL != "" && (!strings.Contains(written, "://") || strings.HasPrefix(strings.ToLower(written), "file:")) {
-		return errors.New("jwks_url: it is no URL; for a file write jwks_file and its path, for a URL begin with https://")
+		return errors.New("jwks_url: it is not a URL; for a file write jwks_file and its path; a URL begins with https://")
 	}
 	if option == "" {
-		if err := checkNoDocument(p.Issuer); err != nil {
+		if err := checkNotMetadataURL(p.Issuer); err != nil {
 			return err
 		}
 		if u, err := url.Parse(p.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			if setting.IsName(p.Issuer) {
-				return errors.New("it is no https URL, so its metadata can't be found, and no issuer of this name is declared in the global option jwt; name where its keys are: jwks_url, jwks_file, public_key or secret")
+				return errors.New("it is not an https URL, so its metadata can't be found, and no issuer of this name is declared in the global option jwt; name where its keys are: jwks_url, jwks_file, public_key or secret")
 			}
 			if host, _, _ := strings.Cut(p.Issuer, "/"); setting.IsHost(host) {
-				return fmt.Errorf("it is no https URL, so its metadata can't be found; write https://%s/, exactly as iss in the tokens has it, or name where its keys are: jwks_url, jwks_file, public_key or secret", strings.TrimSuffix(p.Issuer, "/"))
+				return fmt.Errorf("it is not an https URL, so its metadata can't be found; write https://%s/, exactly as iss in the tokens has it, or name where its keys are: jwks_url, jwks_file, public_key or secret", strings.TrimSuffix(p.Issuer, "/"))
 			}
-			return errors.New("it is no https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
+			return errors.New("it is not an https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
 	err := i.remoteSettings(p.Issuer, i.Discovery, i.JWKSURL).Config().Check()
@@ -171,28 +171,30 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 		return nil
 	}
 	if option == "" && strings.HasPrefix(written, "http://") {
-		// An iss must be what the tokens say, so that https alone is no help.
-		return fmt.Errorf("%w; where the tokens do say http, name their keys' place with jwks_url and an https URL", err)
+		// The iss must equal that of the tokens, so writing https may be wrong.
+		return fmt.Errorf("%w; if iss in the tokens begins with http, write jwks_url with an https URL", err)
 	}
 	return fmt.Errorf("%s%w", option, err)
 }
 
-// checkNoDocument tells an issuer from the URL of its metadata or key set.
-func checkNoDocument(iss string) error {
+// checkNotMetadataURL returns an error if an issuer is the URL of its metadata or key
+// set, which people write instead.
+func checkNotMetadataURL(iss string) error {
 	for _, wellKnown := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
-		// RFC 8414 puts it between host and path.
+		// RFC 8414 section 3 inserts it between host and path.
 		if before, after, ok := strings.Cut(iss, wellKnown); ok {
 			after, _, _ = strings.Cut(after, "?")
 			base := userInfo.ReplaceAllString(before+after, "//xxxxx@")
-			return fmt.Errorf("it is the URL of the issuer's metadata; write the issuer that stands there, %s or %s/", base, strings.TrimSuffix(base, "/"))
+			return fmt.Errorf("it is the URL of the issuer's metadata; write the issuer that it names, %s or %s/", base, strings.TrimSuffix(base, "/"))
 		}
 	}
 	if u, err := url.Parse(iss); err == nil && setting.IsURL(iss) && strings.HasSuffix(u.Path, ".json") {
-		return errors.New("it looks like the URL of a key set; write it as jwks_url into an issuer block, and the exact iss of the tokens behind issuer")
+		return errors.New("it looks like the URL of a key set; write it as jwks_url into an issuer block, and the exact iss of the tokens after issuer")
 	}
 	return nil
 }
 
+// remoteSettings returns the settings of the key source.
 func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
 	s := shared.Settings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
@@ -204,8 +206,8 @@ func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Setting
 	return s
 }
 
-// provisionKeys gives the policy its keys: those that are at hand are loaded,
-// the fetching of those that are not is prepared. It fetches nothing.
+// provisionKeys sets the key source of a policy. It loads keys from files and the
+// config, and prepares fetching others, but fetches nothing.
 func (i *Settings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
 	if i.remote() {
 		return i.provisionRemote(from, p)
@@ -213,6 +215,7 @@ func (i *Settings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *va
 	return i.provisionLocal(from, logger, p)
 }
 
+// provisionRemote sets the key source of an issuer whose keys are fetched.
 func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) error {
 	var urls [2]string
 	for n, u := range []string{i.Discovery, i.JWKSURL} {
@@ -227,13 +230,13 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 		if err != nil {
 			return fmt.Errorf("ca: %w", err)
 		}
-		// Other certificates under the same path are another source.
+		// Issuers share a source only if the certificates are the same, not the path.
 		sum := sha256.Sum256(text)
 		s.CA, s.Roots = hex.EncodeToString(sum[:]), pool
 	}
 	if i.BearerTokenFile != "" {
-		// It is read anew at each fetch, as Kubernetes renews it; a wrong
-		// path is told now.
+		// It is read again at each fetch, as Kubernetes renews it. Here it is only
+		// checked, so that a wrong path is an error at load.
 		if _, err := setting.BearerToken(i.BearerTokenFile); err != nil {
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
@@ -246,6 +249,7 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 	return nil
 }
 
+// rootCAs returns the certificates of a PEM file, and a pool of them and the system's.
 func rootCAs(path string) ([]byte, *x509.CertPool, error) {
 	text, err := setting.ReadFile(path)
 	if err != nil {

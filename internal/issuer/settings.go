@@ -1,3 +1,11 @@
+// Package issuer turns the settings of issuers into the policies and key sources that
+// the validator uses.
+//
+//	settings.go   the settings, as a config has them
+//	list.go       the issuers of a handler, and settings from named issuers
+//	policy.go     settings made into a policy
+//	remote.go     checks of key sources; keys that are fetched
+//	local.go      keys from files and the config
 package issuer
 
 import "time"
@@ -21,8 +29,8 @@ type Settings struct {
 	InsecureHTTP                        bool
 }
 
-// Secret says where an HMAC secret is, and whether it is written as base64.
+// Secret is the place of an HMAC secret.
 type Secret struct {
-	Value  string
-	Base64 bool
+	Value  string // {env.NAME} or {file.PATH}
+	Base64 bool   // whether the secret is encoded as base64
 }

@@ -23,10 +23,11 @@ func BearerToken(path string) (string, error) {
 	return token, nil
 }
 
-// MaxFile bounds what is read of a file that a config names.
+// MaxFile is the largest size of a file that a config names.
 const MaxFile = 1 << 20
 
-// Located says of a file that is missing where its relative path leads.
+// Located adds to the error for a missing file which folder its relative path is
+// relative to.
 func Located(err error) error {
 	var missing *fs.PathError
 	if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) || filepath.IsAbs(missing.Path) {

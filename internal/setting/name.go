@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// IsName tells an issuer's name from an iss.
+// IsName reports whether s is a name that the global option jwt may declare, such as that
+// of an issuer.
 func IsName(s string) bool {
 	for _, c := range []byte(s) {
 		switch {
@@ -17,7 +18,7 @@ func IsName(s string) bool {
 	return s != ""
 }
 
-// IsHost tells whether s looks like a host's name: names with dots between.
+// IsHost reports whether s looks like a host name: names separated by dots.
 func IsHost(s string) bool {
 	labels := strings.Split(s, ".")
 	return len(labels) > 1 && !slices.ContainsFunc(labels, func(l string) bool { return !IsName(l) })

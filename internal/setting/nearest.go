@@ -2,9 +2,9 @@ package setting
 
 import "strings"
 
-// Nearest finds the option that a wrong one was meant to be: the first that it
-// begins, else the one that is the fewest letters away, a third of them at
-// most. It is empty if there is none.
+// Nearest returns the option that a misspelled one probably means: the first that begins
+// with it, else the one with the smallest edit distance, at most a third of its letters.
+// It returns an empty string if there is none.
 func Nearest(wrong string, options []string) string {
 	const short = 3
 	best, distance := "", len(wrong)/3+1
@@ -19,7 +19,8 @@ func Nearest(wrong string, options []string) string {
 	return best
 }
 
-// editDistance counts the letters to put in, take out or change (Levenshtein).
+// editDistance returns the Levenshtein distance: how many letters to insert, delete or
+// change.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

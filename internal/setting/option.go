@@ -2,14 +2,14 @@ package setting
 
 import "fmt"
 
-// OptionError is what is wrong with an option of the handler that can only be
-// judged together with others.
+// OptionError is an error in an option of the handler that can only be checked together
+// with other options.
 type OptionError struct {
 	Option string // its name
 	err    error
 }
 
-// InOption returns an OptionError.
+// InOption returns an OptionError with a formatted text.
 func InOption(option, format string, values ...any) error {
 	return &OptionError{option, fmt.Errorf(format, values...)}
 }

@@ -1,3 +1,9 @@
+// Package setting reads the values of a config: placeholders, paths, names and files.
+//
+// It resolves placeholders itself, once, when a config loads, and does not use Caddy's
+// replacer: that replaces an unset variable with an empty text, which would make an
+// empty secret or an audience that matches nothing, and placeholders of requests would
+// let a client choose what is trusted.
 package setting
 
 import (
@@ -8,15 +14,10 @@ import (
 	"strings"
 )
 
-// Placeholders in a config are resolved here, once, when it loads. Caddy's
-// replacer is not used: to it an unset variable is an empty text, which would
-// make an empty secret or an audience that matches nothing; and placeholders
-// of requests would let a client choose what is trusted.
-
-// loadPlaceholder is {env.NAME} or {file.PATH}.
+// loadPlaceholder matches {env.NAME}, {file.PATH} and anything else in braces.
 var loadPlaceholder = regexp.MustCompile(`\{([^{}]*)\}`)
 
-// Resolver replaces the placeholders of a setting that is no secret.
+// Resolver replaces the placeholders of a setting that is not a secret.
 type Resolver func(setting string) (string, error)
 
 // Resolve replaces each {env.NAME}.
@@ -24,8 +25,8 @@ func Resolve(setting string) (string, error) {
 	return replacePlaceholders(setting, environment)
 }
 
-// Unresolved checks the placeholders of a setting and leaves them: for a
-// Caddyfile, which may be adapted on another machine than the one it runs on.
+// Unresolved checks the placeholders of a setting and leaves them as they are. It is for
+// a Caddyfile, which may be adapted on another machine than the one it runs on.
 func Unresolved(setting string) (string, error) {
 	return replacePlaceholders(setting, func(name string) (string, error) { return "{env." + name + "}", nil })
 }
@@ -38,7 +39,7 @@ func replacePlaceholders(setting string, value func(name string) (string, error)
 	out := loadPlaceholder.ReplaceAllStringFunc(setting, func(match string) string {
 		name, ok := strings.CutPrefix(match[1:len(match)-1], "env.")
 		if !ok {
-			failed = fmt.Errorf("%s is not possible here: placeholders of requests would let a client choose whom to trust; {env.NAME} is, and is read once when the config loads", match)
+			failed = fmt.Errorf("%s is not possible here: placeholders of requests would let a client choose whom to trust; write {env.NAME}, which is read once when the config loads", match)
 			return ""
 		}
 		text, err := value(name)
@@ -61,36 +62,38 @@ func environment(name string) (string, error) {
 	return value, nil
 }
 
-// ErrPlainSecret does not show the secret.
-var ErrPlainSecret = errors.New("a secret can't stand in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write {env.NAME} to read an environment variable, or {file./path} to read a file")
+// ErrPlainSecret is the error for a secret that is written into the config. It does not
+// repeat the secret.
+var ErrPlainSecret = errors.New("a secret can't be in the config, which Caddy saves to disk and shows at /config/ ({$NAME} puts it there too); write {env.NAME} to read an environment variable, or {file./path} to read a file")
 
-// Unset follows errors of something that is missing.
-const Unset = " (a {$NAME} that is not set counts as nothing)"
+// Unset is appended to errors about a missing value.
+const Unset = " (a {$NAME} that is not set is empty)"
 
-// requestFile begins what the Caddyfile makes of {file.NAME}, where NAME has
-// neither a slash nor a dot: to Caddy that is a part of the request's path.
+// requestFile is the beginning of what Caddy makes of {file.NAME} in a Caddyfile if NAME
+// has neither a slash nor a dot: its short placeholder for a part of the request's path.
 const requestFile = "{http.request.uri.path.file."
 
-// CheckPlace checks that a setting is one {env.NAME} or {file.PATH}. otherwise
-// is the error for what is neither.
+// CheckPlace checks that a setting is one {env.NAME} or {file.PATH}. If it is neither,
+// the error is otherwise.
 func CheckPlace(setting string, otherwise error) error {
 	if IsPlaceholder(setting) {
 		return nil
 	}
 	if name, ok := strings.CutPrefix(setting, requestFile); ok && strings.IndexAny(name, "{}") == len(name)-1 {
 		name = strings.TrimSuffix(name, "}")
-		return fmt.Errorf("to Caddy {file.%[1]s} is a part of the request's path; write {file../%[1]s}, or a full path such as {file./run/secrets/jwt}", name)
+		return fmt.Errorf("to Caddy {file.%[1]s} is part of the request's path; write {file../%[1]s}, or a full path such as {file./run/secrets/jwt}", name)
 	}
 	return otherwise
 }
 
-// anyPlaceholder has a dot, unlike the name of a folder such as {GUID}.
+// anyPlaceholder matches a placeholder. It has a dot, unlike the name of a folder such
+// as {GUID}.
 var anyPlaceholder = regexp.MustCompile(`\{[a-z_]+\.[^{}]*\}`)
 
-// HasPlaceholder reports whether a setting has what looks like a placeholder.
+// HasPlaceholder reports whether a setting contains what looks like a placeholder.
 func HasPlaceholder(setting string) bool { return anyPlaceholder.MatchString(setting) }
 
-// CheckPath checks the path of a file, which takes no placeholder.
+// CheckPath checks that the path of a file has no placeholder.
 func CheckPath(path string) error {
 	p := anyPlaceholder.FindString(path)
 	switch name, env := strings.CutPrefix(p, "{env."); {
@@ -105,13 +108,13 @@ func CheckPath(path string) error {
 	}
 }
 
-// IsURL tells a URL from a path.
+// IsURL reports whether a setting is a URL rather than a path.
 func IsURL(setting string) bool {
 	lower := strings.ToLower(setting)
 	return strings.HasPrefix(lower, "https://") || strings.HasPrefix(lower, "http://")
 }
 
-// ResolveSecret reads a secret from where its one placeholder points.
+// ResolveSecret reads a secret from the place that its placeholder names.
 func ResolveSecret(setting string) (string, error) {
 	if !IsPlaceholder(setting) {
 		return "", ErrPlainSecret
@@ -125,7 +128,7 @@ func ResolveSecret(setting string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Editors end the last line; that is no part of a secret.
+	// Editors end the last line with a newline, which is not part of the secret.
 	value := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	if value == "" {
 		return "", fmt.Errorf("the file %s is empty", path)
@@ -133,7 +136,7 @@ func ResolveSecret(setting string) (string, error) {
 	return value, nil
 }
 
-// IsPlaceholder tells whether a setting points to a secret.
+// IsPlaceholder reports whether a setting is one {env.NAME} or {file.PATH}.
 func IsPlaceholder(setting string) bool {
 	for _, prefix := range []string{"{env.", "{file."} {
 		if rest, ok := strings.CutPrefix(setting, prefix); ok && len(rest) > 1 && strings.IndexAny(rest, "{}") == len(rest)-1 && rest[len(rest)-1] == '}' {
