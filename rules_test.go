@@ -161,7 +161,7 @@ func TestInvalidRequirementsInJSON(t *testing.T) {
 		`{"claim":{}}`:                        "a claim path is empty",
 		`{"claim":{"path":"a"}}`:              "claim a: missing value",
 		`{"claim":{"path":"a","values":["{http.request.host}"]}}`: "placeholders are not replaced in ",
-		`{"scope":["a b"]}`:                      "is no scope",
+		`{"scope":["a b"]}`:                      "is not a valid scope",
 		`{"expression":"1"}`:                     "must be a bool",
 		`{"expression":"claims.a &&\n\nnobody"}`: "line 3, column 1",
 	} {

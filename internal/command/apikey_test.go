@@ -430,7 +430,7 @@ func TestAPIKeyCommandsLeaveTheFile(t *testing.T) {
 		err   string
 	}{
 		"new: a taken id":               {"", []string{"new", "--id", "one", "--append"}, good, "already has a key with the id one; choose another"},
-		"new: a broken file":            {"", []string{"new", "--append"}, broken, "file:4: it is no JSON object"},
+		"new: a broken file":            {"", []string{"new", "--append"}, broken, "file:4: it is not a JSON object"},
 		"new: a file cut off":           {"", []string{"new", "--append"}, cut, "file:3: the last line does not end with a newline"},
 		"new: no such folder":           {"", []string{"new", "--append"}, "/nowhere/keys.jsonl", "the folder /nowhere does not exist; make it first"},
 		"disable: a consumer":           {"", []string{"disable", "Corp", "--file"}, good, "as a consumer or name it belongs to the key with the id: one"},
