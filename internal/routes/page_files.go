@@ -1,0 +1,115 @@
+package routes
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// fileServer walks a file server. It serves a page if neither the path nor the
+// directory is the client's choice.
+func (w *walk) fileServer(h *fileserver.FileServer, s state) []state {
+	if !s.path {
+		return w.fail("file_server by the request's own path")
+	}
+	if !w.fixedPlace(h.Root, "root", s.host) {
+		return w.fail("file_server with a root that the request chooses")
+	}
+	if !w.fixedPlace(h.FileSystem, "fs", s.host) {
+		return w.fail("file_server with a file system that the request chooses")
+	}
+	for _, name := range h.IndexNames {
+		if !every(name, isPage) {
+			return w.fail("file_server with an index that the request chooses")
+		}
+	}
+	if h.Browse != nil {
+		// It names the files that are guarded, sorted and filtered as the query says.
+		return w.fail("file_server browse")
+	}
+	if h.PassThru {
+		return []state{s}
+	}
+	return nil
+}
+
+// fixedPlace reports whether the site chooses a directory or a file system. It may hold
+// the variable of the name given, if that is chosen likewise wherever it is set, and
+// the request's host if that is allowed.
+func (w *walk) fixedPlace(text, variable string, host bool) bool {
+	kind := isSetting
+	if host {
+		kind = isHost
+	}
+	return every(text, func(name string) bool {
+		return kind(name) || name == "http.vars."+variable && w.everySet(variable, func(value any) bool {
+			text, ok := value.(string)
+			return ok && every(text, kind)
+		})
+	})
+}
+
+// everySet reports whether all that the server sets a variable to is fine. A request
+// that is refused may have come past each of these places.
+func (w *walk) everySet(variable string, fine func(value any) bool) bool {
+	all := true
+	look := func(route *caddyhttp.Route) {
+		for _, h := range route.Handlers {
+			vars, ok := h.(*caddyhttp.VarsMiddleware)
+			if !ok {
+				continue
+			}
+			for key, value := range *vars {
+				if key != variable && !strings.Contains(key, "{") {
+					continue
+				}
+				if !fine(value) {
+					all = false
+				}
+			}
+		}
+		if len(route.Handlers) == 0 && len(route.HandlersRaw) > 0 {
+			all = false // not provisioned yet
+		}
+	}
+	eachRoute(w.list, look)
+	if w.server != nil {
+		eachRoute(w.server.Routes, look)
+		if w.server.Errors != nil {
+			eachRoute(w.server.Errors.Routes, look)
+		}
+		for _, named := range w.server.NamedRoutes {
+			if named != nil {
+				eachRoute(caddyhttp.RouteList{*named}, look)
+			}
+		}
+	}
+	return all
+}
+
+// eachRoute calls a function for each route of a list and of the lists within it.
+func eachRoute(list caddyhttp.RouteList, f func(*caddyhttp.Route)) {
+	for i := range list {
+		f(&list[i])
+		for _, h := range list[i].Handlers {
+			switch h := h.(type) {
+			case *caddyhttp.Subroute:
+				eachRoute(h.Routes, f)
+				if h.Errors != nil {
+					eachRoute(h.Errors.Routes, f)
+				}
+			case *intercept.Intercept:
+				for j := range h.HandleResponse {
+					eachRoute(h.HandleResponse[j].Routes, f)
+				}
+			case *reverseproxy.Handler:
+				for j := range h.HandleResponse {
+					eachRoute(h.HandleResponse[j].Routes, f)
+				}
+			}
+		}
+	}
+}
