@@ -95,21 +95,29 @@ func eachRoute(list caddyhttp.RouteList, f func(*caddyhttp.Route)) {
 	for i := range list {
 		f(&list[i])
 		for _, h := range list[i].Handlers {
-			switch h := h.(type) {
-			case *caddyhttp.Subroute:
-				eachRoute(h.Routes, f)
-				if h.Errors != nil {
-					eachRoute(h.Errors.Routes, f)
-				}
-			case *intercept.Intercept:
-				for j := range h.HandleResponse {
-					eachRoute(h.HandleResponse[j].Routes, f)
-				}
-			case *reverseproxy.Handler:
-				for j := range h.HandleResponse {
-					eachRoute(h.HandleResponse[j].Routes, f)
-				}
+			for _, within := range listsWithin(h) {
+				eachRoute(within, f)
 			}
 		}
 	}
+}
+
+// listsWithin are the lists of routes of a handler.
+func listsWithin(h caddyhttp.MiddlewareHandler) (lists []caddyhttp.RouteList) {
+	var responses []caddyhttp.ResponseHandler
+	switch h := h.(type) {
+	case *caddyhttp.Subroute:
+		lists = append(lists, h.Routes)
+		if h.Errors != nil {
+			lists = append(lists, h.Errors.Routes)
+		}
+	case *intercept.Intercept:
+		responses = h.HandleResponse
+	case *reverseproxy.Handler:
+		responses = h.HandleResponse
+	}
+	for i := range responses {
+		lists = append(lists, responses[i].Routes)
+	}
+	return lists
 }

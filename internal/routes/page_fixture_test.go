@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
@@ -145,4 +146,14 @@ func judge(t testing.TB, server *caddyhttp.Server, host string, status int) Judg
 	}
 	r := httptest.NewRequestWithContext(context.Background(), "POST", "http://"+host+"/guarded/x?y=1", strings.NewReader("body"))
 	return Judge(server, server.Errors.Routes, refused(server, r, httptest.NewRecorder(), status))
+}
+
+// interceptsOf are the lists of routes of an intercept.
+func interceptsOf(h caddyhttp.MiddlewareHandler) (lists []caddyhttp.RouteList) {
+	if i, ok := h.(*intercept.Intercept); ok {
+		for _, rh := range i.HandleResponse {
+			lists = append(lists, rh.Routes)
+		}
+	}
+	return lists
 }

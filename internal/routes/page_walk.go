@@ -92,24 +92,33 @@ func (w *walk) satisfiedBefore(group string) bool {
 	if w.before == nil {
 		w.before = map[string]bool{}
 		if w.server != nil {
-			w.markGroups(w.server.Routes, map[string]bool{})
+			w.markGroups(w.server.Routes, false, map[string]bool{})
 		}
 	}
 	return w.before[group]
 }
 
-func (w *walk) markGroups(list caddyhttp.RouteList, invoked map[string]bool) {
-	eachRoute(list, func(route *caddyhttp.Route) {
-		w.before[route.Group] = true
-		for _, h := range route.Handlers {
-			if i, ok := h.(*caddyhttp.Invoke); ok && !invoked[i.Name] {
-				invoked[i.Name] = true
-				if named := w.server.NamedRoutes[i.Name]; named != nil {
-					w.markGroups(caddyhttp.RouteList{*named}, invoked)
+// markGroups notes the groups of a list and of the lists within it. The list that is
+// walked does not come before itself, unless it is part of a route that can be invoked
+// twice.
+func (w *walk) markGroups(list caddyhttp.RouteList, named bool, seen map[string]bool) {
+	if !named && len(list) > 0 && len(w.list) > 0 && &list[0] == &w.list[0] {
+		return
+	}
+	for i := range list {
+		w.before[list[i].Group] = true
+		for _, h := range list[i].Handlers {
+			for _, within := range listsWithin(h) {
+				w.markGroups(within, named, seen)
+			}
+			if h, ok := h.(*caddyhttp.Invoke); ok && !seen[h.Name] {
+				seen[h.Name] = true
+				if route := w.server.NamedRoutes[h.Name]; route != nil {
+					w.markGroups(caddyhttp.RouteList{*route}, true, seen)
 				}
 			}
 		}
-	})
+	}
 }
 
 // invoke walks a named route.
