@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 )
 
 // Judgement is what a list of routes may do with a refused request.
@@ -77,7 +78,7 @@ type walk struct {
 
 	// The intercepts that were passed: their routes run after what stands behind
 	// them, on the same request.
-	intercepts []caddyhttp.RouteList
+	intercepts []*intercept.Intercept
 	again      map[visit]bool
 
 	before map[string]bool // the groups that may be satisfied when the walk begins
@@ -85,8 +86,8 @@ type walk struct {
 
 // visit is a walk over the routes of an intercept.
 type visit struct {
-	intercept int
-	in        state
+	of *intercept.Intercept
+	in state
 }
 
 // fail ends the walk.

@@ -47,15 +47,16 @@ func TestWhatIsSafeServesNothingGuarded(t *testing.T) {
 		for i := range batch {
 			server := servers[strconv.Itoa(i)]
 			for range requests {
-				up.seen = nil
 				r := g.request()
+				up.expect(r)
 				asked := fmt.Sprintf("%s %s host %s %v", r.Method, r.RequestURI, r.Host, r.Header)
 				judgement, answer := runRefused(server, r, []int{401, 403, 503}[g.IntN(3)])
 				leak := ""
 				if strings.Contains(answer, "GUARDED") {
 					leak = "the guarded file was served"
 				}
-				for _, seen := range up.seen {
+				sights := up.sights()
+				for _, seen := range sights {
 					if bad := seen.guarded(); bad != "" {
 						leak = bad
 					}
@@ -68,7 +69,7 @@ func TestWhatIsSafeServesNothingGuarded(t *testing.T) {
 					t.Fatalf("seed %d, list %d: %s\n%s\n%s\n%s", seed, done+i, leak, asked, configs[strconv.Itoa(i)], answer)
 				case judgement.Safe:
 					safe++
-					if len(up.seen) > 0 || strings.Contains(answer, "PAGE") {
+					if len(sights) > 0 || strings.Contains(answer, "PAGE") {
 						pages++
 					}
 				case leak != "":
@@ -119,7 +120,7 @@ func (g *generator) request() *http.Request {
 		r.Header.Set("X-P", g.pick("/guarded/401.html", "/guarded/a.html", "a.test", "guarded"))
 		r.Header.Set("X-Root", "/guarded")
 		r.Header.Set("X-T", `{{readFile "secret"}}`)
-		r.Header.Set("X-Up", "guarded.invalid:1")
+		r.Header.Set("X-Up", "127.0.0.1:1")
 	}
 	return r
 }
@@ -153,9 +154,26 @@ func runRefused(server *caddyhttp.Server, r *http.Request, status int) (j Judgem
 
 // witness is an upstream that notes what it gets.
 type witness struct {
-	mu      sync.Mutex
-	seen    []sight
 	address string
+	mu      sync.Mutex
+	id      int
+	seen    []sight // of the request with that id; one that was given up may come late
+}
+
+// expect marks a request and forgets those before it.
+func (up *witness) expect(r *http.Request) {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	up.id++
+	up.seen = nil
+	r.Header.Set("X-Id", strconv.Itoa(up.id))
+}
+
+// sights are what came of the request that is expected.
+func (up *witness) sights() []sight {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	return up.seen
 }
 
 type sight struct {
@@ -168,6 +186,10 @@ func newWitness(t *testing.T) *witness {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		up.mu.Lock()
+		if r.Header.Get("X-Id") != strconv.Itoa(up.id) {
+			up.mu.Unlock()
+			return
+		}
 		up.seen = append(up.seen, sight{r.Method, r.RequestURI, r.Header.Get("X-Set"), len(body) > 0})
 		n := len(up.seen)
 		up.mu.Unlock()

@@ -157,6 +157,8 @@ func TestJudgeOfCaddyfiles(t *testing.T) {
 		"intercept by the path":            {"intercept {\nhandle_response {\nfile_server\n}\n}\nrespond x", file},
 		"intercept, opened behind":         {"route {\nrewrite * /a.html\nintercept {\nhandle_response {\nfile_server\n}\n}\nuri replace a {path}\nrespond x\n}", file},
 		"intercept, opened in front":       {"route {\nrewrite * /a.html\nintercept {\nhandle_response {\nfile_server\n}\n}\nrespond x\n}", safe},
+		"intercept, found behind":          {"@f file /401.html\n@g file {path}\nroute @f {\nintercept {\nhandle_response {\nrewrite * {file_match.relative}\nfile_server\n}\n}\nheader @g X-A b\nrespond x\n}", file},
+		"intercept, found in front":        {"@f file /401.html\nroute @f {\nintercept {\nhandle_response {\nrewrite * {file_match.relative}\nfile_server\n}\n}\nrespond x\n}", safe},
 		"map to a page's name":             {"map {path} {http.jwt.reason} {\ndefault {path}\n}\n" + page("file_server"), "map to {http.jwt.reason}"},
 		"map":                              {"map {path} {a} {\ndefault b\n}\n" + page("file_server"), safe},
 		"a path from a map":                {"map {path} {a} {\ndefault b\n}\nrewrite * /{a}\nfile_server", file},

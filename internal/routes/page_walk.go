@@ -45,14 +45,20 @@ func (w *walk) route(route *caddyhttp.Route, in []state) []state {
 		switch verdict, yes, no := w.match(route.MatcherSets, s); verdict {
 		case never:
 			out = w.add(out, no)
+			w.reconsider(s, no)
 		case perhaps:
 			out = w.add(out, no)
+			w.reconsider(s, no)
 			fallthrough
 		case always:
 			if route.Group != "" {
 				yes.groups += "\x00" + route.Group + "\x00"
 			}
 			taken = w.add(taken, yes)
+			w.reconsider(s, yes)
+		}
+		if w.unsafe != "" {
+			return nil
 		}
 	}
 	for _, h := range route.Handlers {
@@ -141,20 +147,16 @@ func (w *walk) invoke(name string, s state) []state {
 // answered, or hasn't been asked yet for all that is known here, and nothing follows
 // them.
 func (w *walk) intercept(h *intercept.Intercept, s state) []state {
-	for i := range h.HandleResponse {
-		if routes := h.HandleResponse[i].Routes; len(routes) > 0 {
-			w.intercepts = append(w.intercepts, routes)
-			w.visit(len(w.intercepts)-1, s)
-		}
-	}
+	w.intercepts = append(w.intercepts, h)
+	w.visit(len(w.intercepts)-1, s)
 	return []state{s}
 }
 
-// reconsider walks the routes of the intercepts in front once more, where a handler
-// behind them has made something the client's again. They get the request as that
-// handler left it.
+// reconsider walks the routes of the intercepts in front once more, where something
+// behind them has made a part of the request the client's again, or has used up a
+// group. They get the request as it was left there.
 func (w *walk) reconsider(before, after state) {
-	if !after.worse(before) {
+	if !after.worse(before) && after.groups == before.groups {
 		return
 	}
 	for i := range w.intercepts {
@@ -164,19 +166,21 @@ func (w *walk) reconsider(before, after state) {
 
 func (w *walk) visit(i int, s state) {
 	s.template = false // templates behind an intercept don't see what it answers
-	if w.again[visit{i, s}] {
+	h := w.intercepts[i]
+	if w.again[visit{h, s}] || w.unsafe != "" {
 		return
 	}
 	if w.again == nil {
 		w.again = map[visit]bool{}
 	}
-	w.again[visit{i, s}] = true
-	if w.depth++; w.depth > maxDepth {
-		w.fail(tooLarge)
-		return
+	w.again[visit{h, s}] = true
+	// What runs here stands behind the intercepts further in front alone.
+	all := w.intercepts
+	w.intercepts = all[:i:i]
+	for j := range h.HandleResponse {
+		w.routes(h.HandleResponse[j].Routes, []state{s})
 	}
-	w.routes(w.intercepts[i], []state{s})
-	w.depth--
+	w.intercepts = all
 }
 
 // describe names a handler that is not known.
