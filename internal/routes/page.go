@@ -81,7 +81,8 @@ type walk struct {
 	intercepts []*intercept.Intercept
 	again      map[visit]bool
 
-	before map[string]bool // the groups that may be satisfied when the walk begins
+	vars   map[string][]any // what the server sets variables to
+	before map[string]bool  // the groups that may be satisfied when the walk begins
 }
 
 // visit is a walk over the routes of an intercept.

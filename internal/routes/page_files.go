@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -55,24 +56,39 @@ func (w *walk) fixedPlace(text, variable string, host bool) bool {
 // everySet reports whether all that the server sets a variable to is fine. A request
 // that is refused may have come past each of these places.
 func (w *walk) everySet(variable string, fine func(value any) bool) bool {
-	all := true
+	if w.vars == nil {
+		w.vars = w.variables()
+	}
+	for key, values := range w.vars {
+		if key != variable && !strings.Contains(key, "{") {
+			continue
+		}
+		for _, value := range values {
+			if !fine(value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// variables are all values that the server sets variables to, by their names. They are
+// looked for once in a walk, as a server may have thousands of routes.
+func (w *walk) variables() map[string][]any {
+	vars := map[string][]any{}
 	look := func(route *caddyhttp.Route) {
 		for _, h := range route.Handlers {
-			vars, ok := h.(*caddyhttp.VarsMiddleware)
-			if !ok {
-				continue
-			}
-			for key, value := range *vars {
-				if key != variable && !strings.Contains(key, "{") {
-					continue
-				}
-				if !fine(value) {
-					all = false
+			if set, ok := h.(*caddyhttp.VarsMiddleware); ok {
+				for key, value := range *set {
+					// Values of other kinds can't be compared.
+					if _, ok := value.(string); !ok || !slices.Contains(vars[key], value) {
+						vars[key] = append(vars[key], value)
+					}
 				}
 			}
 		}
 		if len(route.Handlers) == 0 && len(route.HandlersRaw) > 0 {
-			all = false // not provisioned yet
+			vars["{not provisioned yet}"] = []any{nil} // it may set any
 		}
 	}
 	eachRoute(w.list, look)
@@ -87,7 +103,7 @@ func (w *walk) everySet(variable string, fine func(value any) bool) bool {
 			}
 		}
 	}
-	return all
+	return vars
 }
 
 // eachRoute calls a function for each route of a list and of the lists within it.

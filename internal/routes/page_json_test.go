@@ -69,6 +69,7 @@ func TestJudgeOfJSON(t *testing.T) {
 		"a brace that is not closed":          {handle(`{"handler":"rewrite","uri":"/{http.error.id"}`, serve), "", file},
 		"a fragment in front of the query":    {handle(`{"handler":"rewrite","method":"GET","uri":"/a#?"}`, proxy), "", "reverse_proxy with the request's own query"},
 		"a root that is no text":              {handle(`{"handler":"vars","root":7}`, page, `{"handler":"file_server"}`), "", "file_server with a root that the request chooses"},
+		"a root that is a list, twice":        {handle(`{"handler":"vars","root":[]}`, `{"handler":"vars","root":[]}`, page, `{"handler":"file_server"}`), "", "file_server with a root that the request chooses"},
 		"the client's address, overridden":    {handle(`{"handler":"vars","client_ip":"{http.request.orig_uri}"}`, `{"handler":"rewrite","method":"GET","uri":"/a?"}`, `{"handler":"reverse_proxy","upstreams":[{"dial":"pages:80"}],"headers":{"request":{"set":{"A":["{http.vars.client_ip}"]}}}}`), "", "reverse_proxy with a header that may hold the request's own path"},
 		"handle_response in another one": {handle(`{"handler":"rewrite","method":"GET","uri":"/a?"}`, `{"handler":"reverse_proxy","upstreams":[{"dial":"pages:80"}],"handle_response":[{"routes":[`+
 			handle(`{"handler":"rewrite","uri":"{http.request.orig_uri}"}`, proxy)+`]}]}`), "", byPath},
