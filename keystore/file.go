@@ -22,7 +22,8 @@ type File struct {
 	paths   []string
 	parse   func(contents [][]byte) (*Set, error)
 	// broken is the digest of the contents if the last reading could not parse
-	// them, else zero. It is used by one reading at a time.
+	// them, else zero. It is used by one reading at a time. The watcher may have
+	// dropped that reading.
 	broken [sha256.Size]byte
 }
 
@@ -89,7 +90,7 @@ func (f *File) read() (r filewatch.Reading[*Set], err error) {
 		}
 	}
 	read := digest(contents)
-	if read == broken {
+	if read == broken && f.watched.Status().Err != nil {
 		f.broken = broken
 		return r, filewatch.ErrSame
 	}

@@ -84,6 +84,19 @@ func (s *fileFixture) expect(t *testing.T, what string, kind EventKind, kids ...
 	}
 }
 
+// The watcher drops a reading of files that were written meanwhile. What was broken in it
+// is reported by the next one all the same.
+func TestAFaultOfADroppedReadingIsReported(t *testing.T) {
+	t.Parallel()
+	s := newFileFixture(t)
+	s.write(t, []byte("broken"))
+	if _, err := s.read(); err == nil {
+		t.Fatal("it is read")
+	}
+	s.expect(t, "broken", SourceFailing, "a")
+	s.expect(t, "still", 0, "a")
+}
+
 func TestAChangedFileIsTakenOver(t *testing.T) {
 	t.Parallel()
 	s := newFileFixture(t)

@@ -30,7 +30,8 @@ const SettleTime = 500 * time.Millisecond
 //	                └─broken──┘
 //
 // A reading that finds the files changing (ErrChanging) or unchanged since they were
-// found broken (ErrSame) changes nothing. In the stale state the files are read again
+// found broken (ErrSame), or of files that were written since the poll, changes nothing.
+// In the stale state the files are read again
 // as soon as they change, or at each poll (RetryBroken). Readings are sequential and
 // numbered. Only note, fail and take change the state; a config that is being loaded
 // reads by Reread and puts the value in force later.
@@ -105,7 +106,8 @@ func (r *Reading[T]) release() {
 // Look polls the files once. If they are to be read, it puts the new value in force, or
 // keeps the old one and reports why.
 func (w *Watched[T, E]) Look() {
-	if !w.changed() {
+	polled, due := w.changed()
+	if !due {
 		return
 	}
 	w.readMu.Lock()
@@ -114,13 +116,18 @@ func (w *Watched[T, E]) Look() {
 	if errors.Is(err, ErrChanging) || errors.Is(err, ErrSame) {
 		return
 	}
+	if w.unsettled(polled, r) {
+		r.release()
+		return
+	}
 	w.finish(r, err).deliver()
 }
 
-// changed reports whether the files are to be read: they have changed since they were
-// last read, and have settled. Files that could not be opened or read are tried again
-// at each poll, as a change of permissions may leave the state the same.
-func (w *Watched[T, E]) changed() bool {
+// changed returns the state of the files, nil if it can't be had, and reports whether
+// they are to be read: they have changed since they were last read, and have settled.
+// Files that could not be opened or read are tried again at each poll, as a change of
+// permissions may leave the state the same.
+func (w *Watched[T, E]) changed() (state State, due bool) {
 	state, err := Stat(w.c.Paths)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,14 +135,28 @@ func (w *Watched[T, E]) changed() bool {
 	retry := w.c.RetryBroken && w.err != nil
 	switch {
 	case err != nil:
-		return retry || w.err == nil || w.lastState != nil || w.err.Error() != err.Error()
+		return nil, retry || w.err == nil || w.lastState != nil || w.err.Error() != err.Error()
 	case state.same(w.lastState) && !retry:
 		w.changedAt = time.Time{}
-		return w.uncertain() && !now.Before(w.uncertainUntil) || w.c.ReviewDue != nil && w.c.ReviewDue(now)
+		return state, w.uncertain() && !now.Before(w.uncertainUntil) || w.c.ReviewDue != nil && w.c.ReviewDue(now)
 	case w.changedAt.IsZero():
 		w.changedAt = now
 	}
-	return !state.settling(now) || w.c.MaxWait > 0 && now.Sub(w.changedAt) >= w.c.MaxWait
+	return state, !state.settling(now) || w.overdue(now)
+}
+
+// overdue reports whether the files are to be read although they have not settled. The
+// caller holds the lock.
+func (w *Watched[T, E]) overdue(now time.Time) bool {
+	return w.c.MaxWait > 0 && !w.changedAt.IsZero() && now.Sub(w.changedAt) >= w.c.MaxWait
+}
+
+// unsettled reports whether the files were written between a poll that found them in a
+// state, and their reading. A later poll sees when they have settled.
+func (w *Watched[T, E]) unsettled(polled State, r *Reading[T]) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return r.State != nil && !r.State.same(polled) && !w.overdue(r.Begun)
 }
 
 // uncertain reports whether the files must be read once more.

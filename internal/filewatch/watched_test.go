@@ -170,6 +170,35 @@ func TestAFileThatNeverSettles(t *testing.T) {
 	}
 }
 
+// A file that is written between a poll and its reading has not settled: it may be the
+// first half of a new one, which must neither count nor be reported.
+func TestAFileThatIsWrittenBeforeItIsRead(t *testing.T) {
+	t.Parallel()
+	for what, change := range map[string]func(*fixture){
+		"one that was gone":    func(s *fixture) { _ = os.Remove(s.path) },
+		"one that had settled": func(s *fixture) { s.write(t, "second") },
+	} {
+		for _, half := range []string{"thi", "broken"} {
+			s := newFixture(t, nil)
+			change(s)
+			s.clock.Advance(SettleTime)
+			s.c.Read = func() (Reading[string], error) {
+				s.write(t, half)
+				s.c.Read = s.read
+				return s.read()
+			}
+			s.Look()
+			s.expect(t, what+", half written: "+half, 0, "", "first")
+			s.write(t, "third")
+			s.Start()
+			s.expect(t, what+", whole", SettleTime+interval, "changed", "third")
+			if got := strings.Join(s.closed, " "); got != strings.TrimPrefix(half+" first", "broken ") {
+				t.Errorf("%s: released: %s", what, got)
+			}
+		}
+	}
+}
+
 func TestErrorsThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{ErrChanging, ErrSame} {
