@@ -10,6 +10,9 @@ import (
 // fileIssuer is the issuer of tokens that the keys of a file sign.
 const fileIssuer = "https://file.example.test"
 
+// settleTime is how long a file must have been left alone before it is read.
+const settleTime = 500 * time.Millisecond
+
 // pickupTime is how long a changed file may take to count: the interval of looking
 // and the time for which a file must have been left alone, twice over.
 func pickupTime() time.Duration {

@@ -59,7 +59,7 @@ func keyFaults() []*keyFault {
 		{name: "a bad line among good ones", breaks: replace(func(good string) string {
 			return afterFirst(good) + "{\"id\":\"x\"}\n" + strings.TrimPrefix(good, afterFirst(good))
 		}), error: "hash is missing", line: 2},
-		{name: "a record twice", breaks: replace(func(good string) string { return good + afterFirst(good) }), error: "one hash", line: 4},
+		{name: "a record twice", breaks: replace(func(good string) string { return good + afterFirst(good) }), error: "same hash", line: 4},
 		{name: "another kind of file", breaks: replace(func(string) string { return "<!DOCTYPE html>\n" }), error: "JSON", line: 1},
 		{name: "removed", breaks: func(path, _ string) error { return os.Remove(path) }, error: "no such file"},
 		{name: "replaced by a folder", breaks: func(path, _ string) error {

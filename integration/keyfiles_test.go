@@ -18,6 +18,7 @@ type changingIssuer struct {
 	file                keyFile
 	iss                 string
 	mark                int
+	slow                bool // writing took so long that its middle may have been read
 }
 
 // changingIssuers are one for each way in which a file may change and break.
@@ -112,7 +113,9 @@ func (s *changingFixture) change(t *testing.T, what string, content func(*changi
 	mark := s.logs.mark()
 	for _, c := range s.issuers {
 		c.mark = mark
+		begun := time.Now()
 		c.file.write(t, content(c))
+		c.slow = time.Since(begun) >= settleTime
 	}
 	start := time.Now()
 	for _, c := range s.issuers {
@@ -163,8 +166,15 @@ func TestKeyFilesAreReadAgainWhileRunning(t *testing.T) {
 	s.checkKeys(t, k.ES256, k.RS256)
 	for _, c := range s.issuers {
 		lines := s.logs.issuerLines(c.mark, c.iss)
-		if len(lines) != 1 || lines[0].Level != "warn" || !strings.Contains(lines[0].Error, c.file.path) {
-			t.Errorf("%s: the log has %v; want one WARN that names the file", c.name, lines)
+		for _, line := range lines {
+			if line.Level != "warn" || !strings.Contains(line.Error, c.file.path) {
+				t.Errorf("%s: the log has %v; want a WARN that names the file", c.name, line)
+			}
+		}
+		// A file that a busy machine left empty for long is one fault, what was written
+		// to it in the end another.
+		if len(lines) != 1 && (!c.slow || len(lines) != 2) {
+			t.Errorf("%s: the log has %v; want one WARN", c.name, lines)
 		}
 		status := s.statusOf(t, c.iss)
 		if status.State != "stale" || len(status.Keys) != 1 || status.Failures == 0 || !strings.Contains(status.LastError, c.file.path) {

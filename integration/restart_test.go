@@ -188,7 +188,7 @@ func TestStoredKeysThatAreNotUsed(t *testing.T) {
 		})
 	}
 	t.Run("the log names those that can't be read back", func(t *testing.T) {
-		lines := aboveDebug(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "read back from storage") })
+		lines := aboveDebug(s.logs.since(mark), func(e entry) bool { return strings.Contains(e.Msg, "can't be read from storage") })
 		if len(lines) < 5 {
 			t.Errorf("%d lines; want one for each broken object", len(lines))
 		}
