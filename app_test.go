@@ -50,18 +50,6 @@ func signerSet(t *testing.T, kid string) []byte {
 	return fmt.Appendf(nil, `{"keys":[{"kty":"EC","crv":"P-256","kid":%q,"x":%q,"y":%q}]}`, kid, b64(point[1:33]), b64(point[33:]))
 }
 
-// eventually waits for what happens in the background.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for range 500 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("not within 5 s: %s", what)
-}
-
 // TestChangesOfStateAreEvents is not parallel, as Caddy writes to variables of the
 // process where it makes a context.
 func TestChangesOfStateAreEvents(t *testing.T) {
