@@ -127,7 +127,7 @@ type Handler struct {
 	conflict    *routes.Conflict
 	metrics     *metrics.Requests
 	reportLog   *zap.Logger
-	claims      []identity.Name
+	naming      identity.Naming
 	app         *App
 }
 
@@ -143,7 +143,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
-	st.Enter(&h.claims, h.logs, h.conflict.Possible())
+	st.Enter(&h.naming.Names, h.logs, h.conflict.Possible())
 	h.forwarding.Clear(r, &st.Sent)
 	err := h.serve(w, r, st, next)
 	if err != nil {
@@ -221,13 +221,13 @@ func isPreflight(r *http.Request) bool {
 // first: that never fails for lack of an issuer's keys, so a definite refusal comes
 // before a 503.
 func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (*identity.Identity, reason.Code) {
-	id.Names = h.claims
+	id.Naming = &h.naming
 	if presented.APIKey.Present {
 		key, code := h.apiKeys.Find(presented.APIKey.Text)
 		if code != "" {
 			return nil, code
 		}
-		id.SetKey(key, h.APIKeyUserPrefix)
+		id.SetKey(key)
 	}
 	if presented.Token.Present {
 		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.Token); err != nil {

@@ -47,7 +47,8 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.credentials.Warn(h.logger)
-	if h.claims, err = identity.NewNames(claimNames(h.Claim)); err != nil {
+	h.naming.UserPrefix = h.APIKeyUserPrefix
+	if h.naming.Names, err = identity.NewNames(claimNames(h.Claim)); err != nil {
 		return err
 	}
 	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {

@@ -13,14 +13,18 @@ import (
 // Identity is the verified sender of a request, authenticated by a token, an API
 // key, or both. With both, the token names the user.
 type Identity struct {
-	Token validator.Token
-	key   apikey.Key
-	Names []Name // the claims that have a placeholder of their own
-
-	userName string        // the user of the API key, if there is no token
-	Record   *claims.Value // the key's record as claims, made at the first use
+	Token  validator.Token
+	key    apikey.Key
+	Naming *Naming       // of the handler that verified it
+	Record *claims.Value // the key's record as claims, made at the first use
 
 	HasToken, hasKey bool
+}
+
+// Naming is what a handler calls users and claims.
+type Naming struct {
+	Names      []Name // the claims that have a placeholder of their own
+	UserPrefix string // of the users of API keys
 }
 
 // The values of {http.jwt.auth_method}.
@@ -41,7 +45,7 @@ func (id *Identity) Method() string {
 // User returns the value of {http.auth.user.id}.
 func (id *Identity) User() string {
 	if !id.HasToken {
-		return id.userName
+		return id.Naming.UserPrefix + id.key.Consumer()
 	}
 	return id.Token.User()
 }
@@ -107,9 +111,5 @@ func (id *Identity) KeyID() string {
 	return id.key.ID()
 }
 
-// SetKey sets the API key of the identity. If there is no token, the user is the
-// key's consumer with the prefix.
-func (id *Identity) SetKey(k apikey.Key, userPrefix string) {
-	id.key, id.hasKey = k, true
-	id.userName = userPrefix + k.Consumer()
-}
+// SetKey sets the API key of the identity.
+func (id *Identity) SetKey(k apikey.Key) { id.key, id.hasKey = k, true }

@@ -69,7 +69,7 @@ func (h *Holder) user(name string) (any, bool) {
 		return h.Identity.User(), true
 	}
 	if h.Identity != nil {
-		names := h.Identity.Names
+		names := h.Identity.Naming.Names
 		for i := range names {
 			if names[i].name == name {
 				return h.Identity.claim(names[i].path), true
