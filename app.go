@@ -129,6 +129,11 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 func (a *App) Start() error {
 	tokencache.Process.Resize(a.cache)
 	a.stopSweep = tokencache.Process.Sweeper()
+	for _, g := range a.guards.all() {
+		if err := g.review(a.logger); err != nil {
+			return err
+		}
+	}
 	a.sources.Start()
 	admin.Running.Add(a)
 	return nil

@@ -61,7 +61,7 @@ func foldedName(name string) string {
 }
 
 // checkCleared checks that nothing is left of what forge has added.
-func checkCleared(t *testing.T, r *http.Request, user string) {
+func checkCleared(t *testing.T, r *http.Request, user, sum string) {
 	t.Helper()
 	for name, values := range r.Header {
 		switch folded := foldedName(name); {
@@ -84,7 +84,7 @@ func checkCleared(t *testing.T, r *http.Request, user string) {
 	if err != nil || string(body) != "some body" || r.Body.Close() != nil {
 		t.Errorf("the body is %q, %v", body, err)
 	}
-	if declared != 1 || len(r.Trailer) != 1 || r.Trailer.Get("X-Sum") != "17" {
+	if declared != 1 || len(r.Trailer) != 1 || r.Trailer.Get("X-Sum") != sum {
 		t.Errorf("%d trailers, then %v", declared, r.Trailer)
 	}
 }
@@ -142,7 +142,7 @@ func TestThreat21_ClientsCanNotSendIdentityHeaders(t *testing.T) {
 			if res.next == nil {
 				t.Fatalf("refused: %s", res.reason())
 			}
-			checkCleared(t, res.next, c.user)
+			checkCleared(t, res.next, c.user, "17")
 		})
 	}
 	refused := map[string]*http.Request{
@@ -164,7 +164,7 @@ func TestThreat21_ClientsCanNotSendIdentityHeaders(t *testing.T) {
 			if res.next != nil || res.err == nil {
 				t.Fatalf("passed, or answered: %v", res.err)
 			}
-			checkCleared(t, seen, "")
+			checkCleared(t, seen, "", "") // trailers don't change any more
 		})
 	}
 }

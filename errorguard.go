@@ -1,40 +1,27 @@
 package caddyjwt
 
 import (
-	"io"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 )
 
-// errorGuard is everything that the jwt handlers of one server remove from requests.
-// A request that ends in an error goes to the error routes without passing the
-// handlers that come later. What they would have removed must be removed too, since
-// error routes may lead to the same upstream.
-type errorGuard struct {
-	names    []string // of headers, folded
-	trailers []string // likewise
-	places   credential.Removal
-}
-
-// errorGuards holds the guards of a config's servers.
+// errorGuards are those of the servers of one config.
 type errorGuards struct {
 	mu      sync.Mutex
 	servers map[*caddyhttp.Server]*errorGuard
 }
 
-// of returns the guard of a server, which its handlers share. It is complete before
-// the first request.
+// of returns the guard of a server. Its handlers share it; it is complete before the
+// first request comes.
 func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
-	if server == nil {
-		return new(errorGuard)
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.servers == nil {
@@ -42,64 +29,103 @@ func (g *errorGuards) of(server *caddyhttp.Server) *errorGuard {
 	}
 	guard := g.servers[server]
 	if guard == nil {
-		guard = new(errorGuard)
-		g.servers[server] = guard
+		guard = &errorGuard{server: server}
+		if server != nil { // several tests share the guard of no server
+			g.servers[server] = guard
+		}
 	}
 	return guard
 }
 
-// add adds what a handler removes.
-func (g *errorGuard) add(f *header.Forwarding, c *credential.Places) {
-	g.names = merged(g.names, f.Names)
-	g.trailers = merged(g.trailers, f.Trailers)
-	g.places.Add(c)
-}
-
-func merged(list, more []string) []string {
-	for _, s := range more {
-		if !slices.Contains(list, s) {
-			list = append(list, s)
-		}
+// all returns the guards of all servers.
+func (g *errorGuards) all() []*errorGuard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []*errorGuard
+	for _, guard := range g.servers {
+		list = append(list, guard)
 	}
 	return list
 }
 
-// clean prepares a request for error routes. It keeps the headers of the request's
-// current identity.
-func (g *errorGuard) clean(r *http.Request, st *state) {
-	header.ClearHeaders(r, &st.Sent, g.names)
-	g.places.Remove(r, &st.Removed)
-	if r.Trailer == nil || len(g.trailers) == 0 || r.Body == nil {
-		return
-	}
-	if isOriginal(r) {
-		header.GuardTrailers(r, g.trailers)
-		return
-	}
-	// An earlier handler (tracing) has copied the request, and error routes get the
-	// original, whose body is not guarded. So the body is read to its end here,
-	// which fills in the trailers in the map that both share.
-	if _, err := io.CopyN(io.Discard, r.Body, maxDrained); err == nil {
-		_ = r.Body.Close() // later reads fail
-	}
-	header.ClearNames(r.Trailer, g.trailers)
+// errorGuard keeps what ends in an error from being served: it is what the jwt
+// handlers of one server share. A request that ends in an error comes to error
+// routes past the handlers that it has not come to, and these may lead to the same
+// upstream. So what any of them would have taken away is removed first, and a
+// refusal is handed only to error routes that are known to make a page.
+type errorGuard struct {
+	server *caddyhttp.Server // nil for one that is not known
+	sites  []guardedSite
+	head   *errorHead // in front of the server's error routes; nil for none
+
+	once   sync.Once
+	places map[any]routes.Placement // of the jwt handlers
+
+	judged      sync.Map // what refusals may reach, by judged
+	judgedCount atomic.Int64
 }
 
-// maxDrained is how much of a body is read at most to get to its trailers.
-const maxDrained = 1 << 20
+// guardedSite is what one jwt handler takes away, and from which requests.
+type guardedSite struct {
+	handler *Handler
+	hosts   []*caddyhttp.MatchHost // of the site's route; empty for any host
+	names   []string               // of headers, folded
+	removal credential.Removal
+}
 
-// isOriginal reports whether a request is the one that the server made, rather than
-// a copy. The placeholders read the original, so a change of the request shows in
-// them only if it is the original.
-func isOriginal(r *http.Request) bool {
-	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if repl == nil {
-		return false
+// add adds a handler that is being provisioned in a route with these hosts.
+func (g *errorGuard) add(h *Handler, hosts []*caddyhttp.MatchHost) {
+	if g.server != nil && routes.InErrorRoutes(g.server) {
+		return // it has the request itself, after the error
 	}
-	const mark = "}jwt"
-	method := r.Method
-	r.Method = mark
-	defer func() { r.Method = method }()
-	seen, _ := repl.Get("http.request.method")
-	return seen == mark
+	s := guardedSite{handler: h, hosts: hosts, names: h.forwarding.Names}
+	s.removal.Add(h.credentials)
+	g.sites = append(g.sites, s)
+}
+
+// clean prepares a request for error routes: it removes what the handlers of its
+// site take away, and those of all sites where the site is not known. A request that
+// is another site's keeps what it has. The headers of an identity in force stay.
+func (g *errorGuard) clean(r *http.Request, st *state) {
+	known := false
+	for i := range g.sites {
+		if g.sites[i].has(r) {
+			known = true
+			g.sites[i].clean(r, st)
+		}
+	}
+	if known || g.server != nil && routes.HostMatches(g.server.Routes, r) {
+		return
+	}
+	for i := range g.sites {
+		g.sites[i].clean(r, st)
+	}
+}
+
+// has reports whether a request may be the site's.
+func (s *guardedSite) has(r *http.Request) bool {
+	return len(s.hosts) == 0 || slices.ContainsFunc(s.hosts, func(m *caddyhttp.MatchHost) bool {
+		matches, err := m.MatchWithError(r)
+		return matches || err != nil
+	})
+}
+
+func (s *guardedSite) clean(r *http.Request, st *state) {
+	header.ClearHeaders(r, &st.Sent, s.names)
+	s.removal.Remove(r, &st.Removed)
+}
+
+// place is where a handler is among the server's routes. One that is not found may
+// have anything around it.
+func (g *errorGuard) place(h *Handler) routes.Placement {
+	if g.server == nil {
+		return routes.Placement{}
+	}
+	g.once.Do(func() {
+		g.places = routes.Placements(g.server)
+	})
+	if p, ok := g.places[h]; ok {
+		return p
+	}
+	return routes.Placement{Unknown: "a handler that is not known", Reader: true}
 }

@@ -128,11 +128,24 @@ type result struct {
 	repl *caddy.Replacer
 }
 
+// tie makes handlers those of a server with error routes, as provisioning does.
+func tie(server *caddyhttp.Server, handlers ...caddyhttp.MiddlewareHandler) {
+	server.Routes = append(server.Routes, caddyhttp.Route{Handlers: handlers})
+	for _, h := range handlers {
+		if h, ok := h.(*Handler); ok {
+			h.guard.server = server
+		}
+	}
+}
+
 // serve sends a request through handlers in their order.
 func serve(t testing.TB, r *http.Request, server *caddyhttp.Server, handlers ...caddyhttp.MiddlewareHandler) result {
 	t.Helper()
 	if server == nil {
 		server = new(caddyhttp.Server)
+	}
+	if server.Errors != nil {
+		tie(server, handlers...)
 	}
 	res := result{ResponseRecorder: httptest.NewRecorder(), repl: caddy.NewReplacer()}
 	r = caddyhttp.PrepareRequest(r, res.repl, res, server)

@@ -144,12 +144,18 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	st := requestState(r)
 	st.Enter(&h.naming.Names, h.logs, h.conflict.Possible())
-	h.forwarding.Clear(r, &st.Sent)
+	r = h.forwarding.Clear(r, &st.Sent, r.Trailer != nil && h.guard.place(h).Reader)
 	err := h.serve(w, r, st, next)
 	if err != nil {
+		st.EndTrailers()
 		h.guard.clean(r, st)
 	}
 	return err
+}
+
+// Authenticates reports whether every request that passes the handler has an identity.
+func (h *Handler) Authenticates() bool {
+	return !h.clearsOnly && !h.Optional && !h.AllowPreflight && h.Mode != modeReport
 }
 
 // serve passes a request to the next handler, or refuses it.
@@ -258,12 +264,13 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}
-	if err := p.HandlerError(); routes.ErrorRouteMatches(r, err) {
-		p.SetHeaders(w.Header())
-		return err
+	if h.guard.wayOf(h, r, p) == here {
+		p.Write(w)
+		return nil
 	}
-	p.Write(w)
-	return nil
+	st.answer = p
+	p.SetHeaders(w.Header())
+	return p.HandlerError()
 }
 
 var (

@@ -127,6 +127,7 @@ func TestThreat46_NobodyInBetweenCanForge(t *testing.T) {
 func TestThreat46_HandlersInErrorRoutes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "require scope admin\nforward user X-User")
+	tie(errorServer(t, `[{"handle":[{"handler":"static_response","body":"page"}]}]`), s.Handler)
 	for name, c := range map[string]struct {
 		inError *site
 		user    string

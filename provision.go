@@ -43,7 +43,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.apiKeys, err = h.provisionAPIKeys(); err != nil {
 		return err
 	}
-	if h.credentials, err = credential.New(h.credentialSettings()); err != nil {
+	if h.credentials, err = credential.New(credentialSettings(h)); err != nil {
 		return err
 	}
 	h.credentials.Warn(h.logger)
@@ -65,7 +65,8 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
 	h.clearsOnly = h.onlyClears()
 	h.guard = h.app.guards.of(server)
-	h.guard.add(h.forwarding, h.credentials)
+	h.guard.add(h, routes.Hosts(ctx))
+	h.guard.putHead()
 	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, refusal.Accepted{Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys()}, h.rules.RequiredScopes()); err != nil {
 		return err
 	}
@@ -79,15 +80,15 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
-func (h *Handler) credentialSettings() credential.Settings {
+func credentialSettings(h *Handler) credential.Settings {
 	return credential.Settings{
 		Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys(), TokenFrom: sources(h.TokenFrom), APIKeyFrom: sources(h.APIKeyFrom),
 		TrustedOrigins: h.TrustedOrigins, Keep: h.KeepCredentials, InPlace: h.Mode == modeReport,
 	}
 }
 
-// issuers returns the handler's issuers, with those that the app declares.
-func (h *Handler) issuers(app *App) *issuer.List {
+// issuersOf returns the handler's issuers, with those that the app declares.
+func issuersOf(h *Handler, app *App) *issuer.List {
 	l := &issuer.List{Audience: h.Audience, Declared: func(name string) *issuer.Settings { return app.Issuer[name].settings() }}
 	for _, i := range h.Issuer {
 		l.Issuers = append(l.Issuers, i.settings())
@@ -109,7 +110,7 @@ func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Poli
 		}
 		return nil, nil
 	}
-	return h.issuers(app).Policies(resolve)
+	return issuersOf(h, app).Policies(resolve)
 }
 
 // provisionIssuers returns the validator of all issuers with their keys, or nil if
@@ -119,7 +120,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if err != nil || len(policies) == 0 {
 		return nil, err
 	}
-	if err := h.issuers(h.app).Keys(policies, h.app.sources, h.logger); err != nil {
+	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
 	v, err := validator.New(policies, nil)
@@ -144,7 +145,7 @@ func (h *Handler) checkTogether() error {
 	if err := h.checkAPIKeyOptions(); err != nil {
 		return err
 	}
-	credentialHeaders, err := credential.Check(h.credentialSettings())
+	credentialHeaders, err := credential.Check(credentialSettings(h))
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ type state struct {
 	identity.Holder
 	credential.Removed
 	header.Sent
+
+	answer *refusal.Response // of the refusal that was handed to error routes; nil for none
 }
 
 // Format keeps the contents of the state out of anything that prints values, such as

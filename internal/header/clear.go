@@ -1,7 +1,6 @@
 package header
 
 import (
-	"io"
 	"net/http"
 	"strings"
 )
@@ -47,9 +46,25 @@ func cleared(name string, folded []string) bool {
 // body. It also removes the names from Connection, where they would make a proxy
 // drop the headers that are set later. Trailers with the names of credential
 // headers are removed too. Headers that an outer jwt handler has set stay.
-func (f *Forwarding) Clear(r *http.Request, sent *Sent) {
+//
+// It must be called before any downstream handler. afterReader says that a handler
+// may have begun to read the body: then the returned request, a copy, has no
+// trailers, as somebody may still be writing to their map.
+func (f *Forwarding) Clear(r *http.Request, sent *Sent, afterReader bool) *http.Request {
 	ClearHeaders(r, sent, f.Names)
-	GuardTrailers(r, f.Trailers)
+	switch {
+	case r.Trailer == nil:
+	case afterReader:
+		without := new(http.Request)
+		*without = *r
+		without.Trailer = nil
+		return without
+	case sent.trailers != nil:
+		sent.trailers.clear(f.Trailers)
+	default:
+		sent.trailers = guardTrailers(r, f.Trailers)
+	}
+	return r
 }
 
 // ClearHeaders removes headers, and their names from Connection.
@@ -66,15 +81,6 @@ func ClearHeaders(r *http.Request, sent *Sent, folded []string) {
 	}
 	if connection {
 		clearConnection(r.Header, folded)
-	}
-}
-
-// ClearNames deletes the headers whose names fold to one of folded.
-func ClearNames(h http.Header, folded []string) {
-	for name := range h {
-		if cleared(name, folded) {
-			delete(h, name)
-		}
 	}
 }
 
@@ -102,31 +108,4 @@ func clearConnection(h http.Header, folded []string) {
 	} else {
 		h["Connection"] = []string{strings.Join(kept, ", ")}
 	}
-}
-
-// GuardTrailers removes trailers: the declared ones now, and all of them at the
-// end of the body, when the server sets their values.
-func GuardTrailers(r *http.Request, folded []string) {
-	if r.Trailer == nil || len(folded) == 0 || r.Body == nil {
-		return
-	}
-	ClearNames(r.Trailer, folded)
-	r.Body = &trailerGuard{r.Body, r.Trailer, folded}
-}
-
-// trailerGuard is a body that removes trailers before its reader learns that it
-// has ended.
-type trailerGuard struct {
-	io.ReadCloser
-	trailer http.Header
-	folded  []string
-}
-
-// Read implements io.Reader.
-func (g *trailerGuard) Read(p []byte) (int, error) {
-	n, err := g.ReadCloser.Read(p)
-	if err != nil {
-		ClearNames(g.trailer, g.folded)
-	}
-	return n, err
 }

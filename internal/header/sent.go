@@ -4,7 +4,8 @@ import "net/http"
 
 // Sent holds the headers that were set for the identity of one request.
 type Sent struct {
-	list []Header
+	list     []Header
+	trailers *trailerGuard // nil until a handler has seen trailers
 
 	// These avoid allocations: most requests have one header.
 	headerBuf [1]Header

@@ -130,6 +130,9 @@ func (p *Response) HandlerError() caddyhttp.HandlerError {
 	return caddyhttp.HandlerError{StatusCode: p.Status, Err: p.err}
 }
 
+// Caused reports whether an error is the one of this response.
+func (p *Response) Caused(err error) bool { return errors.Is(err, p.err) }
+
 // Write sends the response.
 func (p *Response) Write(w http.ResponseWriter) {
 	p.headers(w.Header(), true)

@@ -66,9 +66,20 @@ func allHarmless(routes caddyhttp.RouteList, own string) bool {
 			}
 		}
 		for _, handler := range routes[i].Handlers {
+			if _, ours := handler.(authenticator); ours {
+				continue
+			}
 			module, ok := handler.(caddy.Module)
 			if !ok || !harmless[module.CaddyModule().ID] {
 				return false
+			}
+			// Caddy lets vars set the user's id, which it logs.
+			if vars, ok := handler.(*caddyhttp.VarsMiddleware); ok {
+				for name := range *vars {
+					if name == "http.auth.user.id" || strings.Contains(name, "{") {
+						return false
+					}
+				}
 			}
 			// reverse_proxy may have routes of its own, for responses.
 			if v := reflect.Indirect(reflect.ValueOf(handler)); v.Kind() == reflect.Struct {

@@ -7,21 +7,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// ErrorRouteMatches reports whether one of the server's error routes would answer this
-// error. That there are error routes is not enough: the sites of one listener share the
-// list, each behind its host matcher, and a site may have an error route for 404 only.
-// Without a match the server would answer with an empty body.
-func ErrorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
-	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || server.Errors == nil || len(server.Errors.Routes) == 0 {
-		return false
-	}
-	// The request is in an error route already: errors there are not handled again.
-	if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
-		return false
-	}
-	// Error routes get the original method and URI, and their matchers may read the
-	// error's placeholders.
+// Probe prepares a request as the server does before it runs its error routes: with
+// the original method and URI, which their matchers see, and the error's placeholders.
+// ForgetError takes the placeholders back.
+func Probe(server *caddyhttp.Server, r *http.Request, err caddyhttp.HandlerError) *http.Request {
 	probe := new(http.Request)
 	*probe = *r
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
@@ -31,17 +20,23 @@ func ErrorRouteMatches(r *http.Request, err caddyhttp.HandlerError) bool {
 			probe.URL = &u
 		}
 	}
-	probe = server.Errors.WithError(probe, err)
-	if routesMatch(server.Errors.Routes, probe) {
-		return true
-	}
+	return server.Errors.WithError(probe, err)
+}
+
+// ForgetError removes the placeholders that Probe has set, for a request that does not
+// come to error routes.
+func ForgetError(r *http.Request) {
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		for _, name := range [...]string{"", ".status_code", ".status_text", ".id", ".trace", ".message"} {
 			repl.Delete("http.error" + name)
 		}
 	}
-	return false
 }
+
+// Answers reports whether one of the error routes would answer a request that Probe has
+// prepared. That there are error routes is not enough: the sites of one listener share
+// the list, each behind its host matcher, and a site may have one for 404 only.
+func Answers(list caddyhttp.RouteList, probe *http.Request) bool { return routesMatch(list, probe) }
 
 // routesMatch reports whether a handler in the routes would run, following groups and
 // terminal routes as Caddy does. A subroute counts only if one of its routes matches.

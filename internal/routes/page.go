@@ -35,6 +35,14 @@ func Judge(server *caddyhttp.Server, list caddyhttp.RouteList, r *http.Request) 
 	return Judgement{Answers: routesMatch(list, r), Safe: w.unsafe == "", Unsafe: w.unsafe}
 }
 
+// Unsafe returns the first handler in a list of routes that is not known to make a
+// page, whatever the request is, or "".
+func Unsafe(server *caddyhttp.Server, list caddyhttp.RouteList) string {
+	w := &walk{server: server, list: list}
+	w.routes(list, []state{{own: true, host: true}})
+	return w.unsafe
+}
+
 // state is what is known about a request at some place of the walk. In the zero value
 // everything is the client's.
 type state struct {

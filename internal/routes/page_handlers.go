@@ -109,6 +109,9 @@ func (w *walk) respond(h *caddyhttp.StaticResponse, s state) []state {
 	}
 	code := h.StatusCode.String()
 	if code == "" { // the error's
+		if w.request == nil {
+			return w.fail("error with a status that is not known")
+		}
 		if err, ok := w.request.Context().Value(caddyhttp.ErrorCtxKey).(caddyhttp.HandlerError); ok && err.StatusCode == http.StatusEarlyHints {
 			return []state{s}
 		}

@@ -62,6 +62,9 @@ func (w *walk) matcher(m any, s state) verdict {
 		ok  bool
 		err error
 	)
+	if w.request == nil { // any request may come
+		return perhaps
+	}
 	switch m := m.(type) {
 	case *caddyhttp.MatchHost:
 		if !s.host {
