@@ -43,8 +43,8 @@ func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	routes := h.NewRoute(matcher, handler)
-	if clears := clearedBy(handler); len(matcher) > 0 && len(clears) > 0 && !handler.onlyClears() {
-		routes = append(h.NewRoute(nil, &Handler{Clear: clears}), routes...)
+	if clears := clearedBy(handler); len(matcher) > 0 && len(clears) > 0 && handler.Mode != modeClear {
+		routes = append(h.NewRoute(nil, &Handler{Clear: clears, Mode: modeClear}), routes...)
 	}
 	return routes, nil
 }
@@ -99,7 +99,7 @@ func clearedBy(h *Handler) []string {
 //	    allow_preflight
 //	    realm <text>
 //	    error_format json | aws | none
-//	    mode enforce | report
+//	    mode enforce | report | clear
 //	}
 //
 // issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward and

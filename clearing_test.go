@@ -116,7 +116,7 @@ func TestThreat21_ClientsCanNotSendIdentityHeaders(t *testing.T) {
 		"report, a bad token":             {options + "mode report", bearer("x"), ""},
 		"report, a rule":                  {options + "mode report\nrequire scope admin", bearer(good), ""},
 		"report, a claim that can't be":   {"forward c X-User\nclear X-Role\nmode report", bearer(signed(t, map[string]any{"c": "a\nb"})), ""},
-		"clear alone":                     {"clear X-User X-Role", bearer(good), ""},
+		"clear alone":                     {"mode clear\nclear X-User X-Role", bearer(good), ""},
 		"clear with an issuer":            {"clear X-User X-Role", bearer(good), ""},
 		"the payload's header":            {"forward_payload X-Role\nclear X-User\noptional", none(), ""},
 		"credentials are kept":            {options + "keep_credentials", bearer(good), "alice"},

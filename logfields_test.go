@@ -68,7 +68,7 @@ func TestAccessLogFields(t *testing.T) {
 		"optional behind another":     {good(), byToken, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, otherSite(t, "optional").Handler}},
 		"a refusal behind another":    {good(), nobody("missing_credentials"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, otherSite(t, "").Handler}},
 		"an API key behind a token":   {bearerOf(ask(), signed(t, nil)), map[string]any{"jwt_auth_method": "api_key"}, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, key.Handler}},
-		"clear alone says nothing":    {good(), map[string]any{}, []caddyhttp.MiddlewareHandler{makeSite(t, "clear X-User").Handler}},
+		"clear alone says nothing":    {good(), map[string]any{}, []caddyhttp.MiddlewareHandler{makeSite(t, "mode clear\nclear X-User").Handler}},
 		"a matcher that did not fire": {good(), map[string]any{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -92,7 +92,7 @@ func TestMatchers(t *testing.T) {
 				"a bad token": matchBehind(t, bearer("x"), m, newSite(t, "mode report").Handler),
 				"a rule":      matchBehind(t, bearer(token), m, newSite(t, "mode report\nrequire scope nothing").Handler),
 				"preflight":   matchBehind(t, preflight, m, newSite(t, "allow_preflight").Handler),
-				"clear alone": matchBehind(t, bearer(token), m, makeSite(t, "clear X-User").Handler),
+				"clear alone": matchBehind(t, bearer(token), m, makeSite(t, "mode clear\nclear X-User").Handler),
 			} {
 				if matched {
 					t.Errorf("%s matches", name)

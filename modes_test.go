@@ -283,7 +283,7 @@ func TestReportModeWarnsAtLoad(t *testing.T) {
 
 func TestClearAlone(t *testing.T) {
 	t.Parallel()
-	s := makeSite(t, "clear X-User")
+	s := makeSite(t, "mode clear\nclear X-User")
 	since := counted(t, s)
 	r := bearer("x")
 	r.Header.Set("X-User", "forged")

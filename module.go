@@ -87,8 +87,7 @@ type Handler struct {
 	// none.
 	ForwardPayload string `json:"forward_payload,omitempty"`
 
-	// Headers of the client that are removed from every request. A handler with this
-	// option alone authenticates nobody. Default: none.
+	// Headers of the client that are removed from every request. Default: none.
 	Clear []string `json:"clear,omitempty"`
 
 	// Keeps the credential in the request for downstream handlers. Default: false,
@@ -104,7 +103,9 @@ type Handler struct {
 	AllowPreflight bool `json:"allow_preflight,omitempty"`
 
 	// `enforce`, or `report` to refuse nothing: requests that would be refused
-	// continue as anonymous, and are logged and counted. Default: enforce.
+	// continue as anonymous, and are logged and counted. `clear` authenticates nobody:
+	// every request passes, without the headers of clear, forward and forward_payload.
+	// Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
 	// The realm of the challenge (RFC 9110 section 11.5). Default: restricted.

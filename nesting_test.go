@@ -56,7 +56,7 @@ func TestThreat46_AHandlerBehindAnother(t *testing.T) {
 		"inner optional, authenticated":  {otherSite(t, "optional\nforward user X-User"), both(), 200, bob, map[string]string{"X-User": "bob"}},
 		"inner report, refused":          {otherSite(t, "mode report\nforward user X-User\nclaim email other"), good(), 200, alice + "missing_credentials", map[string]string{"X-User": "alice", "X-Email": "alice@x"}},
 		"inner report, a rule":           {newSite(t, "mode report\nrequire scope admin\nforward user X-User"), good(), 200, alice + "insufficient_scope", map[string]string{"X-User": "alice", "X-Email": "alice@x"}},
-		"inner clear alone":              {makeSite(t, "clear X-User X-Inner"), good(), 200, alice, map[string]string{"X-User": "alice", "X-Email": "alice@x"}},
+		"inner clear alone":              {makeSite(t, "mode clear\nclear X-User X-Inner"), good(), 200, alice, map[string]string{"X-User": "alice", "X-Email": "alice@x"}},
 		"inner refuses, no credential":   {otherSite(t, "forward user X-Inner"), good(), 401, "  anonymous  missing_credentials", nil},
 		"inner refuses by a rule":        {newSite(t, "require scope admin\nforward user X-User"), good(), 403, "  anonymous  insufficient_scope", nil},
 		"inner refuses by an expression": {newSite(t, requiring(`claims.sub == "bob"`)), good(), 403, "  anonymous  forbidden", nil},
@@ -113,7 +113,7 @@ func TestThreat46_NobodyInBetweenCanForge(t *testing.T) {
 			change(r.Header)
 			return next.ServeHTTP(w, r)
 		})
-		for _, inner := range []*site{makeSite(t, "clear X-User"), otherSite(t, "optional\nforward user X-User")} {
+		for _, inner := range []*site{makeSite(t, "mode clear\nclear X-User"), otherSite(t, "optional\nforward user X-User")} {
 			res := serve(t, bearer(signed(t, nil)), nil, newSite(t, "forward user X-User").Handler, between, inner.Handler)
 			if res.next == nil || len(res.next.Header) != 0 {
 				t.Errorf("%s: %v", name, res.next)
@@ -137,7 +137,7 @@ func TestThreat46_HandlersInErrorRoutes(t *testing.T) {
 		"one without the rule":      {newSite(t, "forward user X-User"), "alice", "alice", ""},
 		"one that is optional":      {newSite(t, "optional\nforward user X-Name"), "alice", "", ""},
 		"another's, optional":       {otherSite(t, "optional\nforward user X-User"), "", "", "insufficient_scope"},
-		"clear alone":               {makeSite(t, "clear X-User"), "", "", "insufficient_scope"},
+		"clear alone":               {makeSite(t, "mode clear\nclear X-User"), "", "", "insufficient_scope"},
 		"one that refuses it again": {newSite(t, "require claim role admin\nforward user X-User"), "", "", "forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {

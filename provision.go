@@ -63,7 +63,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	h.logs = server == nil || server.Logs != nil
 	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
-	h.clearsOnly = h.onlyClears()
+	h.clearsOnly = h.Mode == modeClear
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h, routes.Hosts(ctx))
 	h.guard.putHead()
@@ -101,8 +101,10 @@ func issuersOf(h *Handler, app *App) *issuer.List {
 func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Policy, error) {
 	if len(h.Issuer) == 0 {
 		switch {
-		case h.onlyClears():
+		case h.Mode == modeClear:
 			return nil, nil
+		case !h.hasAPIKeys() && len(h.Clear) > 0:
+			return nil, errors.New("neither an issuer nor an API key is configured" + setting.Unset + ", so nobody could be authenticated; add an issuer: jwt https://auth.example.com/ https://api.example.com, or write mode clear into the block for a jwt that lets everybody pass and only clears headers")
 		case !h.hasAPIKeys():
 			return nil, errors.New("neither an issuer nor an API key is configured, so no request could pass; write: jwt https://auth.example.com/ https://api.example.com, or api_keys /etc/caddy/keys.jsonl into the block" + setting.Unset)
 		case len(h.Audience) > 0:
@@ -137,6 +139,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 const (
 	modeEnforce = "enforce"
 	modeReport  = "report"
+	modeClear   = "clear"
 )
 
 // checkTogether checks options that depend on each other, except for the issuers. It
@@ -162,29 +165,29 @@ func (h *Handler) checkTogether() error {
 	return required.CheckOptional(h.Optional)
 }
 
-// onlyClears reports whether the handler authenticates nobody and only clears
-// headers.
-func (h *Handler) onlyClears() bool {
-	return len(h.Clear) > 0 && len(h.Issuer) == 0 && !h.hasAPIKeys()
-}
-
-// checkMode checks mode, and that a handler that only clears headers has no other
-// options.
+// checkMode checks mode, and that a handler that only clears headers has headers to
+// clear and no other options.
 func (h *Handler) checkMode() error {
 	switch h.Mode {
 	case "", modeEnforce, modeReport:
-	default:
-		return setting.InOption("mode", "unknown mode %q; write enforce or report", h.Mode)
-	}
-	if !h.onlyClears() {
 		return nil
+	case modeClear:
+	default:
+		return setting.InOption("mode", "unknown mode %q; write enforce, report or clear", h.Mode)
 	}
 	for _, o := range handlerOptions() {
-		if o.name != "clear" && o.isSet(h) {
-			return setting.InOption(o.name, "%w", errAuthenticatesNobody)
+		switch o.name {
+		case "mode", "clear", "forward", "forward_payload":
+		default:
+			if o.isSet(h) {
+				return setting.InOption(o.name, "%w", errAuthenticatesNobody)
+			}
 		}
+	}
+	if len(clearedBy(h)) == 0 {
+		return setting.InOption("mode", "mode clear has nothing to clear; write clear X-User, or remove it")
 	}
 	return nil
 }
 
-var errAuthenticatesNobody = errors.New("this jwt has neither an issuer nor API keys, so it authenticates nobody and can only clear headers; add an issuer, or remove the option")
+var errAuthenticatesNobody = errors.New("mode clear authenticates nobody and only clears headers; remove the option, or mode clear")

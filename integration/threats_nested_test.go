@@ -63,6 +63,7 @@ https://api.example.test {
 		clear X-Role
 	}
 	import inner clear {
+		mode clear
 		clear X-User X-Role X-Other
 	}
 	import inner issuer {
