@@ -67,13 +67,15 @@ func Placements(server *caddyhttp.Server) map[any]Placement {
 type placementWalk struct {
 	server *caddyhttp.Server
 	found  map[any]Placement
+	steps  int
 }
 
 // routes walks a list. A handler that calls the next one is around all that comes
 // after it in the list too, unless its route is terminal, or is of the same group as
 // a later one, which then does not run.
 func (w *placementWalk) routes(list caddyhttp.RouteList, around Placement, depth int) (after Placement) {
-	if depth > maxDepth {
+	// Named routes may invoke each other, and themselves.
+	if w.steps++; depth > maxDepth || w.steps > maxSteps {
 		return around.or(Placement{Unknown: "routes that are nested too deep"})
 	}
 	type passed struct {
