@@ -50,6 +50,9 @@ func TestConflict(t *testing.T) {
 	}{
 		"a site":               {&caddyhttp.Server{Routes: list(vars, rewrite.Rewrite{}, jwt, sub(proxy), answer)}, false},
 		"matchers of Caddy's":  {&caddyhttp.Server{Routes: matched(caddyhttp.MatchPath{"/a"}, &caddyhttp.MatchHost{"a"})}, false},
+		"vars of its own":      {&caddyhttp.Server{Routes: list(&caddyhttp.VarsMiddleware{"tenant": "a"}, jwt)}, false},
+		"vars sets the user":   {&caddyhttp.Server{Routes: list(&caddyhttp.VarsMiddleware{"http.auth.user.id": "a"}, jwt)}, true},
+		"vars sets anything":   {&caddyhttp.Server{Routes: list(&caddyhttp.VarsMiddleware{"{http.request.header.X}": "a"}, jwt)}, true},
 		"a matcher of ours":    {&caddyhttp.Server{Routes: matched(ownMatcher{})}, false},
 		"another's matcher":    {&caddyhttp.Server{Routes: matched(json.Number("1"))}, true},
 		"basic_auth":           {&caddyhttp.Server{Routes: list(basic, jwt)}, true},
