@@ -61,11 +61,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the app. It fetches nothing.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
-	// Cache plugins order themselves before jwt, where they would serve one user's
-	// response to everybody.
-	if _, err := caddy.GetModule("http.handlers.cache"); err == nil {
-		a.logger.Warn("a cache plugin is built in; where it is used it must come after jwt, in a route block, with the user in its key: see docs/guides/caching.md")
-	}
 	events, err := ctx.App("events")
 	if err != nil {
 		return fmt.Errorf("jwt: loading the events app: %w", err)

@@ -31,6 +31,11 @@ func (g *errorGuard) review(logger *zap.Logger) error {
 			continue
 		}
 		site, place := routes.Site(g.server, s.hosts), g.place(s.handler)
+		// Cache plugins order themselves before jwt, where they serve one user's response
+		// to everybody, and an old one for a refusal.
+		if strings.Contains(place.Unknown, cacheHandler) {
+			say(site, "a cache is in front of it and answers before it is asked; put jwt in front of cache, in a route block, with the user in the cache's key: see docs/guides/caching.md")
+		}
 		switch {
 		case !place.Final() && place.Intercept != "":
 			return fmt.Errorf("jwt at %s: %s may serve refused requests, and so may %s; put jwt in front of one of them", site, place.Intercept, place.Around())
@@ -52,6 +57,9 @@ func (g *errorGuard) review(logger *zap.Logger) error {
 	}
 	return nil
 }
+
+// cacheHandler is the module of Caddy's cache plugin.
+const cacheHandler = "http.handlers.cache"
 
 // unsafe finds what the error routes would do with the refusals of a site, by status.
 func (g *errorGuard) unsafe(s *guardedSite) map[string][]string {
