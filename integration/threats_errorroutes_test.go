@@ -92,15 +92,16 @@ func TestThreat21_ErrorRoutesPastAHandler(t *testing.T) {
 		host, path string
 		changes    []change
 		user       string // that the upstream gets
+		refused    bool   // so that the error route, which proxies, is not for it
 	}{
-		"refused by the first of two":           {"two.example.test", "/", []change{bearer(good)}, ""},
-		"refused by the second of two":          {"two.example.test", "/", []change{bearer(bad), withKey}, ""},
-		"refused by one of two with matchers":   {"matchers.example.test", "/a/x", []change{bearer(bad)}, ""},
-		"refused by the other":                  {"matchers.example.test", "/b/x", []change{bearer(bad)}, ""},
-		"an error between two":                  {"between.example.test", "/", []change{bearer(good), withKey}, ""},
-		"refused behind a handler that copies":  {"traced.example.test", "/refused/x", nil, ""},
-		"an error behind a handler that copies": {"traced.example.test", "/x", []change{bearer(good)}, "user-1"},
-		"anonymous, and an error":               {"traced.example.test", "/x", nil, ""},
+		"refused by the first of two":           {"two.example.test", "/", []change{bearer(good)}, "", true},
+		"refused by the second of two":          {"two.example.test", "/", []change{bearer(bad), withKey}, "", true},
+		"refused by one of two with matchers":   {"matchers.example.test", "/a/x", []change{bearer(bad)}, "", true},
+		"refused by the other":                  {"matchers.example.test", "/b/x", []change{bearer(bad)}, "", true},
+		"an error between two":                  {"between.example.test", "/", []change{bearer(good), withKey}, "", false},
+		"refused behind a handler that copies":  {"traced.example.test", "/refused/x", nil, "", true},
+		"an error behind a handler that copies": {"traced.example.test", "/x", []change{bearer(good)}, "user-1", false},
+		"anonymous, and an error":               {"traced.example.test", "/x", nil, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, trailers := range []bool{false, true} {
@@ -118,6 +119,12 @@ func TestThreat21_ErrorRoutesPastAHandler(t *testing.T) {
 				s.upstream.Take()
 				a := s.send(t, client, method, c.host, c.path, changes...)
 				seen := s.upstream.Take()
+				if c.refused {
+					if len(seen) != 0 || a.status != http.StatusUnauthorized {
+						t.Errorf("status %d, and the upstream was asked %d times", a.status, len(seen))
+					}
+					continue
+				}
 				if len(seen) != 1 {
 					t.Fatalf("status %d, and the upstream was asked %d times; want the error route's once", a.status, len(seen))
 				}
@@ -153,19 +160,13 @@ https://api.example.test {
 		require scope nobody:has
 	}
 	handle_errors {
-		reverse_proxy {$UPSTREAM} {
-			header_up X-Original {http.request.orig_uri}
-		}
+		respond "{http.request.uri} {http.request.orig_uri} {http.request.orig_uri.query}"
 	}
 }
 `, options{shownByCaddy: true}, k.RS256)
 	good := k.RS256.Token(t, s.claims(nil), nil)
 	a := s.send(t, s.http, http.MethodGet, site, "/x?a=1&token="+good+"&b=2")
-	seen := a.upstream(t)
-	if seen.URI != "/x?a=1&b=2" || seen.Header.Get("X-Original") != "/x?a=1&b=2" {
-		t.Errorf("the upstream was sent %s, original %s", strings.ReplaceAll(seen.URI, good, "TOKEN"), strings.ReplaceAll(seen.Header.Get("X-Original"), good, "TOKEN"))
-	}
-	if strings.Contains(s.upstream.Wire(), good) {
-		t.Error("the upstream was sent the token")
+	if want := "/x?a=1&b=2 /x?a=1&b=2 a=1&b=2"; a.body != want {
+		t.Errorf("the page is %s; want %s", strings.ReplaceAll(a.body, good, "TOKEN"), want)
 	}
 }

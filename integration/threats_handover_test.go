@@ -79,7 +79,7 @@ https://respond.example.test {
 	}
 }
 
-// revealingErrorRoute is a site whose error route sends an upstream all that it knows.
+// revealingErrorRoute is a site whose error page shows all that error routes know.
 const revealingErrorRoute = `
 https://api.example.test {
 	jwt {
@@ -87,14 +87,13 @@ https://api.example.test {
 	}
 	reverse_proxy {$UPSTREAM}
 	handle_errors {
-		reverse_proxy {$UPSTREAM} {
-			header_up X-Reason {http.jwt.reason}
-			header_up X-Original-URI {http.request.orig_uri}
-			header_up X-Original-Query {http.request.orig_uri.query}
-			header_up X-Query {http.request.uri.query.access_token}
-			header_up X-Authorization {http.request.header.Authorization}
-			header_up X-Cookie {http.request.cookie.session}
-		}
+		respond <<PAGE
+			reason {http.jwt.reason}
+			uri {http.request.uri}
+			original {http.request.orig_uri}
+			query {http.request.orig_uri.query} {http.request.uri.query.access_token}
+			headers {http.request.header.Authorization} {http.request.header.X-Token} {http.request.header.Cookie} {http.request.cookie.session}
+			PAGE {err.status_code}
 	}
 }
 `
@@ -136,44 +135,72 @@ func TestThreat48_ErrorRoutesGetNoCredential(t *testing.T) {
 	for name, way := range tokenPlacements(expired) {
 		t.Run("an expired token, "+name, func(t *testing.T) {
 			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-			s.checkStripped(t, a.upstream(t), "expired", way.rest)
+			s.checkStripped(t, a, "expired", way.rest)
 		})
 	}
 	for name, way := range tokenPlacements(bad) {
 		t.Run("a forged token, "+name, func(t *testing.T) {
 			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-			s.checkStripped(t, a.upstream(t), "bad_signature", way.rest)
+			s.checkStripped(t, a, "bad_signature", way.rest)
 		})
 	}
 	t.Run("two tokens that are refused for being two", func(t *testing.T) {
 		a := s.send(t, s.client(http1), http.MethodGet, site, "/?access_token="+token+"&x=1", bearer(bad))
-		s.checkStripped(t, a.upstream(t), "multiple_credentials", "/?x=1")
-	})
-	t.Run("a POST keeps its body", func(t *testing.T) {
-		a := s.send(t, s.client(http1), http.MethodPost, site, "/?access_token="+bad, body("access_token=not-mine&x=1"))
-		if seen := a.upstream(t); seen.Body != "access_token=not-mine&x=1" {
-			t.Errorf("the body arrived as %q", seen.Body)
-		}
+		s.checkStripped(t, a, "multiple_credentials", "/?x=1")
 	})
 	s.checkNotSent(t, s.upstream, token, expired, bad)
 }
 
-// checkStripped checks what an upstream got of a refused request.
-func (s *fixture) checkStripped(t *testing.T, seen peers.Seen, reason, uri string) {
+// checkStripped checks the error page of a refused request, and that no upstream was
+// asked.
+func (s *fixture) checkStripped(t *testing.T, a answer, reason, uri string) {
 	t.Helper()
-	if got := seen.Header.Get("X-Reason"); got != reason {
-		t.Errorf("the reason is %q; want %q", got, reason)
+	for _, line := range []string{"reason " + reason, "uri " + uri, "original " + uri} {
+		if !strings.Contains(a.body, line+"\n") {
+			t.Errorf("the page is\n%s\nwant in it: %s", a.body, line)
+		}
 	}
-	if seen.URI != uri {
-		t.Errorf("the upstream was asked for %q; want %q", seen.URI, uri)
+	if strings.Contains(a.body, "eyJ") || strings.Contains(a.body, "session") {
+		t.Errorf("the page shows a credential:\n%s", a.body)
 	}
-	if got := seen.Header.Get("X-Original-URI"); got != uri {
-		t.Errorf("the original URI is %q; want %q", got, uri)
+	if n := len(s.upstream.Take()); n != 0 {
+		t.Errorf("the upstream was asked %d times", n)
 	}
-	if got := seen.Header.Get("Cookie"); strings.Contains(got, "session") {
-		t.Errorf("the cookies are %q", got)
+}
+
+// Errors that are raised before any jwt has run come to error routes that may lead to
+// the upstream, and must not bring a credential there.
+func TestThreat48_ErrorsBeforeJWTBringNoCredential(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newFixture(t, `
+https://api.example.test {
+	route {
+		error /* 500
+		jwt {
+			import token_places
+			forward user X-User
+		}
 	}
-	s.upstream.Take()
+	handle_errors {
+		reverse_proxy {$UPSTREAM} {
+			header_up X-Original-URI {http.request.orig_uri}
+		}
+	}
+}
+`, options{shownByCaddy: true}, k.RS256)
+	token := k.RS256.Token(t, s.claims(nil), nil)
+	for name, way := range tokenPlacements(token) {
+		t.Run(name, func(t *testing.T) {
+			a := s.send(t, s.client(http1), http.MethodGet, site, way.path, append(way.changes, exactHeader("X-User", forged))...)
+			seen := a.upstream(t)
+			if seen.URI != way.rest || seen.Header.Get("X-Original-URI") != way.rest || seen.Header.Get("X-User") != "" || strings.Contains(seen.Header.Get("Cookie"), "session") {
+				t.Errorf("the upstream got %s %v", seen.URI, seen.Header)
+			}
+			s.upstream.Take()
+		})
+	}
+	s.checkNotSent(t, s.upstream, token)
 }
 
 // checkNotSent looks for credentials in every byte that an upstream received.
@@ -227,14 +254,15 @@ https://api.example.test {
 			t.Run(map[bool]string{true: "a good token ", false: "a forged token "}[token == good]+name, func(t *testing.T) {
 				responder.Take()
 				a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-				if len(responder.Take()) != 1 {
-					t.Fatalf("status %d: the responder was not asked once", a.status)
+				want := map[bool]int{true: 1, false: 0}[token == good]
+				if n := len(responder.Take()); n != want {
+					t.Fatalf("status %d: the responder was asked %d times; want %d", a.status, n, want)
 				}
 			})
 		}
 	}
 	s.checkNotSent(t, responder, good, bad)
-	if wire := responder.Wire(); !strings.Contains(wire, "REQUEST_URI") || !strings.Contains(wire, "bad_signature") {
+	if wire := responder.Wire(); !strings.Contains(wire, "REQUEST_URI") {
 		t.Error("the responder was not sent what this test is about")
 	}
 }

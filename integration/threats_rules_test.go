@@ -139,7 +139,7 @@ func TestThreat48_ErrorRoutesOfRulesGetNoCredential(t *testing.T) {
 			for name, way := range tokenPlacements(token) {
 				t.Run(name, func(t *testing.T) {
 					a := s.send(t, s.client(http1), http.MethodGet, site, way.path, way.changes...)
-					s.checkStripped(t, a.upstream(t), c.reason, way.rest)
+					s.checkStripped(t, a, c.reason, way.rest)
 				})
 			}
 			s.checkNotSent(t, s.upstream, token)
