@@ -6,9 +6,24 @@ import (
 )
 
 // fold converts a header's name to the form in which upstreams compare names: to
-// CGI and the like, case does not matter and "-", "_" and "." are the same.
+// CGI and the like, case does not matter, and every character that is neither a letter
+// nor a digit may stand for "-" (lighttpd makes HTTP_X_USER of X+User).
 func fold(name string) string {
-	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
+	folded := make([]byte, len(name))
+	for i := range folded {
+		folded[i] = foldByte(name[i])
+	}
+	return string(folded)
+}
+
+func foldByte(c byte) byte {
+	switch {
+	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		return c
+	case c >= 'A' && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return '-'
 }
 
 // foldsTo reports whether fold(name) is folded, without an allocation.
@@ -17,14 +32,7 @@ func foldsTo(name, folded string) bool {
 		return false
 	}
 	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case c == '_' || c == '.':
-			c = '-'
-		}
-		if c != folded[i] {
+		if foldByte(name[i]) != folded[i] {
 			return false
 		}
 	}
