@@ -124,10 +124,19 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 	if c.header != nil && c.header.takeOne(r, taken, &f) {
 		return f, ""
 	}
+	in := look(c.places, r)
+	if in.query {
+		readQuery(c.places, r.URL.RawQuery, &f)
+	}
+	if in.cookies {
+		readCookies(c.places, r.Header["Cookie"], &f)
+	}
 	for i := range c.places {
 		c.places[i].read(r, taken, &f)
 	}
-	c.Discard(r, taken)
+	if !c.keep && !c.inPlace {
+		remove(c.places, r, in, taken)
+	}
 	if c.keep && c.hasLookalike(r) {
 		f.multiple = true
 	}
@@ -167,7 +176,7 @@ func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 // Discard removes the request's credentials, unless they are kept.
 func (c *Places) Discard(r *http.Request, taken *Removed) {
 	if !c.keep && !c.inPlace {
-		c.remove(r, taken)
+		remove(c.places, r, look(c.places, r), taken)
 	}
 }
 
@@ -184,7 +193,8 @@ func (c *Places) crossSite(r *http.Request) bool {
 	return c.origins.Check(r) != nil
 }
 
-// read adds the credentials in the place to f.
+// read adds the credentials in a header to f, and those that were removed from a place
+// of any kind.
 func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 	switch s.From {
 	case FromHeader:
@@ -203,34 +213,6 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 		}
 		for _, v := range values {
 			s.readBasic(v, f)
-		}
-	case FromQuery:
-		var same repeated
-		for pair := range queryPairs(r.URL.RawQuery) {
-			if value, ok := pair.is(s.Name); ok {
-				f.multiple = same.differs(value) || f.multiple
-				if value == "" {
-					f.malformed = true
-				} else {
-					f.add(s, value)
-				}
-			}
-		}
-	case FromCookie:
-		var same repeated
-		for _, line := range r.Header["Cookie"] {
-			for pair := range strings.SplitSeq(line, ";") {
-				value, ok := cookieIs(pair, s.Name)
-				if !ok {
-					continue
-				}
-				f.multiple = same.differs(value) || f.multiple
-				// An empty cookie is what is left of an ended session,
-				// not a credential.
-				if value != "" {
-					f.add(s, value)
-				}
-			}
 		}
 	}
 	for _, old := range taken.list {

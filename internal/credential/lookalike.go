@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,8 +19,9 @@ func (c *Places) hasLookalike(r *http.Request) bool {
 				return true
 			}
 		case FromQuery:
-			for p := range queryPairs(r.URL.RawQuery) {
-				if _, ok := p.is(s.Name); !ok && foldParameter(p.name()) == foldParameter(s.Name) {
+			folded := foldParameter(s.Name)
+			for p := range longPairs(r.URL.RawQuery, len(folded)) {
+				if foldsToParameter(p.rawName(), folded) && !p.is(s.Name) {
 					return true
 				}
 			}
@@ -33,7 +35,7 @@ func (c *Places) hasLookalike(r *http.Request) bool {
 // percent-encoded.
 func (s *place) cookieLookalike(lines []string) bool {
 	for _, line := range lines {
-		for pair := range strings.SplitSeq(line, ";") {
+		for pair := range cookiePairs(line, len(s.Name)+1) {
 			if _, ok := cookieIs(pair, s.Name); ok && !strings.ContainsAny(strings.Trim(pair, " \t"), " \t,") {
 				continue
 			}
@@ -48,13 +50,52 @@ func (s *place) cookieLookalike(lines []string) bool {
 	return false
 }
 
-// name returns the pair's decoded name.
-func (p pair) name() string {
-	name, _, _ := strings.Cut(p.text, "=")
-	if decoded, err := url.QueryUnescape(name); err == nil {
-		return decoded
+// foldsToParameter reports whether foldParameter of the decoded name is folded. It
+// allocates nothing, but for names of a length that nobody means.
+func foldsToParameter(raw, folded string) bool {
+	if !strings.ContainsAny(raw, "%+[. \x00") {
+		return raw == folded
 	}
-	return name
+	var buf [256]byte
+	name := buf[:0]
+	if len(raw) > len(buf) {
+		name = make([]byte, 0, len(raw))
+	}
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if i+2 >= len(raw) {
+				return foldParameter(raw) == folded // it can't be decoded
+			}
+			high, ok1 := unhex(raw[i+1])
+			low, ok2 := unhex(raw[i+2])
+			if !ok1 || !ok2 {
+				return foldParameter(raw) == folded
+			}
+			c = high<<4 | low
+			i += 2
+		}
+		name = append(name, c)
+	}
+	if i := bytes.IndexAny(name, "\x00["); i >= 0 {
+		name = name[:i]
+	}
+	name = bytes.Trim(name, " ")
+	if len(name) != len(folded) {
+		return false
+	}
+	for i, c := range name {
+		if c == '.' || c == ' ' || c == '+' {
+			c = '_'
+		}
+		if c != folded[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // foldParameter converts a parameter's name as PHP does: it cuts the name at a
@@ -63,5 +104,7 @@ func foldParameter(name string) string {
 	if i := strings.IndexAny(name, "\x00["); i >= 0 {
 		name = name[:i]
 	}
-	return strings.NewReplacer(".", "_", " ", "_", "+", "_").Replace(strings.Trim(name, " "))
+	return underscored.Replace(strings.Trim(name, " "))
 }
+
+var underscored = strings.NewReplacer(".", "_", " ", "_", "+", "_")

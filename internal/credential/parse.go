@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"net/url"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -29,61 +28,4 @@ func nearScheme(value, scheme string) bool {
 		return false
 	}
 	return trimmed != value || value[n] != ' '
-}
-
-// cookieIs returns the value of a cookie-pair (RFC 6265 section 4.2.1) if it
-// has the given name. Quotes around the value are removed.
-func cookieIs(pair, name string) (string, bool) {
-	n, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
-	if !ok || strings.TrimRight(n, " \t") != name {
-		return "", false
-	}
-	value = strings.TrimLeft(value, " \t")
-	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
-		value = value[1 : len(value)-1]
-	}
-	return value, true
-}
-
-// pair is one name=value of a query, with the separator before it.
-type pair struct {
-	separator string // "", "&" or ";"
-	text      string
-}
-
-// queryPairs splits a query at "&", and also at ";", which Go no longer treats as
-// a separator. Some upstreams still do, and what they find must be found here.
-func queryPairs(query string) func(func(pair) bool) {
-	return func(yield func(pair) bool) {
-		separator := ""
-		for query != "" || separator != "" {
-			text, rest, next := query, "", ""
-			if i := strings.IndexAny(query, "&;"); i >= 0 {
-				text, next, rest = query[:i], query[i:i+1], query[i+1:]
-			}
-			if !yield(pair{separator, text}) {
-				return
-			}
-			query, separator = rest, next
-		}
-	}
-}
-
-// is returns the pair's value if its decoded name is the given one. A value that
-// can't be decoded is returned unchanged: it is not a valid token.
-func (p pair) is(name string) (string, bool) {
-	rawName, _, _ := strings.Cut(p.text, "=")
-	if decoded, err := url.QueryUnescape(rawName); err != nil || decoded != name {
-		return "", false
-	}
-	return p.value(), true
-}
-
-// value returns the pair's value, decoded if possible.
-func (p pair) value() string {
-	_, raw, _ := strings.Cut(p.text, "=")
-	if decoded, err := url.QueryUnescape(raw); err == nil {
-		return decoded
-	}
-	return raw
 }

@@ -92,15 +92,11 @@ func ClearHeaders(r *http.Request, sent *Sent, folded []string) {
 	}
 }
 
+// clearConnection removes names from Connection. A client can send thousands of tokens
+// that are too short for any of them.
 func clearConnection(h http.Header, folded []string) {
 	lines := h["Connection"]
-	found := false
-	for _, line := range lines {
-		for token := range strings.SplitSeq(line, ",") {
-			found = found || cleared(strings.Trim(token, " \t"), folded)
-		}
-	}
-	if !found {
+	if !namesHop(lines, folded) {
 		return
 	}
 	var kept []string
@@ -116,4 +112,25 @@ func clearConnection(h http.Header, folded []string) {
 	} else {
 		h["Connection"] = []string{strings.Join(kept, ", ")}
 	}
+}
+
+// namesHop reports whether Connection names a header whose name folds to one of folded.
+func namesHop(lines, folded []string) bool {
+	least := len(folded[0])
+	for _, name := range folded {
+		least = min(least, len(name))
+	}
+	for _, line := range lines {
+		from := 0
+		for i := 0; i <= len(line); i++ {
+			if i < len(line) && line[i] != ',' {
+				continue
+			}
+			if i-from >= least && cleared(strings.Trim(line[from:i], " \t"), folded) {
+				return true
+			}
+			from = i + 1
+		}
+	}
+	return false
 }
