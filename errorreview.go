@@ -39,6 +39,8 @@ func (g *errorGuard) review(logger *zap.Logger) error {
 		switch {
 		case !place.Final() && place.Intercept != "":
 			return fmt.Errorf("jwt at %s: %s may serve refused requests, and so may %s; put jwt in front of one of them", site, place.Intercept, place.Around())
+		case g.head == nil && place.Intercept != "" && len(g.unsafe(s)) > 0:
+			return fmt.Errorf("jwt at %s: %s may serve refused requests, and so may handle_errors; put jwt at the site in place of a named route, or make pages there", site, place.Intercept)
 		case !place.Final() && len(g.errorRoutes()) > 0:
 			say(site, fmt.Sprintf("%s may get its refusals, so they are answered by jwt and not by handle_errors; put jwt in front of it", place.Around()))
 		case !place.Final() && place.Errors:

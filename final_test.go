@@ -318,6 +318,20 @@ http://b.test {
 	}
 }
 
+// TestThreat21_ErrorsOfStrangeHosts: a request whose host is no site's may be for any.
+func TestThreat21_ErrorsOfStrangeHosts(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	const proxy = `{"handler":"reverse_proxy","upstreams":[{"dial":"UPSTREAM"}]}`
+	server := g.json(t, `{"routes":[{"match":[{"host":["a.test"]}],"handle":[{JWTJSON}],"terminal":true},{"match":[{"host":["b.test"]}],"handle":[{"handler":"static_response"}],"terminal":true}],
+		"errors":{"routes":[{"handle":[`+proxy+`]}]}}`)
+	for host, user := range map[string]string{"a.test": "", "strange.test": "", "": "", "b.test": "forged"} {
+		if w := send(server, strings.Repeat("A", 33), host, "/", "", ""); !strings.HasSuffix(w.Body.String(), "user "+user) {
+			t.Errorf("%q: %d %s", host, w.Code, w.Body)
+		}
+	}
+}
+
 // TestThreat52_Generated makes sites of random parts. CADDY_JWT_SITES says how many, and
 // CADDY_JWT_SEED repeats one run.
 func TestThreat52_Generated(t *testing.T) {
