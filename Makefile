@@ -5,7 +5,7 @@ BENCH     ?=
 BENCHTIME ?= 200ms
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench performance fuzz build
+.PHONY: help test lint bench performance fuzz stress build
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,12 @@ fuzz: ## each fuzz target for FUZZTIME (10s), one after the other
 			done; \
 		done; \
 	done
+
+# The tests run a short part of each of these.
+stress: ## trailers that end in errors for STRESS_TIME (10m), and 20,000 sites of random error routes
+	cd integration && STRESS_TIME=$${STRESS_TIME:-10m} go test -race -count=1 -timeout 30m -v -run UnderStress .
+	CADDY_JWT_SITES=20000 go test -count=1 -timeout 30m -v -run TestThreat52_Generated .
+	JWT_PAGE_LONG=1 go test -count=1 -timeout 30m -run TestWhatIsSafe ./internal/routes
 
 build: ## ./caddy, stock Caddy with this plugin
 	go build -o caddy ./cmd/caddy

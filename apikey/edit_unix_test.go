@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // The test binary is started again as another process by these variables.
@@ -155,7 +157,7 @@ func TestWhatIsNoOrdinaryFileIsRefused(t *testing.T) {
 			errs = append(errs, updated)
 		}
 		for _, err := range errs {
-			if !errors.Is(err, errNotRegular) || !strings.Contains(err.Error(), path) {
+			if !errors.Is(err, filewatch.ErrNotRegular) || !strings.Contains(err.Error(), path) {
 				t.Errorf("%s: %v", path, err)
 			}
 		}

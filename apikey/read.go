@@ -105,19 +105,13 @@ type openedFile interface {
 	Stat() (os.FileInfo, error)
 }
 
-var errNotRegular = errors.New("it is not a regular file; name one")
-
-// openFile opens a key file for reading. It never waits, as the opening of a
-// pipe does by itself.
+// openFile opens a key file for reading, without ever waiting.
 func openFile(path string) (openedFile, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|openNoWait, 0)
-	if err == nil {
-		return f, nil
+	f, err := filewatch.Open(path)
+	if err != nil {
+		return nil, err
 	}
-	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return nil, fmt.Errorf("%s: %w", path, errNotRegular) // a socket, which can't be opened
-	}
-	return nil, err
+	return f, nil
 }
 
 // checkOpenFile returns the state of a file that was just opened, and why it can't
@@ -131,7 +125,7 @@ func checkOpenFile(f openedFile, path string) (os.FileInfo, error) {
 	case info.IsDir():
 		return info, fmt.Errorf("%s: it is a folder; name the key file in it", path)
 	case !info.Mode().IsRegular():
-		return info, fmt.Errorf("%s: %w", path, errNotRegular)
+		return info, fmt.Errorf("%s: %w", path, filewatch.ErrNotRegular)
 	case info.Size() > maxFile:
 		return info, fmt.Errorf("%s: it is larger than 4 GiB", path)
 	}

@@ -73,13 +73,36 @@ func lastChange(info os.FileInfo) time.Time {
 // maxSize limits what ReadFile reads.
 const maxSize = 1 << 20
 
-// ReadFile reads a file of at most maxSize bytes.
+// ErrNotRegular is the error for what is no file with a content of its own: a pipe, a
+// socket or a device, which a reader could wait for without end.
+var ErrNotRegular = errors.New("it is not a regular file; name one")
+
+// Open opens a file for reading. It never waits, as the opening of a pipe does by
+// itself; that what is opened is a regular file is for the caller to check.
+func Open(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|noWait, 0)
+	if err == nil {
+		return f, nil
+	}
+	if info, statErr := os.Stat(path); statErr == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular) // a socket, which can't be opened
+	}
+	return nil, err
+}
+
+// ReadFile reads a regular file of at most maxSize bytes.
 func ReadFile(path string) (text []byte, err error) {
-	f, err := os.Open(path)
+	f, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() && !info.IsDir(): // reading a folder says what it is
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
+	}
 	text, err = io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, err

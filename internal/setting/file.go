@@ -3,11 +3,12 @@ package setting
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // BearerToken reads a file that holds one bearer token.
@@ -40,19 +41,11 @@ func Located(err error) error {
 	return fmt.Errorf("%w (relative to %s, where Caddy runs; write a full path)", err, dir)
 }
 
-// ReadFile reads a file that a config names.
+// ReadFile reads a regular file of at most 1 MiB that a config names.
 func ReadFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	text, err := filewatch.ReadFile(path)
 	if err != nil {
 		return nil, Located(err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > MaxFile {
-		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
 	}
 	return text, nil
 }
