@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,7 +17,11 @@ func TestGoBenchmarksAreRead(t *testing.T) {
 	err := g.parse([]byte(`goos: linux
 BenchmarkTokenSeen/jwt-2   	   2090	      193893 ns/op	    2893 net-ns	    2 net-allocs
 BenchmarkTokenSeen/jwt-2   	   2090	      183893 ns/op	    3893 net-ns	    2 net-allocs
-BenchmarkAPIKeysLoad 	       1	1.5e+09 ns/op	 100.00 MB/s	       172.5 heap-B/key
+BenchmarkLoad 	       1	1.5e+09 ns/op	 100.00 MB/s	       172.5 heap-B/key
+BenchmarkHostile/one/percent-2 	 100	 9 ns/op	 0.5 budget-ratio	 7 serve-us
+BenchmarkHostile/one/percent-2 	 100	 9 ns/op	 0.8 budget-ratio	 7 serve-us
+BenchmarkHostile/all/many_members-2 	 100	 9 ns/op	 0.6 budget-ratio	 7 serve-us
+BenchmarkHostile/all/many_members-2 	 100	 9 ns/op	 0.7 budget-ratio	 7 serve-us
 PASS
 `))
 	if err != nil {
@@ -27,8 +33,11 @@ PASS
 	if got := g.micros("TokenSeen/jwt"); got != 183.893 {
 		t.Errorf("the least is %v µs", got)
 	}
-	if got := g.of("APIKeysLoad", "heap-B/key"); got != 172.5 {
+	if got := g.of("Load", "heap-B/key"); got != 172.5 {
 		t.Errorf("the figure is %v", got)
+	}
+	if name, got := g.worst("Hostile/", "budget-ratio"); name != "all/many_members" || got != 0.6 {
+		t.Errorf("the worst is %s with %v", name, got)
 	}
 	defer func() {
 		if recover() == nil {
@@ -36,6 +45,25 @@ PASS
 		}
 	}()
 	g.of("TokenSeen/jwt", "furlongs")
+}
+
+// TestStepBenchesAreThere checks that each benchmark that is named is one of its package:
+// a page would lack its row otherwise.
+func TestStepBenchesAreThere(t *testing.T) {
+	t.Parallel()
+	for name, want := range stepBenches {
+		list := exec.CommandContext(t.Context(), "go", "test", "-run", "^$", "-list", pattern(want), name)
+		list.Dir = ".."
+		out, err := list.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, benchmark := range want {
+			if !slices.Contains(strings.Fields(string(out)), "Benchmark"+benchmark) {
+				t.Errorf("%s has no benchmark %s", name, benchmark)
+			}
+		}
+	}
 }
 
 func TestMedian(t *testing.T) {
@@ -103,6 +131,10 @@ func TestReloadsAreRead(t *testing.T) {
     reload_test.go:169: 1000 reloads with jwt:    10000 requests, 60 failed connections, 2 wrong answers in 47.01s; GET /jwt/status: map[200:5]
     reload_test.go:207: without jwt: {goroutines:20 files:11 heapMiB:10.5} to {goroutines:21 files:11 heapMiB:10.9}
     reload_test.go:208: with jwt:    {goroutines:24 files:13 heapMiB:12} to {goroutines:22 files:14 heapMiB:12.6}
+BenchmarkHostile/one/percent-2 	 100	 9 ns/op	 0.5 budget-ratio	 7 serve-us
+BenchmarkHostile/one/percent-2 	 100	 9 ns/op	 0.8 budget-ratio	 7 serve-us
+BenchmarkHostile/all/many_members-2 	 100	 9 ns/op	 0.6 budget-ratio	 7 serve-us
+BenchmarkHostile/all/many_members-2 	 100	 9 ns/op	 0.7 budget-ratio	 7 serve-us
 PASS
 `))
 	if err != nil {

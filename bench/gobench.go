@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,11 +74,43 @@ func (g *goBenches) net(name string) (micros, allocs float64) {
 	return slices.Min(g.Values[name]["net-ns"]) / 1000, allocs
 }
 
+// worst returns the benchmark with the largest figure among those whose names start with
+// prefix, without it. Each one's figure is the least of its runs.
+func (g *goBenches) worst(prefix, unit string) (name string, figure float64) {
+	for benchmark, figures := range g.Values {
+		rest, ok := strings.CutPrefix(benchmark, prefix)
+		if v := figures[unit]; ok && len(v) > 0 && slices.Min(v) > figure {
+			name, figure = rest, slices.Min(v)
+		}
+	}
+	if name == "" {
+		panic("there is no " + unit + " of the benchmarks " + prefix)
+	}
+	return name, figure
+}
+
 // stepBenches are the benchmarks of the plugin's packages.
-const stepBenches = `^Benchmark(TokenSeen|TokenNeverSeen|Handler|Authorization|IssuerChoice|APIKey|APIKeysLoad|ForgedSignature|Growth\w+)$`
+var stepBenches = map[string][]string{
+	".": {
+		"TokenSeen", "TokenNeverSeen", "Handler", "Authorization", "IssuerChoice", "APIKey", "ForgedSignature", "Hostile",
+		"GrowthAPIKeys", "GrowthClaims", "GrowthIssuers", "GrowthTokens",
+	},
+	"./apikey": {"Load"},
+}
+
+// pattern matches benchmarks by their whole names.
+func pattern(names []string) string { return "^Benchmark(" + strings.Join(names, "|") + ")$" }
 
 func (b *bench) steps() (*goBenches, error) {
-	return b.goBench(b.root, stepBenches, b.benchTime, ".", "./keystore")
+	all := &goBenches{Values: map[string]map[string][]float64{}}
+	for _, name := range slices.Sorted(maps.Keys(stepBenches)) {
+		g, err := b.goBench(b.root, pattern(stepBenches[name]), b.benchTime, name)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all.Values, g.Values)
+	}
+	return all, nil
 }
 
 func (b *bench) stores() (*goBenches, error) {

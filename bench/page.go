@@ -161,12 +161,14 @@ func (r *results) budgetTable() string {
 	within("API key, of 10", "APIKey/10/known", 2, 0)
 	within("API key, of 1,000,000", "APIKey/1000000/known", 2, 0)
 	within("API key that is unknown, of 1,000,000", "APIKey/1000000/unknown", 2, 0)
-	perKey, load := g.of("APIKeysLoad", "heap-B/key"), g.of("APIKeysLoad", "s/load")
+	perKey, load := g.of("Load", "heap-B/key"), g.of("Load", "s/load")
 	add("memory of an API key", "300 bytes", fmt.Sprintf("%.0f bytes", perKey), perKey <= 300)
 	add("loading 1,000,000 API keys", "5 s", fmt.Sprintf("%.1f s", load), load <= 5)
 	for _, c := range []string{"garbage", "expired", "unknown_issuer", "unknown_kid"} {
 		within("refused before a signature: "+strings.ReplaceAll(c, "_", " "), "Handler/refused/"+c, 5, 0)
 	}
+	of, worst = g.worst("Hostile/", "budget-ratio")
+	add("hostile queries, cookies, headers and tokens, refused before a signature", "20 µs + 10 ns a byte", fmt.Sprintf("%.2f × of it at most (%s)", worst, strings.ReplaceAll(of, "_", " ")), worst <= 1)
 	forged, _ := g.net("ForgedSignature/jwt")
 	checks := forged / g.micros("ForgedSignature/one_check")
 	add("forged signature under a known kid", "1 check of a signature", fmt.Sprintf("%.2f checks", checks), checks < 1.5)

@@ -109,7 +109,7 @@ func TestThreat11_Times(t *testing.T) {
 		bad = append(bad, row{value, reason.MalformedToken})
 	}
 	for claim, rows := range map[string][]row{
-		"exp": append([]row{{"0", reason.Expired}, {"0.5", reason.Expired}, {"1", reason.Expired}, {"1799999940", reason.Expired}, {"1799999941", ""}, {"1799999940.5", ""}, {"1800000600.25", ""}, {"18e8", ""}, {"253402300799", ""}}, bad...),
+		"exp": append([]row{{"0", reason.Expired}, {"0.5", reason.Expired}, {"1", reason.Expired}, {"1799999940", reason.Expired}, {"1799999941", ""}, {"1799999940.5", ""}, {"1800000600.25", ""}, {"1800000600." + strings.Repeat("0", 89), ""}, {"1800000600." + strings.Repeat("0", 90), reason.MalformedToken}, {"1800000600e-" + strings.Repeat("0", 90), reason.MalformedToken}, {"18e8", ""}, {"253402300799", ""}}, bad...),
 		"nbf": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000060.5", reason.NotYetValid}, {"1800000061", reason.NotYetValid}, {"253402300799", reason.NotYetValid}}, bad...),
 		"iat": append([]row{{"0", ""}, {"1800000060", ""}, {"1800000061", reason.IssuedInFuture}, {"253402300799", reason.IssuedInFuture}}, bad...),
 	} {

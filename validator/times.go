@@ -13,6 +13,10 @@ import (
 // formats can represent.
 const maxTime = 253402300799
 
+// mostDigits is how long a NumericDate that is no integer may be. Reading a longer one
+// takes time that a client chooses.
+const mostDigits = 100
+
 // numericDate parses a NumericDate (RFC 7519 section 2): seconds since 1970, possibly with
 // a fraction. Anything but a number from 0 to maxTime is invalid, since other libraries
 // interpret it differently, from "now" to "never".
@@ -23,6 +27,9 @@ func numericDate(v claims.Value) (time.Time, bool) {
 	}
 	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 		return time.Unix(n, 0), n >= 0 && n <= maxTime && digits[0] != '-'
+	}
+	if len(digits) > mostDigits {
+		return time.Time{}, false
 	}
 	f, err := strconv.ParseFloat(digits, 64)
 	if err != nil || !(f >= 0 && f <= maxTime) || digits[0] == '-' {

@@ -9,14 +9,26 @@ import (
 // has the given name. Quotes around the value are removed.
 func cookieIs(pair, name string) (string, bool) {
 	i := strings.IndexByte(pair, '=')
-	if i < len(name) || strings.Trim(pair[:i], " \t") != name {
+	if i < len(name) || trimBlanks(pair[:i]) != name {
 		return "", false
 	}
-	value := strings.Trim(pair[i+1:], " \t")
+	value := trimBlanks(pair[i+1:])
 	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]
 	}
 	return value, true
+}
+
+// trimBlanks is strings.Trim(text, " \t"), which prepares a set of characters for
+// each of the thousands of pairs that a client can send.
+func trimBlanks(text string) string {
+	for text != "" && (text[0] == ' ' || text[0] == '\t') {
+		text = text[1:]
+	}
+	for text != "" && (text[len(text)-1] == ' ' || text[len(text)-1] == '\t') {
+		text = text[:len(text)-1]
+	}
+	return text
 }
 
 // cookie returns the index of the place that a cookie-pair is in, with its value, or -1.
@@ -73,7 +85,10 @@ func readCookies(places []place, lines []string, f *Found) {
 			if i < 0 {
 				continue
 			}
-			f.multiple = same[i].differs(value) || f.multiple
+			if same[i].differs(value) {
+				f.multiple = true
+				return // whatever follows
+			}
 			// An empty cookie is what is left of an ended session,
 			// not a credential.
 			if value != "" {

@@ -229,18 +229,19 @@ func (s *place) read(r *http.Request, taken *Removed, f *Found) {
 }
 
 // repeated detects a name with different values, one of which may be empty:
-// downstream handlers or the upstream might use the other value.
+// downstream handlers or the upstream might use the other value. It detects a value
+// that is repeated more than mostRepeated times, too.
 type repeated struct {
 	first string
-	any   bool
+	times int
 }
 
 func (r *repeated) differs(value string) bool {
-	differs := r.any && r.first != value
-	if !r.any {
-		r.first, r.any = value, true
+	if r.times++; r.times == 1 {
+		r.first = value
+		return false
 	}
-	return differs
+	return r.times > mostRepeated || r.first != value
 }
 
 // readHeader reads a scheme and a credential (RFC 9110 section 11.4: any case, at

@@ -20,7 +20,8 @@ func (c *Places) hasLookalike(r *http.Request) bool {
 			}
 		case FromQuery:
 			folded := foldParameter(s.Name)
-			for p := range longPairs(r.URL.RawQuery, len(folded)) {
+			all := pairsOf(r.URL.RawQuery)
+			for p, ok := all.next(len(folded)); ok; p, ok = all.next(len(folded)) {
 				if foldsToParameter(p.rawName(), folded) && !p.is(s.Name) {
 					return true
 				}
@@ -36,7 +37,10 @@ func (c *Places) hasLookalike(r *http.Request) bool {
 func (s *place) cookieLookalike(lines []string) bool {
 	for _, line := range lines {
 		for pair := range cookiePairs(line, len(s.Name)+1) {
-			if _, ok := cookieIs(pair, s.Name); ok && !strings.ContainsAny(strings.Trim(pair, " \t"), " \t,") {
+			if strings.IndexByte(pair, '%') < 0 && !strings.Contains(pair, s.Name) {
+				continue // as most are
+			}
+			if _, ok := cookieIs(pair, s.Name); ok && !broken(trimBlanks(pair)) {
 				continue
 			}
 			for piece := range strings.FieldsFuncSeq(pair, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' }) {
@@ -50,10 +54,22 @@ func (s *place) cookieLookalike(lines []string) bool {
 	return false
 }
 
+// broken reports whether lenient parsers break a cookie-pair up.
+func broken(pair string) bool {
+	return strings.IndexByte(pair, ' ') >= 0 || strings.IndexByte(pair, '\t') >= 0 || strings.IndexByte(pair, ',') >= 0
+}
+
 // foldsToParameter reports whether foldParameter of the decoded name is folded. It
 // allocates nothing, but for names of a length that nobody means.
 func foldsToParameter(raw, folded string) bool {
-	if !strings.ContainsAny(raw, "%+[. \x00") {
+	folds := false
+	for i := range len(raw) {
+		if changes[raw[i]] {
+			folds = true
+			break
+		}
+	}
+	if !folds {
 		return raw == folded
 	}
 	var buf [256]byte
@@ -97,6 +113,9 @@ func foldsToParameter(raw, folded string) bool {
 	}
 	return true
 }
+
+// changes are the bytes of a name that foldParameter, or decoding before it, changes.
+var changes = [256]bool{'%': true, '+': true, '[': true, '.': true, ' ': true, 0: true}
 
 // foldParameter converts a parameter's name as PHP does: it cuts the name at a
 // NUL or bracket, and dots and spaces become underscores.

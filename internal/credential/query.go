@@ -14,50 +14,69 @@ import (
 // one is for all places at once, allocates nothing where none of them is named, and is
 // not made again over a copy with the same text.
 
-// pair is one name=value of a query, with the separator before it.
+// pair is one name=value of a query.
 type pair struct {
 	separator string // "", "&" or ";"
 	text      string
+	nameLen   int // where the first "=" is, or the length of text
 }
 
-// queryPairs splits a query at "&", and also at ";", which Go no longer treats as
+// pairs splits a query at "&", and also at ";", which Go no longer treats as
 // a separator. Some upstreams still do, and what they find must be found here.
-func queryPairs(query string) func(func(pair) bool) {
-	return func(yield func(pair) bool) {
-		separator, from := "", 0
-		for i := range len(query) {
-			if c := query[i]; c == '&' || c == ';' {
-				if !yield(pair{separator, query[from:i]}) {
-					return
-				}
-				separator, from = query[i:i+1], i+1
-			}
+type pairs struct {
+	query     string
+	at        int    // where the next pair starts
+	separator string // the one before it
+	done      bool
+}
+
+func pairsOf(query string) pairs { return pairs{query: query, done: query == ""} }
+
+// next returns the next pair that has at least so many bytes: a client can send
+// thousands of shorter ones.
+func (s *pairs) next(least int) (pair, bool) {
+	query, separator := s.query, s.separator
+	for from := s.at; !s.done; {
+		i := from
+		for i < len(query) && inQuery[query[i]] == isText {
+			i++
 		}
-		if from < len(query) || separator != "" {
-			yield(pair{separator, query[from:]})
+		nameLen := i - from
+		for i < len(query) && inQuery[query[i]] != isSeparator {
+			i++
+		}
+		p := pair{separator, query[from:i], nameLen}
+		if s.done = i == len(query); !s.done {
+			separator, from = query[i:i+1], i+1
+		}
+		if len(p.text) >= least {
+			s.at, s.separator = from, separator
+			return p, true
 		}
 	}
+	return pair{}, false
 }
+
+// inQuery says what each byte is in a query.
+var inQuery = [256]uint8{'=': isEquals, '&': isSeparator, ';': isSeparator}
+
+const (
+	isText uint8 = iota
+	isEquals
+	isSeparator
+)
 
 // rawName returns the pair's name as it is written.
-func (p pair) rawName() string {
-	if i := strings.IndexByte(p.text, '='); i >= 0 {
-		return p.text[:i]
-	}
-	return p.text
-}
+func (p pair) rawName() string { return p.text[:p.nameLen] }
 
 // rawValue returns the pair's value as it is written.
-func (p pair) rawValue() string {
-	_, raw, _ := strings.Cut(p.text, "=")
-	return raw
-}
+func (p pair) rawValue() string { return p.text[min(p.nameLen+1, len(p.text)):] }
 
 // value returns the pair's value, decoded if possible. A value that can't be decoded
 // is returned unchanged: it is not a valid token.
 func (p pair) value() string {
 	raw := p.rawValue()
-	if strings.IndexByte(raw, '%') < 0 && strings.IndexByte(raw, '+') < 0 {
+	if !escaped(raw) {
 		return raw
 	}
 	if decoded, err := url.QueryUnescape(raw); err == nil {
@@ -66,12 +85,21 @@ func (p pair) value() string {
 	return raw
 }
 
+// escaped reports whether decoding may change a text of a query.
+func escaped(raw string) bool {
+	return strings.IndexByte(raw, '%') >= 0 || strings.IndexByte(raw, '+') >= 0
+}
+
 // is reports whether the pair's decoded name is the given one.
 func (p pair) is(name string) bool { return decodesTo(p.rawName(), name) }
 
 // decodesTo reports whether url.QueryUnescape(raw) returns a text, and no error.
 func decodesTo(raw, text string) bool {
-	if len(raw) < len(text) { // decoding never makes a text longer
+	// Decoding makes one byte of three, or one of one.
+	if raw == text && !escaped(text) {
+		return true
+	}
+	if longer := len(raw) - len(text); longer < 0 || longer%2 != 0 {
 		return false
 	}
 	i := 0
@@ -118,28 +146,11 @@ func unhex(c byte) (byte, bool) {
 func parameter(places []place, p pair) int {
 	name := p.rawName()
 	for i := range places {
-		if s := &places[i]; s.From == FromQuery && len(name) >= len(s.Name) && decodesTo(name, s.Name) {
+		if s := &places[i]; s.From == FromQuery && (len(name)-len(s.Name))&1 == 0 && decodesTo(name, s.Name) {
 			return i
 		}
 	}
 	return -1
-}
-
-// longPairs are the pairs of a query that have at least so many bytes. A client can send
-// thousands of shorter ones.
-func longPairs(query string, least int) func(func(pair) bool) {
-	return func(yield func(pair) bool) {
-		from := 0
-		for i := 0; i <= len(query); i++ {
-			if i < len(query) && query[i] != '&' && query[i] != ';' {
-				continue
-			}
-			if i-from >= least && !yield(pair{text: query[from:i]}) {
-				return
-			}
-			from = i + 1
-		}
-	}
 }
 
 // shortest returns the length of the shortest name of a kind of place, which no shorter
@@ -156,10 +167,11 @@ func shortest(places []place, from string) (least int, any bool) {
 // named reports whether a query has a parameter of one of the places.
 func named(places []place, query string) bool {
 	least, any := shortest(places, FromQuery)
-	if query == "" || !any {
+	if query == "" || !any || !mayName(places, query) {
 		return false
 	}
-	for p := range longPairs(query, least) {
+	all := pairsOf(query)
+	for p, ok := all.next(least); ok; p, ok = all.next(least) {
 		if parameter(places, p) >= 0 {
 			return true
 		}
@@ -167,12 +179,34 @@ func named(places []place, query string) bool {
 	return false
 }
 
+// mayName reports whether a query may have a parameter of one of the places. Where
+// nothing is encoded, that is whether it has the text of a name.
+func mayName(places []place, query string) bool {
+	if escaped(query) {
+		return true
+	}
+	for i := range places {
+		if s := &places[i]; s.From == FromQuery && strings.Contains(query, s.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostRepeated is how often a request may repeat one credential. A client that sends
+// more of them is refused rather than read to the end.
+const mostRepeated = 16
+
 // readQuery adds the credentials in a query that names some to f.
 func readQuery(places []place, query string, f *Found) {
 	same := make([]repeated, len(places))
-	for p := range queryPairs(query) {
+	least, _ := shortest(places, FromQuery)
+	all := pairsOf(query)
+	for p, ok := all.next(least); ok; p, ok = all.next(least) {
 		if i := parameter(places, p); i >= 0 {
-			f.addParameter(&places[i], p.value(), &same[i])
+			if f.addParameter(&places[i], p.value(), &same[i]); f.multiple {
+				return // whatever follows
+			}
 		}
 	}
 }
@@ -343,7 +377,8 @@ func (v *removedValues) have(p pair) bool {
 func removePairs(query string, remove func(pair) bool) (string, bool) {
 	var out strings.Builder
 	hit, kept, same := false, false, 0 // same: how much of the query is kept as it is so far
-	for p := range queryPairs(query) {
+	all := pairsOf(query)
+	for p, ok := all.next(0); ok; p, ok = all.next(0) {
 		if remove(p) {
 			if !hit {
 				hit = true
