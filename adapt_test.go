@@ -139,6 +139,7 @@ func TestOptionsMisused(t *testing.T) {
 			"api_key_user_prefix": {line: "key:\napi_keys /etc/caddy/keys.jsonl", values: one},
 			"api_key_from":        {line: "cookie key\napi_keys /etc/caddy/keys.jsonl", values: several, repeated: true},
 			"token_from":          {line: "cookie session", values: several, repeated: true},
+			"max_token_size":      {line: "32KiB", values: one},
 			"trusted_origins":     {line: "https://app.example.com\ntoken_from cookie session", values: list},
 			"claim":               {line: "address.email email", values: several, repeated: true},
 			"require":             {line: "expression `claims.age > 17`", values: several, repeated: true},
@@ -151,6 +152,8 @@ func TestOptionsMisused(t *testing.T) {
 			"keep_credentials":    {values: flag},
 			"realm":               {line: "api", values: one},
 			"error_format":        {line: "json", values: one},
+
+			"log_credentials_filtered": {values: flag},
 		},
 		"jwt {\nissuer https://auth.example.com/ {\n%s\n}\naudience https://api.example.com\n}": {
 			"discovery":          {line: "https://auth.example.com/openid", values: optional},
@@ -167,6 +170,9 @@ func TestOptionsMisused(t *testing.T) {
 			"max_lifetime":       {line: "1h", values: one},
 			"allow_no_expiry":    {values: flag},
 			"allow_bound_tokens": {values: flag},
+			"kidless_keys":       {line: "8", values: one},
+			"ignore_kid":         {values: flag},
+			"max_keys":           {line: "200", values: one},
 			"user_claim":         {line: "sub", values: list},
 			"user_prefix":        {line: "corp:", values: one},
 			"refresh_interval":   {line: "1h", values: one},

@@ -48,6 +48,7 @@ type App struct {
 	stopSweep func()       // stops sweeping the cache
 	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
+	warnings  siteWarnings
 }
 
 // CaddyModule returns the module's information.
@@ -124,6 +125,7 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 func (a *App) Start() error {
 	tokencache.Process.Resize(a.cache)
 	a.stopSweep = tokencache.Process.Sweeper()
+	a.warnings.log(a.logger)
 	for _, g := range a.guards.all() {
 		if err := g.review(a.logger); err != nil {
 			return err

@@ -82,6 +82,7 @@ func clearedBy(h *Handler) []string {
 //	    api_key_from query <name>
 //	    api_key_from cookie <name>
 //	    api_key_from basic
+//	    max_token_size <size>
 //	    trusted_origins <origin>...
 //
 //	    require scope <scope>...
@@ -98,7 +99,8 @@ func clearedBy(h *Handler) []string {
 //	    optional
 //	    allow_preflight
 //	    realm <text>
-//	    error_format json | aws | none
+//	    error_format json | aws | grpc | none
+//	    log_credentials_filtered
 //	    mode enforce | report | clear
 //	}
 //
@@ -158,6 +160,10 @@ func handlerOptions() options[Handler] {
 		textOption("api_key_user_prefix", "key:", func(h *Handler) *string { return &h.APIKeyUserPrefix }),
 		{"token_from", readTokenFrom, func(h *Handler) bool { return len(h.TokenFrom) > 0 }},
 		{"api_key_from", readAPIKeyFrom, func(h *Handler) bool { return len(h.APIKeyFrom) > 0 }},
+		textOption("max_token_size", "32KiB", func(h *Handler) *string { return &h.MaxTokenSize }).checked(func(h *Handler) error {
+			_, err := h.maxTokenSize()
+			return err
+		}),
 		listOption("trusted_origins", "https://app.example.com", func(h *Handler) *[]string { return &h.TrustedOrigins }),
 		{"require", readRequire, func(h *Handler) bool { return len(h.Require) > 0 }},
 		{"claim", readClaim, func(h *Handler) bool { return len(h.Claim) > 0 }},
@@ -169,6 +175,7 @@ func handlerOptions() options[Handler] {
 		flagOption("allow_preflight", func(h *Handler) *bool { return &h.AllowPreflight }),
 		textOption("realm", "api", func(h *Handler) *string { return &h.Realm }).checked(checkAnswer),
 		textOption("error_format", "json", func(h *Handler) *string { return &h.ErrorFormat }).checked(checkAnswer),
+		flagOption("log_credentials_filtered", func(h *Handler) *bool { return &h.LogCredentialsFiltered }),
 		textOption("mode", "report", func(h *Handler) *string { return &h.Mode }),
 	}
 }
@@ -225,7 +232,7 @@ func readTokenFrom(h *Handler, r *reader) error {
 	}
 	s := &CredentialSource{From: args[0], Name: args[1]}
 	if len(args) == 3 {
-		s.Scheme = args[2]
+		s.Scheme = &args[2]
 	}
 	h.TokenFrom = append(h.TokenFrom, s)
 	if _, err := credential.Check(credential.Settings{Tokens: true, TokenFrom: sources(h.TokenFrom)}); err != nil {

@@ -101,7 +101,7 @@ func readAPIKeyFrom(h *Handler, r *reader) error {
 		s.Name = args[1]
 	}
 	if len(args) > 2 {
-		s.Scheme = args[2]
+		s.Scheme = &args[2]
 	}
 	h.APIKeyFrom = append(h.APIKeyFrom, s)
 	if _, err := credential.Check(credential.Settings{APIKeys: true, APIKeyFrom: sources(h.APIKeyFrom)}); err != nil {

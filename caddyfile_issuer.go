@@ -23,6 +23,9 @@ import (
 //	    leeway <duration>
 //	    max_lifetime <duration>
 //	    allow_no_expiry
+//	    kidless_keys <n>
+//	    ignore_kid
+//	    max_keys <n>
 //	    allow_bound_tokens
 //	    user_claim <path>...
 //	    user_prefix <text>
@@ -83,6 +86,9 @@ func issuerOptions() options[Issuer] {
 		{"leeway", readLeeway, func(i *Issuer) bool { return i.Leeway != nil }},
 		durationOption("max_lifetime", "1h", func(i *Issuer) *caddy.Duration { return &i.MaxLifetime }),
 		flagOption("allow_no_expiry", func(i *Issuer) *bool { return &i.AllowNoExpiry }),
+		numberOption("kidless_keys", "8", func(i *Issuer) *int { return &i.KidlessKeys }),
+		flagOption("ignore_kid", func(i *Issuer) *bool { return &i.IgnoreKid }),
+		numberOption("max_keys", "200", func(i *Issuer) *int { return &i.MaxKeys }),
 		flagOption("allow_bound_tokens", func(i *Issuer) *bool { return &i.AllowBoundTokens }),
 		listOption("user_claim", "sub", func(i *Issuer) *[]string { return &i.UserClaim }),
 		textOption("user_prefix", "corp:", func(i *Issuer) *string { return &i.UserPrefix }),

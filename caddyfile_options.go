@@ -115,6 +115,15 @@ func durationOption[T any](name, example string, field func(*T) *caddy.Duration)
 	}
 }
 
+// numberOption returns an option with a whole number above 0.
+func numberOption[T any](name, example string, field func(*T) *int) option[T] {
+	return option[T]{
+		name,
+		func(t *T, r *reader) error { return r.once.Number(r.Dispenser, field(t), name+" "+example) },
+		func(t *T) bool { return *field(t) != 0 },
+	}
+}
+
 // checked returns the option with a check that runs after it is read.
 func (o option[T]) checked(check func(*T) error) option[T] {
 	read := o.read

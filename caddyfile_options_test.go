@@ -38,7 +38,7 @@ func setField(field reflect.Value) {
 		field.SetString("x")
 	case reflect.Bool:
 		field.SetBool(true)
-	case reflect.Int64:
+	case reflect.Int, reflect.Int64:
 		field.SetInt(1)
 	case reflect.Slice:
 		field.Set(reflect.MakeSlice(field.Type(), 1, 1))

@@ -20,14 +20,14 @@ func (e *errorHead) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	// Never read: a proxy may still be filling it. The request is one that the server
 	// has made for its error routes.
 	r.Trailer = nil
-	st := requestState(r)
+	st, r := errorState(r)
 	e.guard.clean(r, st)
 	p := st.refusedWith(r)
 	if p == nil {
 		return next.ServeHTTP(w, r)
 	}
-	if !e.guard.makesPage(r, p) {
-		p.Write(w)
+	if refusal.IsGRPC(r) || !e.guard.makesPage(r, p) {
+		p.Write(w, r)
 		return nil
 	}
 	// What a page is made for needs neither body nor tunnel.
@@ -132,7 +132,7 @@ func (g *errorGuard) wayOf(h *Handler, r *http.Request, p *refusal.Response) way
 	case len(g.errorRoutes()) > 0:
 		probe := routes.Probe(g.server, r, p.HandlerError())
 		answers := routes.Answers(g.errorRoutes(), probe)
-		if answers && g.judge(g.errorRoutes(), probe, p) == "" {
+		if answers && !refusal.IsGRPC(r) && g.judge(g.errorRoutes(), probe, p) == "" {
 			return errorRoutes
 		}
 		routes.ForgetError(r)

@@ -516,9 +516,9 @@ func TestGuides_ErrorPages(t *testing.T) {
 		kind    string
 		content string
 	}{
-		"a browser":           {g.get(site+"/", "", "Accept", "text/html,*/*;q=0.8"), 401, "text/html; charset=utf-8", "<p>a token is required</p>"},
-		"a program":           {g.get(site+"/", ""), 401, "application/problem+json", `{"status":401,"title":"Unauthorized","detail":"a token is required"}`},
-		"a program's token":   {g.get(site+"/", "x"), 401, "application/problem+json", `"detail":"the token is malformed"`},
+		"a browser":           {g.get(site+"/", "", "Accept", "text/html,*/*;q=0.8"), 401, "text/html; charset=utf-8", "<p>a token is required, in the cookie session or in the header Authorization with the scheme Bearer</p>"},
+		"a program":           {g.get(site+"/", ""), 401, "application/problem+json", `{"status":401,"title":"Unauthorized","detail":"a token is required, in the cookie session or in the header Authorization with the scheme Bearer"}`},
+		"a program's token":   {g.get(site+"/", "x"), 401, "application/problem+json", `"detail":"the token is not a JWT"`},
 		"a page of elsewhere": {g.send("POST", site+"/", "Cookie", "session="+token, "Origin", "https://evil.example", "Accept", "text/html"), 403, "text/html; charset=utf-8", "You may not see this"},
 	} {
 		wantStatus(t, what, c.res, c.status)

@@ -63,6 +63,14 @@ type Issuer struct {
 	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
 	// Accepts tokens without exp. Default: false.
 	AllowNoExpiry bool `json:"allow_no_expiry,omitempty"`
+	// How many keys a token without `kid` is tried with; if more fit it, it is
+	// refused. 1 to 16. Default: 4.
+	KidlessKeys int `json:"kidless_keys,omitempty"`
+	// Tries a token with every key that fits it, within kidless_keys, whatever its
+	// `kid`: for issuers whose kids are never those of their key set. Default: false.
+	IgnoreKid bool `json:"ignore_kid,omitempty"`
+	// How many keys a key set may have, in jwks_file too. 1 to 1000. Default: 100.
+	MaxKeys int `json:"max_keys,omitempty"`
 	// Accepts tokens that are bound to a key (cnf, RFC 7800) without proof
 	// of that key. Default: false.
 	AllowBoundTokens bool `json:"allow_bound_tokens,omitempty"`
@@ -111,6 +119,7 @@ func (i *Issuer) settings() *issuer.Settings {
 		Iss: i.Iss, Name: i.Name, Discovery: i.Discovery, JWKSURL: i.JWKSURL, JWKSFile: i.JWKSFile, PublicKey: i.PublicKey,
 		Algorithms: i.Algorithms, Audience: i.Audience, AudienceClaim: i.AudienceClaim, ScopeClaim: i.ScopeClaim, Typ: i.Typ,
 		Leeway: (*time.Duration)(i.Leeway), MaxLifetime: time.Duration(i.MaxLifetime), AllowNoExpiry: i.AllowNoExpiry,
+		KidlessKeys: i.KidlessKeys, IgnoreKid: i.IgnoreKid, MaxKeys: i.MaxKeys,
 		AllowBoundTokens: i.AllowBoundTokens, UserClaim: i.UserClaim, UserPrefix: i.UserPrefix,
 		RefreshInterval: time.Duration(i.RefreshInterval), MaxStale: time.Duration(i.MaxStale),
 		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,

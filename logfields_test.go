@@ -46,6 +46,12 @@ func TestAccessLogFields(t *testing.T) {
 	good := func() *http.Request { return bearer(signed(t, nil)) }
 	none := func() *http.Request { return httptest.NewRequest("GET", "/", nil) }
 	byToken := map[string]any{"jwt_issuer": "https://issuer.example/", "jwt_auth_method": "jwt"}
+	with := func(fields map[string]any, more ...string) map[string]any {
+		for i := 0; i < len(more); i += 2 {
+			fields[more[i]] = more[i+1]
+		}
+		return fields
+	}
 	nobody := func(code string) map[string]any {
 		if code == "" {
 			return map[string]any{"jwt_auth_method": "anonymous"}
@@ -61,10 +67,16 @@ func TestAccessLogFields(t *testing.T) {
 		"an API key":                  {ask(), map[string]any{"jwt_auth_method": "api_key"}, []caddyhttp.MiddlewareHandler{key.Handler}},
 		"anonymous":                   {none(), nobody(""), []caddyhttp.MiddlewareHandler{newSite(t, "optional").Handler}},
 		"no credential":               {none(), nobody("missing_credentials"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
-		"a bad token":                 {bearer("x"), nobody("malformed_token"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
-		"a rule":                      {good(), nobody("insufficient_scope"), []caddyhttp.MiddlewareHandler{newSite(t, "require scope a").Handler}},
-		"a rule in report mode":       {good(), nobody("insufficient_scope"), []caddyhttp.MiddlewareHandler{newSite(t, "require scope a\nmode report").Handler}},
-		"report behind another":       {good(), map[string]any{"jwt_issuer": "https://issuer.example/", "jwt_auth_method": "jwt", "jwt_reason": "forbidden"}, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, newSite(t, "require claim a b\nmode report").Handler}},
+		"a bad token":                 {bearer("x"), with(nobody("malformed_token"), "jwt_detail", "not a JWT: it does not consist of three parts separated by dots"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"a rule":                      {good(), with(nobody("insufficient_scope"), "jwt_requirement", "require scope a", "jwt_user", "alice", "jwt_issuer", "https://issuer.example/"), []caddyhttp.MiddlewareHandler{newSite(t, "require scope a").Handler}},
+		"no user":                     {bearer(signed(t, map[string]any{"sub": nil})), with(nobody("missing_claim"), "jwt_detail", "no user: sub missing or empty; user_claim names the claim"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"no expiry":                   {bearer(signed(t, map[string]any{"exp": nil})), with(nobody("missing_claim"), "jwt_detail", "no exp; allow_no_expiry accepts it"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"another audience":            {bearer(signed(t, map[string]any{"aud": "x"})), nobody("wrong_audience"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler}},
+		"that in report mode":         {bearer(signed(t, map[string]any{"aud": "x"})), with(nobody("wrong_audience"), "jwt_user", "alice", "jwt_issuer", "https://issuer.example/"), []caddyhttp.MiddlewareHandler{newSite(t, "mode report").Handler}},
+		"two rules":                   {good(), with(nobody("forbidden"), "jwt_requirement", "require claim a", "jwt_user", "alice", "jwt_issuer", "https://issuer.example/"), []caddyhttp.MiddlewareHandler{newSite(t, "require claim a b\nrequire expression `true`").Handler}},
+		"nothing of the reported one": {good(), nobody("missing_credentials"), []caddyhttp.MiddlewareHandler{newSite(t, "require claim a b\nmode report").Handler, otherSite(t, "").Handler}},
+		"a rule in report mode":       {good(), with(nobody("insufficient_scope"), "jwt_requirement", "require scope a", "jwt_user", "alice", "jwt_issuer", "https://issuer.example/"), []caddyhttp.MiddlewareHandler{newSite(t, "require scope a\nmode report").Handler}},
+		"report behind another":       {good(), map[string]any{"jwt_issuer": "https://issuer.example/", "jwt_auth_method": "jwt", "jwt_reason": "forbidden", "jwt_requirement": "require claim a", "jwt_user": "alice"}, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, newSite(t, "require claim a b\nmode report").Handler}},
 		"optional behind another":     {good(), byToken, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, otherSite(t, "optional").Handler}},
 		"a refusal behind another":    {good(), nobody("missing_credentials"), []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, otherSite(t, "").Handler}},
 		"an API key behind a token":   {bearerOf(ask(), signed(t, nil)), map[string]any{"jwt_auth_method": "api_key"}, []caddyhttp.MiddlewareHandler{newSite(t, "").Handler, key.Handler}},
@@ -204,13 +216,15 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 	}
 }
 
-// onlyWhy reports whether a log line says why a request was refused, and nothing
-// else.
+// onlyWhy reports whether a log line says why a request was refused and which it was, and
+// nothing else.
 func onlyWhy(l logcapture.LoggedEntry) bool {
 	for name := range l.ContextMap() {
-		if name != "reason" && name != "status" && name != "requirement" {
+		switch name {
+		case "reason", "status", "site", "request", "requirement", "detail", "user", "issuer":
+		default:
 			return false
 		}
 	}
-	return len(l.Context) >= 2
+	return len(l.Context) >= 4
 }

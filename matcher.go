@@ -5,7 +5,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"sync/atomic"
+	"sync"
+	"weak"
 
 	"cel.dev/cel-go/cel"
 	"github.com/caddyserver/caddy/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 )
 
@@ -148,21 +150,52 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 }
 
 // identityOf returns the identity of a request, or nil. If no jwt handler has seen
-// the request, the matcher is in the wrong place, which is logged once.
+// the request, the matcher is in the wrong place, which is logged once for each site.
 func identityOf(r *http.Request, matcher string) *identity.Identity {
-	holder := identity.Of(r)
-	if holder == nil {
-		if warnedMisplaced.CompareAndSwap(false, true) {
-			caddy.Log().Named("http.matchers."+matcher).Warn("an identity matcher is evaluated where no jwt handler has run, and never matches there; it works only after jwt: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route after jwt",
-				zap.String("matcher", matcher))
-		}
-		return nil
+	if holder := identity.Of(r); holder != nil {
+		return holder.Identity
 	}
-	return holder.Identity
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if site, ok := misplaced.first(server, matcher, r); ok {
+		caddy.Log().Named("http.matchers."+matcher).Warn("jwt at "+site+": an identity matcher is evaluated where no jwt handler has run, and never matches there; it works only after jwt: in handle, route, respond, request_header and reverse_proxy, and for other directives inside a handle or route after jwt",
+			zap.String("matcher", matcher), zap.String("site", site))
+	}
+	return nil
 }
 
-// warnedMisplaced reports whether a misplaced matcher has been logged.
-var warnedMisplaced atomic.Bool
+// misplaced are the misplaced matchers that have been logged.
+var misplaced misplacedMatchers
+
+type misplacedMatchers struct {
+	mu     sync.Mutex
+	logged map[misplacedMatcher]bool
+}
+
+// misplacedMatcher is where a matcher is. A reload makes new servers, so that it is logged
+// again.
+type misplacedMatcher struct {
+	server        weak.Pointer[caddyhttp.Server]
+	matcher, site string
+}
+
+// first reports whether a matcher is to be logged, and for which site.
+func (m *misplacedMatchers) first(server *caddyhttp.Server, matcher string, r *http.Request) (site string, ok bool) {
+	if server != nil {
+		site = routes.SiteOf(server, r)
+	}
+	this := misplacedMatcher{weak.Make(server), matcher, site}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.logged[this] {
+		return site, false
+	}
+	maps.DeleteFunc(m.logged, func(other misplacedMatcher, _ bool) bool { return other.server.Value() == nil && server != nil })
+	if m.logged == nil {
+		m.logged = map[misplacedMatcher]bool{}
+	}
+	m.logged[this] = true
+	return site, true
+}
 
 // CELLibrary implements caddyhttp.CELLibraryProducer.
 func (*MatchClaim) CELLibrary(caddy.Context) (cel.Library, error) {

@@ -127,8 +127,8 @@ func TestMatchersThatWouldMatchAnything(t *testing.T) {
 	}
 }
 
-// TestMatchersBeforeTheHandler is not parallel, as Caddy's log and the flag for the
-// warning are global.
+// TestMatchersBeforeTheHandler is not parallel, as Caddy's log and what has been logged are
+// global.
 func TestMatchersBeforeTheHandler(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	name, err := json.Marshal(path)
@@ -143,18 +143,18 @@ func TestMatchersBeforeTheHandler(t *testing.T) {
 	if err := caddy.Load([]byte(config), true); err != nil {
 		t.Fatal(err)
 	}
-	warnedMisplaced.Store(false)
+	misplaced.logged = nil
+	r := bearer(signed(t, map[string]any{"scope": "read"}))
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), &caddyhttp.Server{Listen: []string{":8443"}})
 	for range 3 {
 		for _, text := range []string{"jwt_scope read", "jwt_claim sub alice", `expression jwt_scope("read")`} {
-			if matchBehind(t, bearer(signed(t, map[string]any{"scope": "read"})), matcherOf(t, text)) {
-				t.Errorf("%s matches", text)
+			if ok, err := matcherOf(t, text).MatchWithError(r); ok || err != nil {
+				t.Errorf("%s: %v, %v", text, ok, err)
 			}
 		}
 	}
-	// A request without a replacer does not come from Caddy.
-	if ok, err := matcherOf(t, "jwt_scope read").MatchWithError(httptest.NewRequest("GET", "/", nil)); ok || err != nil {
-		t.Error(ok, err)
-	}
+	// Expressions of a jwt handler are in the right place.
+	newSite(t, "require expression `jwt_scope(\"read\") && jwt_claim(\"sub\", \"alice\")`")
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestMatchersBeforeTheHandler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(log), "where no jwt handler has run"); n != 1 || !strings.Contains(string(log), `"logger":"http.matchers.jwt_scope"`) {
+	if n := strings.Count(string(log), "where no jwt handler has run"); n != 2 || strings.Count(string(log), "jwt at :8443: ") != 2 || !strings.Contains(string(log), `"logger":"http.matchers.jwt_scope"`) || !strings.Contains(string(log), `"logger":"http.matchers.jwt_claim"`) {
 		t.Errorf("%d lines:\n%s", n, log)
 	}
 }

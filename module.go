@@ -5,6 +5,7 @@ package caddyjwt
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -67,6 +68,11 @@ type Handler struct {
 	// the header X-API-Key.
 	APIKeyFrom []*CredentialSource `json:"api_key_from,omitempty"`
 
+	// How large a token may be: a size such as `32KiB`, from 1KiB to 64KiB. Caddy limits
+	// all headers of a request to 16KiB by default; the option max_header_size of its
+	// global option servers raises that. Default: 16KiB.
+	MaxTokenSize string `json:"max_token_size,omitempty"`
+
 	// Origins (such as `https://app.example.com`), in addition to the site's own,
 	// whose pages may make requests with a credential in a cookie. Default: none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
@@ -112,8 +118,15 @@ type Handler struct {
 	Realm string `json:"realm,omitempty"`
 
 	// The form of the body of a refusal: `json` as RFC 6750's members, `aws`
-	// as AWS API Gateway answers, `none` for no body. Default: json.
+	// as AWS API Gateway answers, `none` for no body. With `grpc`, calls of gRPC are
+	// refused with the HTTP status 200, and other requests get json; such a site must not
+	// check requests for another server. Default: json, and gRPC calls get their status
+	// beside that of HTTP.
 	ErrorFormat string `json:"error_format,omitempty"`
+
+	// Says that the logs filter the credentials that are in headers or queries that Caddy
+	// does not redact, so that there is no warning about them. Default: false.
+	LogCredentialsFiltered bool `json:"log_credentials_filtered,omitempty"`
 
 	logger      *zap.Logger
 	validator   *validator.Validator // nil without issuers
@@ -123,8 +136,10 @@ type Handler struct {
 	rules       *rule.Rules
 	forwarding  *header.Forwarding
 	guard       *errorGuard
-	logs        bool // whether the server may have an access log
-	clearsOnly  bool // whether it authenticates nobody
+	site        string // the hosts of the site, or the server's addresses
+	logs        bool   // whether the server may have an access log
+	clearsOnly  bool   // whether it authenticates nobody
+	late        bool   // whether it may be in error routes
 	conflict    *routes.Conflict
 	metrics     *metrics.Requests
 	reportLog   *zap.Logger
@@ -143,7 +158,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request and passes it to the next handler, or refuses
 // it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	st := requestState(r)
+	st := requestState(r, h.late)
 	st.Enter(&h.naming.Names, h.logs, h.conflict.Possible())
 	r = h.forwarding.Clear(r, &st.Sent, r.Trailer != nil && h.guard.place(h).Reader)
 	err := h.serve(w, r, st, next)
@@ -186,7 +201,8 @@ type decision struct {
 	id      *identity.Identity
 	headers []header.Header
 	code    reason.Code
-	unmet   string // the requirement that was not met, in the config's words
+	cause   *refusal.Cause // more about the refusal; may be nil
+	basic   bool           // whether the credential came in HTTP Basic
 }
 
 // decide authenticates a request, checks the rules and makes the headers.
@@ -198,23 +214,41 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	presented, code := h.credentials.Take(r, &st.Removed)
 	if code == reason.MissingCredentials && h.Optional {
 		unmet, code := h.rules.CheckAnonymous(r)
-		return decision{code: code, unmet: unmet}
+		return decision{code: code, cause: causeOf(nil, unmet, nil)}
 	}
 	if code != "" {
 		return decision{code: code}
 	}
-	id, code := h.authenticate(r.Context(), st.NewIdentity(), presented)
-	if code != "" {
-		return decision{code: code}
+	id := st.NewIdentity()
+	refused := func(code reason.Code, unmet string, err error) decision {
+		return decision{code: code, cause: causeOf(id, unmet, err), basic: presented.Basic()}
+	}
+	if code, err := h.authenticate(r.Context(), id, presented); code != "" {
+		return refused(code, "", err)
 	}
 	if unmet, code := h.rules.Check(r, id); code != "" {
-		return decision{code: code, unmet: unmet}
+		return refused(code, unmet, nil)
 	}
 	headers, err := h.forwarding.Headers(id, &st.Sent)
 	if err != nil {
-		return decision{code: reason.UnforwardableClaim}
+		return refused(reason.UnforwardableClaim, "", nil)
 	}
 	return decision{id: id, headers: headers}
+}
+
+// causeOf returns more about a refusal for the operator, or nil. id may be nil.
+func causeOf(id *identity.Identity, unmet string, err error) *refusal.Cause {
+	cause := refusal.Cause{Requirement: unmet}
+	if id != nil {
+		cause.User, cause.Issuer = id.Sender()
+	}
+	if d, ok := errors.AsType[*reason.Detailed](err); ok {
+		cause.Detail = d.Detail
+	}
+	if cause.IsZero() {
+		return nil
+	}
+	return &cause
 }
 
 // isPreflight reports whether a request is a CORS preflight (Fetch, section 4.8),
@@ -227,46 +261,46 @@ func isPreflight(r *http.Request) bool {
 // API key, both must be valid, and the user is the token's. The key is checked
 // first: that never fails for lack of an issuer's keys, so a definite refusal comes
 // before a 503.
-func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (*identity.Identity, reason.Code) {
+func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (reason.Code, error) {
 	id.Naming = &h.naming
 	if presented.APIKey.Present {
 		key, code := h.apiKeys.Find(presented.APIKey.Text)
 		if code != "" {
-			return nil, code
+			return code, nil
 		}
 		id.SetKey(key)
 	}
 	if presented.Token.Present {
 		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.Token); err != nil {
-			return nil, refusal.CodeOf(err)
+			return refusal.CodeOf(err), err
 		}
 		id.HasToken = true
 	}
-	return id, ""
+	return "", nil
 }
 
 // report records a refusal without enforcing it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
-	why := h.responder.To(d.code).Refusal(d.unmet)
+	why := h.responder.To(d.code, d.cause, d.basic).Refusal(d.cause)
 	st.PassRefused(r, why)
 	h.metrics.Reported(d.code)
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
-		c.Write(why.LogFields()...)
+		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
 	}
 }
 
 // refuse answers a request. Apart from calling the next handler it is the only way
 // out of ServeHTTP.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d decision) error {
-	p := h.responder.To(d.code)
-	why := p.Refusal(d.unmet)
+	p := h.responder.To(d.code, d.cause, d.basic)
+	why := p.Refusal(d.cause)
 	st.withdraw(r, why)
 	h.metrics.Refused(d.code)
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(why.LogFields()...)
+		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
 	}
 	if h.guard.wayOf(h, r, p) == here {
-		p.Write(w)
+		p.Write(w, r)
 		return nil
 	}
 	st.answer = p

@@ -16,9 +16,10 @@ type CredentialSource struct {
 	// The name of the header, query parameter or cookie. Default: none, as
 	// `basic` has no name.
 	Name string `json:"name,omitempty"`
-	// For a header: the scheme before the credential, in any case. Default:
-	// Bearer for the header Authorization, none for every other.
-	Scheme string `json:"scheme,omitempty"`
+	// For a header: the scheme before the credential, in any case. Empty text is no
+	// scheme: the header's whole value is the credential. Default: Bearer for the
+	// header Authorization, none for every other.
+	Scheme *string `json:"scheme,omitempty"`
 }
 
 // Forward is a part of the identity that is forwarded in a header.
@@ -68,12 +69,18 @@ type ClaimRequirement struct {
 
 // The functions below convert config types to those of the packages that use them.
 // Go converts pointers to structs with the same fields, whatever their tags, so the
-// compiler rejects any difference.
+// compiler rejects any difference in most of them.
 
 func sources(list []*CredentialSource) []*credential.Source {
 	out := make([]*credential.Source, len(list))
 	for i, s := range list {
-		out[i] = (*credential.Source)(s)
+		if s == nil {
+			continue
+		}
+		out[i] = &credential.Source{From: s.From, Name: s.Name}
+		if s.Scheme != nil {
+			out[i].Scheme, out[i].NoScheme = *s.Scheme, *s.Scheme == ""
+		}
 	}
 	return out
 }

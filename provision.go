@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
@@ -46,7 +47,6 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.credentials, err = credential.New(credentialSettings(h)); err != nil {
 		return err
 	}
-	h.credentials.Warn(h.logger)
 	h.naming.UserPrefix = h.APIKeyUserPrefix
 	if h.naming.Names, err = identity.NewNames(claimNames(h.Claim)); err != nil {
 		return err
@@ -64,20 +64,29 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.logs = server == nil || server.Logs != nil
 	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
 	h.clearsOnly = h.Mode == modeClear
+	h.late = server == nil || !routes.Provisioning(server)
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h, routes.Hosts(ctx))
 	h.guard.putHead()
-	if h.responder, err = refusal.New(h.Realm, h.ErrorFormat, refusal.Accepted{Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys()}, h.rules.RequiredScopes()); err != nil {
+	if h.responder, err = refusal.New(h.responses()); err != nil {
 		return err
 	}
-	warn(h, h.logger, time.Now())
+	h.site = routes.Site(server, routes.Hosts(ctx))
+	warn(h, time.Now())
 	h.metrics = metrics.Process
 	if h.Mode == modeReport {
 		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
-		h.logger.Warn("mode report: no request is refused here; those that would be refused continue as anonymous")
 	}
 	return nil
+}
+
+// responses are the settings of the responses.
+func (h *Handler) responses() refusal.Settings {
+	return refusal.Settings{Realm: h.Realm, Format: h.ErrorFormat, Scopes: h.rules.RequiredScopes(), Accepted: refusal.Accepted{
+		Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys(), Basic: h.credentials.TakesBasic(),
+		TokensIn: h.credentials.Where(true), APIKeysIn: h.credentials.Where(false),
+	}}
 }
 
 func credentialSettings(h *Handler) credential.Settings {
@@ -132,7 +141,24 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if h.app.cache > 0 {
 		v = v.Cached(tokencache.Process)
 	}
+	size, err := h.maxTokenSize()
+	if err != nil {
+		return nil, err
+	}
+	v = v.Limited(size)
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
+}
+
+// maxTokenSize returns the limit on the length of a token, in bytes.
+func (h *Handler) maxTokenSize() (int, error) {
+	if h.MaxTokenSize == "" {
+		return validator.MaxLength, nil
+	}
+	size, err := humanize.ParseBytes(h.MaxTokenSize)
+	if err != nil || size < 1<<10 || size > validator.MostLength {
+		return 0, setting.InOption("max_token_size", "%q is not a size from 1KiB to 64KiB; write max_token_size 32KiB", h.MaxTokenSize)
+	}
+	return int(size), nil
 }
 
 // The values of mode.
@@ -146,6 +172,9 @@ const (
 // does not depend on the machine that the config will run on.
 func (h *Handler) checkTogether() error {
 	if err := h.checkAPIKeyOptions(); err != nil {
+		return err
+	}
+	if _, err := h.maxTokenSize(); err != nil {
 		return err
 	}
 	credentialHeaders, err := credential.Check(credentialSettings(h))

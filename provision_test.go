@@ -184,7 +184,7 @@ func TestLoad(t *testing.T) {
 		"jwks_file: broken":             {file(t, "jwks_file", `{"keys": [`+ec), []string{"jwks_file: ", "not a strict JSON object"}},
 		"jwks_file: no set":             {file(t, "jwks_file", ec), []string{"jwks_file: ", `no array "keys"`}},
 		"jwks_file: empty":              {file(t, "jwks_file", `{"keys": []}`), []string{"jwks_file: ", "the key set is empty"}},
-		"jwks_file: an empty file":      {file(t, "jwks_file", ""), []string{"jwks_file: ", "not a strict JSON object"}},
+		"jwks_file: an empty file":      {file(t, "jwks_file", ""), []string{"jwks_file: ", "is empty and not a JSON object"}},
 		"jwks_file: both kinds":         {`"algorithms": ["HS256"], ` + file(t, "jwks_file", `{"keys": [`+ec+`, `+octet+`]}`), []string{"jwks_file: ", "secrets (kty oct) and public keys"}},
 		"jwks_file: a private key":      {file(t, "jwks_file", `{"keys": [`+strings.Replace(ec, `"kty"`, `"d": "AAAA", "kty"`, 1)+`]}`), []string{"jwks_file: ", "it is a private key"}},
 		"jwks_file: unexpected secrets": {file(t, "jwks_file", `{"keys": [`+octet+`]}`), []string{"jwks_file: ", "algorithms HS256"}},

@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -29,18 +30,44 @@ func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) 
 // requestState returns the request's state, which the first call creates. It is kept
 // in Caddy's variables of the request, a map that all handlers and error routes
 // share even if a handler copies the request. A context value would cost a copy of
-// the request, and error routes would not see it.
-func requestState(r *http.Request) *state {
+// the request, and error routes would not see it. late is whether the handler may be in
+// error routes, whose head may have made the state.
+func requestState(r *http.Request, late bool) *state {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if st, ok := vars[identity.VarsKey].(*state); ok {
 		return st
 	}
-	st := new(state)
+	var st *state
+	if late {
+		st, _ = r.Context().Value(stateKey{}).(*state)
+	}
+	if st == nil {
+		st = new(state)
+		st.Attach(r)
+	}
 	if vars != nil {
 		vars[identity.VarsKey] = st
 	}
-	st.Attach(r)
 	return st
+}
+
+// stateKey is the context key of a state that the head of the error routes has made.
+type stateKey struct{}
+
+// errorState returns the request's state in error routes. Where no jwt handler has made
+// one, it is a value of the context: a proxy that the request comes from may still read
+// its variables, while it dials a connection that is no longer needed.
+func errorState(r *http.Request) (*state, *http.Request) {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if st, ok := vars[identity.VarsKey].(*state); ok {
+		return st, r
+	}
+	if st, ok := r.Context().Value(stateKey{}).(*state); ok {
+		return st, r
+	}
+	st := new(state)
+	st.Attach(r)
+	return st, r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
 }
 
 // publish sets the request's identity and its headers.

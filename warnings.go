@@ -11,34 +11,49 @@ import (
 )
 
 // warn logs, when the config loads, settings that are valid but probably a mistake.
-func warn(h *Handler, logger *zap.Logger, now time.Time) {
+func warn(h *Handler, now time.Time) {
+	for _, text := range h.credentials.DroppedWarnings() {
+		h.app.warnings.add(h.site, text)
+	}
+	if !h.LogCredentialsFiltered {
+		for _, text := range h.credentials.LogWarnings() {
+			h.app.warnings.add(h.site, text)
+		}
+	}
+	if h.Mode == modeReport {
+		h.warn("mode report: no request is refused here; those that would be refused continue as anonymous")
+	}
 	for _, r := range h.Require {
 		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {
 			if strings.Contains(scope, ",") {
-				logger.Warn("a required scope contains a comma; scopes are separated by spaces, as in require any_scope orders:read orders:write",
-					zap.String("scope", scope))
+				h.warn("a required scope contains a comma; scopes are separated by spaces, as in require any_scope orders:read orders:write", zap.String("scope", scope))
 			}
 		}
 		if r.Claim != nil {
-			warnPath(logger, "require claim", r.Claim.Path)
+			h.warnPath("require claim", r.Claim.Path)
 		}
 	}
 	for _, f := range h.Forward {
-		warnPath(logger, "forward", f.What)
+		h.warnPath("forward", f.What)
 	}
 	for _, c := range h.Claim {
-		warnPath(logger, "claim", c.Path)
+		h.warnPath("claim", c.Path)
 	}
 	for _, k := range h.APIKey {
 		if expires, err := apikey.ParseTime(k.Expires); err == nil && !now.Before(expires) {
-			logger.Warn("an API key in the config has expired and is refused", zap.String("id", k.ID))
+			h.warn("an API key in the config has expired and is refused", zap.String("id", k.ID))
 		}
 	}
 }
 
-func warnPath(logger *zap.Logger, option, path string) {
+// warn logs a warning that names the site.
+func (h *Handler) warn(text string, fields ...zap.Field) {
+	h.logger.Warn("jwt at "+h.site+": "+text, append(fields, zap.String("site", h.site))...)
+}
+
+func (h *Handler) warnPath(option, path string) {
 	if better := plainPath(path); better != path {
-		logger.Warn("a claim path has the syntax of another language; steps are separated by dots, and array elements are numbers: "+option+" "+better,
+		h.warn("a claim path has the syntax of another language; steps are separated by dots, and array elements are numbers: "+option+" "+better,
 			zap.String("path", path))
 	}
 }

@@ -37,14 +37,15 @@ func TestWarnings(t *testing.T) {
 	} {
 		s := newSite(t, options)
 		core, logs := logcapture.New(zapcore.DebugLevel)
-		warn(s.Handler, zap.New(core), time.Now())
+		s.logger, s.site = zap.New(core), "api.example"
+		warn(s.Handler, time.Now())
 		lines := logs.AllUntimed()
 		if len(lines) != len(want) {
 			t.Errorf("%s: %d lines, want %d", options, len(lines), len(want))
 			continue
 		}
 		for n, line := range lines {
-			if line.Level != zapcore.WarnLevel || !strings.Contains(line.Message, want[n]) {
+			if line.Level != zapcore.WarnLevel || !strings.Contains(line.Message, want[n]) || !strings.HasPrefix(line.Message, "jwt at api.example: ") {
 				t.Errorf("%s: %s %s\nwant in it: %s", options, line.Level, line.Message, want[n])
 			}
 		}

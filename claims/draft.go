@@ -24,11 +24,9 @@ var buffers = sync.Pool{New: func() any { return &buffer{make([]node, 0, 32), ma
 // token, but not for a large key set.
 const maxBuffer = 2 * MaxValues
 
-// Read parses one JSON object as ParseObject does. The bytes must not be changed
+// Read parses one JSON object as ParseObject does, with a limit on the number of values. The bytes must not be changed
 // afterwards. After an error there is nothing to free.
-func (d *Draft) Read(data []byte) error { return d.read(data, MaxValues) }
-
-func (d *Draft) read(data []byte, maxValues int) error {
+func (d *Draft) Read(data []byte, maxValues int) error {
 	if uint64(len(data)) > math.MaxUint32 {
 		return ErrSyntax
 	}
@@ -38,6 +36,9 @@ func (d *Draft) read(data []byte, maxValues int) error {
 	d.buffer.stack, d.buffer.nodes = p.stack, p.nodes
 	if !ok {
 		d.Free()
+		if p.err != "" {
+			return p.err
+		}
 		return ErrSyntax
 	}
 	// The copy of decoded has no spare capacity.

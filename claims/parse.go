@@ -1,7 +1,6 @@
 package claims
 
 import (
-	"errors"
 	"strings"
 	"unsafe"
 )
@@ -15,9 +14,21 @@ const MaxValues = 2000
 // object. It bounds the parser's recursion.
 const MaxDepth = 32
 
-// ErrSyntax is the only error of ParseObject. It repeats nothing of the text,
-// which an attacker may have written.
-var ErrSyntax = errors.New("not a strict JSON object")
+// Error is the error of ParseObject. It repeats nothing of the text, which an attacker
+// may have written.
+type Error string
+
+// Error implements error.
+func (e Error) Error() string { return string(e) }
+
+// The errors of ParseObject.
+const (
+	ErrSyntax    Error = "not a strict JSON object"
+	ErrUTF8      Error = "not UTF-8"
+	ErrDuplicate Error = "an object has two members of one name"
+	ErrDepth     Error = "nested too deeply"
+	ErrValues    Error = "too many values"
+)
 
 // ParseObject parses one JSON object (RFC 8259). It is stricter than encoding/json,
 // whose leniency lets two readers of one token see different claims: UTF-8
@@ -32,7 +43,7 @@ func ParseObject(data []byte) (Value, error) {
 // ParseLarge is ParseObject with another limit on the number of values.
 func ParseLarge(data []byte, maxValues int) (Value, error) {
 	var d Draft
-	if err := d.read(data, maxValues); err != nil {
+	if err := d.Read(data, maxValues); err != nil {
 		return Value{}, err
 	}
 	defer d.Free()
@@ -58,7 +69,8 @@ type parser struct {
 	stack   []node
 	nodes   []node
 	decoded []byte
-	left    int // how many more values may come
+	left    int   // how many more values may come
+	err     Error // what is wrong besides the syntax; "" for nothing
 }
 
 // peek returns the next byte, or 0 at the end (NUL is not valid anywhere).
@@ -82,6 +94,7 @@ func (p *parser) space() {
 
 func (p *parser) value(depth int) (node, bool) {
 	if p.left--; p.left < 0 {
+		p.err = ErrValues
 		return node{}, false
 	}
 	switch c := p.peek(); c {
@@ -113,6 +126,7 @@ func (p *parser) literal(word string) bool {
 
 func (p *parser) object(depth int) (node, bool) {
 	if depth > MaxDepth {
+		p.err = ErrDepth
 		return node{}, false
 	}
 	p.at++ // {
@@ -150,7 +164,11 @@ func (p *parser) object(depth int) (node, bool) {
 		case '}':
 			p.at++
 			v := p.collect(Object, mark)
-			return v, !p.duplicates(p.nodes[v.at:])
+			if p.duplicates(p.nodes[v.at:]) {
+				p.err = ErrDuplicate
+				return v, false
+			}
+			return v, true
 		default:
 			return node{}, false
 		}
@@ -159,6 +177,7 @@ func (p *parser) object(depth int) (node, bool) {
 
 func (p *parser) array(depth int) (node, bool) {
 	if depth > MaxDepth {
+		p.err = ErrDepth
 		return node{}, false
 	}
 	p.at++ // [

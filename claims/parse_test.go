@@ -271,7 +271,7 @@ func TestThreat13_ObjectsThatAreRefused(t *testing.T) {
 	}
 	t.Run("nil", func(t *testing.T) {
 		t.Parallel()
-		if _, err := ParseObject(nil); err != ErrSyntax {
+		if _, err := ParseObject(nil); !isError(err) {
 			t.Error(err)
 		}
 	})
@@ -294,7 +294,7 @@ func TestThreat10_ANameTwice(t *testing.T) {
 						names[k] = `"` + string(rune('A'+k)) + `":0`
 					}
 					names[i] = names[j]
-					if _, err := ParseObject([]byte("{" + strings.Join(names, ",") + "}")); err != ErrSyntax {
+					if _, err := ParseObject([]byte("{" + strings.Join(names, ",") + "}")); !isError(err) {
 						t.Errorf("%d members, %d and %d equal: %v", n, i, j, err)
 					}
 				}
@@ -308,7 +308,7 @@ func TestThreat10_ANameTwice(t *testing.T) {
 func checkRefused(t *testing.T, text, rule string) {
 	t.Helper()
 	v, err := ParseObject([]byte(text))
-	if err != ErrSyntax {
+	if !isError(err) {
 		t.Errorf("error %v", err)
 	}
 	if !reflect.DeepEqual(v, Value{}) {
@@ -364,7 +364,7 @@ func compare(t testing.TB, text []byte) {
 		if broken := restrictions(text); broken != nil {
 			t.Errorf("%q: accepted, but it breaks %q", text, broken)
 		}
-	case err != ErrSyntax:
+	case !isError(err):
 		t.Errorf("%q: error %v", text, err)
 	case lenient == nil && restrictions(text) == nil:
 		t.Errorf("%q: refused, and no rule says so", text)
@@ -533,4 +533,25 @@ func BenchmarkParseObject(b *testing.B) {
 			}
 		}
 	})
+}
+
+func isError(err error) bool {
+	_, ok := err.(Error)
+	return ok
+}
+
+// TestErrorsSayWhatIsWrong checks that each error is told from a plain mistake of syntax.
+func TestErrorsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Error{
+		"{\"a\":\"M\xfcller\"}": ErrUTF8, "{\"a\":\"\\n\xfc\"}": ErrUTF8, "{\"\xfc\":1}": ErrUTF8,
+		`{"a":1,"a":2}`: ErrDuplicate, `{"b":{"a":1,"\u0061":2}}`: ErrDuplicate,
+		strings.Repeat(`{"a":`, MaxDepth+1) + "1" + strings.Repeat("}", MaxDepth+1): ErrDepth,
+		`{"a":[` + strings.Repeat("0,", MaxValues) + `0]}`:                          ErrValues,
+		`{"a":1`: ErrSyntax, `[]`: ErrSyntax, ``: ErrSyntax, `{"a":"\ud800"}`: ErrSyntax,
+	} {
+		if _, err := ParseObject([]byte(text)); err != want {
+			t.Errorf("%.40q: %v, want %v", text, err, want)
+		}
+	}
 }

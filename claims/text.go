@@ -23,7 +23,11 @@ func (p *parser) str() (span, bool) {
 		case c == '"':
 			s := p.text[start:p.at]
 			p.at++
-			return span{at: uint32(start), n: uint32(len(s))}, ascii || utf8.ValidString(s)
+			if !ascii && !utf8.ValidString(s) {
+				p.err = ErrUTF8
+				return span{}, false
+			}
+			return span{at: uint32(start), n: uint32(len(s))}, true
 		case c == '\\':
 			return p.escaped(start)
 		case c < 0x20:
@@ -47,7 +51,11 @@ func (p *parser) escaped(start int) (span, bool) {
 		switch {
 		case c == '"':
 			s := p.decoded[begin:]
-			return span{uint32(begin), uint32(len(s)), true}, utf8.Valid(s)
+			if !utf8.Valid(s) {
+				p.err = ErrUTF8
+				return span{}, false
+			}
+			return span{uint32(begin), uint32(len(s)), true}, true
 		case c < 0x20:
 			return span{}, false
 		case c != '\\':

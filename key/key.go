@@ -24,13 +24,15 @@ type Key interface {
 	// the list or, if the list is empty, the default one of its type. A key with
 	// its own may verify only that, and only if a list that is not empty has it.
 	Fits(alg Algorithm, allowed Algorithms) bool
+	// Thumbprints returns the key's "x5t" and "x5t#S256" (RFC 7517 sections 4.8 and
+	// 4.9), or "". They help to choose among keys and prove nothing.
+	Thumbprints() (sha1, sha256 string)
 	// Verify checks a signature over signed. The error is ErrAlgorithm if the
 	// key can't be used with alg, else golang-jwt's.
 	Verify(alg Algorithm, signed string, signature []byte) error
 	// Fingerprint identifies the key material, regardless of kid and alg.
 	Fingerprint() [sha256.Size]byte
-	// Family returns the kind of key, such as "RSA" or "P-256". Two keys of one
-	// family with the same kid are ambiguous.
+	// Family returns the kind of key, such as "RSA" or "P-256".
 	Family() string
 
 	sealed()
@@ -54,11 +56,14 @@ type base struct {
 	fallback    Algorithm // used if the key has no algorithm of its own
 	family      family
 	fingerprint [sha256.Size]byte
+
+	x5t, x5tS256 string
 }
 
 func (k *base) ID() string                     { return k.id }
 func (k *base) Algorithm() Algorithm           { return k.algorithm }
 func (k *base) Fingerprint() [sha256.Size]byte { return k.fingerprint }
+func (k *base) Thumbprints() (string, string)  { return k.x5t, k.x5tS256 }
 func (k *base) sealed()                        {}
 
 func (k *base) Family() string {
@@ -89,13 +94,15 @@ type Options struct {
 	// Algorithm is the "alg", or zero if absent. It must be for the key's
 	// type.
 	Algorithm Algorithm
+	// X5T and X5TS256 are the "x5t" and "x5t#S256".
+	X5T, X5TS256 string
 }
 
 func (o Options) base(f family, fallback Algorithm) (base, error) {
 	if o.Algorithm != 0 && o.Algorithm.family() != f {
 		return base{}, fmt.Errorf("the key's alg %s is for another type of key", o.Algorithm)
 	}
-	return base{id: o.ID, algorithm: o.Algorithm, fallback: fallback, family: f}, nil
+	return base{id: o.ID, algorithm: o.Algorithm, fallback: fallback, family: f, x5t: o.X5T, x5tS256: o.X5TS256}, nil
 }
 
 // Public is a public key: RSA, ECDSA on P-256, P-384 or P-521, or Ed25519.

@@ -49,7 +49,7 @@ func (c *client) fetch(ctx context.Context, want wanted) (answer, error) {
 	a := answer{keysURL: u, notModified: d.notModified, etag: d.etag}
 	a.lifetime, a.limited = lifetime(d.header, c.Clock.Now())
 	if !d.notModified {
-		if a.set, err = ParseJWKS(d.body, JWKSOptions{}); err != nil {
+		if a.set, err = ParseJWKS(d.body, JWKSOptions{MaxKeys: c.MaxKeys}); err != nil {
 			return answer{}, &fetchError{url: redact(u), err: err}
 		}
 	}

@@ -49,6 +49,8 @@ type RemoteConfig struct {
 	// MaxStale is the longest a set is used after its fetch while the source
 	// is down. Default: 24 hours.
 	MaxStale time.Duration
+	// MaxKeys is how many keys the set may have. Default: 100, at most MostKeys.
+	MaxKeys int
 	// Transport carries the requests, for tests. Default: one of the Remote's
 	// own with TLS 1.2 or newer and the proxy of HTTPS_PROXY.
 	Transport http.RoundTripper

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
 // discover returns the URL of the key set according to the issuer's metadata, which is
@@ -78,16 +76,16 @@ func parseMetadata(body []byte, issuer string) (*url.URL, error) {
 	if len(body) > maxDocumentBytes {
 		return nil, errTooLarge
 	}
-	v, err := claims.ParseLarge(body, maxDocumentValues)
+	v, err := parseJSON(body)
 	if err != nil {
-		return nil, errors.New("the metadata is not a strict JSON object (RFC 8259, no duplicate names)")
+		return nil, fmt.Errorf("the metadata %w", err)
 	}
 	said, ok, err := text(v, "issuer")
 	switch {
 	case err != nil || !ok:
 		return nil, errors.New(`the metadata has no string "issuer"`)
 	case said != issuer:
-		return nil, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be identical, trailing slash included", cut(said, 200), cut(issuer, 200))
+		return nil, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be identical, trailing slash included: if the iss of the tokens is the one in the metadata, configure that; if it is the configured one, write jwks_url with the metadata's jwks_uri instead of discovery", cut(said, 200), cut(issuer, 200))
 	}
 	raw, ok, err := text(v, "jwks_uri")
 	if err != nil || !ok {

@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -58,8 +59,8 @@ func (e *fetchError) Error() string {
 
 func (e *fetchError) Unwrap() error { return e.err }
 
-// newTransport makes the transport of a Remote. DisableCompression keeps a small
-// answer from unpacking into a large one before it is counted.
+// newTransport makes the transport of a Remote. It does not unpack answers itself: a
+// small one could become a large one before it is counted.
 func newTransport(s *source) http.RoundTripper {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -151,6 +152,7 @@ func (c *client) round(ctx context.Context, u *url.URL, have etag, bearer string
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
+	request.Header.Set("Accept-Encoding", "gzip")
 	request.Header.Set("User-Agent", "caddy-jwt")
 	if bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+bearer)
@@ -211,9 +213,9 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 	if response.ContentLength > maxDocumentBytes {
 		return document{}, &fetchError{url: redact(u), err: errTooLarge}
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxDocumentBytes+1))
+	body, err := readBody(response)
 	if err != nil {
-		return document{}, &fetchError{url: redact(u), err: fmt.Errorf("the answer is cut off: %w", err)}
+		return document{}, &fetchError{url: redact(u), err: err}
 	}
 	if len(body) > maxDocumentBytes {
 		return document{}, &fetchError{url: redact(u), err: errTooLarge}
@@ -223,6 +225,28 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 		d.etag = etag{u.String(), value}
 	}
 	return d, nil
+}
+
+// readBody reads a body up to a little more than the limit, which holds for what is
+// unpacked, too.
+func readBody(response *http.Response) ([]byte, error) {
+	var from io.Reader = response.Body
+	switch encoding := strings.ToLower(response.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unpacked, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, fmt.Errorf("the answer's Content-Encoding is gzip, but it can't be unpacked: %w", err)
+		}
+		from = unpacked
+	default:
+		return nil, errors.New("the answer has a Content-Encoding that was not asked for; it may be gzip or none")
+	}
+	body, err := io.ReadAll(io.LimitReader(from, maxDocumentBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("the answer is cut off: %w", err)
+	}
+	return body, nil
 }
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxDocumentBytes)

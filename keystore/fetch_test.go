@@ -257,7 +257,7 @@ func TestFetchOverTLS(t *testing.T) {
 	t.Parallel()
 	serve := func(body []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Accept-Encoding") != "" {
+			if r.Header.Get("Accept-Encoding") != "gzip" {
 				t.Errorf("asks for %s", r.Header.Get("Accept-Encoding"))
 			}
 			_, _ = w.Write(body)

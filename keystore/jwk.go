@@ -13,9 +13,16 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-// errOtherPurpose is the error for a valid key that is not for verifying signatures
-// here. Many key sets have such keys, so it is not reported.
-var errOtherPurpose = errors.New("the key is for something else")
+// otherPurpose is the error for a valid key that is not for verifying signatures
+// here, and says what it is for. Many key sets have such keys, so it is reported only
+// where the set has no other.
+type otherPurpose string
+
+func (p otherPurpose) Error() string { return string(p) }
+
+func otherPurposef(format string, value string) error {
+	return otherPurpose(fmt.Sprintf(format, cut(value, 64)))
+}
 
 // fatalError is an error of one key that makes the whole document invalid.
 type fatalError struct{ error }
@@ -71,6 +78,9 @@ func refusePrivate(v claims.Value, local bool) error {
 	return nil
 }
 
+// maxThumbprint is the length of the longer thumbprint of a certificate, in base64url.
+const maxThumbprint = 43
+
 // purpose reads the members that say what a key is for. It must have been
 // made for verifying signatures: a use or key_ops that says otherwise, or an
 // alg that does not exist here, rule it out (RFC 7517 sections 4.2 to 4.4).
@@ -83,10 +93,16 @@ func purpose(v claims.Value) (key.Options, error) {
 	// Texts share the document's memory, which must not live as long as the
 	// key.
 	o.ID = strings.Clone(id)
+	for name, to := range map[string]*string{"x5t": &o.X5T, "x5t#S256": &o.X5TS256} {
+		thumbprint, _, err := text(v, name)
+		if err == nil && len(thumbprint) <= maxThumbprint { // a broken one chooses nothing
+			*to = strings.Clone(thumbprint)
+		}
+	}
 	if use, ok, err := text(v, "use"); err != nil {
 		return o, err
 	} else if ok && use != "sig" {
-		return o, errOtherPurpose
+		return o, otherPurposef("its use is %q and not sig", use)
 	}
 	if ops, ok := v.Member("key_ops"); ok {
 		verify, err := hasText(ops, "verify")
@@ -94,14 +110,14 @@ func purpose(v claims.Value) (key.Options, error) {
 			return o, err
 		}
 		if !verify {
-			return o, errOtherPurpose
+			return o, otherPurpose("its key_ops have no verify")
 		}
 	}
 	if name, ok, err := text(v, "alg"); err != nil {
 		return o, err
 	} else if ok {
 		if o.Algorithm, ok = key.ParseAlgorithm(name); !ok {
-			return o, errOtherPurpose
+			return o, otherPurposef("its alg %q is not supported", name)
 		}
 	}
 	return o, nil
@@ -127,7 +143,7 @@ func members(v claims.Value, kty string) (jwkset.JWKMarshal, error) {
 	case "":
 		return m, errors.New(`it has no "kty" (RFC 7517 section 4.1)`)
 	default:
-		return m, errOtherPurpose
+		return m, otherPurposef("its kty %q is not supported", kty)
 	}
 	if m.KTY == jwkset.KtyEC || m.KTY == jwkset.KtyOKP {
 		crv, _, err := text(v, "crv")
@@ -139,7 +155,7 @@ func members(v claims.Value, kty string) (jwkset.JWKMarshal, error) {
 		case "":
 			return m, errors.New(`it has no "crv" (RFC 7518 section 6.2.1.1)`)
 		default: // X25519, Ed448, secp256k1 and what may come
-			return m, errOtherPurpose
+			return m, otherPurposef("its curve %q is not supported", crv)
 		}
 	}
 	for _, p := range need {
@@ -182,7 +198,7 @@ func parseError(err error) error {
 	case errors.As(err, &corrupt):
 		return errors.New("a member is not base64url (RFC 7515 section 2)")
 	case errors.Is(err, jwkset.ErrUnsupportedKey):
-		return errOtherPurpose
+		return otherPurpose("its type is not supported")
 	case errors.Is(err, jwkset.ErrInvalidKey):
 		// jwkset's error ends with what is wrong, after where in its code it was found.
 		text := err.Error()

@@ -13,8 +13,10 @@ import (
 const (
 	maxDocumentBytes = 1 << 20
 	maxKeys          = 100
-	// maxDocumentValues is how many JSON values a document may have: 100
-	// keys with a chain of certificates each have a tenth.
+	// MostKeys is the largest limit on the number of keys.
+	MostKeys = 1000
+	// maxDocumentValues is how many JSON values a document may have: 1,000
+	// keys with a chain of certificates each have as many.
 	maxDocumentValues = 20_000
 )
 
@@ -28,6 +30,8 @@ type JWKSOptions struct {
 	// Algorithms are the issuer's, empty for the default. A local document
 	// may hold secrets only where an HMAC algorithm is among them.
 	Algorithms key.Algorithms
+	// MaxKeys is how many keys the set may have. Default: 100.
+	MaxKeys int
 }
 
 // ParseJWKS reads a JSON Web Key Set (RFC 7517 section 5) as strict JSON.
@@ -43,33 +47,42 @@ func ParseJWKS(data []byte, opts JWKSOptions) (*Set, error) {
 	if len(data) > maxDocumentBytes {
 		return nil, fmt.Errorf("the key set is larger than %d bytes", maxDocumentBytes)
 	}
-	document, err := claims.ParseLarge(data, maxDocumentValues)
+	document, err := parseJSON(data)
 	if err != nil {
-		return nil, errors.New("the key set is not a strict JSON object (RFC 8259, no duplicate names)")
+		return nil, fmt.Errorf("the key set %w", err)
 	}
 	list, ok := document.Member("keys")
 	if !ok || list.Kind() != claims.Array {
 		return nil, errors.New(`the key set has no array "keys" (RFC 7517 section 5.1)`)
 	}
-	if list.Len() > maxKeys {
-		return nil, fmt.Errorf("the key set has %d keys; the limit is %d", list.Len(), maxKeys)
+	limit := opts.MaxKeys
+	if limit == 0 {
+		limit = maxKeys
+	}
+	if list.Len() > limit {
+		return nil, fmt.Errorf("the key set has %d keys; the limit is %d, which max_keys changes", list.Len(), limit)
 	}
 
 	var (
 		keys     []key.Key
 		problems []Problem
 		secrets  int
+		other    otherPurpose // why the first of those is not used
+		fatal    *fatalError
 	)
 	for i := range list.Len() {
 		k, err := parseJWK(list.At(i), opts)
-		var fatal *fatalError
+		var why otherPurpose
 		switch {
 		case err == nil:
 			keys = append(keys, k)
 			if _, ok := k.(*key.Secret); ok {
 				secrets++
 			}
-		case errors.Is(err, errOtherPurpose):
+		case errors.As(err, &why):
+			if other == "" {
+				other = otherPurpose(describeKey(idOf(list.At(i)), i+1) + ": " + string(why))
+			}
 		case errors.As(err, &fatal):
 			return nil, fmt.Errorf("%s: %w", describeKey(idOf(list.At(i)), i+1), fatal.error)
 		default:
@@ -86,17 +99,17 @@ func ParseJWKS(data []byte, opts JWKSOptions) (*Set, error) {
 	}
 	set := newSet(keys, problems)
 	if len(set.all) == 0 {
-		return nil, noUsableKey(list.Len(), set.problems)
+		return nil, noUsableKey(list.Len(), set.problems, other)
 	}
 	return set, nil
 }
 
-func noUsableKey(keys int, problems []Problem) error {
+func noUsableKey(keys int, problems []Problem, other otherPurpose) error {
 	switch {
 	case keys == 0:
 		return errors.New("the key set is empty")
 	case len(problems) == 0:
-		return fmt.Errorf("none of the %d keys of the key set is for verifying signatures with a supported algorithm", keys)
+		return fmt.Errorf("none of the %d keys of the key set is for verifying signatures with a supported algorithm; %s", keys, other)
 	default:
 		return fmt.Errorf("none of the %d keys of the key set is usable; %s", keys, problems[0])
 	}

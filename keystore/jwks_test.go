@@ -105,16 +105,79 @@ func TestThreat16_BadKeysAreSkippedAndGoodOnesUsed(t *testing.T) {
 	}
 }
 
-func TestThreat16_DifferentKeysUnderOneKidAreNotUsed(t *testing.T) {
+func TestDifferentKeysUnderOneKidAreUsed(t *testing.T) {
 	t.Parallel()
 	s, err := ParseJWKS(jwks(rsaJWK(rsaKeys()[0], "x"), rsaJWK(rsaKeys()[1], "x"), ecJWK(ecKeys()[0], "good")), JWKSOptions{})
-	if err != nil || ids(s.Keys()) != "good/P-256 " || len(s.Problems()) != 1 {
+	if err != nil || ids(s.Keys()) != "x/RSA x/RSA good/P-256 " || len(s.Problems()) != 0 {
 		t.Errorf("got %v, %v", s, err)
 	}
-	// One that is not fit does not make the other ambiguous.
+	// What does not fit is dropped first.
 	s, err = ParseJWKS(jwks(rsaJWK(smallRSA(), "x"), rsaJWK(rsaKeys()[1], "x").with(object{"use": "enc"}), rsaJWK(rsaKeys()[0], "x")), JWKSOptions{})
 	if err != nil || ids(s.Keys()) != "x/RSA " {
 		t.Errorf("got %v, %v", s, err)
+	}
+}
+
+// TestThumbprintsSurviveStorage checks that a stored set is the same as the fetched one.
+func TestThumbprintsSurviveStorage(t *testing.T) {
+	t.Parallel()
+	s := must(ParseJWKS(jwks(ecJWK(ecKeys()[0], "").with(object{"x5t": "a-thumbprint", "x5t#S256": "another"}), ecJWK(ecKeys()[1], "").with(object{"x5t": 7})), JWKSOptions{}))
+	back := must(ParseJWKS(must(json.Marshal(s)), JWKSOptions{}))
+	x5t, x5tS256 := back.Keys()[0].Thumbprints()
+	if x5t != "a-thumbprint" || x5tS256 != "another" || back.fingerprint != s.fingerprint || len(s.Keys()) != 2 {
+		t.Errorf("%q %q, %v", x5t, x5tS256, back.fingerprint == s.fingerprint)
+	}
+	other := must(ParseJWKS(jwks(ecJWK(ecKeys()[0], ""), ecJWK(ecKeys()[1], "")), JWKSOptions{}))
+	if other.fingerprint == s.fingerprint {
+		t.Error("a set with other thumbprints is the same")
+	}
+}
+
+// TestWhatIsNoKeySetIsNamed checks that an operator reads what came instead, or why no
+// key is used.
+func TestWhatIsNoKeySetIsNamed(t *testing.T) {
+	t.Parallel()
+	ec := ecJWK(ecKeys()[0], "a")
+	for document, want := range map[string]string{
+		``: "is empty", "  \n": "is empty",
+		`<!doctype html><title>Sign in</title>`: "is a page (HTML or XML)",
+		"-----BEGIN PUBLIC KEY-----\n":          "is PEM and not JSON; write public_key",
+		"\x1f\x8b\x08\x00":                      "is compressed (gzip), but its Content-Encoding does not say so",
+		`[]`:                                    "is an array and not an object",
+		`{"keys":[],"keys":[]}`:                 "two members of one name",
+		"{\"a\":\"\xfc\"}":                      "not UTF-8",
+		string(jwks(ec.with(object{"crv": "secp256k1", "alg": "ES256K"}))): `kid "a": its alg "ES256K" is not supported`,
+		string(jwks(ec.with(object{"crv": "secp256k1"}))):                  `its curve "secp256k1" is not supported`,
+		string(jwks(ec.with(object{"use": "jwt-svid"}))):                   `its use "jwt-svid" and not sig`,
+		string(jwks(ec.with(object{"key_ops": []string{"sign"}}))):         "its key_ops have no verify",
+		string(jwks(object{"kty": "AKP"})):                                 `key 1, which has no kid: its kty "AKP" is not supported`,
+	} {
+		_, err := ParseJWKS([]byte(document), JWKSOptions{})
+		want = strings.Replace(want, `its use "jwt-svid"`, `its use is "jwt-svid"`, 1)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: %v, want %q", document, err, want)
+		}
+	}
+	long := strings.Repeat("x", 5000)
+	if _, err := ParseJWKS(jwks(ec.with(object{"use": long, "kid": long})), JWKSOptions{}); err == nil || len(err.Error()) > 400 {
+		t.Errorf("a long use is not cut: %v", err)
+	}
+}
+
+func TestMaxKeys(t *testing.T) {
+	t.Parallel()
+	many := make([]any, 150)
+	for i := range many {
+		many[i] = ecJWK(ecKeys()[0], fmt.Sprint(i))
+	}
+	if _, err := ParseJWKS(jwks(many...), JWKSOptions{}); err == nil || !strings.Contains(err.Error(), "150 keys; the limit is 100, which max_keys changes") {
+		t.Error(err)
+	}
+	if s, err := ParseJWKS(jwks(many...), JWKSOptions{MaxKeys: 150}); err != nil || len(s.Keys()) != 150 {
+		t.Error(err)
+	}
+	if _, err := ParseJWKS(jwks(many[:3]...), JWKSOptions{MaxKeys: 2}); err == nil {
+		t.Error("three keys for a limit of two")
 	}
 }
 
@@ -185,10 +248,8 @@ func TestParseJWKSRefusesWhatIsNoKeySet(t *testing.T) {
 		"more than a hundred":     string(jwks(many...)),
 		"more than a mebibyte":    `{"keys":[` + good + `]` + strings.Repeat(" ", maxDocumentBytes) + `}`,
 		"half of it":              string(jwks(ecJWK(ecKeys()[0], "a")))[:60],
-		"a byte order mark":       "\ufeff{\"keys\":[" + good + "]}",
 		"only secrets":            string(jwks(octJWK("a"))),
 		"only for encryption":     string(jwks(ecJWK(ecKeys()[0], "a").with(object{"use": "enc"}))),
-		"only an ambiguous kid":   string(jwks(ecJWK(ecKeys()[0], "a"), ecJWK(ecKeys()[1], "a"))),
 		"comments":                `{"keys":[` + good + `]/* */}`,
 		"single quotes":           `{'keys':[]}`,
 		"a set inside a set":      `{"jwks":{"keys":[` + good + `]}}`,
@@ -203,6 +264,9 @@ func TestParseJWKSRefusesWhatIsNoKeySet(t *testing.T) {
 	}
 	if _, err := ParseJWKS(jwks(many[:maxKeys]...), JWKSOptions{}); err != nil {
 		t.Errorf("a hundred keys: %v", err)
+	}
+	if _, err := ParseJWKS([]byte("\ufeff{\"keys\":["+good+"]}"), JWKSOptions{}); err != nil {
+		t.Errorf("a byte order mark: %v", err)
 	}
 }
 

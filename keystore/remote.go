@@ -58,6 +58,8 @@ type Remote struct {
 	bucket     bucket
 	misses     misses
 	cancel     func() // ends the flight; set while there is one
+
+	distrusted atomic.Int64 // when Distrust last began a fetch, in ns since 1970
 }
 
 // held is a set in use. It is immutable.
@@ -151,6 +153,26 @@ func (r *Remote) Version(kid string, now time.Time) uint64 {
 		}
 	}
 	return 0
+}
+
+// distrustPause is the time between two fetches that Distrust begins. Anybody can send
+// tokens with a known kid and an invalid signature.
+const distrustPause = 5 * time.Minute
+
+// Distrust begins a fetch, as a token with a known kid has an invalid signature: a
+// provider that was set up anew may have a new key under the old kid. It does not wait,
+// and does nothing if it began one within the last 5 minutes.
+func (r *Remote) Distrust() {
+	now := r.client.Clock.Now()
+	last := r.distrusted.Load()
+	if since := now.UnixNano() - last; since >= 0 && since < int64(distrustPause) || !r.distrusted.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flight == nil && !r.closed && r.failures == 0 && r.serving(now) != nil {
+		r.begin(false)
+	}
 }
 
 // serving returns the set in hand unless it is too old.

@@ -65,6 +65,7 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 		}
 		m := jwk.Marshal()
 		m.ALG = jwkset.ALG(k.Algorithm().String()) // jwkset gives Ed25519 keys one
+		m.X5T, m.X5TS256 = k.Thumbprints()
 		document.Keys = append(document.Keys, m)
 	}
 	return json.Marshal(document)

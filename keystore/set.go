@@ -42,33 +42,12 @@ type Problem struct {
 func (p Problem) String() string { return p.Key + ": " + p.Reason }
 
 // NewSet indexes keys. Of identical keys (same material, kid and alg) one is kept.
-// Different keys of one family with the same kid are ambiguous: it is not known which
-// one the issuer means, and trying each would let the order of the document decide. So
-// none of them is used, and Problems reports it.
+// Different keys with the same kid are all the issuer's: a token is tried with each.
 func NewSet(keys []key.Key) *Set {
 	return newSet(keys, nil)
 }
 
 func newSet(keys []key.Key, problems []Problem) *Set {
-	type slot struct{ id, family string }
-	material := make(map[slot][sha256.Size]byte, len(keys))
-	ambiguous := make(map[slot]bool)
-	for _, k := range keys {
-		if k.ID() == "" {
-			continue
-		}
-		s := slot{k.ID(), k.Family()}
-		if first, ok := material[s]; !ok {
-			material[s] = k.Fingerprint()
-		} else if first != k.Fingerprint() && !ambiguous[s] {
-			ambiguous[s] = true
-			problems = append(problems, Problem{
-				Key:    describeID(k.ID()),
-				Reason: "different " + k.Family() + " keys have this kid, so none of them is used",
-			})
-		}
-	}
-
 	type identity struct {
 		id          string
 		algorithm   key.Algorithm
@@ -77,9 +56,6 @@ func newSet(keys []key.Key, problems []Problem) *Set {
 	seen := make(map[identity]bool, len(keys))
 	s := &Set{version: versions.Add(1), byID: make(map[string][]key.Key, len(keys)), problems: problems}
 	for _, k := range keys {
-		if k.ID() != "" && ambiguous[slot{k.ID(), k.Family()}] {
-			continue
-		}
 		i := identity{k.ID(), k.Algorithm(), k.Fingerprint()}
 		if seen[i] {
 			continue
@@ -159,9 +135,14 @@ func fingerprint(keys []key.Key) [sha256.Size]byte {
 		f := k.Fingerprint()
 		e := append(f[:], byte(k.Algorithm()))
 		e = binary.BigEndian.AppendUint64(e, uint64(len(k.ID())))
-		entries = append(entries, append(e, k.ID()...))
+		e = append(e, k.ID()...)
+		x5t, x5tS256 := k.Thumbprints()
+		for _, thumbprint := range []string{x5t, x5tS256} {
+			e = append(append(e, byte(len(thumbprint))), thumbprint...)
+		}
+		entries = append(entries, e)
 	}
-	// Each entry ends where its length says, so the concatenation of sorted
+	// Each entry ends where its lengths say, so the concatenation of sorted
 	// entries reads only one way.
 	slices.SortFunc(entries, bytes.Compare)
 	return sha256.Sum256(bytes.Join(entries, nil))

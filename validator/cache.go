@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // Cache stores tokens with a verified signature, so that it need not be verified again.
@@ -83,11 +82,11 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 	}
 	if known != nil && parts.headerSegment == known.segment {
 		t.head = known.header
-	} else if t.head, err = parseHeader(parts.header); err != nil {
+	} else if t.head, err = parseHeader(parts.header, v.maxValues()); err != nil {
 		return parts, err
 	}
-	if err := body.Read(parts.claims); err != nil {
-		return parts, reason.MalformedToken
+	if err := body.Read(parts.claims, v.maxValues()); err != nil {
+		return parts, claimsNotJSON.of(err)
 	}
 	if err := t.readClaims(body); err != nil {
 		body.Free()
@@ -100,11 +99,13 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 // in one pass.
 func (t *parsed) readClaims(body *claims.Draft) error {
 	for i := range body.Len() {
-		ok := true
-		switch name, value := body.Member(i); name {
+		ok, wrong := true, notTime
+		name, value := body.Member(i)
+		switch name {
 		case "iss":
 			t.issuer, ok = value.Text()
 			t.hasIssuer = true
+			wrong = notText
 		case "exp":
 			t.when.expires, ok = numericDate(value)
 		case "nbf":
@@ -115,7 +116,7 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 			t.bound = true
 		}
 		if !ok {
-			return reason.MalformedToken
+			return wrong[name]
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -94,7 +95,7 @@ func another(t *testing.T, id string, algorithm key.Algorithm) *key.Public {
 
 func wantErr(t *testing.T, v *Validator, token string, want error) {
 	t.Helper()
-	if _, err := v.Validate(t.Context(), token); err != want {
+	if _, err := v.Validate(t.Context(), token); !errors.Is(err, want) {
 		t.Errorf("%v, want %v", err, want)
 	}
 }
@@ -285,7 +286,7 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 					return
 				default:
 				}
-				if token, err := v.Validate(context.Background(), tokens[i%len(tokens)]); err != nil && err != reason.UnknownKey {
+				if token, err := v.Validate(context.Background(), tokens[i%len(tokens)]); err != nil && !errors.Is(err, reason.UnknownKey) {
 					t.Errorf("%v", err)
 				} else if err == nil && token.User() != fmt.Sprint("user-", i%len(tokens)) {
 					t.Errorf("the user is %s", token.User())

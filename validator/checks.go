@@ -27,22 +27,25 @@ func (p *policy) checkAudience(t *Verified) error {
 	}
 	v, present := first(t.body, p.AudienceClaims)
 	if !present {
-		return reason.WrongAudience
+		return reason.NoAudience
 	}
 	if aud, ok := v.Text(); ok {
 		if slices.Contains(p.Audience, aud) {
 			return nil
 		}
+		if aud == "" {
+			return audienceType
+		}
 		return reason.WrongAudience
 	}
-	if v.Kind() != claims.Array {
-		return reason.WrongAudience
+	if v.Kind() != claims.Array || v.Len() == 0 {
+		return audienceType
 	}
 	found := false
 	for i := range v.Len() {
 		aud, ok := v.At(i).Text()
 		if !ok {
-			return reason.WrongAudience
+			return audienceType
 		}
 		found = found || slices.Contains(p.Audience, aud)
 	}
@@ -128,7 +131,7 @@ func (p *policy) user(t *Verified) (string, error) {
 			return p.UserPrefix + id, nil
 		}
 	}
-	return "", reason.MissingClaim
+	return "", p.noUser
 }
 
 // nameOf returns a claim as a user's name, or "" if it is not a string or a number.

@@ -7,10 +7,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// MaxLength is the maximum length of a token, in bytes. It is the same as Caddy's default
-// limit for all headers together.
-const MaxLength = 16 << 10
-
 // compact is a JWS in compact serialization (RFC 7515 section 3.1), decoded but not
 // verified.
 type compact struct {
@@ -22,26 +18,23 @@ type compact struct {
 }
 
 // split splits a token and decodes its segments, except a header whose segment is known.
-// Length and dots are checked before anything is decoded, so that malformed tokens cost
+// Dots are checked before anything is decoded, so that malformed tokens cost
 // little. Five segments are a JWE (RFC 7516), which is unsupported rather than malformed.
 func split(token, knownHeader string) (compact, error) {
-	if len(token) == 0 || len(token) > MaxLength {
-		return compact{}, reason.MalformedToken
-	}
 	first := strings.IndexByte(token, '.')
 	if first < 0 {
-		return compact{}, reason.MalformedToken
+		return compact{}, reason.NotAJWT
 	}
 	second := strings.IndexByte(token[first+1:], '.')
 	if second < 0 {
-		return compact{}, reason.MalformedToken
+		return compact{}, reason.NotAJWT
 	}
 	second += first + 1
 	if rest := token[second+1:]; strings.IndexByte(rest, '.') >= 0 {
 		if strings.Count(rest, ".") == 2 {
-			return compact{}, reason.UnsupportedToken
+			return compact{}, encrypted
 		}
-		return compact{}, reason.MalformedToken
+		return compact{}, fourParts
 	}
 	// One buffer for all parts.
 	buffer := make([]byte, 0, len(token)*3/4)
@@ -49,14 +42,14 @@ func split(token, knownHeader string) (compact, error) {
 	var ok bool
 	if knownHeader == "" || c.headerSegment != knownHeader {
 		if c.header, buffer, ok = decode(buffer, c.headerSegment); !ok {
-			return compact{}, reason.MalformedToken
+			return compact{}, badHeader
 		}
 	}
 	if c.claims, buffer, ok = decode(buffer, token[first+1:second]); !ok {
-		return compact{}, reason.MalformedToken
+		return compact{}, badClaims
 	}
 	if c.signature, _, ok = decode(buffer, token[second+1:]); !ok {
-		return compact{}, reason.MalformedToken
+		return compact{}, badSignature
 	}
 	return c, nil
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -156,7 +157,7 @@ func check(t testing.TB, v *Validator, token string, want reason.Code) *Token {
 		t.Fatalf("refused with %v, must be accepted", err)
 	case want != "" && err == nil:
 		t.Fatalf("accepted, must be refused with %v", want)
-	case want != "" && err != error(want):
+	case want != "" && !errors.Is(err, want):
 		t.Fatalf("refused with %v, must be %v", err, want)
 	case (err == nil) != (got != nil):
 		t.Fatalf("token %v and error %v", got, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // KeySet provides the keys of an issuer.
@@ -26,6 +27,8 @@ type KeySet interface {
 	// means that this can't be guaranteed and Keys must be called. With an empty
 	// kid the result is good for all kids that had the same version before.
 	Version(kid string, now time.Time) uint64
+	// A KeySet may have a method Distrust(), which is called if no key verifies a
+	// token's signature.
 }
 
 // DefaultLeeway is the default tolerance for clocks that differ.
@@ -76,12 +79,22 @@ type Policy struct {
 	AllowNoExpiry bool
 	// AllowBound accepts tokens with cnf (RFC 7800) as plain bearer tokens.
 	AllowBound bool
+
+	// KidlessKeys is how many keys a token is tried with if it has no kid, or if
+	// IgnoreKid is set. If more fit, the token is refused. Default 4, at most
+	// MaxKidlessKeys.
+	KidlessKeys int
+	// IgnoreKid tries a token with every key that fits, whatever its kid.
+	IgnoreKid bool
 }
 
 // policy is a Policy ready for requests.
 type policy struct {
 	Policy
-	types []string // as foldType returns them; nil for the default
+	types  []string         // as foldType returns them; nil for the default
+	noUser *reason.Detailed // the refusal of a token without a user
+
+	distrust func() // tells the keys that a signature is invalid; may be nil
 
 	index int // in the validator's policies
 
@@ -107,6 +120,11 @@ func (p Policy) prepare() (*policy, error) {
 		return nil, errors.New("a policy needs either an audience or AnyAudience")
 	case p.Leeway < 0 || p.MaxLifetime < 0:
 		return nil, errors.New("negative leeway or lifetime")
+	case p.KidlessKeys < 0 || p.KidlessKeys > MaxKidlessKeys:
+		return nil, fmt.Errorf("the number of keys that a token without kid is tried with must be between 1 and %d", MaxKidlessKeys)
+	}
+	if p.KidlessKeys == 0 {
+		p.KidlessKeys = DefaultKidlessKeys
 	}
 	for _, a := range p.Audience {
 		if a == "" {
@@ -131,7 +149,11 @@ func (p Policy) prepare() (*policy, error) {
 	}
 	q := &policy{
 		Policy:        p,
+		noUser:        &reason.Detailed{Code: reason.MissingClaim, Detail: "no user: " + strings.Join(p.UserClaims, ", ") + " missing or empty; user_claim names the claim"},
 		defaultScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims),
+	}
+	if keys, ok := p.Keys.(interface{ Distrust() }); ok {
+		q.distrust = keys.Distrust
 	}
 	for _, t := range p.Types {
 		if t == "" {

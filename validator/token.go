@@ -11,6 +11,20 @@ import (
 type Token struct {
 	token   *Verified
 	verdict *verdict
+	refused *sender // nil unless it was refused although its signature is valid
+}
+
+// sender is who sent a token.
+type sender struct{ issuer, user string }
+
+// Sender returns the issuer and the user of a token that was refused although its
+// signature is valid, for logs, and "" for any other refused token. The user may be
+// missing.
+func (t *Token) Sender() (issuer, user string) {
+	if t.refused == nil {
+		return "", ""
+	}
+	return t.refused.issuer, t.refused.user
 }
 
 // Claims returns the token's claims.

@@ -18,9 +18,25 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// MaxCandidates limits how many signatures are verified for one token without kid, since
-// an attacker can send any number of such tokens. If more keys fit, the token is refused.
-const MaxCandidates = 4
+// A token is tried with all keys that fit it. Their number is limited, since an attacker
+// can send any number of such tokens.
+const (
+	// DefaultKidlessKeys is the default limit for tokens without kid.
+	DefaultKidlessKeys = 4
+	// maxSameKid is how many keys with one kid a token is tried with.
+	maxSameKid = 4
+	// MaxKidlessKeys is the largest limit.
+	MaxKidlessKeys = 16
+)
+
+// The limits on the length of a token, in bytes.
+const (
+	// MaxLength is the default. It is the same as Caddy's default limit for all
+	// headers together.
+	MaxLength = 16 << 10
+	// MostLength is the largest limit.
+	MostLength = 64 << 10
+)
 
 // Validator validates tokens of a fixed set of issuers. It is immutable and safe for
 // concurrent use.
@@ -33,6 +49,8 @@ type Validator struct {
 	singlePolicies *issuerPolicies // of the single issuer
 	anyIssuer      *issuerPolicies // set if any issuer is accepted
 	now            func() time.Time
+	maxLength      int
+	tooLong        *reason.Detailed
 	cache          Cache               // may be nil
 	observe        func(time.Duration) // may be nil
 }
@@ -50,6 +68,7 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 		now = time.Now
 	}
 	v := &Validator{id: lastID.Add(1), header: new(lastHeader), issuers: make(map[string]issuerPolicies, len(policies)), now: now}
+	v.limit(MaxLength)
 	for _, p := range policies {
 		q, err := p.prepare()
 		if err != nil {
@@ -80,6 +99,24 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 	return v, nil
 }
 
+// Limited returns a copy of the Validator with another limit on the length of tokens, in
+// bytes, at most MostLength. The number of JSON values is limited in proportion.
+func (v *Validator) Limited(maxLength int) *Validator {
+	c := *v
+	c.limit(min(maxLength, MostLength))
+	return &c
+}
+
+func (v *Validator) limit(maxLength int) {
+	v.maxLength = maxLength
+	v.tooLong = &reason.Detailed{Code: reason.MalformedToken, Detail: fmt.Sprintf("larger than %d bytes; max_token_size raises the limit", maxLength)}
+}
+
+// maxValues is how many JSON values the header and the claims may have.
+func (v *Validator) maxValues() int {
+	return max(v.maxLength, MaxLength) / MaxLength * claims.MaxValues
+}
+
 // Cached returns a copy of the Validator that uses a cache of verified tokens. Several
 // validators may share a cache.
 func (v *Validator) Cached(cache Cache) *Validator {
@@ -97,7 +134,7 @@ func (v *Validator) Observed(observe func(time.Duration)) *Validator {
 }
 
 // Validate validates a token, with the cheapest checks first. The error is always a
-// reason.Code. ctx limits the wait for keys that are being fetched.
+// reason.Code, or a reason.Detailed. ctx limits the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
 	verified := new(Token)
 	if err := v.ValidateInto(ctx, token, verified); err != nil {
@@ -107,10 +144,13 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) 
 }
 
 // ValidateInto is like Validate but stores the token in verified, which saves an
-// allocation. verified must be used only if there is no error.
+// allocation. After an error verified must not be used, except by [Token.Sender].
 func (v *Validator) ValidateInto(ctx context.Context, token string, verified *Token) error {
 	*verified = Token{}
-	if v.cache == nil || len(token) > MaxLength {
+	if len(token) > v.maxLength {
+		return v.tooLong
+	}
+	if v.cache == nil {
 		return v.validate(ctx, token, nil, verified)
 	}
 	digest := sha256.Sum256(stringBytes(token))
@@ -184,7 +224,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint
 	verifiedBy, err = p.verify(ctx, t.head, verifiedBy, parts, token)
 	// Without a key no signature was verified: a flood of such tokens would
 	// distort the measured times.
-	if parts != nil && v.observe != nil && err != reason.UnknownKey && err != reason.AlgorithmNotAllowed {
+	if parts != nil && v.observe != nil && !errors.Is(err, reason.UnknownKey) && !errors.Is(err, reason.AlgorithmNotAllowed) {
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
@@ -196,6 +236,27 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint
 // accept makes the remaining checks of a policy, on claims that are verified now.
 func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 	p := a.policy
+	user, err := p.user(t)
+	if checked := p.checkVerified(t); checked != nil {
+		err = checked
+	}
+	if err != nil {
+		verified.refused = &sender{t.issuer, user}
+		return err
+	}
+	found := &verdict{user: user}
+	if !p.defaultScopes {
+		found.scopes = readScopes(t.body, p.ScopeClaims)
+	}
+	if a.version != 0 && p.Keys.Version(p.kid(t.head), a.at) == a.version && len(found.scopes) <= maxVerdictScopes {
+		t.storeVerdict(found, v, p, a.version)
+	}
+	verified.token, verified.verdict = t, found
+	return nil
+}
+
+// checkVerified makes the checks of the claims besides that of the user.
+func (p *policy) checkVerified(t *Verified) error {
 	if err := p.checkAudience(t); err != nil {
 		return err
 	}
@@ -203,22 +264,10 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 		return err
 	}
 	// RFC 7800: a token bound to its holder's key is useless to a thief only if
-	// noKey accepts it without proof of possession.
+	// nobody accepts it without proof of possession.
 	if t.bound && !p.AllowBound {
-		return reason.UnsupportedToken
+		return boundToken
 	}
-	user, err := p.user(t)
-	if err != nil {
-		return err
-	}
-	found := &verdict{user: user}
-	if !p.defaultScopes {
-		found.scopes = readScopes(t.body, p.ScopeClaims)
-	}
-	if a.version != 0 && p.Keys.Version(t.head.kid, a.at) == a.version && len(found.scopes) <= maxVerdictScopes {
-		t.storeVerdict(found, v, p, a.version)
-	}
-	verified.token, verified.verdict = t, found
 	return nil
 }
 
@@ -230,7 +279,7 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 	case v.anyIssuer != nil:
 		i = *v.anyIssuer
 	case !present:
-		return nil, reason.UnknownIssuer
+		return nil, reason.NoIssuer
 	case v.singlePolicies != nil:
 		if issuer != v.single {
 			return nil, reason.UnknownIssuer
@@ -243,13 +292,21 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 		}
 	}
 	if alg == 0 {
-		return nil, reason.AlgorithmNotAllowed
+		return nil, algUnknown
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return nil, reason.AlgorithmNotAllowed
+		return nil, algRefused
 	}
 	return p, nil
+}
+
+// kid returns the kid by which the policy chooses keys for a token, "" for all keys.
+func (p *policy) kid(head header) string {
+	if p.IgnoreKid {
+		return ""
+	}
+	return head.kid
 }
 
 // verify verifies the signature with the keys that fit the header, and returns the key
@@ -257,30 +314,34 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 // verifiedBy is still among them: whether a key verifies a signature never changes, but
 // the keys in force do.
 func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint, parts *compact, token string) (fingerprint, error) {
-	keys, err := p.Keys.Keys(ctx, head.kid)
+	kid := p.kid(head)
+	keys, err := p.Keys.Keys(ctx, kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
-		return noKey, reason.UnknownKey
+		return noKey, unknownKid
 	case err != nil:
 		return noKey, reason.KeysUnavailable
 	}
 	var (
-		candidates [MaxCandidates]key.Key
+		candidates [MaxKidlessKeys]key.Key
 		n          int
 	)
 	for _, k := range keys {
-		if !k.Fits(head.alg, p.Algorithms) {
+		if !k.Fits(head.alg, p.Algorithms) || kid == "" && !head.mayBe(k) {
 			continue
 		}
-		if n == MaxCandidates {
-			return noKey, reason.UnknownKey
+		if n == maxSameKid && k.ID() != "" && kid != "" {
+			break
+		}
+		if n == p.KidlessKeys {
+			return noKey, manyKeys
 		}
 		candidates[n] = k
 		n++
 	}
 	if n == 0 {
 		// The issuer has keys for this kid, but not for this algorithm.
-		return noKey, reason.AlgorithmNotAllowed
+		return noKey, algOfOtherKey
 	}
 	if parts == nil {
 		for _, k := range candidates[:n] {
@@ -299,6 +360,9 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint
 		if k.Verify(head.alg, parts.signed, parts.signature) == nil {
 			return k.Fingerprint(), nil
 		}
+	}
+	if p.distrust != nil {
+		p.distrust()
 	}
 	return noKey, reason.BadSignature
 }

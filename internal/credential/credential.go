@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -56,6 +54,9 @@ func (s *place) header() string {
 	return ""
 }
 
+// TakesBasic reports whether API keys may be in HTTP Basic.
+func (c *Places) TakesBasic() bool { return has(c.places, FromBasic) }
+
 func has(all []place, from string) bool {
 	for _, s := range all {
 		if s.From == from {
@@ -65,24 +66,31 @@ func has(all []place, from string) bool {
 	return false
 }
 
-// Warn warns, once at load, where Caddy's logs would show a credential: they
-// redact few headers, such as Authorization and Cookie, and log a copy of the
-// request that was made before any handler ran.
-func (c *Places) Warn(logger *zap.Logger) {
+// LogWarnings returns where Caddy's logs would show a credential: they redact few
+// headers, such as Authorization and Cookie, and log a copy of the request that was made
+// before any handler ran.
+func (c *Places) LogWarnings() []string {
+	var list []string
 	for _, s := range c.places {
 		switch {
 		case s.From == FromQuery:
-			logger.Warn("tokens and API keys in the query show in access logs and in http.log.error; filter them: format filter { request>uri query { delete "+s.Name+" } }, as docs/security.md#logs shows",
-				zap.String("parameter", s.Name))
+			list = append(list, "tokens and API keys in the query show in access logs and in http.log.error; filter them: format filter { request>uri query { delete "+s.Name+" } }, as docs/security.md#logs shows, and write log_credentials_filtered into the jwt block")
 		case s.From == FromHeader && s.Name != "Authorization" && s.Name != "Proxy-Authorization":
-			logger.Warn("tokens and API keys in this header show in access logs and in http.log.error; filter them: format filter { request>headers>"+s.Name+" delete }, as docs/security.md#logs shows",
-				zap.String("header", s.Name))
-			if strings.ContainsAny(s.Name, "_.") {
-				logger.Warn("Caddy drops headers with _ or . in their name unless its expected_underscore_headers or expected_dot_headers names them",
-					zap.String("header", s.Name))
-			}
+			list = append(list, "tokens and API keys in the header "+s.Name+" show in access logs and in http.log.error; filter them: format filter { request>headers>"+s.Name+" delete }, as docs/security.md#logs shows, and write log_credentials_filtered into the jwt block")
 		}
 	}
+	return list
+}
+
+// DroppedWarnings returns which headers with credentials Caddy drops by default.
+func (c *Places) DroppedWarnings() []string {
+	var list []string
+	for _, s := range c.places {
+		if s.From == FromHeader && strings.ContainsAny(s.Name, "_.") {
+			list = append(list, "Caddy drops headers with _ or . in their name, such as "+s.Name+", unless its expected_underscore_headers or expected_dot_headers names them")
+		}
+	}
+	return list
 }
 
 // Found holds the credentials of a request. Two different tokens in one request
@@ -101,7 +109,11 @@ type Credential struct {
 	// ambient is set if the credential was only where a browser puts it by
 	// itself: in a cookie, or in Basic once the browser knows the password.
 	ambient bool
+	basic   bool // whether it was in Basic
 }
+
+// Basic reports whether the request's only credential is an API key in HTTP Basic.
+func (f *Found) Basic() bool { return f.APIKey.basic && !f.Token.Present }
 
 func (f *Found) add(s *place, text string) {
 	c := &f.Token
@@ -113,6 +125,7 @@ func (f *Found) add(s *place, text string) {
 		f.multiple = true
 	}
 	c.ambient = (s.From == FromCookie || s.From == FromBasic) && (c.ambient || !c.Present)
+	c.basic = c.basic || s.From == FromBasic
 	c.Text, c.Present = text, true
 }
 

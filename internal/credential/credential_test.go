@@ -5,43 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	logcapture "go.uber.org/zap/zaptest/observer"
 )
-
-// TestWarn checks that each warning quotes the log filter to write.
-func TestWarn(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		source Source
-		want   []string // what each line contains
-	}{
-		"Authorization":     {Source{From: FromHeader, Name: "authorization"}, nil},
-		"a cookie":          {Source{From: FromCookie, Name: "session"}, nil},
-		"a query parameter": {Source{From: FromQuery, Name: "access_token"}, []string{"format filter { request>uri query { delete access_token } }, as docs/security.md#logs shows"}},
-		"another header":    {Source{From: FromHeader, Name: "x-token"}, []string{"format filter { request>headers>X-Token delete }, as docs/security.md#logs shows"}},
-		"a header with _":   {Source{From: FromHeader, Name: "x_token"}, []string{"request>headers>X_token delete", "expected_underscore_headers"}},
-	} {
-		places, err := New(Settings{Tokens: true, TokenFrom: []*Source{&c.source}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		core, logs := logcapture.New(zapcore.DebugLevel)
-		places.Warn(zap.New(core))
-		lines := logs.AllUntimed()
-		if len(lines) != len(c.want) {
-			t.Errorf("%s: %d lines; want %d", name, len(lines), len(c.want))
-			continue
-		}
-		for n, line := range lines {
-			if line.Level != zapcore.WarnLevel || !strings.Contains(line.Message, c.want[n]) {
-				t.Errorf("%s: %s %s\nwant in it: %s", name, line.Level, line.Message, c.want[n])
-			}
-		}
-	}
-}
 
 func TestPrintingShowsNoCredential(t *testing.T) {
 	t.Parallel()

@@ -314,6 +314,12 @@ func (q *queryCleaner) of(query string) (string, bool) {
 	return q.clean, q.hit
 }
 
+// CleanURI returns a request target without the parameters in which credentials are sent.
+func (c *Places) CleanURI(uri string) string {
+	q := queryCleaner{places: c.places}
+	return q.cleanURI(uri)
+}
+
 func (q *queryCleaner) cleanURI(uri string) string {
 	path, query, ok := strings.Cut(uri, "?")
 	if !ok {

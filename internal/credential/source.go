@@ -15,9 +15,10 @@ import (
 // Source is where a token or an API key may be in a request: a header with an
 // optional scheme, a query parameter, a cookie, or the password of Basic.
 type Source struct {
-	From   string
-	Name   string
-	Scheme string
+	From     string
+	Name     string
+	Scheme   string
+	NoScheme bool // whether there is none, even where Bearer is the default
 }
 
 // The values of Source.From.
@@ -102,6 +103,32 @@ func (settings *Settings) places() (all []place, err error) {
 		return nil, err
 	}
 	return addKind(all, "api_key_from", settings.APIKeys, settings.APIKeyFrom, defaultAPIKeySource)
+}
+
+// Where returns the places in which tokens are looked for, or API keys, in words.
+func (c *Places) Where(tokens bool) []string {
+	var list []string
+	for _, s := range c.places {
+		if tokens && s.tokens || !tokens && s.apiKeys {
+			list = append(list, s.String())
+		}
+	}
+	return list
+}
+
+// String returns the source in words, as in "in the cookie session".
+func (s Source) String() string {
+	switch {
+	case s.From == FromQuery:
+		return "in the query parameter " + s.Name
+	case s.From == FromCookie:
+		return "in the cookie " + s.Name
+	case s.From == FromBasic:
+		return "as the password of HTTP Basic"
+	case s.Scheme != "":
+		return "in the header " + s.Name + " with the scheme " + s.Scheme
+	}
+	return "in the header " + s.Name
 }
 
 // addKind adds the sources of one kind of credential.
@@ -197,8 +224,10 @@ func (s *Source) checkHeader() error {
 		return errors.New("the header Cookie holds many values; write cookie <name>")
 	case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer":
 		return fmt.Errorf("the header %s belongs to HTTP itself; use another one", s.Name)
+	case "Sec-Websocket-Protocol":
+		return errors.New("the header Sec-WebSocket-Protocol is a list of protocols of which the server must choose one, so a token in it is never read; docs/guides/websockets.md shows where a WebSocket's token can be")
 	case "Authorization":
-		if s.Scheme == "" {
+		if s.Scheme == "" && !s.NoScheme {
 			s.Scheme = "Bearer"
 		}
 		if strings.EqualFold(s.Scheme, "Basic") {

@@ -3,6 +3,7 @@ package grammar
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -84,6 +85,20 @@ func (o Once) PositiveDuration(d *caddyfile.Dispenser, into *caddy.Duration, exa
 	if *into == 0 {
 		return d.Errf("%s must be above 0; write %s", option, example)
 	}
+	return nil
+}
+
+// Number reads an option whose value is a whole number above 0.
+func (o Once) Number(d *caddyfile.Dispenser, into *int, example string) error {
+	var value string
+	if err := o.Text(d, &value, example); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		return d.Errf("%q is not a whole number above 0; write %s", value, example)
+	}
+	*into = n
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (h *Holder) HoldsOther(id *Identity) bool {
 func (h *Holder) PublishIdentity(r *http.Request, id *Identity) {
 	h.Identity, h.refusal = id, nil
 	h.override()
-	h.logFields(r, id, "")
+	h.logFields(r, id, nil, false)
 }
 
 // Pass lets the request go on without an identity of this handler. That of an
@@ -100,7 +100,7 @@ func (h *Holder) PublishIdentity(r *http.Request, id *Identity) {
 func (h *Holder) Pass(r *http.Request) {
 	h.override()
 	if h.Identity == nil {
-		h.logFields(r, nil, "")
+		h.logFields(r, nil, nil, false)
 	}
 }
 
@@ -108,7 +108,7 @@ func (h *Holder) Pass(r *http.Request) {
 func (h *Holder) PassRefused(r *http.Request, why *refusal.Refusal) {
 	h.refusal = why
 	h.Pass(r)
-	h.logFields(r, h.Identity, why.Code)
+	h.logFields(r, h.Identity, why, true)
 }
 
 // WithdrawIdentity removes the identity of the request, for a refusal.
@@ -116,7 +116,7 @@ func (h *Holder) WithdrawIdentity(r *http.Request, why *refusal.Refusal) {
 	h.Identity = nil
 	h.refusal = why
 	h.override()
-	h.logFields(r, nil, why.Code)
+	h.logFields(r, nil, why, false)
 }
 
 // override gives our placeholders precedence. The replacer asks earlier providers

@@ -111,5 +111,17 @@ func (id *Identity) KeyID() string {
 	return id.key.ID()
 }
 
+// Sender returns the user and the issuer of a credential that was verified but refused
+// all the same, for logs.
+func (id *Identity) Sender() (user, issuer string) {
+	if issuer, user = id.Token.Sender(); issuer != "" || user != "" {
+		return user, issuer
+	}
+	if !id.HasToken && !id.hasKey {
+		return "", ""
+	}
+	return id.User(), id.Issuer()
+}
+
 // SetKey sets the API key of the identity.
 func (id *Identity) SetKey(k apikey.Key) { id.key, id.hasKey = k, true }

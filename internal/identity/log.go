@@ -7,13 +7,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddy-jwt/caddy-jwt/reason"
+	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 )
 
 // logFields adds to the access log how the request was authenticated, or why it
 // was not. Caddy itself adds user_id, from {http.auth.user.id}. If the server has
 // no access log it does nothing.
-func (h *Holder) logFields(r *http.Request, id *Identity, code reason.Code) {
+func (h *Holder) logFields(r *http.Request, id *Identity, why *refusal.Refusal, reported bool) {
 	if !h.logs {
 		return
 	}
@@ -36,7 +36,26 @@ func (h *Holder) logFields(r *http.Request, id *Identity, code reason.Code) {
 	}
 	extra.Set(issuer)
 	extra.Set(zap.String("jwt_auth_method", method))
-	if code != "" {
-		extra.Set(zap.String("jwt_reason", string(code)))
+	if why == nil {
+		return
+	}
+	extra.Set(zap.String("jwt_reason", string(why.Code)))
+	set := func(key, value string) {
+		field := zap.Field{Key: key, Type: zapcore.SkipType} // replaces that of an outer handler
+		if value != "" {
+			field = zap.String(key, value)
+		}
+		extra.Set(field)
+	}
+	set("jwt_requirement", why.Requirement)
+	set("jwt_detail", why.Detail)
+	// Who may not do this, or would not have been allowed to.
+	if why.Answer.Status == http.StatusForbidden || reported {
+		set("jwt_user", why.User)
+		if why.Issuer != "" {
+			set("jwt_issuer", why.Issuer)
+		}
+	} else {
+		set("jwt_user", "")
 	}
 }

@@ -22,7 +22,7 @@ func (h *Holder) Placeholder(name string) (any, bool) {
 			return MethodAnonymous, true
 		}
 		return h.Identity.Method(), true
-	case "error", "error_description", "reason":
+	case "error", "error_description", "reason", "detail", "requirement":
 		return h.refusalText(rest), true
 	}
 	id := h.Identity
@@ -92,6 +92,10 @@ func (h *Holder) refusalText(name string) string {
 		return h.refusal.Answer.Code
 	case name == "error_description":
 		return h.refusal.Answer.Text
+	case name == "detail":
+		return h.refusal.Detail
+	case name == "requirement":
+		return h.refusal.Requirement
 	default:
 		return string(h.refusal.Code)
 	}

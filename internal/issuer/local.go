@@ -59,12 +59,12 @@ func issuerText(p *validator.Policy) string {
 // bring in what would be refused at load, such as secrets instead of public keys.
 func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string, checked func([][]byte) (*keystore.Set, error)) {
 	var read func([][]byte) (*keystore.Set, error)
-	algorithms, symmetric := p.Algorithms, p.Symmetric
+	algorithms, symmetric, maxKeys, kidless := p.Algorithms, p.Symmetric, i.MaxKeys, i.KidlessKeys
 	switch {
 	case i.JWKSFile != "":
 		option, paths = "jwks_file", []string{i.JWKSFile}
 		read = func(contents [][]byte) (*keystore.Set, error) {
-			set, err := keystore.ParseJWKS(contents[0], keystore.JWKSOptions{Local: true, Algorithms: algorithms})
+			set, err := keystore.ParseJWKS(contents[0], keystore.JWKSOptions{Local: true, Algorithms: algorithms, MaxKeys: maxKeys})
 			if err != nil && bytes.Contains(contents[0], []byte(pemBegin)) {
 				return nil, fmt.Errorf("%s: it holds PEM, not a key set; write public_key instead of jwks_file", i.JWKSFile)
 			}
@@ -96,7 +96,7 @@ func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string
 		if _, secret := set.Keys()[0].(*key.Secret); secret != symmetric {
 			return nil, errors.New("it holds secrets instead of public keys, or public keys instead of secrets; algorithms decides which: HS256, HS384 and HS512 are for secrets")
 		}
-		return set, checkDistinguishable(set.Keys())
+		return set, checkDistinguishable(set.Keys(), kidless)
 	}
 }
 
@@ -155,7 +155,10 @@ func (i *Settings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
 
 // checkDistinguishable returns an error for more keys of one type without kid than a
 // token is tried against: such tokens would be refused with unknown_key.
-func checkDistinguishable(keys []key.Key) error {
+func checkDistinguishable(keys []key.Key, kidless int) error {
+	if kidless == 0 {
+		kidless = validator.DefaultKidlessKeys
+	}
 	families := map[string]int{}
 	for _, k := range keys {
 		if k.ID() == "" {
@@ -163,8 +166,8 @@ func checkDistinguishable(keys []key.Key) error {
 		}
 	}
 	for family, n := range families {
-		if n > validator.MaxCandidates {
-			return fmt.Errorf("it has %d keys of the type %s without kid, and a token is tried against at most %d; give them kids in a jwks_file, or remove old ones", n, family, validator.MaxCandidates)
+		if n > kidless {
+			return fmt.Errorf("it has %d keys of the type %s without kid, and a token is tried against at most %d; raise that with kidless_keys, give them kids in a jwks_file, or remove old ones", n, family, kidless)
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -35,6 +36,8 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 		MaxLifetime:    i.MaxLifetime,
 		AllowNoExpiry:  i.AllowNoExpiry,
 		AllowBound:     i.AllowBoundTokens,
+		KidlessKeys:    i.KidlessKeys,
+		IgnoreKid:      i.IgnoreKid,
 	}
 	iss, err := resolve(i.Iss)
 	switch {
@@ -74,6 +77,12 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 		if p.Leeway < 0 || p.Leeway > maxLeeway {
 			return p, errors.New("leeway: it must be from 0 to 1h; correct clocks that differ by more")
 		}
+	}
+	if i.KidlessKeys < 0 || i.KidlessKeys > validator.MaxKidlessKeys {
+		return p, fmt.Errorf("kidless_keys: it must be from 1 to %d; write kidless_keys 8", validator.MaxKidlessKeys)
+	}
+	if i.MaxKeys < 0 || i.MaxKeys > keystore.MostKeys {
+		return p, fmt.Errorf("max_keys: it must be from 1 to %d; write max_keys 200", keystore.MostKeys)
 	}
 	if i.MaxLifetime < 0 {
 		return p, errors.New("max_lifetime: it must be above 0; write a duration such as 1h")

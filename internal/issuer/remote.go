@@ -198,7 +198,7 @@ func checkNotMetadataURL(iss string) error {
 func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
 	s := shared.Settings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
-		Refresh: i.RefreshInterval, MaxStale: i.MaxStale,
+		Refresh: i.RefreshInterval, MaxStale: i.MaxStale, MaxKeys: i.MaxKeys,
 	}
 	if jwksURL == "" {
 		s.Issuer = iss

@@ -22,6 +22,8 @@ type Settings struct {
 	Leeway                              *time.Duration
 	MaxLifetime                         time.Duration
 	AllowNoExpiry, AllowBoundTokens     bool
+	KidlessKeys, MaxKeys                int
+	IgnoreKid                           bool
 	UserClaim                           []string
 	UserPrefix                          string
 	RefreshInterval, MaxStale           time.Duration

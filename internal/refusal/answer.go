@@ -74,11 +74,24 @@ var answers = map[reason.Code]Answer{
 const (
 	formatJSON = "json"
 	formatAWS  = "aws"
+	formatGRPC = "grpc"
 	formatNone = "none"
 )
 
-// Accepted is which kinds of credential a handler accepts.
-type Accepted struct{ Tokens, APIKeys bool }
+// variants are the texts of refusals for which one reason says too little.
+var variants = map[*reason.Detailed]string{
+	reason.NotAJWT:    "the token is not a JWT",
+	reason.NoIssuer:   "the token has no issuer",
+	reason.NoAudience: "the token has no audience",
+}
+
+// Accepted is which kinds of credential a handler accepts, and where.
+type Accepted struct {
+	Tokens, APIKeys bool
+	Basic           bool     // whether API keys may be in HTTP Basic
+	TokensIn        []string // as in "in the header Authorization with the scheme Bearer"
+	APIKeysIn       []string
+}
 
 // asAWS returns the answer with the status of AWS API Gateway: 403 for a missing or
 // invalid API key.
@@ -96,32 +109,35 @@ func (a Answer) asAWS(code reason.Code, accepted Accepted) Answer {
 
 // required returns the error description for a request without a credential.
 func (a Accepted) required() string {
+	tokens, keys := strings.Join(a.TokensIn, " or "), strings.Join(a.APIKeysIn, " or ")
 	switch {
 	case a.Tokens && a.APIKeys:
-		return "a token or an API key is required"
+		return "a token or an API key is required: a token " + tokens + ", or an API key " + keys
 	case a.APIKeys:
-		return "an API key is required"
+		return "an API key is required, " + keys
 	}
-	return "a token is required"
+	return "a token is required, " + tokens
 }
 
-// scheme returns the authentication scheme of the challenge. ApiKey is not registered;
+const schemeBasic = "Basic"
+
+// maxSchemes is how many schemes there may be.
+const maxSchemes = 3
+
+// schemes returns the authentication schemes of the challenges. ApiKey is not registered;
 // no registered scheme is for API keys.
-func (a Accepted) scheme() string {
+func (a Accepted) schemes() []string {
+	var list []string
 	if a.Tokens {
-		return "Bearer"
+		list = append(list, "Bearer")
 	}
-	return "ApiKey"
-}
-
-// challenge returns the WWW-Authenticate header of RFC 6750 section 3. As the section
-// says, a request without a credential gets no error code.
-func challenge(scheme, realm string, a Answer) string {
-	c := scheme + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`
-	if a.Code != "" {
-		c += `, error="` + a.Code + `", error_description="` + a.Text + `"`
+	if a.Basic {
+		list = append(list, schemeBasic)
 	}
-	return c
+	if !a.Tokens {
+		list = append(list, "ApiKey")
+	}
+	return list
 }
 
 // body returns the body of an answer, nil for none.

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
@@ -18,110 +18,152 @@ const retryAfter = "5"
 // Responder has the responses of a handler. They are built when the config loads, since
 // a flood of bad requests must cost less than good ones.
 type Responder struct {
-	responses map[reason.Code]*Response
+	responses map[variant]*Response
+}
+
+// variant is what a response depends on.
+type variant struct {
+	code   reason.Code
+	detail string // of those that clients are told; "" for all others
+	basic  bool   // whether the credential came in Basic, and the error belongs to its challenge
 }
 
 // Response is the prepared response to one reason.
 type Response struct {
 	Answer
-	err       error
-	challenge string
-	body      []byte
-	refusal   Refusal
+	err        error
+	challenges []string
+	body       []byte
+	grpc       *grpcAnswer
+	refusal    Refusal
 }
 
-// Refusal is why a request is refused, or would be in report mode. Requests share it, so
-// it must not be changed.
-type Refusal struct {
-	Code   reason.Code
-	Answer *Answer
-	unmet  string // the requirement that was not met, as written in the config
+// Settings decide what the responses say.
+type Settings struct {
+	Realm, Format string
+	Accepted      Accepted
+	Scopes        string // those that are required, for the challenge of a request without them
 }
 
-// Refusal returns the refusal, with the requirement that was not met if there is one.
-func (p *Response) Refusal(unmet string) *Refusal {
-	if unmet == "" {
+// Refusal returns the refusal, with its cause if there is one.
+func (p *Response) Refusal(cause *Cause) *Refusal {
+	if cause == nil {
 		return &p.refusal
 	}
 	r := p.refusal
-	r.unmet = unmet
+	r.Cause = *cause
 	return &r
 }
 
-// LogFields returns the fields of a log line that say why a request is refused.
-func (r *Refusal) LogFields() []zap.Field {
-	fields := []zap.Field{zap.String("reason", string(r.Code)), zap.Int("status", r.Answer.Status)}
-	if r.unmet != "" {
-		fields = append(fields, zap.String("requirement", r.unmet))
+// To returns the response to a reason. basic is whether the request's credential came in
+// HTTP Basic.
+func (r *Responder) To(code reason.Code, cause *Cause, basic bool) *Response {
+	if cause != nil && cause.Detail != "" {
+		if p, ok := r.responses[variant{code, cause.Detail, basic}]; ok {
+			return p
+		}
 	}
-	return fields
+	return r.responses[variant{code, "", basic}]
 }
 
-// To returns the response to a reason.
-func (r *Responder) To(code reason.Code) *Response { return r.responses[code] }
-
-// New prepares the responses. scopes are the required scopes, for the challenge of a
-// request without them.
-func New(realm, format string, accepted Accepted, scopes string) (*Responder, error) {
-	if err := Check(realm, format); err != nil {
+// New prepares the responses.
+func New(s Settings) (*Responder, error) {
+	if err := Check(s.Realm, s.Format); err != nil {
 		return nil, err
 	}
-	if realm == "" {
-		realm = "restricted"
+	if s.Realm == "" {
+		s.Realm = "restricted"
 	}
-	if format == "" {
-		format = formatJSON
+	if s.Format == "" {
+		s.Format = formatJSON
 	}
-	r := &Responder{responses: make(map[reason.Code]*Response, len(answers))}
-	for code, a := range answers {
-		if code == reason.MissingCredentials {
-			a.Text = accepted.required()
-		}
-		if format == formatAWS {
-			a = a.asAWS(code, accepted)
-		}
-		p := &Response{Answer: a, err: errors.New(a.Text), body: body(format, code, a)}
-		if a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden {
-			p.challenge = challenge(accepted.scheme(), realm, a)
-			if code == reason.InsufficientScope && scopes != "" {
-				p.challenge += `, scope="` + scopes + `"`
+	r := &Responder{responses: make(map[variant]*Response, 2*(len(answers)+len(variants)))}
+	for _, basic := range []bool{false, true} {
+		for code, a := range answers {
+			if code == reason.MissingCredentials {
+				a.Text = s.Accepted.required()
 			}
+			r.responses[variant{code, "", basic}] = s.response(code, a, basic)
 		}
-		p.refusal = Refusal{Code: code, Answer: &p.Answer}
-		r.responses[code] = p
+		for d, text := range variants {
+			a := answers[d.Code]
+			a.Text = text
+			r.responses[variant{d.Code, d.Detail, basic}] = s.response(d.Code, a, basic)
+		}
 	}
 	return r, nil
+}
+
+func (s *Settings) response(code reason.Code, a Answer, basic bool) *Response {
+	if s.Format == formatAWS {
+		a = a.asAWS(code, s.Accepted)
+	}
+	p := &Response{Answer: a, err: errors.New(a.Text), body: body(s.Format, code, a), grpc: newGRPCAnswer(a, s.Format == formatGRPC)}
+	if a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden {
+		scopes := ""
+		if code == reason.InsufficientScope {
+			scopes = s.Scopes
+		}
+		p.challenges = s.challenges(a, scopes, basic)
+	}
+	p.refusal = Refusal{Code: code, Answer: &p.Answer}
+	return p
+}
+
+// challenges returns the WWW-Authenticate headers (RFC 6750 section 3), one for each
+// scheme. Some clients read the first alone, so Bearer comes first. The error belongs to
+// the scheme that was used, or else to the first. As RFC 6750 says, a request without a
+// credential gets no error code.
+func (s *Settings) challenges(a Answer, scopes string, basic bool) []string {
+	schemes := s.Accepted.schemes()
+	used := schemes[0]
+	if basic && s.Accepted.Basic {
+		used = schemeBasic
+	}
+	list := make([]string, 0, len(schemes))
+	for _, scheme := range schemes {
+		c := scheme + ` realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s.Realm) + `"`
+		if scheme == used && a.Code != "" {
+			c += `, error="` + a.Code + `", error_description="` + a.Text + `"`
+		}
+		if scheme == used && scopes != "" {
+			c += `, scope="` + scopes + `"`
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 // Check checks the realm and the format of answers.
 func Check(realm, format string) error {
 	for _, c := range []byte(realm) {
-		if c < ' ' || c > '~' {
-			return errors.New("realm: only printable ASCII characters are allowed (RFC 9110 section 11.5); write a short name such as api")
+		if c < ' ' || c > '~' || c == '=' {
+			return errors.New("realm: only printable ASCII characters without = are allowed (RFC 9110 section 11.5), as some clients look for parameters in it; write a short name such as api")
 		}
 	}
 	switch format {
-	case "", formatJSON, formatAWS, formatNone:
+	case "", formatJSON, formatAWS, formatGRPC, formatNone:
 		return nil
 	}
-	return fmt.Errorf("error_format: %q is not a valid format; write json, aws or none", format)
+	return fmt.Errorf("error_format: %q is not a valid format; write json, aws, grpc or none", format)
 }
 
 // SetHeaders sets the headers of the response except those of its body.
 func (p *Response) SetHeaders(header http.Header) { p.headers(header, false) }
 
 func (p *Response) headers(header http.Header, body bool) {
-	// One array for all values saves allocations under a flood of bad requests.
-	values := [...]string{"no-store", p.challenge, "application/json"}
+	// One array for all values saves allocations under a flood of bad requests. Other
+	// handlers may change it.
+	values := [2 + maxSchemes]string{"no-store", "application/json"}
 	header["Cache-Control"] = values[0:1:1]
-	if p.challenge != "" {
-		header["Www-Authenticate"] = values[1:2:2]
+	if n := copy(values[2:], p.challenges); n > 0 {
+		header["Www-Authenticate"] = values[2 : 2+n : 2+n]
 	}
 	if p.Status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", retryAfter)
 	}
 	if body && p.body != nil {
-		header["Content-Type"] = values[2:3:3]
+		header["Content-Type"] = values[1:2:2]
 	}
 }
 
@@ -133,8 +175,12 @@ func (p *Response) HandlerError() caddyhttp.HandlerError {
 // Caused reports whether an error is the one of this response.
 func (p *Response) Caused(err error) bool { return errors.Is(err, p.err) }
 
-// Write sends the response.
-func (p *Response) Write(w http.ResponseWriter) {
+// Write sends the response, in the form of gRPC to a gRPC client.
+func (p *Response) Write(w http.ResponseWriter, r *http.Request) {
+	if IsGRPC(r) {
+		p.writeGRPC(w, r)
+		return
+	}
 	p.headers(w.Header(), true)
 	w.WriteHeader(p.Status)
 	// If this fails, the client is gone; the request is refused all the same.

@@ -49,6 +49,19 @@ func Site(server *caddyhttp.Server, hosts []*caddyhttp.MatchHost) string {
 	return strings.Join(names, " ")
 }
 
+// SiteOf names the site that a request is for, in the config's words.
+func SiteOf(server *caddyhttp.Server, r *http.Request) string {
+	for i := range server.Routes {
+		hosts := hostMatchers(server.Routes[i])
+		for _, m := range hosts {
+			if matches, err := m.MatchWithError(r); matches && err == nil {
+				return Site(server, hosts)
+			}
+		}
+	}
+	return Site(server, nil)
+}
+
 // current returns the index of the route whose handlers are being provisioned, or -1.
 func current(server *caddyhttp.Server) int { return currentOf(server.Routes) }
 

@@ -41,6 +41,7 @@ func CELMatcher(name string, minArgs int, matcher func(args []string) caddyhttp.
 		}
 		if learned, ok := r.Context().Value(celProbe{}).(*reflect.Type); ok {
 			*learned = reflect.TypeOf(request)
+			return types.False // it is no request, and no matcher is in a wrong place
 		}
 		matches, err := matcher(texts).MatchWithError(r)
 		if err != nil {

@@ -37,6 +37,7 @@ type Settings struct {
 	InsecureHTTP bool          `json:"insecure_http,omitempty"`
 	Refresh      time.Duration `json:"refresh_interval,omitempty"`
 	MaxStale     time.Duration `json:"max_stale,omitempty"`
+	MaxKeys      int           `json:"max_keys,omitempty"`
 
 	Roots *x509.CertPool
 }
@@ -62,7 +63,7 @@ func (s Settings) identity() string {
 func (s Settings) Config() keystore.RemoteConfig {
 	c := keystore.RemoteConfig{
 		Issuer: s.Issuer, Discovery: s.Discovery, JWKSURL: s.JWKSURL, InsecureHTTP: s.InsecureHTTP,
-		RefreshInterval: s.Refresh, MaxStale: s.MaxStale, RootCAs: s.Roots,
+		RefreshInterval: s.Refresh, MaxStale: s.MaxStale, RootCAs: s.Roots, MaxKeys: s.MaxKeys,
 	}
 	if s.BearerFile != "" {
 		path := s.BearerFile

@@ -96,7 +96,7 @@ func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.
 		}
 	}
 	if r.err == nil {
-		set, r.err = keystore.ParseJWKS(kept.Keys, keystore.JWKSOptions{})
+		set, r.err = keystore.ParseJWKS(kept.Keys, keystore.JWKSOptions{MaxKeys: keystore.MostKeys})
 	}
 	if r.err != nil {
 		s.logger.Warn("the issuer's last keys can't be read from storage; they are fetched", zap.Error(r.err))
