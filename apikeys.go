@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
@@ -69,10 +70,8 @@ func (k *APIKey) record(digest func(written string) (apikey.Digest, error)) (r a
 	if r.Hash, err = digest(k.Hash); err != nil {
 		return r, k.named(err)
 	}
-	for _, text := range []string{k.ID, k.Consumer} {
-		if apikey.DigestOf(text) == r.Hash {
-			return r, errors.New("api_key: the id or the consumer is the key itself, which would show in logs and at /config/; write another name instead")
-		}
+	if err := notItsName(r); err != nil {
+		return r, err
 	}
 	if k.Consumer != "" {
 		if err := apikey.CheckConsumer(k.Consumer); err != nil {
@@ -91,6 +90,16 @@ func (k *APIKey) record(digest func(written string) (apikey.Digest, error)) (r a
 		return r, k.named(fmt.Errorf("meta: %w", err))
 	}
 	return r, nil
+}
+
+// notItsName returns an error if a key is called by its own text.
+func notItsName(r apikey.Record) error {
+	for _, text := range []string{r.ID, r.Consumer} {
+		if apikey.DigestOf(text) == r.Hash {
+			return errors.New("api_key: the id or the consumer is the key itself, which would show in logs and at /config/; write another name instead")
+		}
+	}
+	return nil
 }
 
 func (k *APIKey) meta() (claims.Value, error) {
@@ -130,6 +139,11 @@ func digestOf(written string) (apikey.Digest, error) {
 	if err != nil {
 		return apikey.Digest{}, err
 	}
+	return digestIn(written, value)
+}
+
+// digestIn returns the digest of a key for what was read at its place.
+func digestIn(written, value string) (apikey.Digest, error) {
 	if apikey.IsDigest(value) {
 		d, err := apikey.ParseDigest(value)
 		if err != nil {
@@ -138,12 +152,27 @@ func digestOf(written string) (apikey.Digest, error) {
 		return d, nil
 	}
 	if err := apikey.CheckText(value); err != nil {
+		if seemsList(value) {
+			err = errors.New("it seems to hold several keys; put each on a line of a key file, with `caddy jwt api-key hash`, and write api_keys <path>")
+		}
 		return apikey.Digest{}, fmt.Errorf("%s: %w", written, err)
 	}
 	if apikey.Weak(value) {
 		return apikey.Digest{}, fmt.Errorf("%s: the key has few different characters and could be guessed; generate one with `caddy jwt api-key new`", written)
 	}
 	return apikey.DigestOf(value), nil
+}
+
+// seemsList reports whether a text is several keys in a row rather than one.
+func seemsList(value string) bool {
+	parts := strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(", ;|\r\n\t", c) })
+	long := 0
+	for _, p := range parts {
+		if len(p) >= 8 {
+			long++
+		}
+	}
+	return len(parts) > 1 && long == len(parts)
 }
 
 // writtenKeys checks the keys that the config holds and returns their records. On
@@ -247,14 +276,8 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 		return nil, err
 	}
 	keys := new(apikey.Lookup)
-	records, err := writtenKeys(h.APIKey, digestOf)
-	if err != nil {
+	if err := h.provisionWritten(keys); err != nil {
 		return nil, err
-	}
-	if len(records) > 0 {
-		if keys.Written, err = apikey.NewSet(records); err != nil {
-			return nil, err
-		}
 	}
 	paths, err := keyFiles(h.APIKeys, h.app.APIKeys)
 	if err != nil {
@@ -268,6 +291,58 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 		keys.Files = append(keys.Files, file)
 	}
 	return keys, nil
+}
+
+// provisionWritten loads the keys that the config holds. Those in files of their own are
+// read again when a file changes.
+func (h *Handler) provisionWritten(keys *apikey.Lookup) error {
+	records, err := writtenKeys(h.APIKey, digestOf)
+	if err != nil {
+		return err
+	}
+	for _, k := range h.APIKey {
+		if value, err := setting.ResolveSecret(k.Hash); err == nil && seemsList(value) {
+			h.app.warnings.add(h.site, "api_key "+k.ID+": what "+k.Hash+" holds seems to be several keys, and is taken for one; put each on a line of a key file, with `caddy jwt api-key hash`, and write api_keys <path>")
+		}
+	}
+	var written, placed []apikey.Record
+	var paths, places []string
+	for i, r := range records {
+		if path, ok := setting.SecretPath(h.APIKey[i].Hash); ok {
+			placed, paths, places = append(placed, r), append(paths, path), append(places, h.APIKey[i].Hash)
+		} else {
+			written = append(written, r)
+		}
+	}
+	if len(written) > 0 {
+		if keys.Written, err = apikey.NewSet(written); err != nil {
+			return err
+		}
+	}
+	if len(placed) == 0 {
+		return nil
+	}
+	keys.Placed, err = apikey.NewPlaced(apikey.PlacedConfig{Paths: paths, Build: func(contents [][]byte) (*apikey.Set, error) {
+		now := slices.Clone(placed)
+		for i := range now {
+			value, err := setting.SecretOf(paths[i], contents[i])
+			if err == nil {
+				now[i].Hash, err = digestIn(places[i], value)
+			}
+			if err == nil {
+				err = notItsName(now[i])
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return apikey.NewSet(now)
+	}})
+	if err != nil {
+		return fmt.Errorf("api_key: %w", setting.Located(err))
+	}
+	h.app.sources.PlacedKeys(keys.Placed)
+	return nil
 }
 
 // keyFileError adds to an error what to do about a key file that is missing or that

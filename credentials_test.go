@@ -309,7 +309,7 @@ func TestSourcesThatAreNotNamedAreNotRead(t *testing.T) {
 	} else if res := serve(t, withCookie("session="+good), nil, onlyCookie.Handler); res.next == nil {
 		t.Error(res.reason())
 	}
-	r := bearer(good)
+	r := bearer(signed(t, map[string]any{"sub": "bob"}))
 	r.Header.Add("Cookie", "session="+good)
 	if res := serve(t, r, nil, onlyCookie.Handler); res.next == nil || res.next.Header.Get("Authorization") == "" {
 		t.Error("a header that is not read was removed, or the cookie refused")

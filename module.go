@@ -233,6 +233,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if err != nil {
 		return refused(reason.UnforwardableClaim, "", nil)
 	}
+	h.credentials.RemoveCopies(r, &presented)
 	return decision{id: id, headers: headers}
 }
 

@@ -38,13 +38,19 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) provision(ctx caddy.Context) (err error) {
+	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	h.site = routes.Site(server, routes.Hosts(ctx))
 	if h.validator, err = h.provisionIssuers(); err != nil {
 		return err
 	}
 	if h.apiKeys, err = h.provisionAPIKeys(); err != nil {
 		return err
 	}
-	if h.credentials, err = credential.New(credentialSettings(h)); err != nil {
+	places := credentialSettings(h)
+	if h.apiKeys != nil {
+		places.IsKey = h.apiKeys.Has
+	}
+	if h.credentials, err = credential.New(places); err != nil {
 		return err
 	}
 	h.naming.UserPrefix = h.APIKeyUserPrefix
@@ -60,7 +66,6 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if err := h.checkMode(); err != nil {
 		return err
 	}
-	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	h.logs = server == nil || server.Logs != nil
 	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
 	h.clearsOnly = h.Mode == modeClear
@@ -71,7 +76,6 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.responder, err = refusal.New(h.responses()); err != nil {
 		return err
 	}
-	h.site = routes.Site(server, routes.Hosts(ctx))
 	warn(h, time.Now())
 	h.metrics = metrics.Process
 	if h.Mode == modeReport {

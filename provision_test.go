@@ -169,7 +169,7 @@ func TestLoad(t *testing.T) {
 		"jwks_file: relative":           {`"jwks_file": "nowhere/jwks.json"`, []string{"jwks_file: stat nowhere/jwks.json: ", "(relative to " + here(t) + ", where Caddy runs; write a full path)"}},
 		"public_key: relative":          {`"public_key": ["nowhere.pem"]`, []string{"public_key: stat nowhere.pem: ", "(relative to " + here(t) + ", "}},
 		"ca: relative":                  {`"ca": "nowhere.pem"`, []string{"ca: open nowhere.pem: ", "(relative to " + here(t) + ", "}},
-		"secret: relative":              {`"secret": [{"value": "{file../nowhere}"}]`, []string{"secret: open ./nowhere: ", "(relative to " + here(t) + ", "}},
+		"secret: relative":              {`"secret": [{"value": "{file../nowhere}"}]`, []string{"secret: stat ./nowhere: ", "(relative to " + here(t) + ", "}},
 		"secret: as Caddy rewrites it":  {`"secret": [{"value": "{http.request.uri.path.file.jwt_secret}"}]`, []string{"secret: to Caddy {file.jwt_secret} is part of the request's path; write {file../jwt_secret}"}},
 		"jwks_file: a URL":              {`"jwks_file": "https://auth.example.com/keys"`, []string{"jwks_file: it is a URL; write jwks_url"}},
 		"public_key: a URL":             {`"public_key": ["HTTPS://auth.example.com/key.pem"]`, []string{"public_key: it is a URL", "write jwks_url"}},
@@ -198,7 +198,7 @@ func TestLoad(t *testing.T) {
 		"jwks_url: of a request":        {`"jwks_url": "https://{http.request.host}/keys"`, []string{"jwks_url: {http.request.host} is not possible here"}},
 		"jwks_url: http":                {`"jwks_url": "http://auth.example.com/keys"`, []string{"jwks_url: ", "is http"}},
 		"discovery: unset":              {`"discovery": "https://{env.CADDY_JWT_TEST_UNSET}/"`, []string{"discovery: the environment variable CADDY_JWT_TEST_UNSET is not set"}},
-		"secret: no file":               {`"secret": [{"value": "{file./nowhere/secret}"}]`, []string{"secret: open /nowhere/secret: "}},
+		"secret: no file":               {`"secret": [{"value": "{file./nowhere/secret}"}]`, []string{"secret: stat /nowhere/secret: "}},
 		"secret: null":                  {`"secret": [null]`, []string{"secret: a secret can't be in the config"}},
 		"leeway: negative":              {`"leeway": -1`, []string{"leeway: it must be from 0 to 1h"}},
 		"max_lifetime: negative":        {`"max_lifetime": -1`, []string{"max_lifetime: it must be above 0"}},
@@ -306,7 +306,7 @@ func TestLoadErrorsNameTheSite(t *testing.T) {
 		},
 		"another server": {
 			"orders.example.com {\n" + good + "\n}\nbills.example.com:8443 {\njwt {\nissuer a {\nsecret {file./nowhere/secret}\n}\naudience b\n}\n}",
-			[]string{`jwt at bills.example.com: issuer "a": secret: open /nowhere/secret`},
+			[]string{`jwt at bills.example.com: issuer "a": secret: stat /nowhere/secret`},
 		},
 		"a site without a name": {
 			":8080 {\njwt {\nissuer a {\nsecret base64 {env.CADDY_JWT_TEST_SECRET}\n}\naudience b\n}\n}",

@@ -17,7 +17,7 @@ import (
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-key-file-format.html
 var awsColumns = []string{"name", "key", "description", "enabled", "usageplanids"}
 
-func readCSV(content []byte) ([]ImportRow, error) {
+func readCSV(content []byte, least int) ([]ImportRow, error) {
 	reader := csv.NewReader(bytes.NewReader(content))
 	reader.FieldsPerRecord = -1
 	reader.ReuseRecord = true
@@ -41,7 +41,7 @@ func readCSV(content []byte) ([]ImportRow, error) {
 		line, _ := reader.FieldPos(0)
 		row := ImportRow{Line: line}
 		if fields, row.Refused = joinPlans(fields, columns, width); row.Refused == nil {
-			row.Refused = row.read(fields, columns)
+			row.Refused = row.read(fields, columns, least)
 		}
 		rows = append(rows, row)
 	}
@@ -153,7 +153,7 @@ func closesPlans(field string, first bool) bool {
 }
 
 // read makes a record of a row. Its errors don't show the key.
-func (row *ImportRow) read(fields []string, columns map[string]int) error {
+func (row *ImportRow) read(fields []string, columns map[string]int, least int) error {
 	field := func(name string) string {
 		if at, ok := columns[name]; ok && at < len(fields) {
 			return strings.TrimSpace(fields[at])
@@ -161,7 +161,7 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 		return ""
 	}
 	key, name := field("key"), strings.Clone(field("name"))
-	if swapped(name, key) {
+	if swapped(name, key, least) {
 		return errors.New("Name and Key seem to be swapped: the Name looks like a key, and the Key does not; change the header or the row")
 	}
 	if key == "" {
@@ -176,9 +176,13 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 	case len(key) > 128:
 		return fmt.Errorf("Key has %d characters; AWS API Gateway's have 20 to 128", len(key))
 	}
-	if err := CheckText(key); err != nil {
+	if n := len(key); least == MinLength && n >= ShortLength && n < MinLength {
+		return fmt.Errorf("Key has %d characters, and keys that are made here have at least %d; --allow-short takes it over", n, MinLength)
+	}
+	if err := checkText(key, least); err != nil {
 		return fmt.Errorf("Key: %w", err)
 	}
+	row.short = len(key) < MinLength
 	row.weak = Weak(key)
 	row.Record = Record{Name: name, Description: strings.Clone(field("description")), Hash: DigestOf(key)}
 	row.hasDescription = row.Record.Description != ""
@@ -215,11 +219,11 @@ func (row *ImportRow) read(fields []string, columns map[string]int) error {
 }
 
 // swapped reports whether a row has the key where the name belongs.
-func swapped(name, key string) bool {
+func swapped(name, key string, least int) bool {
 	if CheckText(name) != nil || Weak(name) || key == "" {
 		return false
 	}
-	return len(key) < MinLength || strings.Contains(key, " ") || looksRandom(name) && !looksRandom(key)
+	return len(key) < least || strings.Contains(key, " ") || looksRandom(name) && !looksRandom(key)
 }
 
 // looksRandom reports whether a text looks generated rather than chosen by a person: it

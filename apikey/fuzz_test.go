@@ -102,7 +102,7 @@ func FuzzReadImport(f *testing.F) {
 	f.Add(keyLines("a"), awsKey(5), "{\"id\":\"b\",\"hash\":\"", "\"}\n")
 	f.Fuzz(func(t *testing.T, header, key, before, after string) {
 		text := header + before + key + after
-		rows, err := ReadImport([]byte(text))
+		rows, err := ReadImport([]byte(text), ImportOptions{})
 		// What can be a key is visible ASCII; a text with commas, quotes or
 		// spaces is several fields, of which one may be a name or a plan.
 		secret := CheckText(key) == nil && strings.Trim(key, base62) == "" && before == "n," &&

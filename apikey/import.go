@@ -24,13 +24,19 @@ type ImportRow struct {
 
 	// Which members the row replaces in an existing record of the same key.
 	hasDescription, hasEnabled, hasPlans bool
-	weak                                 bool
+	weak, short                          bool
+}
+
+// ImportOptions change what is imported.
+type ImportOptions struct {
+	// AllowShort takes over keys of 6 to 19 characters, too.
+	AllowShort bool
 }
 
 // ReadImport reads keys to import: the CSV that AWS API Gateway exports, or the
 // lines of a key file. A row that can't be imported has Refused set; the
 // error is for a file that can't be read at all, such as the CSV of another program.
-func ReadImport(content []byte) ([]ImportRow, error) {
+func ReadImport(content []byte, options ImportOptions) ([]ImportRow, error) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	switch {
 	case bytes.HasPrefix(content, []byte{0xff, 0xfe}) || bytes.HasPrefix(content, []byte{0xfe, 0xff}):
@@ -47,7 +53,11 @@ func ReadImport(content []byte) ([]ImportRow, error) {
 		}
 		return readLines(content), nil
 	}
-	return readCSV(content)
+	least := MinLength
+	if options.AllowShort {
+		least = ShortLength
+	}
+	return readCSV(content, least)
 }
 
 // errJSONExport is the error for JSON that is not a key file, such as the answer of AWS's
@@ -89,6 +99,8 @@ type ImportResult struct {
 	Action string `json:"action"`
 	// Note says why, or what to mind.
 	Note string `json:"note,omitempty"`
+	// Short reports whether the key has fewer than 20 characters.
+	Short bool `json:"short,omitempty"`
 }
 
 // The actions of an import.
@@ -146,6 +158,10 @@ func (f *Edit) importRow(row *ImportRow, result *ImportResult, shared bool, now 
 	record := row.Record
 	if row.weak {
 		result.Note = "the key has few different characters and could be guessed; give its holder a new one"
+	}
+	result.Short = row.short
+	if row.short {
+		result.Note = joinNotes(result.Note, fmt.Sprintf("the key is shorter than %d characters and could be guessed; give its holder a new one", MinLength))
 	}
 	old, have := f.FindHash(record.Hash)
 	if have && (record.ID == old.ID || record.ID == "") && old.Disabled && !record.Disabled {

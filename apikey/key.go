@@ -17,6 +17,8 @@ const (
 	// MinLength is the shortest key that is accepted, as AWS API
 	// Gateway has it.
 	MinLength = 20
+	// ShortLength is the shortest that an import takes over if it is told to.
+	ShortLength = 6
 	// MaxLength is the longest; a longer one is refused unread.
 	MaxLength = 512
 
@@ -73,12 +75,14 @@ func ParseDigest(text string) (Digest, error) {
 // CheckText returns an error if text is not a valid API key. The error does not contain
 // the key. Keys travel in headers, so they are visible ASCII (RFC
 // 9110 section 5.5).
-func CheckText(text string) error {
+func CheckText(text string) error { return checkText(text, MinLength) }
+
+func checkText(text string, least int) error {
 	switch {
 	case IsDigest(text):
 		return errors.New("it is already a hash, not an API key")
-	case len(text) < MinLength:
-		return fmt.Errorf("an API key has at least %d characters, this one has %d; `caddy jwt api-key new` makes one", MinLength, len(text))
+	case len(text) < least:
+		return fmt.Errorf("an API key has at least %d characters, this one has %d; `caddy jwt api-key new` makes one", least, len(text))
 	case len(text) > MaxLength:
 		return fmt.Errorf("an API key has at most %d characters, this one has %d", MaxLength, len(text))
 	}

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
@@ -11,6 +12,8 @@ import (
 type Lookup struct {
 	// Written are the keys that are written in the config; nil for none.
 	Written *Set
+	// Placed are the keys of the config that are in files of their own; nil for none.
+	Placed *Placed
 	// Files are the files of keys.
 	Files []*File
 	// Clock is the time. Default: the clock of the process.
@@ -34,10 +37,24 @@ func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 	if l.Written != nil {
 		found, code = merge(l.Written, digest, now, found, code)
 	}
+	if l.Placed != nil {
+		found, code = merge(l.Placed.Set(), digest, now, found, code)
+	}
 	for _, file := range l.Files {
 		found, code = merge(file.Set(), digest, now, found, code)
 	}
 	return found, code
+}
+
+// Has reports whether there is a key with this text, valid or not.
+func (l *Lookup) Has(text string) bool {
+	if len(text) > MaxLength {
+		return false
+	}
+	digest := DigestOf(text)
+	in := func(s *Set) bool { _, ok := s.Find(digest); return ok }
+	return l.Written != nil && in(l.Written) || l.Placed != nil && in(l.Placed.Set()) ||
+		slices.ContainsFunc(l.Files, func(f *File) bool { return in(f.Set()) })
 }
 
 // merge looks a key up in one set and combines the result with that of the previous

@@ -90,6 +90,9 @@ func eachLine(in io.Reader, path string, visit func(line []byte, lineNumber int)
 		case err != nil:
 			return fmt.Errorf("%s: %w", path, err)
 		}
+		if lineNumber == 1 { // some editors begin a file with it
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
 		if line = bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}

@@ -260,7 +260,7 @@ func TestKeyFilesThatAreBroken(t *testing.T) {
 		"a record over two lines":    {strings.Replace(two, ",", ",\n", 1), "keys.jsonl:1: it is not a JSON object"},
 		"a line of more than 64 KiB": {padded(keyLines("a"), maxLine+1), "keys.jsonl:1: the line is longer than 64 KiB"},
 		"NULs, as a crash leaves":    {keyLines("a") + strings.Repeat("\x00", 99) + "\n", "keys.jsonl:2: it is not a JSON object"},
-		"a byte order mark":          {"\ufeff" + two, "keys.jsonl:1: it is not a JSON object"},
+		"a byte order mark later":    {two + "\ufeff" + keyLines("c"), "keys.jsonl:3: it is not a JSON object"},
 		"a comment":                  {"# keys\n" + two, "keys.jsonl:1: it is not a JSON object"},
 	} {
 		_, err := readSet(strings.NewReader(row.text), "keys.jsonl", int64(len(row.text)))

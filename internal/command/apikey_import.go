@@ -26,7 +26,7 @@ type importReport struct {
 // importKeysCommand returns the command `import`.
 func importKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> [--strict]",
+		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> [--strict] [--allow-short]",
 		Short: "Takes keys over from AWS API Gateway, or from another key file",
 		Long: `
 Imports keys into a key file, which is created if it does not exist, and reports what
@@ -38,6 +38,9 @@ was done with each row:
   working; only their hashes are stored. Usage plans become scopes.
 - the lines of another key file, which has hashes instead of keys.
 
+Keys of 6 to 19 characters could be guessed and are skipped; --allow-short imports them
+too, and the report counts them.
+
 A row that can't be imported is skipped and reported; with --strict nothing is written
 if there is one, and the exit code is 1. A file in neither format changes nothing.
 
@@ -48,6 +51,7 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 `,
 	}
 	into := appendFlag(cmd, "The key file to take them into")
+	short := cmd.Flags().Bool("allow-short", false, "Take keys of 6 to 19 characters, too")
 	strict := cmd.Flags().Bool("strict", false, "Take all rows, or none")
 	server := serverFlags(cmd)
 	asJSON := jsonFlag(cmd)
@@ -62,7 +66,7 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 		if err != nil {
 			return err
 		}
-		rows, err := apikey.ReadImport(content)
+		rows, err := apikey.ReadImport(content, apikey.ImportOptions{AllowShort: *short})
 		if err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
@@ -126,6 +130,9 @@ func newImportReport(results []apikey.ImportResult, written bool) importReport {
 	for _, r := range results {
 		if written || r.Action == apikey.ImportSkipped {
 			report.Counts[r.Action]++
+			if r.Short && r.Action != apikey.ImportSkipped {
+				report.Counts["short"]++
+			}
 			report.Keys = append(report.Keys, r)
 		}
 	}
@@ -153,8 +160,12 @@ func (r importReport) print(cmd *cobra.Command, asJSON bool) error {
 	if !r.Written {
 		return nil // the error says so
 	}
-	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%d rows: %d added, %d updated, %d unchanged, %d superseded, %d skipped\n", r.Rows,
+	short := ""
+	if n := r.Counts["short"]; n > 0 {
+		short = fmt.Sprintf("; %d of the keys are shorter than %d characters and could be guessed: give their holders new ones", n, apikey.MinLength)
+	}
+	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "%d rows: %d added, %d updated, %d unchanged, %d superseded, %d skipped%s\n", r.Rows,
 		r.Counts[apikey.ImportAdded], r.Counts[apikey.ImportUpdated], r.Counts[apikey.ImportUnchanged],
-		r.Counts[apikey.ImportSuperseded], r.Counts[apikey.ImportSkipped])
+		r.Counts[apikey.ImportSuperseded], r.Counts[apikey.ImportSkipped], short)
 	return err
 }

@@ -6,6 +6,7 @@ package credential
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -15,6 +16,7 @@ import (
 type place struct {
 	Source
 	tokens, apiKeys bool
+	isKey           func(text string) bool // whether there is an API key with a text; nil for no place of both
 }
 
 // Places reads tokens and API keys out of requests and removes them.
@@ -117,8 +119,9 @@ func (f *Found) Basic() bool { return f.APIKey.basic && !f.Token.Present }
 
 func (f *Found) add(s *place, text string) {
 	c := &f.Token
-	// In a place that may hold both, three segments are a token.
-	if s.apiKeys && !(s.tokens && strings.Count(text, ".") == 2) {
+	// In a place that may hold both, a known key is a key, and else three segments
+	// are a token.
+	if s.apiKeys && (!s.tokens || strings.Count(text, ".") != 2 || s.isKey != nil && s.isKey(text)) {
 		c = &f.APIKey
 	}
 	if c.Present && c.Text != text {
@@ -184,6 +187,39 @@ func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	taken.add(s, values[0])
 	delete(r.Header, s.Name)
 	return true
+}
+
+// RemoveCopies removes copies of accepted credentials from the headers in which tokens and
+// API keys are sent by default. Some clients send one secret in both.
+func (c *Places) RemoveCopies(r *http.Request, f *Found) {
+	if c.keep || c.inPlace {
+		return
+	}
+	for _, name := range [...]string{"Authorization", "X-Api-Key"} {
+		values := r.Header[name]
+		if len(values) == 0 || !slices.ContainsFunc(values, f.isCopy) {
+			continue
+		}
+		// A new slice, as the access log's copy of the request shares the old one.
+		kept := slices.DeleteFunc(slices.Clone(values), f.isCopy)
+		if len(kept) == 0 {
+			delete(r.Header, name)
+		} else {
+			r.Header[name] = kept
+		}
+	}
+}
+
+// isCopy reports whether a header's value is one of the credentials, alone or after a
+// scheme.
+func (f *Found) isCopy(value string) bool {
+	_, rest, _ := strings.Cut(value, " ")
+	for _, c := range [...]*Credential{&f.Token, &f.APIKey} {
+		if c.Present && (value == c.Text || strings.Trim(rest, " ") == c.Text) {
+			return true
+		}
+	}
+	return false
 }
 
 // Discard removes the request's credentials, unless they are kept.

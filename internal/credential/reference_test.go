@@ -190,8 +190,8 @@ func TestOnePassIsTheReference(t *testing.T) {
 	}
 	cookiePieces := []string{";", "; ", ";\t", "=", "session=x", "session = \"x\"", "a=b", "session=", "sessionx=1", " session", "id=" + long, "\"", "id"}
 	c := &Places{places: []place{
-		{Source{From: FromQuery, Name: "access_token"}, true, false}, {Source{From: FromCookie, Name: "session"}, true, false},
-		{Source{From: FromQuery, Name: "key"}, false, true}, {Source{From: FromCookie, Name: "id"}, true, true},
+		{Source: Source{From: FromQuery, Name: "access_token"}, tokens: true}, {Source: Source{From: FromCookie, Name: "session"}, tokens: true},
+		{Source: Source{From: FromQuery, Name: "key"}, apiKeys: true}, {Source: Source{From: FromCookie, Name: "id"}, tokens: true, apiKeys: true},
 	}}
 	for n := range 20_000 {
 		query := randomText(rnd, queryPieces, 8)

@@ -8,7 +8,7 @@ import (
 
 // minKeyLen is the length from which a parameter's value is compared with the
 // removed credentials, whatever the parameter's name. No API key is shorter.
-const minKeyLen = 20
+const minKeyLen = 6
 
 // Format implements fmt.Formatter, so that no verb prints a credential.
 func (*Removed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("removed credentials")) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -41,6 +42,7 @@ type Settings struct {
 	Tokens, APIKeys       bool // whether there are issuers, and API keys
 	TokenFrom, APIKeyFrom []*Source
 	TrustedOrigins        []string
+	IsKey                 func(text string) bool // whether there is an API key with a text; may be nil
 	Keep                  bool
 	InPlace               bool // removes nothing, as in mode report
 }
@@ -64,9 +66,14 @@ func New(settings Settings) (*Places, error) {
 	if err := checkOrigins(settings, all); err != nil {
 		return nil, err
 	}
+	for i := range all {
+		if all[i].tokens && all[i].apiKeys {
+			all[i].isKey = settings.IsKey
+		}
+	}
 	c := &Places{places: all, keep: settings.Keep, inPlace: settings.InPlace, origins: http.NewCrossOriginProtection()}
 	for _, o := range settings.TrustedOrigins {
-		if err := c.origins.AddTrustedOrigin(o); err != nil {
+		if err := c.origins.AddTrustedOrigin(normalOrigin(o)); err != nil {
 			return nil, err
 		}
 	}
@@ -83,7 +90,7 @@ func checkOrigins(settings Settings, all []place) error {
 		if strings.Contains(o, "*") {
 			return setting.InOption("trusted_origins", "%s has a *, which matches nothing; write each origin, such as https://app.example.com", strconv.Quote(o))
 		}
-		if err := http.NewCrossOriginProtection().AddTrustedOrigin(o); err != nil {
+		if err := http.NewCrossOriginProtection().AddTrustedOrigin(normalOrigin(o)); err != nil {
 			return setting.InOption("trusted_origins", "invalid origin %s; write scheme and host such as https://app.example.com, without a path", strconv.Quote(o))
 		}
 	}
@@ -95,6 +102,25 @@ func checkOrigins(settings Settings, all []place) error {
 		return setting.InOption("trusted_origins", "it is for credentials in cookies; add %s cookie <name>, or remove it", option)
 	}
 	return nil
+}
+
+// normalOrigin returns an origin as browsers send it: in lower case, and without the port
+// that its scheme has by default (RFC 6454 section 6.2).
+func normalOrigin(origin string) string {
+	scheme, host, ok := strings.Cut(strings.ToLower(origin), "://")
+	if !ok {
+		return origin
+	}
+	switch scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	if name, err := idna.Lookup.ToASCII(host); err == nil && !strings.ContainsAny(host, ":/") {
+		host = name
+	}
+	return scheme + "://" + host
 }
 
 // places are the places of both kinds of credential.
@@ -177,7 +203,7 @@ func addSource(all []place, s Source, isToken bool) ([]place, error) {
 			return nil, fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)
 		}
 	}
-	return append(all, place{s, isToken, !isToken}), nil
+	return append(all, place{Source: s, tokens: isToken, apiKeys: !isToken}), nil
 }
 
 // equal reports whether two sources are the same. Schemes are case-insensitive

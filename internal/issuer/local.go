@@ -83,7 +83,12 @@ func (i *Settings) localKeys(p *validator.Policy) (option string, paths []string
 		read = func(contents [][]byte) (*keystore.Set, error) { return i.publicKeys(contents) }
 	default:
 		option = "secret"
-		read = func([][]byte) (*keystore.Set, error) { return i.secrets(algorithms) }
+		for _, s := range i.Secret {
+			if path, ok := setting.SecretPath(s.Value); ok {
+				paths = append(paths, path)
+			}
+		}
+		read = func(contents [][]byte) (*keystore.Set, error) { return i.secrets(algorithms, contents) }
 	}
 	return option, paths, func(contents [][]byte) (*keystore.Set, error) {
 		set, err := read(contents)
@@ -140,11 +145,16 @@ func (i *Settings) publicKeys(contents [][]byte) (*keystore.Set, error) {
 	return keystore.NewSet(keys), nil
 }
 
-// secrets reads the secrets.
-func (i *Settings) secrets(algorithms key.Algorithms) (*keystore.Set, error) {
+// secrets reads the secrets of environment variables, and those of files, whose contents
+// are in the order of the paths.
+func (i *Settings) secrets(algorithms key.Algorithms, contents [][]byte) (*keystore.Set, error) {
 	var keys []key.Key
 	for _, s := range i.Secret {
-		k, err := s.load(algorithms)
+		var content []byte
+		if _, ok := setting.SecretPath(s.Value); ok {
+			content, contents = contents[0], contents[1:]
+		}
+		k, err := s.load(algorithms, content)
 		if err != nil {
 			return nil, err
 		}
@@ -185,9 +195,18 @@ func anyFits(keys []key.Key, allowed key.Algorithms) bool {
 	return allowed.Empty()
 }
 
-// load reads the secret. No error shows any part of it.
-func (s *Secret) load(algorithms key.Algorithms) (*key.Secret, error) {
-	value, err := setting.ResolveSecret(s.Value)
+// load reads the secret, which is the content of a file or in an environment variable. No
+// error shows any part of it.
+func (s *Secret) load(algorithms key.Algorithms, content []byte) (*key.Secret, error) {
+	var (
+		value string
+		err   error
+	)
+	if path, ok := setting.SecretPath(s.Value); ok {
+		value, err = setting.SecretOf(path, content)
+	} else {
+		value, err = setting.ResolveSecret(s.Value)
+	}
 	if err != nil {
 		return nil, err
 	}

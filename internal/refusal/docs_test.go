@@ -56,6 +56,9 @@ func TestDocs_RefusalBodies(t *testing.T) {
 	}
 	sent := map[string]bool{}
 	for code, a := range answers {
+		if code == reason.MissingCredentials {
+			a.Text = Accepted{Tokens: true, TokensIn: []string{"in the header Authorization with the scheme Bearer"}}.required()
+		}
 		for _, format := range []string{formatJSON, formatAWS} {
 			text := string(body(format, code, a))
 			sent[text] = true

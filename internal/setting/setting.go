@@ -128,12 +128,25 @@ func ResolveSecret(setting string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Editors end the last line with a newline, which is not part of the secret.
-	value := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	return SecretOf(path, text)
+}
+
+// SecretOf returns the secret in a file's content. Editors end the last line with a
+// newline, which is not part of the secret.
+func SecretOf(path string, content []byte) (string, error) {
+	value := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
 	if value == "" {
 		return "", fmt.Errorf("the file %s is empty", path)
 	}
 	return value, nil
+}
+
+// SecretPath returns the path in a {file.PATH}, and whether the setting is one.
+func SecretPath(setting string) (path string, ok bool) {
+	if !IsPlaceholder(setting) {
+		return "", false
+	}
+	return strings.CutPrefix(strings.TrimSuffix(setting, "}"), "{file.")
 }
 
 // IsPlaceholder reports whether a setting is one {env.NAME} or {file.PATH}.

@@ -77,6 +77,18 @@ func (s *Sources) KeyFile(path string) (*apikey.File, error) {
 	return f.File, nil
 }
 
+// PlacedKeys adds API keys that are in files of their own, which are started and closed
+// with the others.
+func (s *Sources) PlacedKeys(keys *apikey.Placed) {
+	keys.Observe(func(e apikey.Event) { logKeyFile(s.logger, e) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.placed = append(s.placed, keys)
+	if s.started {
+		keys.Start()
+	}
+}
+
 // release gives the file back.
 func (f *pooledKeyFile) release(s *Sources) error {
 	f.mu.Lock()

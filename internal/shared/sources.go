@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -29,7 +30,8 @@ type Sources struct {
 	mu       sync.Mutex
 	sources  map[string]*Used          // by id
 	keyFiles map[string]*pooledKeyFile // by path
-	takes    []func()                  // take over what was read of key files anew
+	placed   []*apikey.Placed
+	takes    []func() // take over what was read of key files anew
 	started  bool
 	cleaned  bool
 }
@@ -64,6 +66,9 @@ func (s *Sources) Start() {
 	for _, f := range s.keyFiles {
 		f.Start()
 	}
+	for _, p := range s.placed {
+		p.Start()
+	}
 }
 
 // Close gives the sources back. Requests in flight keep the keys they have. What was
@@ -87,6 +92,9 @@ func (s *Sources) Close() error {
 	}
 	for _, f := range s.keyFiles {
 		errs = append(errs, f.release(s))
+	}
+	for _, p := range s.placed {
+		p.Close()
 	}
 	return errors.Join(errs...)
 }
