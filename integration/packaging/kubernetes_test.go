@@ -10,9 +10,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/yaml"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
@@ -42,12 +42,13 @@ func kustomized(t *testing.T) *objects {
 			t.Fatalf("the example has a %s more than this test knows of", r.GetKind())
 		}
 		delete(into, r.GetKind())
-		text, err := r.AsYAML()
+		text, err := r.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := yaml.UnmarshalStrict(text, target); err != nil {
-			t.Errorf("%s: %v", r.GetKind(), err)
+		// As the API server reads it: case matters, too.
+		if unknown, err := json.UnmarshalStrict(text, target); err != nil || len(unknown) != 0 {
+			t.Errorf("%s: %v, %v", r.GetKind(), err, unknown)
 		}
 	}
 	if len(into) != 0 {
