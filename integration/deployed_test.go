@@ -132,11 +132,6 @@ func runCompose(t *testing.T, dir string) {
 	key := makeKey(t, filepath.Join(keyFolder, "keys.jsonl"), "partner")
 	p := ports(t, 3)
 
-	deployment{
-		caddyfile: filepath.Join(dir, "upstream", "Caddyfile"),
-		changes:   []moved{{"http://:8080", "http://:" + p[0]}},
-		url:       "http://127.0.0.1:" + p[0],
-	}.start(t)
 	site, _, _ := deployment{
 		caddyfile: filepath.Join(dir, "caddy", "Caddyfile"),
 		changes: []moved{
@@ -147,6 +142,13 @@ func runCompose(t *testing.T, dir string) {
 			{"upstream:8080", "127.0.0.1:" + p[0]},
 		},
 		url: "https://localhost:" + p[2],
+	}.start(t)
+	// Caddy logs the request where the upstream can't be reached, and must log no key.
+	site.expect(t, exampleRequest{name: "a key while the upstream is down", header: "X-API-Key", value: key, status: 502})
+	deployment{
+		caddyfile: filepath.Join(dir, "upstream", "Caddyfile"),
+		changes:   []moved{{"http://:8080", "http://:" + p[0]}},
+		url:       "http://127.0.0.1:" + p[0],
 	}.start(t)
 	token := script(t, dir, "./keys.sh", "token")
 	site.expect(t,
@@ -204,6 +206,9 @@ func runSystemd(t *testing.T, dir string) {
 		t.Fatalf("caddy reload: exit code %d\n%s", code, output)
 	}
 	site.expect(t, requests...)
+
+	upstream.Close()
+	site.expect(t, exampleRequest{name: "a key while the upstream is down", header: "X-API-Key", value: key, status: 502})
 }
 
 func runKubernetes(t *testing.T, dir string) {

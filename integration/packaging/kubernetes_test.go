@@ -154,6 +154,7 @@ func TestKubernetes(t *testing.T) {
 		}
 	})
 	t.Run("no default secret", func(t *testing.T) {
+		mentions(t, "examples/kubernetes/Caddyfile", "request>headers>X-Api-Key delete")
 		if len(caddy.Env) != 0 || len(o.config.BinaryData) != 0 || len(o.config.Data) != 1 {
 			t.Errorf("variables %v, data %v", caddy.Env, o.config.Data)
 		}
