@@ -160,6 +160,27 @@ func runCompose(t *testing.T, dir string) {
 	)
 }
 
+// The guide says which ways to a credential of systemd work.
+func TestPlacesOfCredentials(t *testing.T) {
+	t.Parallel()
+	const issuer = "issuer internal {\n%s\naudience x\n}"
+	for option, adapted := range map[string]string{
+		fmt.Sprintf(issuer, "secret {file.{$CREDENTIALS_DIRECTORY:/run/credentials/caddy.service}/jwt_secret}"): `"{file./run/credentials/caddy.service/jwt_secret}"`,
+		fmt.Sprintf(issuer, "secret {file./run/credentials/caddy.service/jwt_secret}"):                          `"{file./run/credentials/caddy.service/jwt_secret}"`,
+		fmt.Sprintf(issuer, "secret {file.{env.CREDENTIALS_DIRECTORY}/jwt_secret}"):                             "",
+		"api_keys {$CREDENTIALS_DIRECTORY:/run/credentials/caddy.service}/keys.jsonl":                           `"/run/credentials/caddy.service/keys.jsonl"`,
+		"api_keys {env.CREDENTIALS_DIRECTORY}/keys.jsonl":                                                       "",
+		fmt.Sprintf(issuer, "jwks_file {env.CREDENTIALS_DIRECTORY}/jwks.json"):                                  "",
+		fmt.Sprintf(issuer, "public_key {env.CREDENTIALS_DIRECTORY}/key.pem"):                                   "",
+		fmt.Sprintf(issuer, "ca {env.CREDENTIALS_DIRECTORY}/ca.pem"):                                            "",
+	} {
+		code, output := caddyCommand(t, "http://localhost {\njwt {\n"+option+"\n}\n}\n", nil, "adapt")
+		if works := code == 0; works != (adapted != "") || !strings.Contains(output, adapted) {
+			t.Errorf("%s: exit code %d\n%s\nwant %s", option, code, output, adapted)
+		}
+	}
+}
+
 func runSystemd(t *testing.T, dir string) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"X-User-Id", "X-Api-Key", "Authorization"} {

@@ -117,6 +117,22 @@ func TestTheImage(t *testing.T) {
 	})
 }
 
+func TestTheGuideNamesTheVersions(t *testing.T) {
+	t.Parallel()
+	module := read(t, "go.mod")
+	caddy := regexp.MustCompile(`(?m)^\tgithub\.com/caddyserver/caddy/v2 (v\S+)$`).FindStringSubmatch(module)
+	language := regexp.MustCompile(`(?m)^go (\d+\.\d+)\.`).FindStringSubmatch(module)
+	if caddy == nil || language == nil {
+		t.Fatal("go.mod has no Caddy or no Go")
+	}
+	mentions(t, "docs/guides/install.md", "**Caddy "+caddy[1]+"**", "Go "+language[1]+" ", "xcaddy build "+caddy[1]+" ")
+	for _, stale := range regexp.MustCompile(`(?:by|build) (?:Caddy )?(v2\.\d+\.\d+)`).FindAllStringSubmatch(read(t, "docs", "guides", "install.md"), -1) {
+		if stale[1] != caddy[1] {
+			t.Errorf("the guide says %q; go.mod has %s", stale[0], caddy[1])
+		}
+	}
+}
+
 func numbers(texts []string) []int {
 	var list []int
 	for _, text := range texts {
