@@ -32,6 +32,9 @@ type example struct {
 	// filtered means that only its own filter keeps credentials out of its log, so
 	// that they are looked for in it wherever they were sent.
 	filtered bool
+	// deployed runs an example that is for a container or a service: it takes the place
+	// of all of the above. See deployed_test.go.
+	deployed func(t *testing.T, dir string)
 }
 
 // exampleRequest is a request to an example, and what it answers.
@@ -75,6 +78,9 @@ var examples = map[string]example{
 			}
 		},
 	},
+	"compose":    {deployed: runCompose},
+	"kubernetes": {deployed: runKubernetes},
+	"systemd":    {deployed: runSystemd},
 	"oidc": {
 		prepare: func(t *testing.T, _ string) map[string]string {
 			issuer := peers.NewKeyServer(t, peers.NewCA(t), keys(t).RS256)
@@ -141,6 +147,10 @@ func TestExamples(t *testing.T) {
 			dir := t.TempDir()
 			if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
 				t.Fatal(err)
+			}
+			if e.deployed != nil {
+				e.deployed(t, dir)
+				return
 			}
 			e.run(t, dir)
 		})
