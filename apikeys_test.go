@@ -513,10 +513,10 @@ func TestOnePlaceForBothKinds(t *testing.T) {
 		reason string
 		user   string
 	}{
-		"a token":                            {shared, bearer(good), "", "alice"},
-		"a key":                              {shared, bearer(text), "", "partner"},
-		"a key with three dots":              {shared, bearer(threeDots), "", "dots"},
-		"a key with two dots":                {shared, bearer(dotted), "", "dotted"},
+		"a token":               {shared, bearer(good), "", "alice"},
+		"a key":                 {shared, bearer(text), "", "partner"},
+		"a key with three dots": {shared, bearer(threeDots), "", "dots"},
+		"a key with two dots":   {shared, bearer(dotted), "", "dotted"},
 		"a key with two dots in a place of its own":    {shared, request(dotted, "", "?k=%G", ""), "", "dotted"},
 		"a bad token with two dots":                    {shared, bearer("a.b.c"), "malformed_token", ""},
 		"a bad token with one dot is an unknown key":   {shared, bearer("a.b"), "unknown_api_key", ""},
