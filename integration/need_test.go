@@ -34,7 +34,7 @@ func need(t *testing.T, what dependency) {
 	case nodeModules:
 		if _, err := exec.LookPath("node"); err != nil {
 			reason = "node is not installed: install Node.js 20 or later"
-		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) {
+		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) || !exists(filepath.Join("npm", "node_modules", "jsonwebtoken")) {
 			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
 		}
 	case rateLimiter:
