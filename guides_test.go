@@ -252,7 +252,7 @@ func TestGuides_EveryCaddyfileLoads(t *testing.T) {
 	loaded := 0
 	for _, name := range []string{
 		"scopes-per-route", "multi-tenant", "caching", "webhooks", "header-auth-upstreams", "spa-cors", "websockets",
-		"error-pages", "migrating", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens",
+		"error-pages", "migrating", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens", "grpc",
 	} {
 		for _, b := range docBlocks(t, filepath.Join("docs/guides", name+".md")) {
 			if b.language != "caddyfile" && b.language != "caddyfile cache" || strings.Contains(b.text, "php_fastcgi") {
