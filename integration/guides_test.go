@@ -26,6 +26,18 @@ func guideCode(t *testing.T, guide, language string, n int) string {
 	return found[n]
 }
 
+// guideSiteWith is the Caddyfile of a guide that contains a text.
+func guideSiteWith(t *testing.T, guide, text, printed, host string, fromTo ...string) string {
+	t.Helper()
+	for _, block := range fencedBlock.FindAllStringSubmatch(readFile(t, filepath.Join("..", "docs", "guides", guide)), -1) {
+		if block[1] == "caddyfile" && strings.Contains(block[2], text) {
+			return siteAt(t, block[2], printed, host, fromTo...)
+		}
+	}
+	t.Fatalf("%s has no Caddyfile with %q", guide, text)
+	return ""
+}
+
 // changed is a text of a guide with what a test can't have replaced by its own. What is
 // replaced must be there, so that a guide and its test can't drift apart.
 func changed(t *testing.T, text string, fromTo ...string) string {

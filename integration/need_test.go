@@ -20,6 +20,7 @@ const (
 	nodeModules dependency = iota
 	pyJWT
 	curl
+	jq
 	rateLimiter
 	cachePlugin
 	chromium
@@ -52,6 +53,10 @@ func need(t *testing.T, what dependency) {
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {
 			reason = "curl is not installed"
+		}
+	case jq:
+		if _, err := exec.LookPath("jq"); err != nil {
+			reason = "jq is not installed"
 		}
 	case pyJWT:
 		if python() == "" {
