@@ -129,7 +129,7 @@ func forTest(t *testing.T, apps map[string]any, keyFile, upstream string) {
 		if i["name"] != nil {
 			return
 		}
-		for _, source := range []string{"discovery", "jwks_url", "jwks_file", "secret"} {
+		for _, source := range []string{"discovery", "jwks_url", "jwks_file", "secret", "algorithms"} {
 			delete(i, source)
 		}
 		i["public_key"] = []any{publicPEM(t, signer().Public())}

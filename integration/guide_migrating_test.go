@@ -116,6 +116,29 @@ func TestGuides_MigratingTables(t *testing.T) {
 	}
 }
 
+// The site of docs/guides/from-caddy-security.md beside its portal, with a token like
+// those that the portal of version 1.1.64 was seen to make.
+func TestGuides_CaddySecurityPortal(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	const host = "portal.example.test"
+	s := newFixture(t, guideSiteWith(t, "from-caddy-security.md", "AUTHP", "app.example.com", host, append(printedUpstream, "/etc/caddy/portal.pem", k.RS256.PublicFile(t))...), options{})
+	token := func(roles []string, alg string) change {
+		return cookie("AUTHP_ACCESS_TOKEN", k.RS256.Named("").SignAs(alg).Token(t, peers.Claims("https://app.example.com/auth/login", "", map[string]any{
+			"aud": nil, "scope": nil, "sub": "webadmin", "origin": "local", "realm": "local", "roles": roles,
+		}), nil))
+	}
+	members := []string{"authp/admin", "authp/user"}
+	a := s.send(t, s.http, http.MethodGet, host, "/", token(members, "RS512"))
+	checkStatus(t, a, http.StatusOK)
+	if seen := a.upstream(t); seen.Header.Get("X-User") != "webadmin" || seen.Header.Get("Cookie") != "" {
+		t.Errorf("the upstream got %v", seen.Header)
+	}
+	checkStatus(t, s.send(t, s.http, http.MethodGet, host, "/", token([]string{"authp/guest"}, "RS512")), http.StatusForbidden)
+	checkStatus(t, s.send(t, s.http, http.MethodGet, host, "/", token(members, "RS256")), http.StatusUnauthorized)
+	checkStatus(t, s.send(t, s.http, http.MethodGet, host, "/"), http.StatusUnauthorized)
+}
+
 func (m *migrations) check(t *testing.T, client *http.Client, host string, row compared, r request) {
 	t.Helper()
 	m.s.upstream.Take()
