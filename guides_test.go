@@ -129,7 +129,7 @@ func forTest(t *testing.T, apps map[string]any, keyFile, upstream string) {
 		if i["name"] != nil {
 			return
 		}
-		for _, source := range []string{"discovery", "jwks_url", "jwks_file", "secret"} {
+		for _, source := range []string{"discovery", "jwks_url", "jwks_file", "secret", "algorithms"} {
 			delete(i, source)
 		}
 		i["public_key"] = []any{publicPEM(t, signer().Public())}
@@ -252,7 +252,8 @@ func TestGuides_EveryCaddyfileLoads(t *testing.T) {
 	loaded := 0
 	for _, name := range []string{
 		"scopes-per-route", "multi-tenant", "caching", "webhooks", "header-auth-upstreams", "spa-cors", "websockets",
-		"error-pages", "migrating",
+		"error-pages", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens", "grpc",
+		"from-aws-api-gateway", "from-caddy-security", "from-envoy", "from-ggicci", "from-kong", "from-nginx-plus", "from-traefik-hub",
 	} {
 		for _, b := range docBlocks(t, filepath.Join("docs/guides", name+".md")) {
 			if b.language != "caddyfile" && b.language != "caddyfile cache" || strings.Contains(b.text, "php_fastcgi") {
@@ -531,41 +532,6 @@ func TestGuides_ErrorPages(t *testing.T) {
 		}
 	}
 	wantStatus(t, "a token", g.get(site+"/", token), 200)
-}
-
-func TestGuides_Migrating(t *testing.T) {
-	const site = "https://api.example.com"
-	for n, c := range []struct {
-		from    string
-		claims  map[string]any
-		path    string
-		lines   []string
-		refused map[string]any // a claim that must be otherwise
-	}{
-		{"ggicci/caddy-jwt", nil, "/", nil, map[string]any{"aud": nil}},
-		{"Envoy", map[string]any{"scope": "orders:read", "exp": time.Now().Add(10 * time.Minute).Unix()}, "/api", []string{"X-Sub: alice"}, map[string]any{"exp": time.Now().Add(3 * time.Hour).Unix()}},
-		{"Kong", map[string]any{"iss": "partner-a", "aud": nil}, "/", []string{"X-Consumer-Username: a:alice"}, map[string]any{"exp": nil}},
-		{"Traefik Hub", map[string]any{"grp": []string{"ops"}, "email": "a@example.com"}, "/", []string{"X-Group: ops"}, map[string]any{"email": "a@example.net"}},
-		{"NGINX Plus", map[string]any{"roles": "editor"}, "/", []string{"X-User: alice"}, map[string]any{"roles": "reader"}},
-	} {
-		t.Run(c.from, func(t *testing.T) {
-			g := openGuide(t, "migrating", n)
-			wantUpstream(t, "a token", g.get(site+c.path, guideToken(t, c.claims), "X-Sub", "evil", "X-User", "evil", "X-Group", "evil"), c.lines...)
-			wantStatus(t, "no token", g.get(site+c.path, ""), 401)
-			bad := maps.Clone(c.claims)
-			if bad == nil {
-				bad = map[string]any{}
-			}
-			maps.Copy(bad, c.refused)
-			if res := g.get(site+c.path, guideToken(t, bad)); res.Code != 401 && res.Code != 403 {
-				t.Errorf("the refused one has status %d", res.Code)
-			}
-		})
-	}
-	t.Run("keys of Kong", func(t *testing.T) {
-		g := openGuide(t, "migrating", 2)
-		wantUpstream(t, "a key", g.send("GET", site+"/", "apikey", g.keys["ci"]), "X-Consumer-Username: ci", "X-Credential-Identifier: ci")
-	})
 }
 
 // The directive cache of these tests, for the plugin of that name: it comes before

@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"

@@ -20,6 +20,7 @@ const (
 	nodeModules dependency = iota
 	pyJWT
 	curl
+	jq
 	rateLimiter
 	cachePlugin
 	chromium
@@ -34,7 +35,7 @@ func need(t *testing.T, what dependency) {
 	case nodeModules:
 		if _, err := exec.LookPath("node"); err != nil {
 			reason = "node is not installed: install Node.js 20 or later"
-		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) {
+		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) || !exists(filepath.Join("npm", "node_modules", "jsonwebtoken")) {
 			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
 		}
 	case rateLimiter:
@@ -52,6 +53,10 @@ func need(t *testing.T, what dependency) {
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {
 			reason = "curl is not installed"
+		}
+	case jq:
+		if _, err := exec.LookPath("jq"); err != nil {
+			reason = "jq is not installed"
 		}
 	case pyJWT:
 		if python() == "" {
