@@ -63,11 +63,11 @@ https://api.example.test {
 			changes               []change
 		}{
 			{"no key", `ApiKey realm="restricted"`,
-				`{"error":"missing_credentials","error_description":"an API key is required"}`, nil},
+				`{"error":"missing_credentials","error_description":"an API key is required, in the header X-Api-Key"}`, nil},
 			{"a wrong key", `ApiKey realm="restricted", error="invalid_token", error_description="the API key is not valid"`,
 				`{"error":"invalid_token","error_description":"the API key is not valid"}`, []change{apiKey(stranger.Text)}},
 			{"a token alone", `ApiKey realm="restricted"`,
-				`{"error":"missing_credentials","error_description":"an API key is required"}`, []change{bearer(plain.Text)}},
+				`{"error":"missing_credentials","error_description":"an API key is required, in the header X-Api-Key"}`, []change{bearer(plain.Text)}},
 		} {
 			a := s.send(t, s.http, http.MethodGet, site, "/", c.changes...)
 			if a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") != c.challenge || a.body != c.body {

@@ -85,6 +85,7 @@ func (s *fixture) mustReload(t *testing.T, sites string) {
 	if err := s.reload(sites); err != nil {
 		t.Fatal(err)
 	}
+	s.http.CloseIdleConnections() // the servers of the old config may still answer on them
 }
 
 // get sends a request with a bearer token.

@@ -141,7 +141,7 @@ func TestThreat38_ClaimsAreNotWritten(t *testing.T) {
 	for _, host := range []string{site, "pages.example.test", "report.example.test", "optional.example.test"} {
 		for n, changes := range []map[string]any{
 			{"tenant": "acme"}, {"tenant": canary}, {"scope": canary, "tenant": "acme"}, {"exp": 1_000_000_000}, {"aud": canary},
-			{"sub": "x\n" + canary, "tenant": "acme"}, {"tenant": []any{map[string]string{canary: canary}}}, {"nbf": 9_000_000_000},
+			{"sub": "x\nalice", "tenant": "acme"}, {"tenant": []any{map[string]string{canary: canary}}}, {"nbf": 9_000_000_000},
 		} {
 			claims := s.claims(map[string]any{"text": canary, "email": canary, canary: n})
 			maps.Copy(claims, changes)
@@ -162,7 +162,7 @@ func TestThreat38_ClaimsAreNotWritten(t *testing.T) {
 			}
 		case strings.HasPrefix(e.Logger, "http.log.access"):
 			access++
-			if strings.Contains(e.line, canary) && !strings.Contains(e.line, `"user_id":"x\n`+canary) {
+			if strings.Contains(e.line, canary) {
 				t.Errorf("a claim is in the access log: %s", e.line)
 			}
 		}

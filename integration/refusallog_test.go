@@ -83,7 +83,7 @@ func (s *fixture) refusals(t *testing.T, disabled *peers.APIKey) []refusal {
 	k := keys(t)
 	token := func(claims map[string]any) []change { return []change{bearer(k.RS256.Token(t, s.claims(claims), nil))} }
 	return []refusal{
-		{"no credential", "missing_credentials", "", "a token or an API key is required", 401, nil},
+		{"no credential", "missing_credentials", "", "a token or an API key is required: a token in the header Authorization with the scheme Bearer, or an API key in the header X-Api-Key", 401, nil},
 		{"a forged token", "bad_signature", "invalid_token", "the token's signature is not valid", 401,
 			[]change{bearer(k.Stranger.Token(t, s.claims(map[string]any{"tenant": "acme"}), nil))}},
 		{"an old token", "expired", "invalid_token", "the token has expired", 401, token(map[string]any{"tenant": "acme", "exp": 1_000_000_000})},
@@ -111,6 +111,7 @@ type accessLine struct {
 	Level   string `json:"level"`
 	Status  int    `json:"status"`
 	UserID  string `json:"user_id"`
+	User    string `json:"jwt_user"`
 	Method  string `json:"jwt_auth_method"`
 	Reason  string `json:"jwt_reason"`
 	Issuer  string `json:"jwt_issuer"`
@@ -165,7 +166,7 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 				a := s.send(t, s.http, http.MethodGet, host, "/", w.changes...)
 				s.checkRefusal(t, w, host != site, a)
 				access, own, others := s.logLines(t, mark)
-				if access.Status != w.status || access.Reason != w.reason || access.Method != "anonymous" || access.UserID != "" || access.Issuer != "" {
+				if access.Status != w.status || access.Reason != w.reason || access.Method != "anonymous" || access.UserID != "" || (access.Issuer != "") != (w.status == http.StatusForbidden) || (access.User != "") != (w.status == http.StatusForbidden) {
 					t.Errorf("the access log says %+v", access)
 				}
 				s.checkPluginLine(t, own, pluginLine{"debug", "request refused", w.reason, w.status})

@@ -137,7 +137,6 @@ func TestThreat07_ExtensionsAreRefused(t *testing.T) {
 		"crit that is false":        {"crit": false},
 		"b64 false":                 {"b64": false},
 		"b64 false and critical":    {"b64": false, "crit": []string{"b64"}},
-		"zip":                       {"zip": "DEF"},
 		"a nested token":            {"cty": "JWT"},
 		"a nested token, lowercase": {"cty": "jwt"},
 	} {

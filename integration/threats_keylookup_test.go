@@ -21,7 +21,7 @@ func TestThreat30_OneDigestAndOneLookUp(t *testing.T) {
 		calls                map[string]int
 		straight             bool // without loops and branches
 	}{
-		{lookup, "Lookup", "Find", map[string]int{"DigestOf": 1, "merge": 2}, false},
+		{lookup, "Lookup", "Find", map[string]int{"DigestOf": 1, "merge": 3}, false},
 		{lookup, "", "merge", map[string]int{"Find": 1}, false},
 		{filepath.Join("..", "apikey", "set.go"), "Set", "Find", map[string]int{"Find": 1}, true},
 		{table, "Table", "Find", map[string]int{"begin": 1}, false},
