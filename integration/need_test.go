@@ -21,6 +21,8 @@ const (
 	pyJWT
 	curl
 	jq
+	wget
+	git
 	rateLimiter
 	cachePlugin
 	chromium
@@ -53,6 +55,14 @@ func need(t *testing.T, what dependency) {
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {
 			reason = "curl is not installed"
+		}
+	case wget:
+		if _, err := exec.LookPath("wget"); err != nil {
+			reason = "wget is not installed"
+		}
+	case git:
+		if _, err := exec.LookPath("git"); err != nil {
+			reason = "git is not installed"
 		}
 	case jq:
 		if _, err := exec.LookPath("jq"); err != nil {

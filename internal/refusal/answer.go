@@ -122,20 +122,18 @@ func (a Accepted) required() string {
 const schemeBasic = "Basic"
 
 // maxSchemes is how many schemes there may be.
-const maxSchemes = 3
+const maxSchemes = 2
 
 // schemes returns the authentication schemes of the challenges. ApiKey is not registered;
-// no registered scheme is for API keys.
+// no registered scheme is for API keys. Basic comes last: wget 1.21 aborts if a scheme that
+// it does not know follows.
 func (a Accepted) schemes() []string {
-	var list []string
+	list := []string{"ApiKey"}
 	if a.Tokens {
-		list = append(list, "Bearer")
+		list = []string{"Bearer"}
 	}
 	if a.Basic {
 		list = append(list, schemeBasic)
-	}
-	if !a.Tokens {
-		list = append(list, "ApiKey")
 	}
 	return list
 }

@@ -104,7 +104,7 @@ func TestChallenges(t *testing.T) {
 	}{
 		"tokens":                  {Accepted{Tokens: true}, reason.MissingCredentials, false, []string{`Bearer realm="r"`}},
 		"keys":                    {Accepted{APIKeys: true}, reason.MissingCredentials, false, []string{`ApiKey realm="r"`}},
-		"keys, Basic":             {Accepted{APIKeys: true, Basic: true}, reason.MissingCredentials, false, []string{`Basic realm="r"`, `ApiKey realm="r"`}},
+		"keys, Basic":             {Accepted{APIKeys: true, Basic: true}, reason.MissingCredentials, false, []string{`ApiKey realm="r"`, `Basic realm="r"`}},
 		"all":                     {Accepted{Tokens: true, APIKeys: true, Basic: true}, reason.MissingCredentials, false, []string{`Bearer realm="r"`, `Basic realm="r"`}},
 		"all, a key in a header":  {Accepted{Tokens: true, APIKeys: true, Basic: true}, reason.UnknownAPIKey, false, []string{`Bearer realm="r"` + unknown, `Basic realm="r"`}},
 		"all, a key in Basic":     {Accepted{Tokens: true, APIKeys: true, Basic: true}, reason.UnknownAPIKey, true, []string{`Bearer realm="r"`, `Basic realm="r"` + unknown}},
