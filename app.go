@@ -134,10 +134,12 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop removes the app from the admin endpoint. The sources are released by Cleanup,
-// as another config may use them.
+// Stop removes the app from the admin endpoint, and waits for keys that are being stored,
+// while the storage is still there. The sources are released by Cleanup, as another
+// config may use them.
 func (a *App) Stop() error {
 	admin.Running.Remove(a)
+	a.sources.Settle()
 	if a.stopSweep != nil {
 		a.stopSweep()
 		a.stopSweep = nil
