@@ -41,6 +41,9 @@ type App struct {
 	// when it is sent again: a size such as `64MiB`, or `off`. Default: 64MiB.
 	Cache string `json:"cache,omitempty"`
 
+	// What is counted. Default: requests by site, issuer and result.
+	Metrics Metrics `json:"metrics,omitzero"`
+
 	logger  *zap.Logger
 	sources *shared.Sources
 
@@ -48,6 +51,14 @@ type App struct {
 	stopSweep func()       // stops sweeping the cache
 	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
+}
+
+// Metrics says what is counted.
+type Metrics struct {
+	// Counts the requests of each consumer of API keys apart, in the label `consumer`;
+	// after 10,000 series of consumers all further ones are counted as `other`. The
+	// names are then visible at Caddy's metrics. Default: false.
+	PerConsumer bool `json:"per_consumer,omitempty"`
 }
 
 // CaddyModule returns the module's information.

@@ -117,6 +117,7 @@ type Handler struct {
 
 	logger      *zap.Logger
 	validator   *validator.Validator // nil without issuers
+	issuers     []string             // the iss of its policies
 	apiKeys     *apikey.Lookup       // nil without API keys
 	credentials *credential.Places
 	responder   *refusal.Responder
@@ -126,7 +127,7 @@ type Handler struct {
 	logs        bool // whether the server may have an access log
 	clearsOnly  bool // whether it authenticates nobody
 	conflict    *routes.Conflict
-	metrics     *metrics.Requests
+	metrics     *metrics.Handler // nil if it authenticates nobody
 	reportLog   *zap.Logger
 	naming      identity.Naming
 	app         *App
@@ -168,7 +169,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	switch {
 	case d.code == "" && d.id != nil:
 		st.publish(r, h.forwarding, d.id, d.headers)
-		h.metrics.Allowed(d.id.Method())
+		h.metrics.Allowed(h.caller(d.id))
 	case d.code == "":
 		st.Pass(r)
 		h.metrics.Anonymous()
@@ -184,6 +185,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 // headers, continues as anonymous without them, or is refused if it has a code.
 type decision struct {
 	id      *identity.Identity
+	tried   *identity.Identity // with a code: what was found out before, for metrics alone
 	headers []header.Header
 	code    reason.Code
 	unmet   string // the requirement that was not met, in the config's words
@@ -203,16 +205,17 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if code != "" {
 		return decision{code: code}
 	}
-	id, code := h.authenticate(r.Context(), st.NewIdentity(), presented)
+	tried := st.NewIdentity()
+	id, code := h.authenticate(r.Context(), tried, presented)
 	if code != "" {
-		return decision{code: code}
+		return decision{code: code, tried: tried}
 	}
 	if unmet, code := h.rules.Check(r, id); code != "" {
-		return decision{code: code, unmet: unmet}
+		return decision{code: code, unmet: unmet, tried: tried}
 	}
 	headers, err := h.forwarding.Headers(id, &st.Sent)
 	if err != nil {
-		return decision{code: reason.UnforwardableClaim}
+		return decision{code: reason.UnforwardableClaim, tried: tried}
 	}
 	return decision{id: id, headers: headers}
 }
@@ -245,11 +248,23 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 	return id, ""
 }
 
+// caller is what metrics count of an identity, which may be one that was refused.
+func (h *Handler) caller(id *identity.Identity) metrics.Caller {
+	if id == nil {
+		return metrics.Nobody
+	}
+	c := metrics.Caller{Policy: id.Token.Policy(), Token: id.HasToken}
+	if h.metrics.PerConsumer {
+		c.Consumer = id.Consumer()
+	}
+	return c
+}
+
 // report records a refusal without enforcing it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
 	why := h.responder.To(d.code).Refusal(d.unmet)
 	st.PassRefused(r, why)
-	h.metrics.Reported(d.code)
+	h.metrics.Refused(d.code, h.caller(d.tried))
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}
@@ -261,7 +276,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	p := h.responder.To(d.code)
 	why := p.Refusal(d.unmet)
 	st.withdraw(r, why)
-	h.metrics.Refused(d.code)
+	h.metrics.Refused(d.code, h.caller(d.tried))
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields()...)
 	}

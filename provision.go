@@ -71,7 +71,11 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	warn(h, h.logger, time.Now())
-	h.metrics = metrics.Process
+	if !h.clearsOnly {
+		h.metrics = metrics.Process.Handler(metrics.Labels{
+			Site: routes.NameOfSite(ctx), Issuers: h.issuers, Report: h.Mode == modeReport, PerConsumer: h.app.Metrics.PerConsumer,
+		})
+	}
 	if h.Mode == modeReport {
 		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
@@ -121,6 +125,9 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	policies, err := h.policies(h.app, setting.Resolve)
 	if err != nil || len(policies) == 0 {
 		return nil, err
+	}
+	for i := range policies {
+		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err

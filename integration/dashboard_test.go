@@ -99,8 +99,13 @@ var notOnTheDashboard = []string{"caddy_jwt_key_set_next_refresh_seconds", "cadd
 // with all of the labels, and for what is counted one above zero.
 func hasSample(page, name, conditions, labels string) bool {
 	for line := range strings.Lines(page) {
-		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if bare, has, _ := strings.Cut(series, "{"); !ok || bare != name || !hasConditions(has, conditions) || !hasLabels(has, labels) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ') // labels may have spaces
+		if at < 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		series, value := line[:at], line[at+1:]
+		if bare, has, _ := strings.Cut(series, "{"); bare != name || !hasConditions(has, conditions) || !hasLabels(has, labels) {
 			continue
 		}
 		if value != "0" || !strings.HasSuffix(name, "_total") && !strings.HasSuffix(name, "_bucket") {

@@ -107,7 +107,7 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) 
 }
 
 // ValidateInto is like Validate but stores the token in verified, which saves an
-// allocation. verified must be used only if there is no error.
+// allocation. After an error verified must not be used, except for its Policy.
 func (v *Validator) ValidateInto(ctx context.Context, token string, verified *Token) error {
 	*verified = Token{}
 	if v.cache == nil || len(token) > MaxLength {
@@ -123,6 +123,7 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 		return nil
 	}
 	a, err := v.admit(ctx, &cached.parsed, cached.verifiedBy, nil, token, now)
+	verified.judgedBy = a.policy.number()
 	if err != nil {
 		return err
 	}
@@ -146,6 +147,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	}
 	defer body.Free()
 	a, err := v.admit(ctx, &p, noKey, &parts, token, v.now())
+	verified.judgedBy = a.policy.number()
 	if err != nil {
 		return err
 	}
@@ -160,6 +162,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 }
 
 // admitted is the result of admit: issuer, times and signature of a token are valid.
+// After an error it has only the policy, or nil if no issuer is known.
 type admitted struct {
 	policy     *policy
 	verifiedBy fingerprint // the key that verifies the signature
@@ -175,10 +178,10 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint
 	// the policy, and with it the keys.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
-		return admitted{}, err
+		return admitted{policy: p}, err
 	}
 	if err := p.checkTimes(t.when, now); err != nil {
-		return admitted{}, err
+		return admitted{policy: p}, err
 	}
 	version := p.Keys.Version("", now)
 	verifiedBy, err = p.verify(ctx, t.head, verifiedBy, parts, token)
@@ -188,7 +191,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
-		return admitted{}, err
+		return admitted{policy: p}, err
 	}
 	return admitted{p, verifiedBy, version, now}, nil
 }
@@ -223,7 +226,8 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 }
 
 // policy returns the policy for a token by its iss and, if an issuer has both secrets
-// and public keys, by its alg.
+// and public keys, by its alg. If the issuer is known but no algorithm of it is meant, it
+// returns a policy of the issuer and an error.
 func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
 	var i issuerPolicies
 	switch {
@@ -243,11 +247,11 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 		}
 	}
 	if alg == 0 {
-		return nil, reason.AlgorithmNotAllowed
+		return i.either(), reason.AlgorithmNotAllowed
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return nil, reason.AlgorithmNotAllowed
+		return i.either(), reason.AlgorithmNotAllowed
 	}
 	return p, nil
 }
