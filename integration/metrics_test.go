@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,6 +173,9 @@ func (s *fixture) sendInvented(t *testing.T, marker string) {
 	}
 }
 
+// siteLabel is the label of one of the sites of newModesFixture.
+var siteLabel = regexp.MustCompile(`site="(api|pages|report|optional)\.example\.test"`)
+
 // Nothing that a client sends makes a series, and no claim is in one: the reasons
 // are the plugin's own words, and all of them are there from the start.
 func TestThreat39_NoSeriesFromRequests(t *testing.T) {
@@ -207,8 +211,18 @@ func TestThreat39_NoSeriesFromRequests(t *testing.T) {
 		}
 	}
 	s.withKeyAt(t, site, partner)
-	if after := series(); !slices.Equal(before, after) {
+	after := series()
+	if !slices.Equal(before, after) {
 		t.Errorf("the series were %q and are %q", before, after)
+	}
+	for _, name := range after {
+		if !strings.HasPrefix(name, "caddy_jwt_requests_total{") {
+			continue
+		}
+		// The server has four sites and one issuer.
+		if !siteLabel.MatchString(name) || !strings.Contains(name, `issuer=""`) && !strings.Contains(name, fmt.Sprintf("issuer=%q", s.issuer.URL)) {
+			t.Errorf("a series of what is not in the config: %s", name)
+		}
 	}
 	page, err := s.adminGet("/metrics")
 	if err != nil {
@@ -221,4 +235,38 @@ func TestThreat39_NoSeriesFromRequests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who uses what: requests by site and issuer, and by consumer where the config says so.
+// A reload keeps what was counted.
+func TestRequestsByConsumer(t *testing.T) {
+	t.Parallel()
+	partner := peers.NewAPIKey(t, "key-1", map[string]any{"consumer": "partner", "scopes": []string{"orders:read"}})
+	poor := peers.NewAPIKey(t, "key-2", map[string]any{"consumer": "poor"})
+	s, _ := newAPIKeyFixture(t, modesSite, options{global: "jwt {\n\tmetrics per_consumer\n}"}, partner, poor)
+	const host = "optional.example.test"
+	send := func() {
+		s.passes(t, s.withKeyAt(t, host, partner), partner)
+		s.accepts(t, host, keys(t).RS256.Token(t, s.claims(nil), nil))
+		s.withKeyAt(t, site, poor) // has no scope
+	}
+	check := func(times float64) {
+		t.Helper()
+		for _, labels := range [][]string{
+			{`consumer="partner"`, `issuer=""`, `method="api_key"`, `result="allowed"`, `site="optional.example.test"`},
+			{`consumer=""`, fmt.Sprintf("issuer=%q", s.issuer.URL), `method="jwt"`, `result="allowed"`, `site="optional.example.test"`},
+			{`consumer="poor"`, `issuer=""`, `reason="insufficient_scope"`, `result="refused"`, `site="api.example.test"`},
+		} {
+			if n := s.requests(t, labels...); n != times {
+				t.Errorf("%v of %q; want %v", n, labels, times)
+			}
+		}
+	}
+	send()
+	check(1)
+	if err := s.reload(keySnippets + modesSite + "\nhttps://new.example.test {\n\trespond x\n}\n"); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	check(2)
 }
