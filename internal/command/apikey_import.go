@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // importReport is what `import --json` prints. If nothing was written, it has only the
@@ -145,7 +146,7 @@ func (r importReport) print(cmd *cobra.Command, asJSON bool) error {
 		if id == "" {
 			id = "-"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", k.Line, printable(k.Name), id, k.Action, printable(k.Note))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", k.Line, terminal.Text(k.Name), terminal.Text(id), k.Action, terminal.Text(k.Note))
 	}
 	if err := w.Flush(); err != nil {
 		return err
