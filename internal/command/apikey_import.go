@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
@@ -99,6 +100,9 @@ var (
 // maxImport limits what is read from standard input, which may never end.
 const maxImport = 256 << 20
 
+// maxImportFile limits what is read from a file: as much as a key file may hold.
+const maxImportFile = 4 << 30
+
 // importSource reads the file to import: its path, @path or @-.
 func importSource(cmd *cobra.Command, arg string) ([]byte, error) {
 	path := strings.TrimPrefix(arg, "@")
@@ -114,8 +118,8 @@ func importSource(cmd *cobra.Command, arg string) ([]byte, error) {
 		return nil, withHint(fmt.Errorf("%s is not a regular file", path), "write @- to import what a program prints")
 	}
 	if err == nil {
-		content, err := os.ReadFile(path)
-		return content, err
+		// It may have become a pipe since.
+		return setting.ReadUpTo(path, maxImportFile)
 	}
 	return nil, located(withoutPath(path, err))
 }
