@@ -23,15 +23,16 @@ func (c *caddy) metrics(t *testing.T) map[string]float64 {
 	}
 	samples := map[string]float64{}
 	for line := range strings.Lines(text) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
-		if !ok || !strings.HasPrefix(name, "caddy_jwt_") {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ') // labels may have spaces
+		if at < 0 || !strings.HasPrefix(line, "caddy_jwt_") {
 			continue
 		}
-		v, err := strconv.ParseFloat(value, 64)
+		v, err := strconv.ParseFloat(line[at+1:], 64)
 		if err != nil {
 			t.Fatalf("a metric that is no number: %s", line)
 		}
-		samples[name+"}"] = v
+		samples[line[:at]] = v
 	}
 	return samples
 }
