@@ -41,6 +41,9 @@ type App struct {
 	// when it is sent again: a size such as `64MiB`, or `off`. Default: 64MiB.
 	Cache string `json:"cache,omitempty"`
 
+	// What is counted. Default: requests by site, issuer and result.
+	Metrics Metrics `json:"metrics,omitzero"`
+
 	logger  *zap.Logger
 	sources *shared.Sources
 
@@ -49,6 +52,14 @@ type App struct {
 	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
+}
+
+// Metrics says what is counted.
+type Metrics struct {
+	// Counts the requests of each consumer of API keys apart, in the label `consumer`;
+	// after 10,000 series of consumers all further ones are counted as `other`. The
+	// names are then visible at Caddy's metrics. Default: false.
+	PerConsumer bool `json:"per_consumer,omitempty"`
 }
 
 // CaddyModule returns the module's information.
@@ -136,10 +147,12 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop removes the app from the admin endpoint. The sources are released by Cleanup,
-// as another config may use them.
+// Stop removes the app from the admin endpoint, and waits for keys that are being stored,
+// while the storage is still there. The sources are released by Cleanup, as another
+// config may use them.
 func (a *App) Stop() error {
 	admin.Running.Remove(a)
+	a.sources.Settle()
 	if a.stopSweep != nil {
 		a.stopSweep()
 		a.stopSweep = nil

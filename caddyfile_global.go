@@ -35,6 +35,7 @@ func init() {
 //	        file <path>
 //	    }
 //	    cache <size> | off
+//	    metrics per_consumer
 //	}
 //
 // issuer and api_keys may be repeated.
@@ -53,8 +54,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalAPIKeys(d)
 		case "cache":
 			err = a.unmarshalCache(d, seen)
+		case "metrics":
+			err = a.unmarshalMetrics(d, seen)
 		default:
-			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name> and cache <size>", d.Val())
+			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name>, cache <size> and metrics per_consumer", d.Val())
 		}
 		if err != nil {
 			return err
@@ -90,6 +93,18 @@ func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen grammar.Once) error {
 	if _, err := cacheSize(a.Cache); err != nil {
 		return d.Errf("%v", err)
 	}
+	return nil
+}
+
+func (a *App) unmarshalMetrics(d *caddyfile.Dispenser, seen grammar.Once) error {
+	var what string
+	if err := seen.Text(d, &what, "metrics per_consumer"); err != nil {
+		return err
+	}
+	if what != "per_consumer" {
+		return d.Errf("metrics has no %q; write metrics per_consumer", what)
+	}
+	a.Metrics.PerConsumer = true
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // docReference is the folder of the reference: an index and a page for each topic.
@@ -619,6 +620,33 @@ func TestDocs_DashboardAsksForMetricsThatExist(t *testing.T) {
 					t.Errorf("the panel %q asks for the result %s, which no request has", p.Title, m[1])
 				}
 			}
+		}
+	}
+}
+
+// TestDocs_AlertsAskForMetricsThatExist: an alert on a misspelled metric or reason never
+// fires.
+func TestDocs_AlertsAskForMetricsThatExist(t *testing.T) {
+	t.Parallel()
+	rules, page := docRead(t, "docs/monitoring/alerts.yaml"), docRead(t, "docs/monitoring/README.md")
+	names := docMetrics(t)
+	asked := regexp.MustCompile(`caddy_[a-z_]+`).FindAllString(rules, -1)
+	if len(asked) == 0 {
+		t.Error("the alerts ask for no metric")
+	}
+	for _, name := range asked {
+		if !slices.Contains(names, name) {
+			t.Errorf("an alert asks for %s, which is no metric", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`reason="([^"]*)"`).FindAllStringSubmatch(rules, -1) {
+		if !slices.Contains(reason.All, reason.Code(m[1])) {
+			t.Errorf("an alert asks for the reason %s, which no refusal has", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(rules, -1) {
+		if !strings.Contains(page, "\n| `"+m[1]+"` | ") {
+			t.Errorf("docs/monitoring/README.md has no row for %s", m[1])
 		}
 	}
 }

@@ -130,6 +130,7 @@ type Handler struct {
 
 	logger      *zap.Logger
 	validator   *validator.Validator // nil without issuers
+	issuers     []string             // the iss of its policies
 	apiKeys     *apikey.Lookup       // nil without API keys
 	credentials *credential.Places
 	responder   *refusal.Responder
@@ -141,7 +142,7 @@ type Handler struct {
 	clearsOnly  bool   // whether it authenticates nobody
 	late        bool   // whether it may be in error routes
 	conflict    *routes.Conflict
-	metrics     *metrics.Requests
+	metrics     *metrics.Handler // nil if it authenticates nobody
 	reportLog   *zap.Logger
 	naming      identity.Naming
 	app         *App
@@ -183,7 +184,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	switch {
 	case d.code == "" && d.id != nil:
 		st.publish(r, h.forwarding, d.id, d.headers)
-		h.metrics.Allowed(d.id.Method())
+		h.metrics.Allowed(h.caller(d.id))
 	case d.code == "":
 		st.Pass(r)
 		h.metrics.Anonymous()
@@ -199,6 +200,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 // headers, continues as anonymous without them, or is refused if it has a code.
 type decision struct {
 	id      *identity.Identity
+	tried   *identity.Identity // with a code: what was found out before, for metrics alone
 	headers []header.Header
 	code    reason.Code
 	cause   *refusal.Cause // more about the refusal; may be nil
@@ -221,7 +223,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	}
 	id := st.NewIdentity()
 	refused := func(code reason.Code, unmet string, err error) decision {
-		return decision{code: code, cause: causeOf(id, unmet, err), basic: presented.Basic()}
+		return decision{code: code, cause: causeOf(id, unmet, err), basic: presented.Basic(), tried: id}
 	}
 	if code, err := h.authenticate(r.Context(), id, presented); code != "" {
 		return refused(code, "", err)
@@ -280,11 +282,23 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 	return "", nil
 }
 
+// caller is what metrics count of an identity, which may be one that was refused.
+func (h *Handler) caller(id *identity.Identity) metrics.Caller {
+	if id == nil {
+		return metrics.Nobody
+	}
+	c := metrics.Caller{Policy: id.Token.Policy(), Token: id.HasToken}
+	if h.metrics.PerConsumer {
+		c.Consumer = id.Consumer()
+	}
+	return c
+}
+
 // report records a refusal without enforcing it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
 	why := h.responder.To(d.code, d.cause, d.basic).Refusal(d.cause)
 	st.PassRefused(r, why)
-	h.metrics.Reported(d.code)
+	h.metrics.Refused(d.code, h.caller(d.tried))
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
 	}
@@ -296,7 +310,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	p := h.responder.To(d.code, d.cause, d.basic)
 	why := p.Refusal(d.cause)
 	st.withdraw(r, why)
-	h.metrics.Refused(d.code)
+	h.metrics.Refused(d.code, h.caller(d.tried))
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
 	}

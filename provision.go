@@ -39,7 +39,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) provision(ctx caddy.Context) (err error) {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	h.site = routes.Site(server, routes.Hosts(ctx))
+	h.site = routes.NameOfSite(ctx)
 	if h.validator, err = h.provisionIssuers(); err != nil {
 		return err
 	}
@@ -77,7 +77,11 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	warn(h, time.Now())
-	h.metrics = metrics.Process
+	if !h.clearsOnly {
+		h.metrics = metrics.Process.Handler(metrics.Labels{
+			Site: h.site, Issuers: h.issuers, Report: h.Mode == modeReport, PerConsumer: h.app.Metrics.PerConsumer,
+		})
+	}
 	if h.Mode == modeReport {
 		h.reportLog = refusal.NewReportLogger(h.logger)
 		h.app.reporting.Add(1)
@@ -134,6 +138,9 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	policies, err := h.policies(h.app, setting.Resolve)
 	if err != nil || len(policies) == 0 {
 		return nil, err
+	}
+	for i := range policies {
+		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err

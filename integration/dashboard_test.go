@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
 // dashboard is what a test reads of docs/monitoring/grafana.json.
@@ -17,10 +19,26 @@ type dashboard struct {
 		Title   string
 		Targets []struct{ Expr string }
 	}
+	Templating struct {
+		List []struct{ Name, Definition string }
+	}
+}
+
+// expressions are those of all panels.
+func (d *dashboard) expressions() (all []string) {
+	for _, panel := range d.Panels {
+		for _, target := range panel.Targets {
+			all = append(all, target.Expr)
+		}
+	}
+	return all
 }
 
 // selector is a metric in an expression, with its conditions.
 var selector = regexp.MustCompile(`(caddy_jwt_[a-z_]+)(?:\{([^}]*)\})?`)
+
+// condition is one of the conditions of a selector.
+var condition = regexp.MustCompile(`([a-z_]+)(=~|!=|=)"([^"]*)"`)
 
 // grouping are labels by which an expression adds up.
 var grouping = regexp.MustCompile(`by \(([a-z_, ]+)\)`)
@@ -37,7 +55,9 @@ func TestDashboard(t *testing.T) {
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
-	s, partner, disabled := newModesFixture(t)
+	partner := peers.NewAPIKey(t, "partner", map[string]any{"scopes": []string{"orders:read"}})
+	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
+	s, _ := newAPIKeyFixture(t, modesSite, options{global: "jwt {\n\tmetrics per_consumer\n}"}, partner, disabled)
 	for _, w := range s.refusals(t, disabled) {
 		for _, host := range []string{site, "report.example.test"} {
 			s.send(t, s.http, http.MethodGet, host, "/", w.changes...)
@@ -71,6 +91,12 @@ func TestDashboard(t *testing.T) {
 					if !hasSample(page, m[1], m[2], labels) {
 						t.Errorf("%s: no sample of it", target.Expr)
 					}
+					if !strings.Contains(m[2], `instance=~"$instance"`) {
+						t.Errorf("%s: it is of all instances, whichever is chosen", target.Expr)
+					}
+					if by := strings.Contains(m[2], `site=~"$site"`); by != (m[1] == "caddy_jwt_requests_total") {
+						t.Errorf("%s: it does not ask for the site that is chosen, or has none", target.Expr)
+					}
 				}
 				if !selector.MatchString(target.Expr) {
 					t.Errorf("%s is about no metric of the plugin", target.Expr)
@@ -78,6 +104,30 @@ func TestDashboard(t *testing.T) {
 			}
 		})
 	}
+	t.Run("variables", func(t *testing.T) {
+		for _, v := range board.Templating.List {
+			m := labelValues.FindStringSubmatch(v.Definition)
+			if m == nil {
+				if v.Definition != "" {
+					t.Errorf("%s: not understood: %s", v.Name, v.Definition)
+				}
+				continue
+			}
+			labels := m[3]
+			if labels == "instance" { // which Prometheus adds
+				labels = ""
+			}
+			if v.Name != m[3] || !hasSample(page, m[1], m[2], labels) {
+				t.Errorf("%s: no sample of %s", v.Name, v.Definition)
+			}
+		}
+	})
+	t.Run("as Prometheus evaluates it", func(t *testing.T) {
+		if cacheOff {
+			t.Skip("no token is looked up in a cache")
+		}
+		checkExpressions(t, s.metrics(t), board.expressions())
+	})
 	t.Run("all metrics that there are", func(t *testing.T) {
 		for line := range strings.Lines(page) {
 			name, ok := strings.CutPrefix(line, "# TYPE caddy_jwt_")
@@ -92,6 +142,9 @@ func TestDashboard(t *testing.T) {
 	})
 }
 
+// labelValues is the definition of a variable.
+var labelValues = regexp.MustCompile(`^label_values\((caddy_jwt_[a-z_]+)(?:\{([^}]*)\})?, ([a-z_]+)\)$`)
+
 // notOnTheDashboard are metrics for alerts and for looking closer.
 var notOnTheDashboard = []string{"caddy_jwt_key_set_next_refresh_seconds", "caddy_jwt_api_key_file_age_seconds"}
 
@@ -99,8 +152,13 @@ var notOnTheDashboard = []string{"caddy_jwt_key_set_next_refresh_seconds", "cadd
 // with all of the labels, and for what is counted one above zero.
 func hasSample(page, name, conditions, labels string) bool {
 	for line := range strings.Lines(page) {
-		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if bare, has, _ := strings.Cut(series, "{"); !ok || bare != name || !hasConditions(has, conditions) || !hasLabels(has, labels) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ') // labels may have spaces
+		if at < 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		series, value := line[:at], line[at+1:]
+		if bare, has, _ := strings.Cut(series, "{"); bare != name || !hasConditions(has, conditions) || !hasLabels(has, labels) {
 			continue
 		}
 		if value != "0" || !strings.HasSuffix(name, "_total") && !strings.HasSuffix(name, "_bucket") {
@@ -110,18 +168,22 @@ func hasSample(page, name, conditions, labels string) bool {
 	return false
 }
 
+// hasConditions reports whether a series meets the conditions, except for those of
+// variables, which are met by all.
 func hasConditions(series, conditions string) bool {
-	for c := range strings.SplitSeq(conditions, ",") {
-		if !strings.Contains(series, c) {
+	for _, c := range condition.FindAllStringSubmatch(conditions, -1) {
+		is := strings.Contains(series, c[1]+`="`+c[3]+`"`)
+		if c[2] == "=" && !is || c[2] == "!=" && is {
 			return false
 		}
 	}
 	return true
 }
 
+// hasLabels reports whether a series has all of the labels, with values.
 func hasLabels(series, labels string) bool {
 	for l := range strings.FieldsFuncSeq(labels, func(r rune) bool { return r == ',' || r == ' ' }) {
-		if !strings.Contains(series, l+`="`) {
+		if !strings.Contains(series, l+`="`) || strings.Contains(series, l+`=""`) {
 			return false
 		}
 	}

@@ -34,6 +34,14 @@ func readFile(t *testing.T, path string) string {
 	return string(content)
 }
 
+// removeFile removes a file, if it is there.
+func removeFile(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+}
+
 // toJSON encodes a value.
 func toJSON(t *testing.T, value any) string {
 	t.Helper()

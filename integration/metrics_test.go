@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +23,16 @@ func (c *caddy) metrics(t *testing.T) map[string]float64 {
 	}
 	samples := map[string]float64{}
 	for line := range strings.Lines(text) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
-		if !ok || !strings.HasPrefix(name, "caddy_jwt_") {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ') // labels may have spaces
+		if at < 0 || !strings.HasPrefix(line, "caddy_jwt_") {
 			continue
 		}
-		v, err := strconv.ParseFloat(value, 64)
+		v, err := strconv.ParseFloat(line[at+1:], 64)
 		if err != nil {
 			t.Fatalf("a metric that is no number: %s", line)
 		}
-		samples[name+"}"] = v
+		samples[line[:at]] = v
 	}
 	return samples
 }
@@ -47,6 +49,19 @@ func (c *caddy) fetchMetric(t *testing.T, issuer, result string) float64 {
 	}
 	t.Fatalf("no %s for issuer %s and result %s", prefix, issuer, result)
 	return 0
+}
+
+// requests adds up what was counted of requests with all of these labels, each as it is
+// written there: `reason="expired"`.
+func (c *caddy) requests(t *testing.T, labels ...string) float64 {
+	t.Helper()
+	sum := 0.0
+	for name, value := range c.metrics(t) {
+		if strings.HasPrefix(name, "caddy_jwt_requests_total{") && !slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(name, l) }) {
+			sum += value
+		}
+	}
+	return sum
 }
 
 // gauge is a metric that has no labels, as it is written.
@@ -112,8 +127,8 @@ https://other.example.test {
 		fetched := s.fetchMetric(t, s.issuer.URL, "ok")
 		s.mustReload(t, oneIssuer)
 		for _, name := range series() {
-			// What has no issuer is counted for the whole server.
-			if strings.Contains(name, `issuer="`) && !strings.Contains(name, s.issuer.URL) {
+			// Counters of requests outlive configs.
+			if strings.Contains(name, `issuer="`) && !strings.Contains(name, s.issuer.URL) && !strings.HasPrefix(name, "caddy_jwt_requests_total{") {
 				t.Errorf("there is still %s", name)
 			}
 		}
@@ -159,6 +174,9 @@ func (s *fixture) sendInvented(t *testing.T, marker string) {
 	}
 }
 
+// siteLabel is the label of one of the sites of newModesFixture.
+var siteLabel = regexp.MustCompile(`site="(api|pages|report|optional)\.example\.test"`)
+
 // Nothing that a client sends makes a series, and no claim is in one: the reasons
 // are the plugin's own words, and all of them are there from the start.
 func TestThreat39_NoSeriesFromRequests(t *testing.T) {
@@ -194,8 +212,18 @@ func TestThreat39_NoSeriesFromRequests(t *testing.T) {
 		}
 	}
 	s.withKeyAt(t, site, partner)
-	if after := series(); !slices.Equal(before, after) {
+	after := series()
+	if !slices.Equal(before, after) {
 		t.Errorf("the series were %q and are %q", before, after)
+	}
+	for _, name := range after {
+		if !strings.HasPrefix(name, "caddy_jwt_requests_total{") {
+			continue
+		}
+		// The server has four sites and one issuer.
+		if !siteLabel.MatchString(name) || !strings.Contains(name, `issuer=""`) && !strings.Contains(name, fmt.Sprintf("issuer=%q", s.issuer.URL)) {
+			t.Errorf("a series of what is not in the config: %s", name)
+		}
 	}
 	page, err := s.adminGet("/metrics")
 	if err != nil {
@@ -208,4 +236,38 @@ func TestThreat39_NoSeriesFromRequests(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who uses what: requests by site and issuer, and by consumer where the config says so.
+// A reload keeps what was counted.
+func TestRequestsByConsumer(t *testing.T) {
+	t.Parallel()
+	partner := peers.NewAPIKey(t, "key-1", map[string]any{"consumer": "partner", "scopes": []string{"orders:read"}})
+	poor := peers.NewAPIKey(t, "key-2", map[string]any{"consumer": "poor"})
+	s, _ := newAPIKeyFixture(t, modesSite, options{global: "jwt {\n\tmetrics per_consumer\n}"}, partner, poor)
+	const host = "optional.example.test"
+	send := func() {
+		s.passes(t, s.withKeyAt(t, host, partner), partner)
+		s.accepts(t, host, keys(t).RS256.Token(t, s.claims(nil), nil))
+		s.withKeyAt(t, site, poor) // has no scope
+	}
+	check := func(times float64) {
+		t.Helper()
+		for _, labels := range [][]string{
+			{`consumer="partner"`, `issuer=""`, `method="api_key"`, `result="allowed"`, `site="optional.example.test"`},
+			{`consumer=""`, fmt.Sprintf("issuer=%q", s.issuer.URL), `method="jwt"`, `result="allowed"`, `site="optional.example.test"`},
+			{`consumer="poor"`, `issuer=""`, `reason="insufficient_scope"`, `result="refused"`, `site="api.example.test"`},
+		} {
+			if n := s.requests(t, labels...); n != times {
+				t.Errorf("%v of %q; want %v", n, labels, times)
+			}
+		}
+	}
+	send()
+	check(1)
+	if err := s.reload(keySnippets + modesSite + "\nhttps://new.example.test {\n\trespond x\n}\n"); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	check(2)
 }

@@ -47,8 +47,8 @@ const reportHost = "report.example.test"
 // it was sent, but for headers of identity, and be reported.
 func (s *fixture) checkReported(t *testing.T, r refusal) {
 	t.Helper()
-	counter := fmt.Sprintf(`caddy_jwt_requests_total{method="none",reason=%q,result="would_refuse"}`, r.reason)
-	before, mark := s.metrics(t)[counter], s.logs.length()
+	counter := []string{`method="none"`, `result="would_refuse"`, fmt.Sprintf("reason=%q", r.reason), fmt.Sprintf("site=%q", reportHost)}
+	before, mark := s.requests(t, counter...), s.logs.length()
 	a := s.send(t, s.http, http.MethodGet, reportHost, "/", append(r.changes, exactHeader("X-User", forged), exactHeader("X-Text", forged))...)
 	if a.status != http.StatusOK {
 		t.Fatalf("status %d; want 200", a.status)
@@ -83,7 +83,7 @@ func (s *fixture) checkReported(t *testing.T, r refusal) {
 	if len(others) != 0 {
 		t.Errorf("there are other lines above DEBUG: %s", others[0].line)
 	}
-	if after := s.metrics(t)[counter]; after != before+1 {
+	if after := s.requests(t, counter...); after != before+1 {
 		t.Errorf("%s was %v and is %v", counter, before, after)
 	}
 }
@@ -92,9 +92,9 @@ func (s *fixture) checkReported(t *testing.T, r refusal) {
 // log, and all are counted.
 func (s *fixture) checkReportIsBounded(t *testing.T) {
 	t.Helper()
-	const counter = `caddy_jwt_requests_total{method="none",reason="missing_credentials",result="would_refuse"}`
+	counter := []string{`result="would_refuse"`, `reason="missing_credentials"`}
 	const requests = 1500
-	before, mark, began := s.metrics(t)[counter], s.logs.length(), time.Now()
+	before, mark, began := s.requests(t, counter...), s.logs.length(), time.Now()
 	for range requests {
 		if a := s.send(t, s.http, http.MethodGet, reportHost, "/"); a.status != http.StatusOK {
 			t.Fatalf("status %d", a.status)
@@ -106,7 +106,7 @@ func (s *fixture) checkReportIsBounded(t *testing.T) {
 			lines++
 		}
 	}
-	if after := s.metrics(t)[counter]; after != before+requests {
+	if after := s.requests(t, counter...); after != before+requests {
 		t.Errorf("%v requests were counted; want %d", after-before, requests)
 	}
 	// A hundred in each second that it took, and each hundredth.
@@ -131,8 +131,8 @@ func TestOptional(t *testing.T) {
 		"a header that is not the one": {header("X-Token", "x.y.z")},
 	} {
 		t.Run("anonymous with "+name, func(t *testing.T) {
-			const counter = `caddy_jwt_requests_total{method="none",reason="",result="anonymous"}`
-			before, mark := s.metrics(t)[counter], s.logs.length()
+			counter := []string{`result="anonymous"`, fmt.Sprintf("site=%q", host)}
+			before, mark := s.requests(t, counter...), s.logs.length()
 			got := s.send(t, s.http, http.MethodGet, host, "/", changes...).upstream(t).Header
 			checkHeaders(t, got, nobody)
 			for _, name := range []string{"X-User", "X-Text"} {
@@ -144,7 +144,7 @@ func TestOptional(t *testing.T) {
 			if access.UserID != "" || access.Method != "anonymous" || access.Reason != "" || len(own)+len(others) != 0 {
 				t.Errorf("the access log says %+v, and there are the lines %v %v", access, own, others)
 			}
-			if after := s.metrics(t)[counter]; after != before+1 {
+			if after := s.requests(t, counter...); after != before+1 {
 				t.Errorf("%s was %v and is %v", counter, before, after)
 			}
 		})

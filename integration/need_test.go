@@ -26,6 +26,7 @@ const (
 	rateLimiter
 	cachePlugin
 	chromium
+	prometheus
 )
 
 // need skips a test whose peer is not installed, with the way to install it. On
@@ -51,6 +52,10 @@ func need(t *testing.T, what dependency) {
 	case chromium:
 		if _, err := exec.LookPath("chromium"); err != nil {
 			reason = "chromium is not installed: install Debian's package chromium"
+		}
+	case prometheus:
+		if _, err := exec.LookPath("promtool"); err != nil {
+			reason = "promtool is not installed: install Debian's package prometheus"
 		}
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {

@@ -161,8 +161,8 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 	for _, w := range s.refusals(t, disabled) {
 		for _, host := range []string{site, "pages.example.test"} {
 			t.Run(w.name+" at "+host, func(t *testing.T) {
-				counter := fmt.Sprintf(`caddy_jwt_requests_total{method="none",reason=%q,result="refused"}`, w.reason)
-				before, mark := s.metrics(t)[counter], s.logs.length()
+				counter := []string{`method="none"`, `result="refused"`, fmt.Sprintf("reason=%q", w.reason), fmt.Sprintf("site=%q", host)}
+				before, mark := s.requests(t, counter...), s.logs.length()
 				a := s.send(t, s.http, http.MethodGet, host, "/", w.changes...)
 				s.checkRefusal(t, w, host != site, a)
 				access, own, others := s.logLines(t, mark)
@@ -173,7 +173,7 @@ func TestRefusalsAreLoggedAndCounted(t *testing.T) {
 				if len(others) != 0 {
 					t.Errorf("there are other lines above DEBUG: %s", others[0].line)
 				}
-				if after := s.metrics(t)[counter]; after != before+1 {
+				if after := s.requests(t, counter...); after != before+1 {
 					t.Errorf("%s was %v and is %v", counter, before, after)
 				}
 			})

@@ -69,6 +69,25 @@ func TestRestartDuringAnOutage(t *testing.T) {
 	})
 }
 
+// A key that was fetched a moment ago is in the storage when Caddy has stopped: what was
+// accepted before a restart is accepted after it, though the issuer is down by then.
+func TestAStopRightAfterARotation(t *testing.T) {
+	t.Parallel()
+	k := keys(t)
+	s := newFixture(t, oneIssuer, options{}, k.RS256)
+	s.accepts(t, site, k.RS256.Token(t, s.claims(nil), nil))
+	for n := range 2 {
+		next := peers.NewKey(t, "ES256", fmt.Sprintf("rotation-%d", n))
+		token := next.Token(t, s.claims(nil), nil)
+		s.issuer.Publish(k.RS256, next)
+		s.accepts(t, site, token)
+		s.restart(s.issuer.Down)
+		s.accepts(t, site, token)
+		s.issuer.Up()
+		s.mustRefresh(t, s.issuer.URL)
+	}
+}
+
 // storedSet is one object of the storage.
 type storedSet struct{ path, text string }
 

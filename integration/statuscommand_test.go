@@ -1,10 +1,16 @@
 package integration
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
@@ -73,6 +79,46 @@ func TestStatusCommand(t *testing.T) {
 		checkStatusCommand(t, 2, "argument")
 		checkStatusCommand(t, 2, "--config", "no-such-file.json")
 	})
+}
+
+// The certificate of an issuer, or of whoever sits between it and Caddy, says which names
+// it is for, and the last error repeats them. What a terminal would obey is escaped.
+func TestStatusCommandEscapesWhatACertificateSays(t *testing.T) {
+	t.Parallel()
+	ca := peers.NewCA(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{
+		Certificates: []tls.Certificate{ca.LeafFor(t, []string{"other.example\x1b[2J\x1b]0;owned\a\r\nfresh"})},
+	}}
+	go func() { _ = server.ServeTLS(listener, "", "") }()
+	t.Cleanup(func() { _ = server.Close() })
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	issuer := "https://localhost:" + port
+	s := newFixture(t, oneIssuer, options{env: map[string]string{"ISSUER": issuer, "CA": ca.File}})
+	s.eventually("the source fails", 5*time.Second, func() bool { return s.statusOf(t, issuer).LastError != "" }, func() string { return "" })
+	mark := `other.example\u001b[2J`
+	check := func(what, text string) {
+		t.Helper()
+		if !strings.Contains(text, mark) {
+			t.Errorf("%s: the certificate's name is not in it: %q", what, text)
+		}
+		for _, c := range text {
+			if c < ' ' && c != '\n' && c != '\t' {
+				t.Errorf("%s: %U is in it: %q", what, c, text)
+				return
+			}
+		}
+	}
+	check("the table", s.statusCommand(t, 1))
+	check("JSON", s.statusCommand(t, 1, "--json"))
+	page, err := s.adminGet("/jwt/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("the endpoint", page)
 }
 
 // withoutAges is a status page without what changes with the time of day.

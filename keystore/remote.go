@@ -36,14 +36,15 @@ type Remote struct {
 
 	mu         sync.Mutex
 	observe    func(Event)
-	events     []Event // not yet observed, in order
-	observing  bool    // a goroutine is calling observe
-	flight     *flight // in progress, or nil
-	fetches    uint64  // begun so far, which is the number of the latest
-	succeeded  uint64  // the number of fetches that succeeded
-	failed     uint64  // the number that failed
-	failures   int     // in a row
-	lastErr    error   // of the latest flight, nil if it succeeded
+	events     []Event       // not yet observed, in order
+	observing  bool          // a goroutine is calling observe
+	delivered  chan struct{} // closed when all events are observed; nil if nobody waits for that
+	flight     *flight       // in progress, or nil
+	fetches    uint64        // begun so far, which is the number of the latest
+	succeeded  uint64        // the number of fetches that succeeded
+	failed     uint64        // the number that failed
+	failures   int           // in a row
+	lastErr    error         // of the latest flight, nil if it succeeded
 	lastErrAt  time.Time
 	keysURL    *url.URL  // of the latest good answer
 	discovered time.Time // when the metadata was last asked for it

@@ -1,6 +1,9 @@
 package keystore
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Status is a source's state, for an admin page. It holds no secret.
 type Status struct {
@@ -140,4 +143,31 @@ func (r *Remote) deliver() {
 		r.mu.Lock()
 	}
 	r.observing = false
+	if r.delivered != nil {
+		close(r.delivered)
+		r.delivered = nil
+	}
+}
+
+// Settle waits until the observer has returned from all events so far, or until ctx is
+// done. A set serves from the moment when its fetch ends, before the observer has heard
+// of it: whoever stops must wait for what the observer does with it.
+func (r *Remote) Settle(ctx context.Context) {
+	for {
+		r.mu.Lock()
+		if !r.observing && len(r.events) == 0 {
+			r.mu.Unlock()
+			return
+		}
+		if r.delivered == nil {
+			r.delivered = make(chan struct{})
+		}
+		delivered := r.delivered
+		r.mu.Unlock()
+		select {
+		case <-delivered:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -101,6 +101,14 @@ type policy struct {
 	defaultScopes bool // whether the scopes are in the default claims
 }
 
+// number returns the policy's index and 1, or 0 for no policy.
+func (p *policy) number() int32 {
+	if p == nil {
+		return 0
+	}
+	return int32(p.index) + 1
+}
+
 var (
 	defaultAudienceClaims = []string{"aud"}
 	defaultScopeClaims    = []string{"scope", "scp"}
@@ -185,6 +193,14 @@ func (i issuerPolicies) choose(alg key.Algorithm) *policy {
 		return i.symmetric
 	}
 	return i.public
+}
+
+// either returns one of them, to name the issuer.
+func (i issuerPolicies) either() *policy {
+	if i.public != nil {
+		return i.public
+	}
+	return i.symmetric
 }
 
 func (i *issuerPolicies) add(p *policy) error {

@@ -9,9 +9,10 @@ import (
 // Token is a valid token. Only a Validator can make one, so its claims always come from a
 // trusted issuer.
 type Token struct {
-	token   *Verified
-	verdict *verdict
-	refused *sender // nil unless it was refused although its signature is valid
+	token    *Verified
+	verdict  *verdict
+	refused  *sender // nil unless it was refused although its signature is valid
+	judgedBy int32   // the index of the policy, and 1; 0 for none
 }
 
 // sender is who sent a token.
@@ -26,6 +27,11 @@ func (t *Token) Sender() (issuer, user string) {
 	}
 	return t.refused.issuer, t.refused.user
 }
+
+// Policy returns the index of the policy that judged the token, in the list that New
+// got, or -1 if none did. It is the one thing that is also good after an error, when it
+// only tells which issuer the token claims to be of.
+func (t *Token) Policy() int { return int(t.judgedBy) - 1 }
 
 // Claims returns the token's claims.
 func (t *Token) Claims() claims.Value { return t.token.body }

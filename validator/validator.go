@@ -144,7 +144,8 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) 
 }
 
 // ValidateInto is like Validate but stores the token in verified, which saves an
-// allocation. After an error verified must not be used, except by [Token.Sender].
+// allocation. After an error verified must not be used, except by [Token.Sender] and
+// [Token.Policy].
 func (v *Validator) ValidateInto(ctx context.Context, token string, verified *Token) error {
 	*verified = Token{}
 	if len(token) > v.maxLength {
@@ -163,6 +164,7 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 		return nil
 	}
 	a, err := v.admit(ctx, &cached.parsed, cached.verifiedBy, nil, token, now)
+	verified.judgedBy = a.policy.number()
 	if err != nil {
 		return err
 	}
@@ -186,6 +188,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	}
 	defer body.Free()
 	a, err := v.admit(ctx, &p, noKey, &parts, token, v.now())
+	verified.judgedBy = a.policy.number()
 	if err != nil {
 		return err
 	}
@@ -200,6 +203,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 }
 
 // admitted is the result of admit: issuer, times and signature of a token are valid.
+// After an error it has only the policy, or nil if no issuer is known.
 type admitted struct {
 	policy     *policy
 	verifiedBy fingerprint // the key that verifies the signature
@@ -215,10 +219,10 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint
 	// the policy, and with it the keys.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
 	if err != nil {
-		return admitted{}, err
+		return admitted{policy: p}, err
 	}
 	if err := p.checkTimes(t.when, now); err != nil {
-		return admitted{}, err
+		return admitted{policy: p}, err
 	}
 	version := p.Keys.Version("", now)
 	verifiedBy, err = p.verify(ctx, t.head, verifiedBy, parts, token)
@@ -228,7 +232,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
-		return admitted{}, err
+		return admitted{policy: p}, err
 	}
 	return admitted{p, verifiedBy, version, now}, nil
 }
@@ -272,7 +276,8 @@ func (p *policy) checkVerified(t *Verified) error {
 }
 
 // policy returns the policy for a token by its iss and, if an issuer has both secrets
-// and public keys, by its alg.
+// and public keys, by its alg. If the issuer is known but no algorithm of it is meant, it
+// returns a policy of the issuer and an error.
 func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
 	var i issuerPolicies
 	switch {
@@ -292,11 +297,11 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 		}
 	}
 	if alg == 0 {
-		return nil, algUnknown
+		return i.either(), algUnknown
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return nil, algRefused
+		return i.either(), algRefused
 	}
 	return p, nil
 }

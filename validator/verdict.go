@@ -44,7 +44,7 @@ func (t *Verified) reuseVerdict(v *Validator, now time.Time, verified *Token) bo
 	if v.policies[found.policy].Keys.Version("", now) != found.keys {
 		return false
 	}
-	verified.token, verified.verdict = t, found
+	verified.token, verified.verdict, verified.judgedBy = t, found, int32(found.policy)+1
 	return true
 }
 

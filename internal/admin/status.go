@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
 
@@ -172,7 +172,7 @@ func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, shared.ErrNotRemote):
 		return caddy.APIError{HTTPStatus: http.StatusConflict, Err: err}
 	case err != nil:
-		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: fmt.Errorf("the keys can't be fetched: %w", err)}
+		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: errors.New(terminal.Text("the keys can't be fetched: " + err.Error()))}
 	}
 	return writeJSON(w, status)
 }
@@ -186,7 +186,8 @@ func methodNotAllowed(w http.ResponseWriter, allowed string) error {
 
 func writeJSON(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
-	e := json.NewEncoder(w)
+	// It is read on terminals too: errors are what other servers wrote.
+	e := json.NewEncoder(terminal.NewWriter(w))
 	e.SetIndent("", "\t")
 	return e.Encode(v)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // caddyfileLine returns the option api_key for a record, or an empty string if a
@@ -49,6 +50,10 @@ func caddyfileLine(r apikey.Record) string {
 // caddyfileQuote quotes a text for a Caddyfile if it needs quotes: as it is, in quotes
 // or in backticks. It reports whether one of these works.
 func caddyfileQuote(text string) (string, bool) {
+	// What can't be shown can't be copied. The ends of lines are shown as they are.
+	if line := strings.NewReplacer("\n", "", "\t", "").Replace(text); terminal.Text(line) != line {
+		return "", false
+	}
 	for _, written := range []string{text, `"` + strings.ReplaceAll(text, `"`, `\"`) + `"`, "`" + text + "`"} {
 		if caddyfileReads(written, text) {
 			return written, true

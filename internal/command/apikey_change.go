@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // switchKeyCommand returns the command `disable` or `enable`.
@@ -90,7 +91,7 @@ func changeKeyCommand(cmd *cobra.Command, action string, change func(*apikey.Edi
 				Action string `json:"action"`
 			}{record.ID, action + "d"})
 		} else {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %sd\n", record.ID, action)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %sd\n", terminal.Text(record.ID), action)
 		}
 		if err != nil {
 			return err

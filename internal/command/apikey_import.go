@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // importReport is what `import --json` prints. If nothing was written, it has only the
@@ -102,6 +104,9 @@ var (
 // maxImport limits what is read from standard input, which may never end.
 const maxImport = 256 << 20
 
+// maxImportFile limits what is read from a file: as much as a key file may hold.
+const maxImportFile = 4 << 30
+
 // importSource reads the file to import: its path, @path or @-.
 func importSource(cmd *cobra.Command, arg string) ([]byte, error) {
 	path := strings.TrimPrefix(arg, "@")
@@ -117,8 +122,8 @@ func importSource(cmd *cobra.Command, arg string) ([]byte, error) {
 		return nil, withHint(fmt.Errorf("%s is not a regular file", path), "write @- to import what a program prints")
 	}
 	if err == nil {
-		content, err := os.ReadFile(path)
-		return content, err
+		// It may have become a pipe since.
+		return setting.ReadUpTo(path, maxImportFile)
 	}
 	return nil, located(withoutPath(path, err))
 }
@@ -152,7 +157,7 @@ func (r importReport) print(cmd *cobra.Command, asJSON bool) error {
 		if id == "" {
 			id = "-"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", k.Line, printable(k.Name), id, k.Action, printable(k.Note))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", k.Line, terminal.Text(k.Name), terminal.Text(id), k.Action, terminal.Text(k.Note))
 	}
 	if err := w.Flush(); err != nil {
 		return err

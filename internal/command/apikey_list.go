@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // listKeysCommand returns the command `list`.
@@ -93,7 +94,7 @@ func printKeys(out io.Writer, list []listedKey) error {
 		if name == "" {
 			name = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, printable(name), k.Consumer, strings.Join(k.Scopes, " "), k.State, date(k.Created), date(k.Expires))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", terminal.Text(k.ID), terminal.Text(name), terminal.Text(k.Consumer), terminal.Text(strings.Join(k.Scopes, " ")), k.State, date(k.Created), date(k.Expires))
 	}
 	return w.Flush()
 }

@@ -9,7 +9,10 @@
 //   - --json prints the result as one JSON value.
 //   - An error says what is wrong, then what to do (withHint).
 //   - An API key is printed by the command that makes it and by no other, errors
-//     included. What a file says is printed without control characters.
+//     included.
+//   - What others wrote (a file, a server, an issuer) is printed with escapes in place of
+//     characters that control a terminal. All output and all errors go through package
+//     terminal; a line of a table does so text by text, as the ends of lines count there.
 //
 // To add a command, write a file with a function that returns it, made by leaf (or by
 // group, if it has commands of its own), and name that function in the list of its
@@ -35,6 +38,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // New returns the command `caddy jwt`.
@@ -63,6 +67,8 @@ func leaf(cmd *cobra.Command, minArgs, maxArgs int, run func(args []string) erro
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exit(cmd, misuse(flagError(cmd, err))) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cmd.SetOut(terminal.NewWriter(cmd.OutOrStdout()))
+		cmd.SetErr(terminal.NewWriter(cmd.ErrOrStderr()))
 		if len(args) < minArgs || len(args) > maxArgs {
 			return exit(cmd, misuse(withHint(fmt.Errorf("usage: %s %s", cmd.Parent().CommandPath(), cmd.Use), "see %s", helpFor(cmd))))
 		}

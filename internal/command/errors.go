@@ -3,10 +3,13 @@ package command
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // exitMisuse is the exit code of a command that was called in a wrong way. The others
@@ -31,7 +34,38 @@ func exit(cmd *cobra.Command, err error) error {
 	} else if err != nil {
 		code = caddy.ExitCodeFailedStartup
 	}
+	if err != nil {
+		err = shownError{err}
+	}
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return code, err })(cmd, nil)
+}
+
+// shownError is an error that is shown on a terminal. Its text may have been written by
+// others: the answer of a server, the content of a file.
+type shownError struct{ error }
+
+// Error returns the text with escapes, and each of several errors on a line.
+func (e shownError) Error() string {
+	lines := []string{e.error.Error()}
+	if list, ok := errors.AsType[joined](e.error); ok && list.Error() == lines[0] && errors.Join(list.Unwrap()...).Error() == lines[0] {
+		lines = nil
+		for _, err := range list.Unwrap() {
+			lines = append(lines, err.Error())
+		}
+	}
+	for i := range lines {
+		lines[i] = terminal.Text(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the error.
+func (e shownError) Unwrap() error { return e.error }
+
+// joined is what errors.Join returns.
+type joined interface {
+	error
+	Unwrap() []error
 }
 
 // hintError is an error and, apart from it, what to do about it.

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/examples"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // The issuer and audience in the Caddyfile of the quickstart.
@@ -87,7 +88,7 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 		return err
 	}
 	// Copied to a name that is short enough to type.
-	ca, err := os.ReadFile(caddyCA)
+	ca, err := setting.ReadFile(caddyCA)
 	if err != nil {
 		return fmt.Errorf("reading the certificate of Caddy's own authority: %w", err)
 	}

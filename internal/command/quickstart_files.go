@@ -23,6 +23,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/caddy-jwt/caddy-jwt/examples"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // quickstartDir makes the folder. A temporary one is removed when the process ends, as
@@ -54,7 +55,7 @@ func writeNew(name string, content []byte) error {
 
 // sameFile reports whether a file exists and has this content.
 func sameFile(name string, content []byte) bool {
-	there, err := os.ReadFile(name)
+	there, err := setting.ReadFile(name)
 	return err == nil && bytes.Equal(there, content)
 }
 
@@ -128,7 +129,7 @@ func quickstartFiles(dir string) error {
 		names = append(names, f.name)
 	}
 	// A certificate of an earlier run may stay if its authority is still in use.
-	if ca, err := os.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
+	if ca, err := setting.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
 		names = append(names, "ca.crt")
 	}
 	if err := checkNoneExists(dir, names); err != nil {

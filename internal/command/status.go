@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // statusCommand returns the command `caddy jwt status`.
@@ -99,7 +100,7 @@ func printPage(out io.Writer, p admin.Page) error {
 		if !s.NextRefresh.IsZero() {
 			next = "in " + max(0, time.Until(s.NextRefresh)).Round(time.Second).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", strings.Join(s.Issuers, " "), s.ID, state, len(s.Keys), age, next)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", terminal.Text(strings.Join(s.Issuers, " ")), terminal.Text(s.ID), terminal.Text(state), len(s.Keys), age, next)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -110,17 +111,17 @@ func printPage(out io.Writer, p admin.Page) error {
 			if k.ID != "" {
 				name = fmt.Sprintf("kid %q", k.ID)
 			}
-			if _, err := fmt.Fprintf(out, "  %s: %s %s %s\n", s.ID, name, k.Family, k.Algorithm); err != nil {
+			if _, err := fmt.Fprintf(out, "  %s\n", terminal.Text(fmt.Sprintf("%s: %s %s %s", s.ID, name, k.Family, k.Algorithm))); err != nil {
 				return err
 			}
 		}
 		for _, problem := range s.Problems {
-			if _, err := fmt.Fprintf(out, "  %s: not used: %s\n", s.ID, problem); err != nil {
+			if _, err := fmt.Fprintf(out, "  %s\n", terminal.Text(fmt.Sprintf("%s: not used: %s", s.ID, problem))); err != nil {
 				return err
 			}
 		}
 		if s.LastError != "" {
-			if _, err := fmt.Fprintf(out, "  %s: last error: %s\n", s.ID, s.LastError); err != nil {
+			if _, err := fmt.Fprintf(out, "  %s\n", terminal.Text(s.ID+": last error: "+s.LastError)); err != nil {
 				return err
 			}
 		}
@@ -136,14 +137,14 @@ func printAPIKeys(out io.Writer, p admin.Page) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "API KEYS\tSTATE\tKEYS\tREAD")
 	for _, s := range p.APIKeys {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", s.File, s.State, s.Keys, s.LoadedAt.Local().Format(time.DateTime))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", terminal.Text(s.File), terminal.Text(s.State), s.Keys, s.LoadedAt.Local().Format(time.DateTime))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, s := range p.APIKeys {
 		if s.LastError != "" {
-			if _, err := fmt.Fprintf(out, "  last error: %s\n", s.LastError); err != nil {
+			if _, err := fmt.Fprintf(out, "  last error: %s\n", terminal.Text(s.LastError)); err != nil {
 				return err
 			}
 		}

@@ -71,7 +71,7 @@ func lastChange(info os.FileInfo) time.Time {
 }
 
 // maxSize limits what ReadFile reads.
-const maxSize = 1 << 20
+const maxSize = 1 << 20 // 1 MiB
 
 // ErrNotRegular is the error for what is no file with a content of its own: a pipe, a
 // socket or a device, which a reader could wait for without end.
@@ -91,7 +91,10 @@ func Open(path string) (*os.File, error) {
 }
 
 // ReadFile reads a regular file of at most maxSize bytes.
-func ReadFile(path string) (text []byte, err error) {
+func ReadFile(path string) ([]byte, error) { return ReadUpTo(path, maxSize) }
+
+// ReadUpTo reads a regular file of at most limit bytes, which are whole MiB.
+func ReadUpTo(path string, limit int64) (text []byte, err error) {
 	f, err := Open(path)
 	if err != nil {
 		return nil, err
@@ -103,12 +106,12 @@ func ReadFile(path string) (text []byte, err error) {
 	case !info.Mode().IsRegular() && !info.IsDir(): // reading a folder says what it is
 		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
 	}
-	text, err = io.ReadAll(io.LimitReader(f, maxSize+1))
+	text, err = io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxSize {
-		return nil, fmt.Errorf("the file %s is larger than 1 MiB", path)
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("the file %s is larger than %d MiB", path, limit>>20)
 	}
 	return text, nil
 }

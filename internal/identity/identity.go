@@ -103,6 +103,14 @@ func (id *Identity) sameUser(other *Identity) bool {
 	return id.Method() == other.Method() && id.Issuer() == other.Issuer() && id.User() == other.User() && id.KeyID() == other.KeyID()
 }
 
+// Consumer returns the consumer of the API key, or "" if there is none.
+func (id *Identity) Consumer() string {
+	if !id.hasKey {
+		return ""
+	}
+	return id.key.Consumer()
+}
+
 // KeyID returns the id of the API key, or "" if there is none.
 func (id *Identity) KeyID() string {
 	if !id.hasKey {

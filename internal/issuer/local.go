@@ -30,14 +30,14 @@ func (i *Settings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *v
 			return fmt.Errorf("%s: %w", option, setting.Located(err))
 		}
 		source, set = file, file.Set()
-		from.Local(issuerText(p), "file", strings.Join(paths, "\x00"), source)
+		from.Local(Text(p), "file", strings.Join(paths, "\x00"), source)
 	} else {
 		var err error
 		if set, err = read(nil); err != nil {
 			return fmt.Errorf("%s: %w", option, err)
 		}
 		source = keystore.NewStatic(set)
-		from.Local(issuerText(p), "config", option, source)
+		from.Local(Text(p), "config", option, source)
 	}
 	for _, problem := range set.Problems() {
 		logger.Warn("a key is not used", zap.String("issuer", i.label()), zap.String("key", problem.Key), zap.String("reason", problem.Reason))
@@ -46,8 +46,8 @@ func (i *Settings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *v
 	return nil
 }
 
-// issuerText returns the iss of a policy as a config writes it.
-func issuerText(p *validator.Policy) string {
+// Text returns the iss of a policy as a config writes it.
+func Text(p *validator.Policy) string {
 	if p.AnyIssuer {
 		return anyValue
 	}

@@ -1,33 +1,35 @@
 // Package metrics are the Prometheus metrics of requests, key sources and the cache.
+//
+//	requests.go   the counters of the process
+//	handler.go    those of one handler, found when the config loads
+//	sources.go    the state of key sources, key files and the cache
 package metrics
 
 import (
 	"errors"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// Requests count what becomes of requests. They outlive configs, as
-// counters must not begin anew with each. All labels are words of this plugin, so
-// that nobody outside can make new ones.
+// Requests count what becomes of requests. They outlive configs, as counters must not
+// begin anew with each. All labels are words of this plugin and of the config, so that
+// nobody outside can make new ones.
 type Requests struct {
 	requests *prometheus.CounterVec
 	seconds  prometheus.Histogram
 
-	byToken  prometheus.Counter
-	byAPIKey prometheus.Counter
-	noBody   prometheus.Counter
-	byReason map[reason.Code]prometheus.Counter
-	wouldBy  map[reason.Code]prometheus.Counter
+	mu        sync.RWMutex
+	consumers map[consumerSeries]prometheus.Counter
 }
 
-// The values of the label method, besides none.
+// The values of the label method.
 const (
 	methodJWT    = "jwt"
 	methodAPIKey = "api_key"
+	methodNone   = "none"
 )
 
 // The values of the label result.
@@ -43,26 +45,18 @@ var Process = NewRequests()
 
 // NewRequests makes metrics that start at zero.
 func NewRequests() *Requests {
-	m := &Requests{
+	return &Requests{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "caddy_jwt_requests_total",
-			Help: "Requests by result (allowed, anonymous, refused, would_refuse), by the method of authentication (jwt, api_key, none) and by the reason of the refusal.",
-		}, []string{"result", "method", "reason"}),
+			Help: "Requests by result (allowed, anonymous, refused, would_refuse), by the method of authentication (jwt, api_key, none), by the reason of the refusal, and by site, issuer and consumer as the config names them.",
+		}, []string{"result", "method", "reason", "site", "issuer", "consumer"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "caddy_jwt_verification_seconds",
 			Help:    "Time that it takes to verify the signature of a token that is not in the cache, good or bad, waiting for keys included.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}),
-		byReason: map[reason.Code]prometheus.Counter{}, wouldBy: map[reason.Code]prometheus.Counter{},
+		consumers: map[consumerSeries]prometheus.Counter{},
 	}
-	m.byToken = m.requests.WithLabelValues(ResultAllowed, methodJWT, "")
-	m.byAPIKey = m.requests.WithLabelValues(ResultAllowed, methodAPIKey, "")
-	m.noBody = m.requests.WithLabelValues(ResultAnonymous, "none", "")
-	for _, code := range reason.All {
-		m.byReason[code] = m.requests.WithLabelValues(ResultRefused, "none", string(code))
-		m.wouldBy[code] = m.requests.WithLabelValues(ResultReported, "none", string(code))
-	}
-	return m
 }
 
 // Register adds the metrics to the registry of a config.
@@ -80,20 +74,50 @@ func (m *Requests) Register(registry *prometheus.Registry) error {
 // Verified notes how long a signature took.
 func (m *Requests) Verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
 
-// Allowed counts a request that passed with a credential of this method.
-func (m *Requests) Allowed(method string) {
-	if method == methodJWT {
-		m.byToken.Inc()
-	} else {
-		m.byAPIKey.Inc()
-	}
+// series is a counter without a consumer, and what distinguishes it.
+type series struct {
+	prometheus.Counter
+	result, method, reason, site, issuer string
 }
 
-// Anonymous counts a request that passed without a credential.
-func (m *Requests) Anonymous() { m.noBody.Inc() }
+// series returns the counter with these labels.
+func (m *Requests) series(result, method, reason, site, issuer string) *series {
+	return &series{m.requests.WithLabelValues(result, method, reason, site, issuer, ""), result, method, reason, site, issuer}
+}
 
-// Refused counts a request that was refused.
-func (m *Requests) Refused(code reason.Code) { m.byReason[code].Inc() }
+// consumerSeries is one consumer's share of a series.
+type consumerSeries struct {
+	of       prometheus.Counter // of all consumers; handlers and configs share it
+	consumer string
+}
 
-// Reported counts a request that report mode let pass.
-func (m *Requests) Reported(code reason.Code) { m.wouldBy[code].Inc() }
+// maxConsumers bounds the series of consumers: a key file may have a million.
+const maxConsumers = 10_000
+
+// otherConsumers stands for the consumers beyond maxConsumers.
+const otherConsumers = "other"
+
+// ofConsumer returns the counter of a consumer's share of a series. It is made at the
+// first request: only who holds a key can cause one.
+func (m *Requests) ofConsumer(s *series, consumer string) prometheus.Counter {
+	m.mu.RLock()
+	c := m.consumers[consumerSeries{s.Counter, consumer}]
+	full := len(m.consumers) >= maxConsumers
+	m.mu.RUnlock()
+	if c != nil {
+		return c
+	}
+	label := otherConsumers
+	if !full {
+		// Copied, as the text is part of the memory of a whole key file.
+		consumer = strings.Clone(consumer)
+		label = consumer
+	}
+	c = m.requests.WithLabelValues(s.result, s.method, s.reason, s.site, s.issuer, label)
+	if !full {
+		m.mu.Lock()
+		m.consumers[consumerSeries{s.Counter, consumer}] = c
+		m.mu.Unlock()
+	}
+	return c
+}

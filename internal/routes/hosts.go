@@ -22,6 +22,19 @@ func Hosts(ctx caddy.Context) []*caddyhttp.MatchHost {
 	return nil
 }
 
+// NameOfSite returns the name that Site gives to the site whose handlers are being
+// provisioned, those of its error routes included.
+func NameOfSite(ctx caddy.Context) string {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return ""
+	}
+	if InErrorRoutes(server) {
+		return Site(server, hostMatchers(server.Errors.Routes[currentOf(server.Errors.Routes)]))
+	}
+	return Site(server, Hosts(ctx))
+}
+
 // Provisioning reports whether a handler of one of the server's own routes is being
 // provisioned, so that its error routes and named routes are still to come.
 func Provisioning(server *caddyhttp.Server) bool { return current(server) >= 0 }

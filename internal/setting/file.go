@@ -49,3 +49,7 @@ func ReadFile(path string) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// ReadUpTo reads a regular file of at most limit bytes, which are whole MiB, that a
+// command names.
+func ReadUpTo(path string, limit int64) ([]byte, error) { return filewatch.ReadUpTo(path, limit) }

@@ -126,7 +126,7 @@ func logKeyFile(logger *zap.Logger, e apikey.Event) {
 	case apikey.Recovered:
 		logger.Info("the API keys of a file can be read again", fields...)
 	case apikey.Failing:
-		logger.Error("a file of API keys can't be used; the previous keys stay in use", append(fields, zap.Error(e.Err))...)
+		logger.Error("a file of API keys can't be used; the previous keys stay in use", append(fields, shownError(e.Err))...)
 	}
 }
 

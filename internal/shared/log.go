@@ -4,8 +4,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 )
+
+// shownError is the field of an error whose text others may have written: logs are read
+// on terminals too, and JSON escapes only some of what controls them.
+func shownError(err error) zap.Field { return zap.String("error", terminal.Text(err.Error())) }
 
 // logEvent writes a line for a change of a key source's state. What requests
 // do never writes one above DEBUG, so that nobody floods the log from outside.
@@ -44,12 +49,12 @@ func logEvent(logger *zap.Logger, e keystore.Event) {
 	if len(e.Problems) > 0 {
 		problems := make([]string, len(e.Problems))
 		for i, p := range e.Problems {
-			problems[i] = p.String()
+			problems[i] = terminal.Text(p.String())
 		}
 		fields = append(fields, zap.Strings("problems", problems))
 	}
 	if e.Err != nil {
-		fields = append(fields, zap.Error(e.Err))
+		fields = append(fields, shownError(e.Err))
 	}
 	if !e.FetchedAt.IsZero() {
 		fields = append(fields, zap.Time("fetched_at", e.FetchedAt))

@@ -163,6 +163,13 @@ func (r *Remote) Destruct() error {
 // Close does nothing: a source is given back through release.
 func (r *Remote) Close() {}
 
+// ownedBy reports whether a source has this owner and no other.
+func (r *Remote) ownedBy(owner any) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.owners) == 1 && r.owners[0].owner == owner
+}
+
 func (r *Remote) bound() (binding, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -34,6 +35,7 @@ type Sources struct {
 	takes    []func() // take over what was read of key files anew
 	started  bool
 	cleaned  bool
+	settleBy time.Time // when Settle gives up; zero before its first call
 }
 
 // New makes the sources of a config. storage keeps fetched keys, nil for none;
@@ -71,9 +73,37 @@ func (s *Sources) Start() {
 	}
 }
 
-// Close gives the sources back. Requests in flight keep the keys they have. What was
-// not taken is not given back, and a second call does nothing.
+// settleTime bounds how long the end of a config waits for keys that are being stored.
+const settleTime = 2 * time.Second
+
+// Settle waits until what was fetched is stored. New keys serve at once, and are stored
+// a moment later: without waiting, a restart while the issuer is down would refuse
+// tokens that were accepted before. It waits only for sources that no other config
+// keeps, and in all its calls together no longer than settleTime.
+func (s *Sources) Settle() {
+	s.mu.Lock()
+	if s.settleBy.IsZero() {
+		s.settleBy = time.Now().Add(settleTime)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), s.settleBy)
+	defer cancel()
+	var ending []*Remote
+	for _, used := range s.sources {
+		if r, ok := used.Source.(*Remote); ok && r.ownedBy(s) {
+			ending = append(ending, r)
+		}
+	}
+	// Storing ends in an event, which takes the lock.
+	s.mu.Unlock()
+	for _, r := range ending {
+		r.Settle(ctx)
+	}
+}
+
+// Close gives the sources back, after Settle. Requests in flight keep the keys they
+// have. What was not taken is not given back, and a second call does nothing.
 func (s *Sources) Close() error {
+	s.Settle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cleaned {

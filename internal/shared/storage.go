@@ -58,7 +58,7 @@ func (s storedKeySets) save(identity string, set *keystore.Set, fetchedAt time.T
 		}
 	}
 	if err != nil {
-		s.logger.Warn("the issuer's keys can't be saved in storage; after a restart while the issuer is down there would be no keys", zap.Error(err))
+		s.logger.Warn("the issuer's keys can't be saved in storage; after a restart while the issuer is down there would be no keys", shownError(err))
 	}
 }
 
@@ -99,7 +99,7 @@ func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.
 		set, r.err = keystore.ParseJWKS(kept.Keys, keystore.JWKSOptions{MaxKeys: keystore.MostKeys})
 	}
 	if r.err != nil {
-		s.logger.Warn("the issuer's last keys can't be read from storage; they are fetched", zap.Error(r.err))
+		s.logger.Warn("the issuer's last keys can't be read from storage; they are fetched", shownError(r.err))
 		return nil, time.Time{}, false
 	}
 	return set, kept.FetchedAt, true

@@ -21,10 +21,14 @@ type memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	hang    chan struct{} // if not nil, reading waits for it
+	slow    chan struct{} // if not nil, writing waits for it
 	err     error
 }
 
 func (m *memory) Store(_ context.Context, name string, value []byte) error {
+	if m.slow != nil {
+		<-m.slow
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
@@ -167,4 +171,79 @@ func TestAWriteThatFailsIsALineAndNothingElse(t *testing.T) {
 		t.Error("no key")
 	}
 	eventually(t, "a warning", func() bool { return logs.FilterMessageSnippet("can't be saved").Len() == 1 })
+}
+
+// A new key serves from the moment when its fetch ends. A stop just after that waits
+// until it is stored, and so the tokens that were accepted are accepted after a restart.
+func TestAStopWaitsForKeysThatAreBeingStored(t *testing.T) {
+	t.Parallel()
+	issuer := newIssuerServer(t)
+	store := &memory{slow: make(chan struct{})}
+	settings := issuer.settings()
+	a, _ := config(t, store)
+	if !hasKey(mustRemote(t, a, "i", settings), "a") {
+		t.Fatal("no key")
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Close() }()
+	select {
+	case <-stopped:
+		close(store.slow)
+		t.Fatal("the stop did not wait")
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(store.slow)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	if !store.has(storedName(settings.identity())) {
+		t.Error("the keys are not stored")
+	}
+	issuer.down.Store(true)
+	b, _ := config(t, &memory{objects: store.objects})
+	t.Cleanup(func() { _ = b.Close() })
+	if !hasKey(mustRemote(t, b, "i", settings), "a") {
+		t.Error("the key is gone after a restart")
+	}
+}
+
+func TestAStopWaitsForAStorageThatHangsForNoLongerThanSettleTime(t *testing.T) {
+	t.Parallel()
+	store := &memory{slow: make(chan struct{})}
+	defer close(store.slow)
+	a, _ := config(t, store)
+	for range 3 {
+		if !hasKey(mustRemote(t, a, "i", newIssuerServer(t).settings()), "a") {
+			t.Fatal("no key")
+		}
+	}
+	start := time.Now()
+	a.Settle() // as Stop does, and Cleanup after it
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took < settleTime-100*time.Millisecond || took > settleTime+2*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestAReloadDoesNotWaitForTheStorage(t *testing.T) {
+	t.Parallel()
+	issuer := newIssuerServer(t)
+	store := &memory{slow: make(chan struct{})}
+	defer close(store.slow)
+	before, _ := config(t, store)
+	if !hasKey(mustRemote(t, before, "i", issuer.settings()), "a") {
+		t.Fatal("no key")
+	}
+	after, _ := config(t, store)
+	t.Cleanup(func() { _ = after.Close() })
+	mustRemote(t, after, "i", issuer.settings())
+	start := time.Now()
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > settleTime/2 {
+		t.Errorf("took %v", took)
+	}
 }

@@ -63,6 +63,12 @@ func NewCA(t testing.TB) *CA {
 // Leaf issues a certificate for localhost and 127.0.0.1.
 func (ca *CA) Leaf(t testing.TB) tls.Certificate {
 	t.Helper()
+	return ca.LeafFor(t, []string{"localhost"}, net.IPv4(127, 0, 0, 1))
+}
+
+// LeafFor issues a certificate for these names and addresses.
+func (ca *CA) LeafFor(t testing.TB, names []string, addresses ...net.IP) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatalf("making a leaf key: %v", err)
@@ -70,8 +76,8 @@ func (ca *CA) Leaf(t testing.TB) tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "localhost"},
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:     names,
+		IPAddresses:  addresses,
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(12 * time.Hour),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
