@@ -5,7 +5,6 @@ package caddyjwt
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -222,18 +221,15 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 		return decision{code: code}
 	}
 	id := st.NewIdentity()
-	refused := func(code reason.Code, unmet string, err error) decision {
-		return decision{code: code, cause: causeOf(id, unmet, err), basic: presented.Basic(), tried: id}
-	}
-	if code, err := h.authenticate(r.Context(), id, presented); code != "" {
-		return refused(code, "", err)
+	if code, err := h.authenticate(r.Context(), id, &presented); code != "" {
+		return decision{code: code, cause: causeOf(id, "", err), basic: presented.Basic(), tried: id}
 	}
 	if unmet, code := h.rules.Check(r, id); code != "" {
-		return refused(code, unmet, nil)
+		return decision{code: code, cause: causeOf(id, unmet, nil), basic: presented.Basic(), tried: id}
 	}
 	headers, err := h.forwarding.Headers(id, &st.Sent)
 	if err != nil {
-		return refused(reason.UnforwardableClaim, "", nil)
+		return decision{code: reason.UnforwardableClaim, cause: causeOf(id, "", nil), basic: presented.Basic(), tried: id}
 	}
 	h.credentials.RemoveCopies(r, &presented)
 	return decision{id: id, headers: headers}
@@ -241,17 +237,17 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 
 // causeOf returns more about a refusal for the operator, or nil. id may be nil.
 func causeOf(id *identity.Identity, unmet string, err error) *refusal.Cause {
-	cause := refusal.Cause{Requirement: unmet}
+	var user, issuer, detail string
 	if id != nil {
-		cause.User, cause.Issuer = id.Sender()
+		user, issuer = id.Sender()
 	}
-	if d, ok := errors.AsType[*reason.Detailed](err); ok {
-		cause.Detail = d.Detail
+	if d, ok := err.(*reason.Detailed); ok { //nolint:errorlint // the validator does not wrap it
+		detail = d.Detail
 	}
-	if cause.IsZero() {
+	if user == "" && issuer == "" && detail == "" && unmet == "" {
 		return nil
 	}
-	return &cause
+	return &refusal.Cause{Requirement: unmet, Detail: detail, User: user, Issuer: issuer}
 }
 
 // isPreflight reports whether a request is a CORS preflight (Fetch, section 4.8),
@@ -264,7 +260,7 @@ func isPreflight(r *http.Request) bool {
 // API key, both must be valid, and the user is the token's. The key is checked
 // first: that never fails for lack of an issuer's keys, so a definite refusal comes
 // before a 503.
-func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented credential.Found) (reason.Code, error) {
+func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented *credential.Found) (reason.Code, error) {
 	id.Naming = &h.naming
 	if presented.APIKey.Present {
 		key, code := h.apiKeys.Find(presented.APIKey.Text)
@@ -296,9 +292,10 @@ func (h *Handler) caller(id *identity.Identity) metrics.Caller {
 
 // report records a refusal without enforcing it.
 func (h *Handler) report(r *http.Request, st *state, d decision) {
-	why := h.responder.To(d.code, d.cause, d.basic).Refusal(d.cause)
+	p := h.responder.To(d.code, d.cause, d.basic)
+	why := p.Refusal(d.cause)
 	st.PassRefused(r, why)
-	h.metrics.Refused(d.code, h.caller(d.tried))
+	h.metrics.Refused(p.Number(), h.caller(d.tried))
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
 	}
@@ -310,7 +307,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	p := h.responder.To(d.code, d.cause, d.basic)
 	why := p.Refusal(d.cause)
 	st.withdraw(r, why)
-	h.metrics.Refused(d.code, h.caller(d.tried))
+	h.metrics.Refused(p.Number(), h.caller(d.tried))
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
 	}

@@ -94,6 +94,8 @@ type policy struct {
 	types  []string         // as foldType returns them; nil for the default
 	noUser *reason.Detailed // the refusal of a token without a user
 
+	unverified sender // of a token whose signature is not verified
+
 	distrust func() // tells the keys that a signature is invalid; may be nil
 
 	index int // in the validator's policies
@@ -101,12 +103,12 @@ type policy struct {
 	defaultScopes bool // whether the scopes are in the default claims
 }
 
-// number returns the policy's index and 1, or 0 for no policy.
-func (p *policy) number() int32 {
+// claimed returns a sender who claims to be one of the policy's, or nil for no policy.
+func (p *policy) claimed() *sender {
 	if p == nil {
-		return 0
+		return nil
 	}
-	return int32(p.index) + 1
+	return &p.unverified
 }
 
 var (

@@ -9,14 +9,16 @@ import (
 // Token is a valid token. Only a Validator can make one, so its claims always come from a
 // trusted issuer.
 type Token struct {
-	token    *Verified
-	verdict  *verdict
-	refused  *sender // nil unless it was refused although its signature is valid
-	judgedBy int32   // the index of the policy, and 1; 0 for none
+	token   *Verified
+	verdict *verdict
+	refused *sender // of a refused token; nil if nothing is known about it
 }
 
-// sender is who sent a token.
-type sender struct{ issuer, user string }
+// sender is what is known about a refused token.
+type sender struct {
+	policy       int    // the index of the policy that refused it
+	issuer, user string // set only if the signature is valid
+}
 
 // Sender returns the issuer and the user of a token that was refused although its
 // signature is valid, for logs, and "" for any other refused token. The user may be
@@ -31,7 +33,15 @@ func (t *Token) Sender() (issuer, user string) {
 // Policy returns the index of the policy that judged the token, in the list that New
 // got, or -1 if none did. It is the one thing that is also good after an error, when it
 // only tells which issuer the token claims to be of.
-func (t *Token) Policy() int { return int(t.judgedBy) - 1 }
+func (t *Token) Policy() int {
+	switch {
+	case t.refused != nil:
+		return t.refused.policy
+	case t.verdict != nil:
+		return t.verdict.policy
+	}
+	return -1
+}
 
 // Claims returns the token's claims.
 func (t *Token) Claims() claims.Value { return t.token.body }

@@ -75,6 +75,7 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 			return nil, err
 		}
 		q.index = len(v.policies)
+		q.unverified.policy = q.index
 		v.policies = append(v.policies, q)
 		if p.AnyIssuer {
 			if len(policies) > 1 {
@@ -164,8 +165,8 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 		return nil
 	}
 	a, err := v.admit(ctx, &cached.parsed, cached.verifiedBy, nil, token, now)
-	verified.judgedBy = a.policy.number()
 	if err != nil {
+		verified.refused = a.policy.claimed()
 		return err
 	}
 	if a.verifiedBy != cached.verifiedBy {
@@ -188,8 +189,8 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	}
 	defer body.Free()
 	a, err := v.admit(ctx, &p, noKey, &parts, token, v.now())
-	verified.judgedBy = a.policy.number()
 	if err != nil {
+		verified.refused = a.policy.claimed()
 		return err
 	}
 	t := &Verified{parsed: p, body: body.Value(), verifiedBy: a.verifiedBy}
@@ -245,10 +246,10 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 		err = checked
 	}
 	if err != nil {
-		verified.refused = &sender{t.issuer, user}
+		verified.refused = &sender{p.index, t.issuer, user}
 		return err
 	}
-	found := &verdict{user: user}
+	found := &verdict{user: user, policy: p.index}
 	if !p.defaultScopes {
 		found.scopes = readScopes(t.body, p.ScopeClaims)
 	}

@@ -25,7 +25,7 @@ const maxVerdictScopes = 32
 
 // storeVerdict stores a verdict with what it depends on.
 func (t *Verified) storeVerdict(found *verdict, v *Validator, p *policy, keys uint64) {
-	found.validator, found.keys, found.policy = v.id, keys, p.index
+	found.validator, found.keys = v.id, keys
 	found.from, found.until = p.window(t.when)
 	t.verdicts[v.id%2].Store(found)
 }
@@ -44,7 +44,7 @@ func (t *Verified) reuseVerdict(v *Validator, now time.Time, verified *Token) bo
 	if v.policies[found.policy].Keys.Version("", now) != found.keys {
 		return false
 	}
-	verified.token, verified.verdict, verified.judgedBy = t, found, int32(found.policy)+1
+	verified.token, verified.verdict = t, found
 	return true
 }
 

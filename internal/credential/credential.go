@@ -22,9 +22,10 @@ type place struct {
 // Places reads tokens and API keys out of requests and removes them.
 type Places struct {
 	places  []place
-	header  *place // set if it is the only place and its credential is removed
-	keep    bool   // credentials are passed on
-	inPlace bool   // credentials stay, as nothing is refused
+	header  *place   // set if it is the only place and its credential is removed
+	keep    bool     // credentials are passed on
+	inPlace bool     // credentials stay, as nothing is refused
+	copies  []string // headers in which copies of credentials may be left
 	// origins is the standard library's protection against cross-site
 	// requests, for tokens that a browser sends by itself.
 	origins *http.CrossOriginProtection
@@ -195,7 +196,7 @@ func (c *Places) RemoveCopies(r *http.Request, f *Found) {
 	if c.keep || c.inPlace {
 		return
 	}
-	for _, name := range [...]string{"Authorization", "X-Api-Key"} {
+	for _, name := range c.copies {
 		values := r.Header[name]
 		if len(values) == 0 || !slices.ContainsFunc(values, f.isCopy) {
 			continue

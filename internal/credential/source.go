@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,6 +80,12 @@ func New(settings Settings) (*Places, error) {
 	}
 	if len(c.places) == 1 && c.places[0].From == FromHeader && !c.keep && !c.inPlace {
 		c.header = &c.places[0]
+	}
+	for _, name := range []string{"Authorization", "X-Api-Key"} {
+		// Where a header has no scheme, all that it holds is removed anyway.
+		if !slices.ContainsFunc(c.places, func(s place) bool { return s.From == FromHeader && s.Name == name && s.Scheme == "" }) {
+			c.copies = append(c.copies, name)
+		}
 	}
 	return c, nil
 }

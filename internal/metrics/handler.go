@@ -48,8 +48,9 @@ type Handler struct {
 	refused   []atomic.Pointer[reasons] // likewise
 }
 
-// reasons are the series of refusals, by reason.
-type reasons map[reason.Code]*series
+// reasons are the series of refusals, by the reason's index in reason.All; nil for one
+// that has none yet.
+type reasons []*series
 
 // maxEager is for how many issuers of a handler the series of refusals are there from
 // the start, so that Prometheus sees the first refusal as an increase. For handlers with
@@ -101,10 +102,10 @@ func (h *Handler) reasons(n int) reasons {
 	if there := h.refused[n].Load(); there != nil {
 		return *there
 	}
-	made := reasons{}
-	for _, code := range reason.All {
+	made := make(reasons, len(reason.All))
+	for i, code := range reason.All {
 		if n == 0 || !beforeIssuer[code] {
-			made[code] = h.refusal(n, code)
+			made[i] = h.refusal(n, code)
 		}
 	}
 	h.refused[n].CompareAndSwap(nil, &made)
@@ -134,12 +135,13 @@ func (h *Handler) Allowed(c Caller) {
 // Anonymous counts a request that passed without a credential.
 func (h *Handler) Anonymous() { h.anonymous.Inc() }
 
-// Refused counts a request that was refused, or would be in report mode.
-func (h *Handler) Refused(code reason.Code, c Caller) {
+// Refused counts a request that was refused, or would be in report mode. why is the
+// reason's index in reason.All.
+func (h *Handler) Refused(why int, c Caller) {
 	n := h.number(c)
-	s, ok := h.reasons(n)[code]
-	if !ok {
-		s = h.refusal(n, code)
+	s := h.reasons(n)[why]
+	if s == nil {
+		s = h.refusal(n, reason.All[why])
 	}
 	h.count(s, c)
 }

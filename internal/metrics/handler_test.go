@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,7 +49,7 @@ func TestCountersOutliveConfigs(t *testing.T) {
 		h := m.Handler(labels) // as each config makes it
 		h.Allowed(Caller{Policy: 0, Token: true})
 		h.Allowed(Caller{Policy: -1, Consumer: "partner"})
-		h.Refused(reason.Expired, Caller{Policy: 0})
+		h.Refused(slices.Index(reason.All, reason.Expired), Caller{Policy: 0})
 	}
 	got := gathered(t, m)
 	for _, labels := range []string{
@@ -98,7 +99,7 @@ func TestNoRequestMakesASeries(t *testing.T) {
 			h.Allowed(Caller{Policy: policy, Token: true})
 			for _, code := range reason.All {
 				if policy < 0 || !beforeIssuer[code] {
-					h.Refused(code, Caller{Policy: policy})
+					h.Refused(slices.Index(reason.All, code), Caller{Policy: policy})
 				}
 			}
 		}
@@ -117,7 +118,7 @@ func TestManyIssuersHaveSeriesOfTheirOwn(t *testing.T) {
 		issuers = append(issuers, fmt.Sprint("https://", n))
 	}
 	h := m.Handler(Labels{Site: "a.example", Issuers: issuers})
-	h.Refused(reason.Expired, Caller{Policy: 999})
+	h.Refused(slices.Index(reason.All, reason.Expired), Caller{Policy: 999})
 	if got := gathered(t, m)["issuer=https://999 method=none reason=expired result=refused site=a.example "]; got != 1 {
 		t.Errorf("%v counted", got)
 	}

@@ -15,10 +15,17 @@ import (
 // reason is a bug of ours; it is answered like unavailable keys, so that it never
 // allows a request.
 func CodeOf(err error) reason.Code {
-	if r, ok := errors.AsType[reason.Code](err); ok {
-		if _, known := answers[r]; known {
-			return r
-		}
+	var r reason.Code
+	switch e := err.(type) { // as the validator's are, without a search
+	case reason.Code:
+		r = e
+	case *reason.Detailed:
+		r = e.Code
+	default:
+		r, _ = errors.AsType[reason.Code](err)
+	}
+	if _, known := answers[r]; known {
+		return r
 	}
 	return reason.KeysUnavailable
 }

@@ -30,9 +30,6 @@ type Cause struct {
 	User, Issuer string
 }
 
-// IsZero reports whether there is nothing to say.
-func (c *Cause) IsZero() bool { return *c == Cause{} }
-
 // LogFields returns the fields of a log line about a refusal. uri is the request's, without
 // credentials.
 func (r *Refusal) LogFields(request *http.Request, uri, site string) []zap.Field {

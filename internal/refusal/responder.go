@@ -18,14 +18,14 @@ const retryAfter = "5"
 // Responder has the responses of a handler. They are built when the config loads, since
 // a flood of bad requests must cost less than good ones.
 type Responder struct {
-	responses map[variant]*Response
+	bearer, basic responses
 }
 
-// variant is what a response depends on.
-type variant struct {
-	code   reason.Code
-	detail string // of those that clients are told; "" for all others
-	basic  bool   // whether the credential came in Basic, and the error belongs to its challenge
+// responses are those for credentials that came in one way: in HTTP Basic, to whose
+// challenge the error then belongs, or in any other.
+type responses struct {
+	byCode   map[reason.Code]*Response
+	byDetail map[string]*Response // of the details that clients are told
 }
 
 // Response is the prepared response to one reason.
@@ -36,7 +36,11 @@ type Response struct {
 	body       []byte
 	grpc       *grpcAnswer
 	refusal    Refusal
+	number     int // of the reason, in reason.All
 }
+
+// Number returns the reason's index in reason.All.
+func (p *Response) Number() int { return p.number }
 
 // Settings decide what the responses say.
 type Settings struct {
@@ -58,12 +62,16 @@ func (p *Response) Refusal(cause *Cause) *Refusal {
 // To returns the response to a reason. basic is whether the request's credential came in
 // HTTP Basic.
 func (r *Responder) To(code reason.Code, cause *Cause, basic bool) *Response {
+	all := &r.bearer
+	if basic {
+		all = &r.basic
+	}
 	if cause != nil && cause.Detail != "" {
-		if p, ok := r.responses[variant{code, cause.Detail, basic}]; ok {
+		if p := all.byDetail[cause.Detail]; p != nil && p.refusal.Code == code {
 			return p
 		}
 	}
-	return r.responses[variant{code, "", basic}]
+	return all.byCode[code]
 }
 
 // New prepares the responses.
@@ -77,21 +85,27 @@ func New(s Settings) (*Responder, error) {
 	if s.Format == "" {
 		s.Format = formatJSON
 	}
-	r := &Responder{responses: make(map[variant]*Response, 2*(len(answers)+len(variants)))}
-	for _, basic := range []bool{false, true} {
-		for code, a := range answers {
-			if code == reason.MissingCredentials {
-				a.Text = s.Accepted.required()
-			}
-			r.responses[variant{code, "", basic}] = s.response(code, a, basic)
+	return &Responder{bearer: s.responses(false), basic: s.responses(true)}, nil
+}
+
+func (s *Settings) responses(basic bool) responses {
+	all := responses{make(map[reason.Code]*Response, len(answers)), make(map[string]*Response, len(variants))}
+	for n, code := range reason.All {
+		a := answers[code]
+		if code == reason.MissingCredentials {
+			a.Text = s.Accepted.required()
 		}
-		for d, text := range variants {
-			a := answers[d.Code]
-			a.Text = text
-			r.responses[variant{d.Code, d.Detail, basic}] = s.response(d.Code, a, basic)
-		}
+		all.byCode[code] = s.response(code, a, basic)
+		all.byCode[code].number = n
 	}
-	return r, nil
+	for d, text := range variants {
+		a := answers[d.Code]
+		a.Text = text
+		p := s.response(d.Code, a, basic)
+		p.number = all.byCode[d.Code].number
+		all.byDetail[d.Detail] = p
+	}
+	return all
 }
 
 func (s *Settings) response(code reason.Code, a Answer, basic bool) *Response {
