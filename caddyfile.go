@@ -130,7 +130,7 @@ func readDirective(h *Handler, r *reader) error {
 		at.issuers = append(at.issuers, *r.Dispenser)
 	}
 	unknown := &unknownOption{
-		kind: "option", others: issuerOptions().names(), are: "is an option of an issuer",
+		kind: "option", foreign: true, others: issuerOptions().names(), are: "is an option of an issuer",
 		remedy: func(other string) string {
 			return "write issuer <iss> into this block, not after jwt, and " + other + " into the block of that issuer"
 		},

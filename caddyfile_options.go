@@ -60,9 +60,10 @@ type unknownOption struct {
 
 	// The options of the block that this one may be mistaken for, what they are, and
 	// what to do with one.
-	others []string
-	are    string
-	remedy func(other string) string
+	others  []string
+	foreign bool // whether the words of other products are known here
+	are     string
+	remedy  func(other string) string
 }
 
 func (u *unknownOption) err(d *caddyfile.Dispenser, own []string) error {
@@ -70,14 +71,43 @@ func (u *unknownOption) err(d *caddyfile.Dispenser, own []string) error {
 	if slices.Contains(u.others, name) {
 		return d.Errf("%s %s; %s", name, u.are, u.remedy(name))
 	}
-	if near := setting.Nearest(name, own); near != "" {
+	if advice := adviceFor(name, shownArguments(d)); advice != "" && u.foreign {
+		return d.Errf("unknown %s %q; %s", u.kind, name, advice)
+	}
+	if near := nearest(name, own); near != "" {
 		return d.Errf("unknown %s %q; write %s", u.kind, name, near)
 	}
-	if near := setting.Nearest(name, u.others); near != "" {
+	if near := nearest(name, u.others); near != "" {
 		return d.Errf("unknown %s %q; %s %s: %s", u.kind, name, near, u.are, u.remedy(near))
 	}
 	return d.Errf("unknown %s %q; the options are %s", u.kind, name, strings.Join(own, ", "))
 }
+
+// nearest returns the option that a misspelled one probably means. One that lets more
+// requests pass is meant only if the spelling differs by a letter or two.
+func nearest(name string, options []string) string {
+	near := setting.Nearest(name, options)
+	if laxer[near] && !setting.Near(name, near) {
+		near = setting.Nearest(name, slices.DeleteFunc(slices.Clone(options), func(o string) bool { return laxer[o] }))
+	}
+	return near
+}
+
+// shownArguments returns the arguments of an option for an error text, or none if one of
+// them may be a secret.
+func shownArguments(d *caddyfile.Dispenser) []string {
+	args := d.RemainingArgs()
+	for _, a := range args {
+		if len(a) > maxShown || strings.ContainsAny(a, "\r\n") {
+			return nil
+		}
+	}
+	return args
+}
+
+// maxShown is the length up to which an argument is shown in an error text. No API key is
+// as short, and no HMAC secret.
+const maxShown = 19
 
 // textOption returns an option with one value.
 func textOption[T any](name, example string, field func(*T) *string) option[T] {

@@ -19,6 +19,9 @@ func Nearest(wrong string, options []string) string {
 	return best
 }
 
+// Near reports whether two words differ by one letter.
+func Near(wrong, option string) bool { return editDistance(wrong, option) <= 1 }
+
 // editDistance returns the Levenshtein distance: how many letters to insert, delete or
 // change.
 func editDistance(a, b string) int {
