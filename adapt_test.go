@@ -133,7 +133,7 @@ func TestOptionsMisused(t *testing.T) {
 	tables := map[string]map[string]option{
 		"jwt https://auth.example.com/ https://api.example.com {\n%s\n}": {
 			"issuer":              {line: "https://login.example.net/\naudience orders", values: one, repeated: true, block: true},
-			"audience":            {line: "orders", values: list},
+			"audience":            {line: "orders\nissuer https://login.example.net/", values: list},
 			"api_key":             {line: "partner {env.PARTNER_KEY}", values: several, repeated: true, block: true},
 			"api_keys":            {line: "/etc/caddy/keys.jsonl", values: one, repeated: true},
 			"api_key_user_prefix": {line: "key:\napi_keys /etc/caddy/keys.jsonl", values: one},
@@ -155,7 +155,7 @@ func TestOptionsMisused(t *testing.T) {
 
 			"log_credentials_filtered": {values: flag},
 		},
-		"jwt {\nissuer https://auth.example.com/ {\n%s\n}\naudience https://api.example.com\n}": {
+		"jwt {\nissuer https://auth.example.com/ {\n%s\n}\nissuer https://login.example.net/\naudience https://api.example.com\n}": {
 			"discovery":          {line: "https://auth.example.com/openid", values: optional},
 			"jwks_url":           {line: "https://auth.example.com/keys", values: one},
 			"jwks_file":          {line: "jwks.json", values: one},

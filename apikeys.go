@@ -257,7 +257,7 @@ func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, e
 func (h *Handler) hasAPIKeys() bool { return len(h.APIKey) > 0 || len(h.APIKeys) > 0 }
 
 // checkAPIKeyOptions checks the options that are only for API keys.
-func (h *Handler) checkAPIKeyOptions() error {
+func checkAPIKeyOptions(h *Handler) error {
 	switch {
 	case h.APIKeyUserPrefix == "":
 		return nil
@@ -272,11 +272,11 @@ func (h *Handler) checkAPIKeyOptions() error {
 
 // provisionAPIKeys loads the keys of the config and its files.
 func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
-	if err := h.checkAPIKeyOptions(); err != nil || !h.hasAPIKeys() {
+	if err := checkAPIKeyOptions(h); err != nil || !h.hasAPIKeys() {
 		return nil, err
 	}
 	keys := new(apikey.Lookup)
-	if err := h.provisionWritten(keys); err != nil {
+	if err := provisionWritten(h, keys); err != nil {
 		return nil, err
 	}
 	paths, err := keyFiles(h.APIKeys, h.app.APIKeys)
@@ -295,7 +295,7 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 
 // provisionWritten loads the keys that the config holds. Those in files of their own are
 // read again when a file changes.
-func (h *Handler) provisionWritten(keys *apikey.Lookup) error {
+func provisionWritten(h *Handler, keys *apikey.Lookup) error {
 	records, err := writtenKeys(h.APIKey, digestOf)
 	if err != nil {
 		return err

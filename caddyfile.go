@@ -161,7 +161,7 @@ func handlerOptions() options[Handler] {
 		{"token_from", readTokenFrom, func(h *Handler) bool { return len(h.TokenFrom) > 0 }},
 		{"api_key_from", readAPIKeyFrom, func(h *Handler) bool { return len(h.APIKeyFrom) > 0 }},
 		textOption("max_token_size", "32KiB", func(h *Handler) *string { return &h.MaxTokenSize }).checked(func(h *Handler) error {
-			_, err := h.maxTokenSize()
+			_, err := maxTokenSize(h)
 			return err
 		}),
 		listOption("trusted_origins", "https://app.example.com", func(h *Handler) *[]string { return &h.TrustedOrigins }),

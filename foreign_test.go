@@ -74,7 +74,7 @@ func TestWordsOfOtherProducts(t *testing.T) {
 		}
 		// What the advice says to write loads, in its place.
 		if line := f.line(nil); !strings.HasPrefix(line, "jwt {") && !strings.HasPrefix(line, "ca ") {
-			block := "jwt https://login.example.net/ https://api.example.com {\n" + strings.NewReplacer("{ ", "{\naudience a\n", " }", "\n}").Replace(line)
+			block := "jwt {\nissuer https://login.example.net/ {\naudience a\n}\nissuer https://other.example.net/ {\n" + map[bool]string{false: "audience a\n"}[strings.HasPrefix(line, "audience")] + "}\n" + strings.NewReplacer("{ ", "{\naudience a\n", " }", "\n}").Replace(line)
 			if strings.HasPrefix(line, "api_key_from") {
 				block += "\napi_keys /etc/caddy/keys.jsonl"
 			}

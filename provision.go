@@ -73,7 +73,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h, routes.Hosts(ctx))
 	h.guard.putHead()
-	if h.responder, err = refusal.New(h.responses()); err != nil {
+	if h.responder, err = refusal.New(responses(h)); err != nil {
 		return err
 	}
 	warn(h, time.Now())
@@ -90,7 +90,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 }
 
 // responses are the settings of the responses.
-func (h *Handler) responses() refusal.Settings {
+func responses(h *Handler) refusal.Settings {
 	return refusal.Settings{Realm: h.Realm, Format: h.ErrorFormat, Scopes: h.rules.RequiredScopes(), Accepted: refusal.Accepted{
 		Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys(), Basic: h.credentials.TakesBasic(),
 		TokensIn: h.credentials.Where(true), APIKeysIn: h.credentials.Where(false),
@@ -152,7 +152,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if h.app.cache > 0 {
 		v = v.Cached(tokencache.Process)
 	}
-	size, err := h.maxTokenSize()
+	size, err := maxTokenSize(h)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 }
 
 // maxTokenSize returns the limit on the length of a token, in bytes.
-func (h *Handler) maxTokenSize() (int, error) {
+func maxTokenSize(h *Handler) (int, error) {
 	if h.MaxTokenSize == "" {
 		return validator.MaxLength, nil
 	}
@@ -182,10 +182,10 @@ const (
 // checkTogether checks options that depend on each other, except for the issuers. It
 // does not depend on the machine that the config will run on.
 func (h *Handler) checkTogether() error {
-	if err := h.checkAPIKeyOptions(); err != nil {
+	if err := checkAPIKeyOptions(h); err != nil {
 		return err
 	}
-	if _, err := h.maxTokenSize(); err != nil {
+	if _, err := maxTokenSize(h); err != nil {
 		return err
 	}
 	credentialHeaders, err := credential.Check(credentialSettings(h))

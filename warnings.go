@@ -30,14 +30,14 @@ func warn(h *Handler, now time.Time) {
 			}
 		}
 		if r.Claim != nil {
-			h.warnPath("require claim", r.Claim.Path)
+			warnPath(h, "require claim", r.Claim.Path)
 		}
 	}
 	for _, f := range h.Forward {
-		h.warnPath("forward", f.What)
+		warnPath(h, "forward", f.What)
 	}
 	for _, c := range h.Claim {
-		h.warnPath("claim", c.Path)
+		warnPath(h, "claim", c.Path)
 	}
 	for _, k := range h.APIKey {
 		if expires, err := apikey.ParseTime(k.Expires); err == nil && !now.Before(expires) {
@@ -51,7 +51,7 @@ func (h *Handler) warn(text string, fields ...zap.Field) {
 	h.logger.Warn("jwt at "+h.site+": "+text, append(fields, zap.String("site", h.site))...)
 }
 
-func (h *Handler) warnPath(option, path string) {
+func warnPath(h *Handler, option, path string) {
 	if better := plainPath(path); better != path {
 		h.warn("a claim path has the syntax of another language; steps are separated by dots, and array elements are numbers: "+option+" "+better,
 			zap.String("path", path))
@@ -62,6 +62,10 @@ func (h *Handler) warnPath(option, path string) {
 // and returns any other unchanged. As a claim may have such a name, it is not an
 // error.
 func plainPath(path string) string {
+	// As expressions and placeholders have it.
+	if rest, ok := strings.CutPrefix(path, "claims."); ok && rest != "" {
+		return plainPath(rest)
+	}
 	if strings.Contains(path, "://") {
 		return path
 	}

@@ -15,6 +15,7 @@ func TestPathsOfOtherLanguages(t *testing.T) {
 	for path, want := range map[string]string{
 		"$.realm_access.roles": "realm_access.roles", `realm_access["roles"]`: "realm_access.roles", "realm_access['roles'][0]": "realm_access.roles.0",
 		"/realm_access/roles": "realm_access.roles", "roles.": "roles", ".roles": "roles", "$": "$", "[": "[", "roles[0": "roles[0", ".": ".",
+		"claims.email": "email", "claims.realm_access.roles": "realm_access.roles", "claims": "claims", "claims.": "claims", "claimsx.a": "claimsx.a", "claims.$.a": "a",
 		"sub": "sub", "realm_access.roles": "realm_access.roles", "https://x.example/roles": "https://x.example/roles", "cognito:groups": "cognito:groups",
 	} {
 		if got := plainPath(path); got != want {
@@ -28,10 +29,12 @@ func TestWarnings(t *testing.T) {
 	_, hash := newAPIKey()
 	for options, want := range map[string][]string{
 		"require scope a b": nil, "require claim roles admin\nforward user X-User": nil,
-		"require any_scope a,b":         {"any_scope orders:read orders:write"},
-		"require claim $.a.roles admin": {"require claim a.roles"},
-		"forward /a/b X-B":              {"forward a.b"},
-		"claim a[0] first":              {"claim a.0"},
+		"require any_scope a,b":                                     {"any_scope orders:read orders:write"},
+		"require claim $.a.roles admin":                             {"require claim a.roles"},
+		"forward /a/b X-B":                                          {"forward a.b"},
+		"claim a[0] first":                                          {"claim a.0"},
+		"forward claims.email X-Email":                              {"forward email"},
+		"require claim claims.roles a":                              {"require claim roles"},
 		"api_key k " + hash + " {\nexpires 2020-01-01T00:00:00Z\n}": {"has expired and is refused"},
 		"api_key k " + hash + " {\nexpires 2999-01-01T00:00:00Z\n}": nil,
 	} {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -233,7 +234,7 @@ func (f *forwarded) value(id *identity.Identity) (value string, ok bool, err err
 	}
 	switch {
 	case isText && f.JSON:
-		return string(claims.TextValue(text).AppendJSON(nil)), true, nil
+		return asciiJSON(claims.TextValue(text).AppendJSON(nil)), true, nil
 	case isText && !sendable(text):
 		return "", false, errUnforwardable
 	case isText:
@@ -241,7 +242,7 @@ func (f *forwarded) value(id *identity.Identity) (value string, ok bool, err err
 	case v.Kind() == claims.Null:
 		return "", false, nil
 	case f.JSON:
-		return string(v.AppendJSON(nil)), true, nil
+		return asciiJSON(v.AppendJSON(nil)), true, nil
 	case v.Kind() == claims.Array && !listable(v):
 		return "", false, errUnforwardable
 	}
@@ -249,6 +250,35 @@ func (f *forwarded) value(id *identity.Identity) (value string, ok bool, err err
 		return "", false, errUnforwardable
 	}
 	return value, value != "", nil
+}
+
+// asciiJSON returns JSON with \u escapes for what is not printable ASCII, which is only in
+// its strings: many servers read a header's bytes as another encoding than UTF-8 (RFC 9110
+// section 5.5).
+func asciiJSON(text []byte) string {
+	plain := true
+	for _, c := range text {
+		if c >= 0x7f {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return string(text)
+	}
+	out := make([]byte, 0, len(text)*2)
+	for _, r := range string(text) {
+		switch {
+		case r < 0x7f:
+			out = append(out, byte(r))
+		case r <= 0xffff:
+			out = fmt.Appendf(out, "\\u%04x", r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, "\\u%04x\\u%04x", high, low)
+		}
+	}
+	return string(out)
 }
 
 // listable reports whether a list, joined with commas, can be split again.

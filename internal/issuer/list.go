@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -91,6 +92,9 @@ func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
 	// The handler's audience is checked even if all issuers have their own.
 	if _, _, err := resolveAudience(l.Audience, resolve); err != nil {
 		return policies, err
+	}
+	if len(l.Audience) > 0 && !slices.ContainsFunc(l.Issuers, func(i *Settings) bool { return len(i.Audience) == 0 }) {
+		return policies, setting.InOption("audience", "no issuer uses it, as each has an audience of its own; write it after the issuer too, or remove one of the two")
 	}
 	return policies, nil
 }

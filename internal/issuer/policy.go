@@ -50,6 +50,9 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	default:
 		p.Issuer = iss
 	}
+	if tenants := manyTenants(iss); tenants != "" {
+		return p, fmt.Errorf("no token has it as its iss: Entra ID puts the tenant's id in the place of %s; write an issuer for each tenant, such as https://login.microsoftonline.com/TENANT-ID/v2.0, and its id for TENANT-ID", tenants)
+	}
 	if p.Algorithms, err = key.ParseAlgorithms(i.Algorithms); err != nil {
 		return p, fmt.Errorf("algorithms: %w", err)
 	}
@@ -123,6 +126,25 @@ func resolveAudience(own []string, resolve setting.Resolver) (list []string, wai
 		list = append(list, value)
 	}
 	return list, false, nil
+}
+
+// manyTenants returns which word of an issuer of Entra ID stands for many tenants, or "".
+func manyTenants(iss string) string {
+	u, err := url.Parse(iss)
+	if err != nil {
+		return ""
+	}
+	switch strings.ToLower(u.Hostname()) {
+	case "login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "sts.windows.net":
+	default:
+		return ""
+	}
+	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	switch strings.ToLower(tenant) {
+	case "common", "organizations", "consumers":
+		return tenant
+	}
+	return ""
 }
 
 // isCognito reports whether iss is a user pool of Amazon Cognito.
