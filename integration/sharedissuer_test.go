@@ -48,6 +48,7 @@ https://block.example.test {
 		issuer corp {
 			audience https://block.example.test
 		}
+		issuer https://other.example.test
 		audience https://handler.example.test
 	}
 	import upstream

@@ -39,7 +39,7 @@ var claimValues = map[string]claimValue{
 	"a comma in a text":           {claim: "a,b", text: "a,b", json: `"a,b"`},
 	"a space within":              {claim: "a b", text: "a b", json: `"a b"`},
 	"8 KiB":                       {claim: longClaim, text: longClaim, json: `"` + longClaim + `"`},
-	"letters of other languages":  {claim: "Zoë Łukasz 李", text: "Zoë Łukasz 李", json: `"Zoë Łukasz 李"`},
+	"letters of other languages":  {claim: "Zoë Łukasz 李", text: "Zoë Łukasz 李", json: `"Zo\u00eb \u0141ukasz \u674e"`},
 	"a number":                    {claim: digits("10000000000000000000.10"), text: "10000000000000000000.10", json: "10000000000000000000.10"},
 	"a truth value":               {claim: false, text: "false", json: "false"},
 	"an empty text":               {claim: "", json: `""`},
