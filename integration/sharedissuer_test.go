@@ -48,8 +48,6 @@ https://block.example.test {
 		issuer corp {
 			audience https://block.example.test
 		}
-		issuer https://other.example.test
-		audience https://handler.example.test
 	}
 	import upstream
 	import reasons
