@@ -368,7 +368,7 @@ func TestThreat48_APIKeysAreNotPassedOn(t *testing.T) {
 		if strings.Contains(place, "cookie") && strings.TrimSpace(res.next.Header.Get("Cookie")) != "b=2" {
 			t.Errorf("%s: of the cookies is left %q", place, res.next.Header.Get("Cookie"))
 		}
-		for _, text := range []string{sprint(requestState(res.next, false)), sprint(&requestState(res.next, false).Removed)} {
+		for _, text := range []string{sprint(requestState(res.next)), sprint(&requestState(res.next).Removed)} {
 			if strings.Contains(text, good) {
 				t.Errorf("%s: the state shows the key: %s", place, text)
 			}

@@ -327,7 +327,7 @@ func TestPrintingTheStateShowsNoCredential(t *testing.T) {
 	s := newSite(t, "")
 	good := signed(t, nil)
 	res := serve(t, bearer(good), nil, s.Handler)
-	if text := sprint(requestState(res.next, false)); strings.Contains(text, good) {
+	if text := sprint(requestState(res.next)); strings.Contains(text, good) {
 		t.Errorf("shows the token: %s", text)
 	}
 }

@@ -56,7 +56,8 @@ func (g *errorGuards) all() []*errorGuard {
 type errorGuard struct {
 	server *caddyhttp.Server // nil for one that is not known
 	sites  []guardedSite
-	head   *errorHead // in front of the server's error routes; nil for none
+	shown  credential.Removal // all places of credentials, kept ones too, for log lines
+	head   *errorHead         // in front of the server's error routes; nil for none
 
 	once   sync.Once
 	places map[any]routes.Placement // of the jwt handlers
@@ -75,6 +76,7 @@ type guardedSite struct {
 
 // add adds a handler that is being provisioned in a route with these hosts.
 func (g *errorGuard) add(h *Handler, hosts []*caddyhttp.MatchHost) {
+	g.shown.AddAll(h.credentials)
 	if g.server != nil && routes.InErrorRoutes(g.server) {
 		return // it has the request itself, after the error
 	}

@@ -1,6 +1,7 @@
 package caddyjwt
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,34 @@ func after(words, example string) func([]string) string {
 	}
 }
 
+// first returns a line of words before the first argument. What the other words mean
+// differs.
+func first(words, example string) func([]string) string {
+	return func(args []string) string {
+		if len(args) == 0 || !plainWord(args[0]) {
+			return words + " " + example
+		}
+		return words + " " + args[0]
+	}
+}
+
+// plainWord reports whether an argument may be shown: a short name or a URL, which no key is
+// as long as it is no longer than this.
+func plainWord(text string) bool {
+	return len(text) <= 40 && (strings.HasPrefix(text, "https://") || len(text) <= 19) && !strings.ContainsAny(text, " \"\\`{}\r\n\t")
+}
+
+// ruleOf returns the rule for a claim and its values, unless other words, which limit the
+// rule, are among them.
+func ruleOf(args []string) string {
+	if len(args) < 2 || slices.ContainsFunc(args, func(a string) bool {
+		return !plainWord(a) || slices.Contains([]string{"with", "to", "from", "and", "or", "any", "realm", "via"}, strings.ToLower(a))
+	}) {
+		return "require claim roles admin"
+	}
+	return "require claim " + strings.Join(args, " ")
+}
+
 func fixed(line string) func([]string) string { return func([]string) string { return line } }
 
 const (
@@ -33,7 +62,7 @@ const (
 // foreignWords are options of Caddy-security, ggicci/caddy-jwt, Kong, Envoy, NGINX, Traefik
 // Hub, AWS and others, as foldWord writes them, with their counterpart here.
 var foreignWords = map[string]foreign{
-	"allow":               {"for a rule about a claim write", after("require claim", "roles admin")},
+	"allow":               {"for a rule about a claim write", ruleOf},
 	"acl":                 {"for a rule about a claim write", fixed("require claim roles admin")},
 	"match":               {"for a rule about a claim write", fixed("require claim roles admin")},
 	"role":                {"for a rule about a claim write", after("require claim roles", "admin")},
@@ -49,7 +78,7 @@ var foreignWords = map[string]foreign{
 	"claimstoheaders":      {"for a header to the upstream write", fixed("forward email X-Email")},
 	"forwardheaders":       {"for a header to the upstream write", fixed("forward email X-Email")},
 	"authjwtheaderset":     {"for a header to the upstream write", fixed("forward email X-Email")},
-	"forwardpayloadheader": {"write", after("forward_payload", "X-JWT-Payload")},
+	"forwardpayloadheader": {"write", first("forward_payload", "X-JWT-Payload")},
 	"metaclaims":           {"for a placeholder write", fixed("claim email")},
 	"authjwtclaimset":      {"for a placeholder write", fixed("claim email")},
 
@@ -62,24 +91,24 @@ var foreignWords = map[string]foreign{
 	"skipverification":         {"signatures are always verified, so remove it", nil},
 	"insecureskipverify":       {"certificates are always verified; for your own authority write into the issuer block", fixed("ca /etc/ssl/corp-root.pem")},
 
-	"keynames":       {"write", after("api_key_from header", "X-API-Key")},
-	"apikeyheader":   {"write", after("api_key_from header", "X-API-Key")},
+	"keynames":       {"write", first("api_key_from header", "X-API-Key")},
+	"apikeyheader":   {"write", first("api_key_from header", "X-API-Key")},
 	"keyinheader":    {"write", fixed("api_key_from header X-API-Key")},
 	"keyinquery":     {"write", fixed("api_key_from query api_key")},
-	"fromheader":     {"write", after("token_from header", "Authorization Bearer")},
-	"fromheaders":    {"write", after("token_from header", "Authorization Bearer")},
-	"headernames":    {"write", after("token_from header", "Authorization Bearer")},
+	"fromheader":     {"write", first("token_from header", "Authorization Bearer")},
+	"fromheaders":    {"write", first("token_from header", "Authorization Bearer")},
+	"headernames":    {"write", first("token_from header", "Authorization Bearer")},
 	"identitysource": {"write", fixed("token_from header Authorization Bearer")},
-	"header":         {"write", after("token_from header", "Authorization Bearer")},
-	"fromquery":      {"write", after("token_from query", "access_token")},
-	"fromparams":     {"write", after("token_from query", "access_token")},
-	"uriparamnames":  {"write", after("token_from query", "access_token")},
-	"tokenquerykey":  {"write", after("token_from query", "access_token")},
-	"query":          {"write", after("token_from query", "access_token")},
-	"fromcookie":     {"write", after("token_from cookie", "session")},
-	"fromcookies":    {"write", after("token_from cookie", "session")},
-	"cookienames":    {"write", after("token_from cookie", "session")},
-	"cookie":         {"write", after("token_from cookie", "session")},
+	"header":         {"write", first("token_from header", "Authorization Bearer")},
+	"fromquery":      {"write", first("token_from query", "access_token")},
+	"fromparams":     {"write", first("token_from query", "access_token")},
+	"uriparamnames":  {"write", first("token_from query", "access_token")},
+	"tokenquerykey":  {"write", first("token_from query", "access_token")},
+	"query":          {"write", first("token_from query", "access_token")},
+	"fromcookie":     {"write", first("token_from cookie", "session")},
+	"fromcookies":    {"write", first("token_from cookie", "session")},
+	"cookienames":    {"write", first("token_from cookie", "session")},
+	"cookie":         {"write", first("token_from cookie", "session")},
 
 	"signkey":           {intoIssuer + "; write", fixed("issuer https://auth.example.com/ { secret {env.JWT_SECRET} }")},
 	"signingsecret":     {intoIssuer + "; write", fixed("issuer https://auth.example.com/ { secret {env.JWT_SECRET} }")},
@@ -98,9 +127,9 @@ var foreignWords = map[string]foreign{
 	"authjwtkeyfile":    {intoIssuer + "; write", fixed("issuer https://auth.example.com/ { jwks_file /etc/caddy/jwks.json }")},
 	"signalg":           {"algorithms belong to an issuer; write", fixed("issuer https://auth.example.com/ { algorithms RS256 }")},
 	"alg":               {"algorithms belong to an issuer; write", fixed("issuer https://auth.example.com/ { algorithms RS256 }")},
-	"issuerwhitelist":   {"write a line for each issuer:", after("issuer", "https://auth.example.com/")},
-	"allowedissuers":    {"write a line for each issuer:", after("issuer", "https://auth.example.com/")},
-	"issuers":           {"write a line for each issuer:", after("issuer", "https://auth.example.com/")},
+	"issuerwhitelist":   {"write a line for each issuer:", first("issuer", "https://auth.example.com/")},
+	"allowedissuers":    {"write a line for each issuer:", first("issuer", "https://auth.example.com/")},
+	"issuers":           {"write a line for each issuer:", first("issuer", "https://auth.example.com/")},
 	"audiencewhitelist": {"write", after("audience", "https://api.example.com")},
 	"allowedaudiences":  {"write", after("audience", "https://api.example.com")},
 	"audiences":         {"write", after("audience", "https://api.example.com")},

@@ -139,7 +139,7 @@ type Handler struct {
 	site        string // the hosts of the site, or the server's addresses
 	logs        bool   // whether the server may have an access log
 	clearsOnly  bool   // whether it authenticates nobody
-	late        bool   // whether it may be in error routes
+	late        bool   // whether it is in error routes
 	conflict    *routes.Conflict
 	metrics     *metrics.Handler // nil if it authenticates nobody
 	reportLog   *zap.Logger
@@ -158,7 +158,12 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request and passes it to the next handler, or refuses
 // it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	st := requestState(r, h.late)
+	var st *state
+	if h.late {
+		st, r = errorState(r)
+	} else {
+		st = requestState(r)
+	}
 	st.Enter(&h.naming.Names, h.logs, h.conflict.Possible())
 	r = h.forwarding.Clear(r, &st.Sent, r.Trailer != nil && h.guard.place(h).Reader)
 	err := h.serve(w, r, st, next)
@@ -231,7 +236,7 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if err != nil {
 		return decision{code: reason.UnforwardableClaim, cause: causeOf(id, "", nil), basic: presented.Basic(), tried: id}
 	}
-	h.credentials.RemoveCopies(r, &presented)
+	h.credentials.RemoveCopies(r, &presented, &st.Removed)
 	return decision{id: id, headers: headers}
 }
 
@@ -297,7 +302,7 @@ func (h *Handler) report(r *http.Request, st *state, d decision) {
 	st.PassRefused(r, why)
 	h.metrics.Refused(p.Number(), h.caller(d.tried))
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
-		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
+		c.Write(why.LogFields(r, h.guard.shown.CleanURI(r.RequestURI), h.site)...)
 	}
 }
 
@@ -309,7 +314,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	st.withdraw(r, why)
 	h.metrics.Refused(p.Number(), h.caller(d.tried))
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(why.LogFields(r, h.credentials.CleanURI(r.RequestURI), h.site)...)
+		c.Write(why.LogFields(r, h.guard.shown.CleanURI(r.RequestURI), h.site)...)
 	}
 	if h.guard.wayOf(h, r, p) == here {
 		p.Write(w, r)

@@ -69,7 +69,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.logs = server == nil || server.Logs != nil
 	h.conflict = routes.NewConflict(server, reflect.TypeFor[Handler]().PkgPath())
 	h.clearsOnly = h.Mode == modeClear
-	h.late = server == nil || !routes.Provisioning(server)
+	h.late = server != nil && routes.InErrorRoutes(server)
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h, routes.Hosts(ctx))
 	h.guard.putHead()

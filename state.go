@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
@@ -30,44 +31,42 @@ func (*state) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("jwt state")) 
 // requestState returns the request's state, which the first call creates. It is kept
 // in Caddy's variables of the request, a map that all handlers and error routes
 // share even if a handler copies the request. A context value would cost a copy of
-// the request, and error routes would not see it. late is whether the handler may be in
-// error routes, whose head may have made the state.
-func requestState(r *http.Request, late bool) *state {
+// the request, and error routes would not see it.
+func requestState(r *http.Request) *state {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if st, ok := vars[identity.VarsKey].(*state); ok {
 		return st
 	}
-	var st *state
-	if late {
-		st, _ = r.Context().Value(stateKey{}).(*state)
-	}
-	if st == nil {
-		st = new(state)
-		st.Attach(r)
-	}
+	st := new(state)
 	if vars != nil {
 		vars[identity.VarsKey] = st
 	}
+	st.Attach(r)
 	return st
 }
 
-// stateKey is the context key of a state that the head of the error routes has made.
-type stateKey struct{}
-
 // errorState returns the request's state in error routes. Where no jwt handler has made
-// one, it is a value of the context: a proxy that the request comes from may still read
-// its variables, while it dials a connection that is no longer needed.
+// one before, it is a value of the context, with a replacer of its own: a proxy that the
+// request comes from may still read its variables and its replacer, while it dials a
+// connection that is no longer needed.
 func errorState(r *http.Request) (*state, *http.Request) {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if st, ok := vars[identity.VarsKey].(*state); ok {
 		return st, r
 	}
-	if st, ok := r.Context().Value(stateKey{}).(*state); ok {
+	if st, ok := r.Context().Value(identity.ContextKey{}).(*state); ok {
 		return st, r
 	}
 	st := new(state)
+	ctx := context.WithValue(r.Context(), identity.ContextKey{}, st)
+	if old, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		own := caddy.NewEmptyReplacer()
+		own.Map(old.Get)
+		ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, own)
+	}
+	r = r.WithContext(ctx)
 	st.Attach(r)
-	return st, r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
+	return st, r
 }
 
 // publish sets the request's identity and its headers.

@@ -40,6 +40,20 @@ func NewPlaced(c PlacedConfig) (*Placed, error) {
 	return p, nil
 }
 
+// Status returns the state of the files, under the path of the first.
+func (p *Placed) Status() Status {
+	w := p.watched.Status()
+	file := w.Current.State[0]
+	s := Status{
+		State: "fresh", File: p.paths[0], Keys: w.Current.Value.Len(), LoadedAt: w.Current.At,
+		Modified: file.ModTime(), Size: file.Size(), Failures: w.Failures,
+	}
+	if w.Err != nil {
+		s.State, s.LastError, s.LastErrorAt = "stale", cut(w.Err.Error(), 500), w.ErrAt
+	}
+	return s
+}
+
 // Set returns the keys in force.
 func (p *Placed) Set() *Set { return p.watched.Value() }
 

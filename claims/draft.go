@@ -46,6 +46,9 @@ func (d *Draft) Read(data []byte, maxValues int) error {
 	return nil
 }
 
+// Values returns the number of JSON values, the object itself included.
+func (d *Draft) Values() int { return len(d.buffer.nodes) + 1 }
+
 // Len returns the number of members.
 func (d *Draft) Len() int { return int(d.root.n) }
 

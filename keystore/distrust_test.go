@@ -75,3 +75,22 @@ func TestDistrustWhileTheSourceFails(t *testing.T) {
 		r.Distrust()
 	})
 }
+
+// TestDistrustIsNotUsedUp checks that a call that fetches nothing does not count.
+func TestDistrustIsNotUsedUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &host{answer: answers(200, jwks(ecJWK(ecKeys()[0], "a")))}
+		r := remote(t, h, nil)
+		r.Distrust() // nothing is there yet
+		expect(t, "the first request", get(r, "a"), "ok")
+		h.set(answers(200, jwks(ecJWK(ecKeys()[1], "a"))))
+		time.Sleep(30 * time.Second)
+		fetches := h.count()
+		r.Distrust()
+		synctest.Wait()
+		if h.count() != fetches+1 {
+			t.Errorf("%d fetches, want %d: a call that fetched nothing used up the pause", h.count(), fetches+1)
+		}
+	})
+}

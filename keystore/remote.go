@@ -166,12 +166,12 @@ const distrustPause = 5 * time.Minute
 func (r *Remote) Distrust() {
 	now := r.client.Clock.Now()
 	last := r.distrusted.Load()
-	if since := now.UnixNano() - last; since >= 0 && since < int64(distrustPause) || !r.distrusted.CompareAndSwap(last, now.UnixNano()) {
+	if since := now.UnixNano() - last; since >= 0 && since < int64(distrustPause) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.flight == nil && !r.closed && r.failures == 0 && r.serving(now) != nil {
+	if r.flight == nil && !r.closed && r.failures == 0 && r.serving(now) != nil && r.distrusted.CompareAndSwap(last, now.UnixNano()) {
 		r.begin(false)
 	}
 }

@@ -47,6 +47,7 @@ type parsed struct {
 	issuer    string
 	hasIssuer bool
 	bound     bool // whether there is "cnf"
+	values    int  // JSON values of the claims
 }
 
 // Size returns about how many bytes of memory the token takes in the process.
@@ -88,6 +89,7 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 	if err := body.Read(parts.claims, v.maxValues()); err != nil {
 		return parts, claimsNotJSON.of(err)
 	}
+	t.values = body.Values()
 	if err := t.readClaims(body); err != nil {
 		body.Free()
 		return parts, err

@@ -29,7 +29,7 @@ var (
 	algOfOtherKey = &reason.Detailed{Code: reason.AlgorithmNotAllowed, Detail: "the issuer's keys for this kid are not for the token's alg"}
 
 	unknownKid = &reason.Detailed{Code: reason.UnknownKey, Detail: "the issuer has no key with the token's kid; if its kids never match, ignore_kid tries every key"}
-	manyKeys   = &reason.Detailed{Code: reason.UnknownKey, Detail: "the token has no kid, and too many keys fit it; kidless_keys raises their number"}
+	manyKeys   = &reason.Detailed{Code: reason.UnknownKey, Detail: "the token has no kid or the keys have none, and too many keys fit it; kidless_keys raises their number"}
 
 	audienceType = &reason.Detailed{Code: reason.WrongAudience, Detail: "the audience is empty or not a text or list of texts"}
 )

@@ -115,7 +115,7 @@ func (v *Validator) limit(maxLength int) {
 
 // maxValues is how many JSON values the header and the claims may have.
 func (v *Validator) maxValues() int {
-	return max(v.maxLength, MaxLength) / MaxLength * claims.MaxValues
+	return max(v.maxLength, MaxLength) * claims.MaxValues / MaxLength
 }
 
 // Cached returns a copy of the Validator that uses a cache of verified tokens. Several
@@ -163,6 +163,9 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	now := v.now()
 	if cached.reuseVerdict(v, now, verified) {
 		return nil
+	}
+	if cached.values > v.maxValues() { // another validator may allow more
+		return claimsNotJSON.of(claims.ErrValues)
 	}
 	a, err := v.admit(ctx, &cached.parsed, cached.verifiedBy, nil, token, now)
 	if err != nil {
@@ -336,10 +339,11 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint
 		if !k.Fits(head.alg, p.Algorithms) || kid == "" && !head.mayBe(k) {
 			continue
 		}
-		if n == maxSameKid && k.ID() != "" && kid != "" {
+		sameKid := k.ID() != "" && kid != ""
+		if n == maxSameKid && sameKid {
 			break
 		}
-		if n == p.KidlessKeys {
+		if n == p.KidlessKeys && !sameKid {
 			return noKey, manyKeys
 		}
 		candidates[n] = k
@@ -347,6 +351,9 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint
 	}
 	if n == 0 {
 		// The issuer has keys for this kid, but not for this algorithm.
+		if p.distrust != nil && kid != "" {
+			p.distrust()
+		}
 		return noKey, algOfOtherKey
 	}
 	if parts == nil {

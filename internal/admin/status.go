@@ -107,8 +107,8 @@ func PageOf(sources *shared.Sources, names func(path string) []string, now time.
 	for _, used := range sources.List() {
 		page.Issuers = append(page.Issuers, statusOf(used, now))
 	}
-	for _, f := range sources.KeyFileList() {
-		page.APIKeys = append(page.APIKeys, APIKeyStatus{names(f.Path), f.Status()})
+	for _, f := range sources.KeyFiles() {
+		page.APIKeys = append(page.APIKeys, APIKeyStatus{names(f.Path), f.Status})
 	}
 	return page
 }

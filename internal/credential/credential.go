@@ -6,7 +6,6 @@ package credential
 import (
 	"encoding/base64"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -22,10 +21,11 @@ type place struct {
 // Places reads tokens and API keys out of requests and removes them.
 type Places struct {
 	places  []place
-	header  *place   // set if it is the only place and its credential is removed
-	keep    bool     // credentials are passed on
-	inPlace bool     // credentials stay, as nothing is refused
-	copies  []string // headers in which copies of credentials may be left
+	header  *place                 // set if it is the only place and its credential is removed
+	keep    bool                   // credentials are passed on
+	inPlace bool                   // credentials stay, as nothing is refused
+	copies  []string               // headers in which copies of credentials may be left
+	isKey   func(text string) bool // may be nil
 	// origins is the standard library's protection against cross-site
 	// requests, for tokens that a browser sends by itself.
 	origins *http.CrossOriginProtection
@@ -157,6 +157,7 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 	if c.keep && c.hasLookalike(r) {
 		f.multiple = true
 	}
+	f.mergeCopies(c.isKey)
 	switch {
 	case f.multiple:
 		return f, reason.MultipleCredentials
@@ -188,39 +189,6 @@ func (s *place) takeOne(r *http.Request, taken *Removed, f *Found) bool {
 	taken.add(s, values[0])
 	delete(r.Header, s.Name)
 	return true
-}
-
-// RemoveCopies removes copies of accepted credentials from the headers in which tokens and
-// API keys are sent by default. Some clients send one secret in both.
-func (c *Places) RemoveCopies(r *http.Request, f *Found) {
-	if c.keep || c.inPlace {
-		return
-	}
-	for _, name := range c.copies {
-		values := r.Header[name]
-		if len(values) == 0 || !slices.ContainsFunc(values, f.isCopy) {
-			continue
-		}
-		// A new slice, as the access log's copy of the request shares the old one.
-		kept := slices.DeleteFunc(slices.Clone(values), f.isCopy)
-		if len(kept) == 0 {
-			delete(r.Header, name)
-		} else {
-			r.Header[name] = kept
-		}
-	}
-}
-
-// isCopy reports whether a header's value is one of the credentials, alone or after a
-// scheme.
-func (f *Found) isCopy(value string) bool {
-	_, rest, _ := strings.Cut(value, " ")
-	for _, c := range [...]*Credential{&f.Token, &f.APIKey} {
-		if c.Present && (value == c.Text || strings.Trim(rest, " ") == c.Text) {
-			return true
-		}
-	}
-	return false
 }
 
 // Discard removes the request's credentials, unless they are kept.

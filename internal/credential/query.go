@@ -315,8 +315,8 @@ func (q *queryCleaner) of(query string) (string, bool) {
 }
 
 // CleanURI returns a request target without the parameters in which credentials are sent.
-func (c *Places) CleanURI(uri string) string {
-	q := queryCleaner{places: c.places}
+func (all *Removal) CleanURI(uri string) string {
+	q := queryCleaner{places: all.places}
 	return q.cleanURI(uri)
 }
 

@@ -220,6 +220,7 @@ func TestOnePassIsTheReference(t *testing.T) {
 		for i := range c.places {
 			refRead(&c.places[i], want, &wantFound)
 		}
+		wantFound.mergeCopies(nil)
 		for i := range c.places {
 			refRemove(&c.places[i], want, wantOriginal, &wantTaken)
 		}

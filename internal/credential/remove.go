@@ -48,9 +48,13 @@ type Removal struct{ places []place }
 
 // Add adds the places of a handler, unless it keeps credentials.
 func (all *Removal) Add(c *Places) {
-	if c.keep || c.inPlace {
-		return
+	if !c.keep && !c.inPlace {
+		all.AddAll(c)
 	}
+}
+
+// AddAll adds the places of a handler, even if it keeps credentials.
+func (all *Removal) AddAll(c *Places) {
 	for _, s := range c.places {
 		if !slices.ContainsFunc(all.places, func(o place) bool { return o.equal(s.Source) }) {
 			all.places = append(all.places, s)

@@ -72,7 +72,7 @@ func New(settings Settings) (*Places, error) {
 			all[i].isKey = settings.IsKey
 		}
 	}
-	c := &Places{places: all, keep: settings.Keep, inPlace: settings.InPlace, origins: http.NewCrossOriginProtection()}
+	c := &Places{isKey: settings.IsKey, places: all, keep: settings.Keep, inPlace: settings.InPlace, origins: http.NewCrossOriginProtection()}
 	for _, o := range settings.TrustedOrigins {
 		if err := c.origins.AddTrustedOrigin(normalOrigin(o)); err != nil {
 			return nil, err
@@ -205,6 +205,11 @@ func addSource(all []place, s Source, isToken bool) ([]place, error) {
 			}
 			other.tokens, other.apiKeys = true, true
 			return all, nil
+		}
+		if whole := func(a, b Source) bool {
+			return a.From == FromBasic && b.From == FromHeader && b.Name == "Authorization" && b.Scheme == ""
+		}; whole(s, other.Source) || whole(other.Source, s) {
+			return nil, errors.New("the header Authorization is read whole and as Basic, so that a value could be two credentials; remove one of the two")
 		}
 		if s.From == FromHeader && other.From == FromHeader && s.Name == other.Name && (s.Scheme == "") != (other.Scheme == "") {
 			return nil, fmt.Errorf("the header %s is read with a scheme and without one, so that a value could be two credentials; write the scheme in both, or in none", s.Name)

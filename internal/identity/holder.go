@@ -29,6 +29,9 @@ type Holder struct {
 // name it, as a brace ends a placeholder's name.
 const VarsKey = "}jwt"
 
+// ContextKey is the context key of a state that was made in error routes.
+type ContextKey struct{}
+
 // embedder is a state in the request's variables: anything that embeds a Holder.
 type embedder interface{ holder() *Holder }
 
@@ -38,6 +41,9 @@ func (h *Holder) holder() *Holder { return h }
 func Of(r *http.Request) *Holder {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if st, ok := vars[VarsKey].(embedder); ok {
+		return st.holder()
+	}
+	if st, ok := r.Context().Value(ContextKey{}).(embedder); ok {
 		return st.holder()
 	}
 	return nil
@@ -90,9 +96,10 @@ func (h *Holder) HoldsOther(id *Identity) bool {
 // PublishIdentity sets the identity of the request, with its placeholders and log
 // fields.
 func (h *Holder) PublishIdentity(r *http.Request, id *Identity) {
+	reported := h.refusal != nil
 	h.Identity, h.refusal = id, nil
 	h.override()
-	h.logFields(r, id, nil, false)
+	h.logFields(r, id, nil, reported)
 }
 
 // Pass lets the request go on without an identity of this handler. That of an

@@ -37,6 +37,9 @@ func (h *Holder) logFields(r *http.Request, id *Identity, why *refusal.Refusal, 
 	extra.Set(issuer)
 	extra.Set(zap.String("jwt_auth_method", method))
 	if why == nil {
+		if reported { // an outer handler did, and may have named another user
+			extra.Set(zap.Field{Key: "jwt_user", Type: zapcore.SkipType})
+		}
 		return
 	}
 	extra.Set(zap.String("jwt_reason", string(why.Code)))

@@ -80,8 +80,8 @@ func (m Sources) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(tokencache.Process.Size()))
 	ch <- prometheus.MustNewConstMetric(cacheTokensDesc, prometheus.GaugeValue, float64(tokencache.Process.Len()))
-	for _, f := range m.sources.KeyFileList() {
-		s := f.Status()
+	for _, f := range m.sources.KeyFiles() {
+		s := f.Status
 		for d, v := range map[*prometheus.Desc]float64{
 			apiKeysDesc: float64(s.Keys), apiKeyFailuresDesc: float64(s.Failures), apiKeyAgeDesc: now.Sub(s.LoadedAt).Seconds(),
 		} {
@@ -93,7 +93,7 @@ func (m Sources) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		s := used.Source.Status()
-		labels := []string{strings.Join(used.Issuers, " "), used.ID}
+		labels := []string{strings.ToValidUTF8(strings.Join(used.Issuers, " "), "?"), used.ID}
 		gauge := func(d *prometheus.Desc, v float64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 		}

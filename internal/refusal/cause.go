@@ -74,19 +74,26 @@ func (l loggedRequest) MarshalLogObject(out zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// withoutUserInfo removes user and password from a request target in absolute form (RFC
-// 9112 section 3.2.2).
+// withoutUserInfo removes user and password from a request target that is not a path (RFC
+// 9112 section 3.2), whatever its form.
 func withoutUserInfo(uri string) string {
-	scheme, rest, ok := strings.Cut(uri, "://")
-	if !ok || strings.HasPrefix(uri, "/") {
+	if strings.HasPrefix(uri, "/") {
 		return uri
 	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
+	target, query, _ := strings.Cut(uri, "?")
+	at := strings.LastIndexByte(target, '@')
+	if at < 0 {
+		return uri
 	}
-	if at := strings.LastIndexByte(rest[:end], '@'); at >= 0 {
-		rest = rest[at+1:]
+	scheme, _, ok := strings.Cut(target, "://")
+	if ok && at > len(scheme) {
+		scheme += "://"
+	} else {
+		scheme = ""
 	}
-	return scheme + "://" + rest
+	target = scheme + target[at+1:]
+	if query != "" {
+		target += "?" + query
+	}
+	return target
 }

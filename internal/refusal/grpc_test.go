@@ -138,7 +138,7 @@ func TestLoggedURI(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{
 		"/a?b=c": "/a?b=c", "/?u=https://u:p@h/": "/?u=https://u:p@h/", "*": "*",
-		"https://h/a": "https://h/a", "https://u:p@h/a@b": "https://h/a@b", "http://u:p@q@h": "http://h", "https://h/a?x=u:p@h": "https://h/a?x=u:p@h",
+		"https://h/a": "https://h/a", "https://u:p@h/a": "https://h/a", "http://u:p@q@h": "http://h", "u:p@h:443": "h:443", "http:u:p@h/x": "h/x", "http:///x@u:p@h/": "http://h/", "https://h/a?x=u:p@h": "https://h/a?x=u:p@h",
 	} {
 		if got := withoutUserInfo(uri); got != want {
 			t.Errorf("%s: %s, want %s", uri, got, want)

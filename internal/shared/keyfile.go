@@ -140,3 +140,35 @@ func (s *Sources) KeyFileList() []*pooledKeyFile {
 	}
 	return list
 }
+
+// KeyFile is the state of a file of API keys.
+type KeyFile struct {
+	Path string
+	apikey.Status
+}
+
+// KeyFiles returns the state of the key files, and of the keys that are in files of their
+// own. Of several with one path, such as those of two sites, it returns the one that fails.
+func (s *Sources) KeyFiles() []KeyFile {
+	byPath := map[string]KeyFile{}
+	add := func(path string, status apikey.Status) {
+		if other, ok := byPath[path]; !ok || other.Failures < status.Failures {
+			byPath[path] = KeyFile{path, status}
+		}
+	}
+	for _, f := range s.KeyFileList() {
+		add(f.Path, f.Status())
+	}
+	s.mu.Lock()
+	placed := slices.Clone(s.placed)
+	s.mu.Unlock()
+	for _, p := range placed {
+		status := p.Status()
+		add(status.File, status)
+	}
+	list := make([]KeyFile, 0, len(byPath))
+	for _, path := range slices.Sorted(maps.Keys(byPath)) {
+		list = append(list, byPath[path])
+	}
+	return list
+}
