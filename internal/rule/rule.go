@@ -39,6 +39,7 @@ type Rules struct {
 	anyScopes   [][]string // one of each group is required
 	claims      []Claim
 	expressions []*expression
+	strict      bool // whether a rule can't be met without a credential: any but an expression
 
 	// The requirements as written in the config, for the log.
 	scopesText                string
@@ -82,6 +83,7 @@ func (all *Rules) add(r *Requirement) error {
 			return err
 		}
 	}
+	all.strict = all.strict || r.Expression == ""
 	all.scopes = append(all.scopes, r.Scope...)
 	if len(r.AnyScope) > 0 {
 		all.anyScopes = append(all.anyScopes, r.AnyScope)
@@ -134,7 +136,7 @@ func New(ctx caddy.Context, configured []*Requirement, optional bool) (*Rules, e
 // CheckOptional returns an error if requests without a credential are allowed but could
 // never meet the rules.
 func (all *Rules) CheckOptional(optional bool) error {
-	if !optional || len(all.scopes) == 0 && len(all.anyScopes) == 0 && len(all.claims) == 0 {
+	if !optional || !all.strict {
 		return nil
 	}
 	return setting.InOption("optional", "a request without a credential has no scopes and no claims and could never meet the requirement; remove optional or the requirement, or write it as require expression `auth_method == \"anonymous\" || \"orders:read\" in scopes`")
