@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -752,6 +753,39 @@ func TestKeyInTheWrongPlace(t *testing.T) {
 			t.Errorf("accepted: %s", strings.ReplaceAll(strings.ReplaceAll(options, text, "KEY"), hash, "HASH"))
 		} else if strings.Contains(err.Error(), text) {
 			t.Errorf("the error shows the key: %s", strings.ReplaceAll(err.Error(), text, "KEY"))
+		}
+	}
+}
+
+// TestBasicIsOffered: who sends a password only when asked for it is asked.
+func TestBasicIsOffered(t *testing.T) {
+	t.Parallel()
+	_, hash := newAPIKey()
+	for from, want := range map[string][]string{
+		"basic":        {`ApiKey realm="restricted"`, `Basic realm="restricted"`},
+		"header X-Key": {`ApiKey realm="restricted"`},
+	} {
+		s := makeSite(t, "api_key partner "+hash+"\napi_key_from "+from)
+		if got := serve(t, bearer("x"), nil, s.Handler).Header()["Www-Authenticate"]; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", from, got, want)
+		}
+	}
+}
+
+// TestTheWholeHeaderIsTheKey: an empty scheme is none, in Authorization too.
+func TestTheWholeHeaderIsTheKey(t *testing.T) {
+	t.Parallel()
+	text, hash := newAPIKey()
+	whole := makeSite(t, "api_key partner "+hash+"\napi_key_from header Authorization \"\"")
+	byDefault := makeSite(t, "api_key partner "+hash+"\napi_key_from header Authorization")
+	for value, s := range map[string]*site{"%G": whole, "Bearer %G": byDefault} {
+		for _, other := range []*site{whole, byDefault} {
+			res := serve(t, request(text, "", "", "", "Authorization: "+value), nil, other.Handler)
+			if passed := res.next != nil; passed != (other == s) {
+				t.Errorf("%s: passed %v, %s", value, passed, res.reason())
+			} else if passed && len(res.next.Header["Authorization"]) > 0 {
+				t.Errorf("%s is left", value)
+			}
 		}
 	}
 }

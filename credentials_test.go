@@ -352,3 +352,30 @@ func TestThreat48_TheOriginalURIIsCleanAfterAHandlerThatCopiesTheRequest(t *test
 		t.Errorf("{http.request.orig_uri} is %q", got)
 	}
 }
+
+// TestSpellingsOfATrustedOrigin: browsers send an origin in one spelling, whichever the
+// config has.
+func TestSpellingsOfATrustedOrigin(t *testing.T) {
+	t.Parallel()
+	good := signed(t, nil)
+	for _, c := range []struct {
+		written, sent string
+		trusted       bool
+	}{
+		{"https://app.example.com:443", "https://app.example.com", true},
+		{"http://app.example.com:80", "http://app.example.com", true},
+		{"HTTPS://App.Example.com", "https://app.example.com", true},
+		{"https://bücher.example", "https://xn--bcher-kva.example", true},
+		{"https://app.example.com:8443", "https://app.example.com:8443", true},
+		{"https://app.example.com:80", "https://app.example.com", false},
+		{"http://app.example.com:443", "http://app.example.com", false},
+		{"https://app.example.com:443", "http://app.example.com", false},
+	} {
+		s := newSite(t, everywhere+"\ntrusted_origins "+c.written)
+		r := request(good, "", "", "session=%G", "Sec-Fetch-Site: cross-site", "Origin: "+c.sent)
+		r.Method = "POST"
+		if res := serve(t, r, nil, s.Handler); (res.next != nil) != c.trusted {
+			t.Errorf("%s for %s: %d %s", c.written, c.sent, res.Code, res.reason())
+		}
+	}
+}

@@ -13,7 +13,7 @@ func TestForward(t *testing.T) {
 	token := map[string]any{
 		"scope": "read write", "email": "ann@corp.example", "n": json.Number("12345678901234567890"), "yes": true, "no": false, "f": json.Number("1.50"),
 		"roles": []string{"admin", "user"}, "mixed": []any{1, true, "x"}, "realm": map[string]any{"roles": []string{"a"}, "level": 3},
-		"null": json.RawMessage("null"), "empty": "", "none": []any{}, "object": map[string]any{}, "name": "Ann \"Ü\" 李", "user": "not the sub",
+		"null": json.RawMessage("null"), "empty": "", "none": []any{}, "object": map[string]any{}, "name": "Ann \"Ü\" 李", "user": "not the sub", "names": []string{"Cem Özdemir", "\U0001f511\u007f"},
 		"https://x.example/t": "acme", "space": "a b", "zero": 0, "nulls": []any{nil}, "objects": []any{map[string]any{"a": 1}},
 	}
 	for line, want := range map[string]string{
@@ -23,6 +23,7 @@ func TestForward(t *testing.T) {
 		"https://x.example/t": "acme", "space": "a b", "sub": "alice", "nulls": "-", "objects": `{"a":1}`,
 		"user json": `"alice"`, "scopes json": `["read","write"]`, "n json": "12345678901234567890", "yes json": "true", "f json": "1.50", "roles json": `["admin","user"]`,
 		"mixed json": `[1,true,"x"]`, "realm json": `{"level":3,"roles":["a"]}`, "null json": "-", "absent json": "-", "empty json": `""`, "none json": "[]", "nulls json": "[null]",
+		"name json": `"Ann \"\u00dc\" \u674e"`, "names json": `["Cem \u00d6zdemir","\ud83d\udd11\u007f"]`,
 		"auth_method json": `"jwt"`, "issuer json": `"https://issuer.example/"`, "space json": `"a b"`,
 	} {
 		t.Run(line, func(t *testing.T) {
@@ -198,3 +199,13 @@ func TestForwardLeavesTheRestAlone(t *testing.T) {
 }
 
 func equalHeaders(a, b http.Header) bool { return sprint(a) == sprint(b) }
+
+// TestForwardOfAUserInJSON: the user is ASCII in JSON too, wherever the text is from.
+func TestForwardOfAUserInJSON(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "forward user X-User json")
+	res := serve(t, bearer(signed(t, map[string]any{"sub": "Cem Özdemir"})), nil, s.Handler)
+	if res.next == nil || res.next.Header.Get("X-User") != `"Cem \u00d6zdemir"` {
+		t.Errorf("%d %s", res.Code, res.reason())
+	}
+}

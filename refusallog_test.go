@@ -1,6 +1,11 @@
 package caddyjwt
 
-import "testing"
+import (
+	"net/http"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
 
 // TestRefusalsNameTheRequirement: the log has the requirement that a refused request
 // did not meet, as the config has it and without claims.
@@ -26,5 +31,35 @@ func TestRefusalsNameTheRequirement(t *testing.T) {
 	serve(t, bearer("garbage"), nil, s.Handler)
 	if lines := s.logs.TakeAll(); len(lines) != 1 || lines[0].ContextMap()["requirement"] != nil {
 		t.Errorf("%v, want no requirement", lines)
+	}
+}
+
+// TestRefusalsSayWhatAndWhere: who reads one line alone, as fail2ban does, learns whose
+// request was refused, where, and what exactly is wrong with it.
+func TestRefusalsSayWhatAndWhere(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"", "mode report"} {
+		s := newSite(t, mode)
+		s.site = "api.example"
+		r := request("garbage", "", "/orders?a=1", "", "Authorization: Bearer %G")
+		server := middleware(func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+			caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, "192.0.2.7")
+			return next.ServeHTTP(w, r)
+		})
+		serve(t, r, nil, server, s.Handler)
+		lines := s.logs.TakeAll()
+		if len(lines) != 1 {
+			t.Fatalf("%s: %v, want one line", mode, lines)
+		}
+		line := lines[0].ContextMap()
+		if line["site"] != "api.example" || line["detail"] != "not a JWT: it does not consist of three parts separated by dots" {
+			t.Errorf("%s: %v", mode, line)
+		}
+		sent, _ := line["request"].(map[string]any)
+		for key, want := range map[string]string{"client_ip": "192.0.2.7", "method": r.Method, "host": r.Host, "uri": r.RequestURI} {
+			if want == "" || sent[key] != want {
+				t.Errorf("%s: %s is %v, want %q", mode, key, sent[key], want)
+			}
+		}
 	}
 }

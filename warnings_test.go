@@ -54,3 +54,30 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 }
+
+// TestWarningsOfSeveralSites: what several sites have in common is one line that names
+// them, each once, and none where the logs are filtered.
+func TestWarningsOfSeveralSites(t *testing.T) {
+	t.Parallel()
+	_, hash := newAPIKey()
+	for option, want := range map[string]string{
+		"":                         "jwt at a.example, b.example, c.example +1: tokens and API keys in the header X-Api-Key show",
+		"log_credentials_filtered": "",
+	} {
+		s := makeSite(t, "api_key k "+hash+"\n"+option)
+		s.app.warnings = siteWarnings{}
+		for _, name := range []string{"a.example", "b.example", "a.example", "c.example", "d.example"} {
+			s.site = name
+			warn(s.Handler, time.Now())
+		}
+		core, logs := logcapture.New(zapcore.WarnLevel)
+		s.app.warnings.log(zap.New(core))
+		lines := logs.AllUntimed()
+		if want == "" && len(lines) == 0 {
+			continue
+		}
+		if len(lines) != 1 || want == "" || !strings.HasPrefix(lines[0].Message, want) {
+			t.Errorf("%q: %v, want one line: %q", option, lines, want)
+		}
+	}
+}

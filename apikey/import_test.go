@@ -443,3 +443,36 @@ func TestWhyAConsumerIsNotTheName(t *testing.T) {
 		}
 	}
 }
+
+// TestShortKeysAreImportedOnRequest: keys of 6 to 19 characters are taken over where the
+// operator says so, and marked.
+func TestShortKeysAreImportedOnRequest(t *testing.T) {
+	t.Parallel()
+	const text = "Name,Key\na,aB3xY\nb,aB3xY9\nc,aB3xY9dE2fG7hJ4kL5m\nd,aB3xY9dE2fG7hJ4kL5mN\n"
+	for _, c := range []struct {
+		allow       bool
+		want, short string
+	}{
+		{false, "2:skipped 3:skipped 4:skipped 5:added", "false false false false"},
+		{true, "2:skipped 3:added 4:added 5:added", "false true true false"},
+	} {
+		rows, err := ReadImport([]byte(text), ImportOptions{AllowShort: c.allow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := newEdit(t, "").Import(rows, time.Now())
+		if got := actions(results); got != c.want {
+			t.Errorf("allowed %v: %s, want %s", c.allow, got, c.want)
+		}
+		var short []string
+		for _, r := range results {
+			short = append(short, fmt.Sprint(r.Short))
+			if r.Short != strings.Contains(r.Note, "shorter than 20 characters") {
+				t.Errorf("line %d: the note is %q", r.Line, r.Note)
+			}
+		}
+		if got := strings.Join(short, " "); got != c.short {
+			t.Errorf("allowed %v: short %s, want %s", c.allow, got, c.short)
+		}
+	}
+}

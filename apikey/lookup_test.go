@@ -1,6 +1,8 @@
 package apikey
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -50,6 +52,37 @@ func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
 		}
 		if code == "" && found.ID() != "good" {
 			t.Errorf("%s: it is %s", name, found.ID())
+		}
+	}
+}
+
+// TestAKeyIsKnownWhereverItIs: whether a text with two dots is a key or a token depends on
+// it, so no place may be forgotten.
+func TestAKeyIsKnownWhereverItIs(t *testing.T) {
+	t.Parallel()
+	set := func(text string) *Set {
+		s, err := NewSet([]Record{{ID: "k", Hash: DigestOf(text), Disabled: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	path := filepath.Join(t.TempDir(), "keys.jsonl")
+	if err := os.WriteFile(path, []byte(keyLines("a")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := NewFile(FileConfig{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	placed, err := NewPlaced(PlacedConfig{Paths: []string{path}, Build: func([][]byte) (*Set, error) { return set("placed.b.c"), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := &Lookup{Written: set("written.b.c"), Placed: placed, Files: []*File{file}}
+	for text, want := range map[string]bool{"written.b.c": true, "placed.b.c": true, "key of a": true, "other.b.c": false} {
+		if all.Has(text) != want {
+			t.Errorf("%s: known is %v", text, !want)
 		}
 	}
 }

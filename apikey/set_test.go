@@ -229,6 +229,7 @@ func TestKeyFilesThatAreRead(t *testing.T) {
 		"spaces around":        {"  " + strings.ReplaceAll(keyLines("a"), "\n", "  \n"), "a"},
 		"a line of 64 KiB":     {padded(keyLines("a"), maxLine), "a"},
 		"another size as hint": {keyLines("a", "b", "c"), "abc"},
+		"a byte order mark":    {"\ufeff" + keyLines("a", "b"), "ab"},
 	} {
 		for _, size := range []int64{0, int64(len(row.text)), 7} {
 			s, err := readSet(strings.NewReader(row.text), "keys.jsonl", size)

@@ -98,6 +98,7 @@ func TestDiscoveryRefusesMetadata(t *testing.T) {
 	}{
 		"another issuer":        {string(metadata("https://evil.example", keys)), "is for issuer"},
 		"a slash more":          {string(metadata(issuer+"/", keys)), "trailing slash included"},
+		"an internal address":   {string(metadata("http://keycloak:8080/realms/r", keys)), "write jwks_url with the metadata's jwks_uri instead of discovery"},
 		"another case":          {string(metadata("https://IDP.example/a", keys)), "is for issuer"},
 		"no issuer":             {`{"jwks_uri":"` + keys + `"}`, `"issuer"`},
 		"issuer null":           {`{"issuer":null,"jwks_uri":"` + keys + `"}`, `"issuer"`},

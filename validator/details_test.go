@@ -77,6 +77,11 @@ func TestDetails(t *testing.T) {
 	if _, err := newValidator(t, many).Validate(t.Context(), good); err == nil || !strings.Contains(err.Error(), "no user: email, upn missing or empty") {
 		t.Error(err)
 	}
+	five := basePolicy()
+	five.Keys, _ = pairs(t, 5, func(i int) key.Options { return key.Options{ID: string(rune('a' + i))} })
+	if _, err := newValidator(t, five).Validate(t.Context(), es256(t, `{"alg":"ES256"}`, goodClaims)); err == nil || !strings.Contains(err.Error(), "the token has no kid, and too many keys fit it; kidless_keys raises their number") {
+		t.Error(err)
+	}
 }
 
 // TestZipIsIgnored checks that zip, which is for encrypted tokens and must be ignored in

@@ -524,6 +524,29 @@ func TestAPIKeyImport(t *testing.T) {
 	}
 }
 
+// TestAPIKeyImportOfShortKeys: they are taken over only with --allow-short, counted, and
+// work.
+func TestAPIKeyImportOfShortKeys(t *testing.T) {
+	t.Parallel()
+	long, _ := apikey.New("a")
+	csv := "name,key\nLong," + long + "\nShort,aB3xY9\nToo short,aB3xY\n"
+	path := newFile(t)
+	r := run(t, csv, "import", "@-", "--append", path, "--no-wait").want(t, 0, "3 rows: 1 added, 0 updated, 0 unchanged, 0 superseded, 2 skipped")
+	if !strings.Contains(r.out, "--allow-short") || strings.Contains(r.err, "shorter") {
+		t.Errorf("the report is %q, %q", r.out, r.err)
+	}
+	run(t, csv, "import", "@-", "--append", path, "--no-wait", "--allow-short").want(t, 0,
+		"3 rows: 1 added, 0 updated, 1 unchanged, 0 superseded, 1 skipped; 1 of the keys are shorter than 20 characters")
+	if list := records(t, path); len(list) != 2 || list[1].Hash != apikey.DigestOf("aB3xY9") {
+		t.Errorf("the file has %+v", list)
+	}
+	again := run(t, csv, "import", "@-", "--append", path, "--no-wait", "--allow-short", "--json").want(t, 0)
+	report := parseJSON[struct{ Counts map[string]int }](t, again.out)
+	if report.Counts["short"] != 1 || report.Counts["unchanged"] != 2 {
+		t.Errorf("%s", again.out)
+	}
+}
+
 // adaptedKeys adapts a Caddyfile with this option in a jwt block, and returns the
 // keys of the handler.
 func adaptedKeys(t *testing.T, option string) []*caddyjwt.APIKey {
