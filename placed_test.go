@@ -53,7 +53,7 @@ func TestKeysInFilesAreWatched(t *testing.T) {
 	if asks(first) || !asks(other) {
 		t.Error("the old key still passes, or the other does not")
 	}
-	for _, broken := range []string{"", "\n", "short", "two words", strings.Repeat("a", 40), "partner", "sha256:12"} {
+	for _, broken := range []string{"", "\n", "short", "two words", strings.Repeat("a", 40), "partner", "sha256:12", "\ufeff" + third} {
 		overwrite(t, path, broken)
 		time.Sleep(800 * time.Millisecond)
 		if !asks(second) || asks("partner") || asks(broken) {

@@ -138,6 +138,10 @@ func SecretOf(path string, content []byte) (string, error) {
 	if value == "" {
 		return "", fmt.Errorf("the file %s is empty", path)
 	}
+	// Text editors write it, and no application that reads the secret means it.
+	if strings.HasPrefix(value, "\ufeff") {
+		return "", fmt.Errorf("the file %s begins with a byte order mark (U+FEFF), which would be part of the secret; save it as UTF-8 without one", path)
+	}
 	return value, nil
 }
 
