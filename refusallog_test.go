@@ -1,10 +1,14 @@
 package caddyjwt
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap/zapcore"
 )
 
 // TestRefusalsNameTheRequirement: the log has the requirement that a refused request
@@ -59,6 +63,38 @@ func TestRefusalsSayWhatAndWhere(t *testing.T) {
 		for key, want := range map[string]string{"client_ip": "192.0.2.7", "method": r.Method, "host": r.Host, "uri": r.RequestURI} {
 			if want == "" || sent[key] != want {
 				t.Errorf("%s: %s is %v, want %q", mode, key, sent[key], want)
+			}
+		}
+	}
+}
+
+// TestLinesHaveNoCredentialOfAnotherHandler checks that a refusal's line leaves out the
+// parameters that another handler of the server reads, even if that one keeps them.
+func TestLinesHaveNoCredentialOfAnotherHandler(t *testing.T) {
+	t.Parallel()
+	const query = "token_from query access_token"
+	token := signed(t, nil)
+	for name, c := range map[string]struct{ outer, inner string }{
+		"the outer one keeps it":  {query + "\nkeep_credentials", ""},
+		"the outer one reports":   {query + "\nmode report", ""},
+		"the inner one reads it":  {"", query},
+		"both, and the inner one": {query + "\nkeep_credentials", query + "\nrequire scope never"},
+	} {
+		outer, inner := newSite(t, c.outer), newSite(t, c.inner)
+		outer.guard.add(inner.Handler, nil)
+		inner.guard = outer.guard
+		serve(t, httptest.NewRequest("GET", "/p?a=1&access_token="+token, nil), nil, outer.Handler, inner.Handler)
+		lines := append(outer.logs.TakeAll(), inner.logs.TakeAll()...)
+		if len(lines) == 0 {
+			t.Errorf("%s: no line", name)
+		}
+		for _, l := range lines {
+			out := zapcore.NewMapObjectEncoder()
+			for _, f := range l.Context {
+				f.AddTo(out)
+			}
+			if text := fmt.Sprint(out.Fields); strings.Contains(text, token[:40]) || !strings.Contains(text, "/p?a=1") {
+				t.Errorf("%s: %s", name, text)
 			}
 		}
 	}
