@@ -30,7 +30,7 @@ else
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 endif
 
-performance: ## the same, and docs/performance.md with its plots written anew (half an hour)
+performance: ## the same, and docs/performance.md with its plots written again (half an hour)
 	cd bench && go run . -docs
 
 # Go's fuzzer sometimes reports its own time limit as a failure, "context

@@ -11,7 +11,7 @@ import (
 )
 
 // Lines are parsed in batches by several goroutines, and come in their order all the
-// same. The first fault in the file is the one that is told of, whoever sees it first.
+// same. The first fault in the file is the one that is told of, no matter which sees it first.
 func TestRecordsComeInTheirOrder(t *testing.T) { // not parallel: it counts goroutines
 	const n = 10*batchLines + 17
 	before := runtime.NumGoroutine()

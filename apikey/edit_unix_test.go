@@ -119,7 +119,7 @@ func TestAKeyFileKeepsItsOwner(t *testing.T) {
 		s := must(os.Stat(path)).Sys().(*syscall.Stat_t)
 		return fmt.Sprint(s.Uid, ":", s.Gid)
 	}
-	// Root gives it to somebody else; whoever else runs this, to one of the
+	// Root gives it to somebody else; anyone else who runs this, to one of the
 	// groups that he is in, or to himself.
 	uid, gid := os.Getuid(), os.Getgid()
 	if groups := must(os.Getgroups()); len(groups) > 0 {
@@ -139,7 +139,7 @@ func TestAKeyFileKeepsItsOwner(t *testing.T) {
 	onlyIn(t, dir, "keys.jsonl")
 }
 
-// A pipe would keep whoever opens it waiting, and a device has no end.
+// A pipe would keep anyone who opens it waiting, and a device has no end.
 func TestWhatIsNoOrdinaryFileIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

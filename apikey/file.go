@@ -83,7 +83,7 @@ func (f *File) Close() { f.watched.Close() }
 // Reread reads the file for a config that is being loaded, and returns what is wrong
 // with it. It changes nothing: the config calls take once it is in force, and drops it if
 // it fails to load. A file that has not changed is not read again. A file that has lost
-// its end is accepted here: whoever loads a config means the files as they are.
+// its end is accepted here: anyone who loads a config means the files as they are.
 func (f *File) Reread() (take func(), err error) { return f.watched.Reread() }
 
 func (f *File) read() (reading, error) {
@@ -103,7 +103,7 @@ func (f *File) review(current, read *reading, err error) error {
 		return err
 	case f.cutSince.IsZero() || f.cutTo != read.Value.Len():
 		// What is left is a beginning of what was there, so that its length says
-		// all of it. That it is written again, as it is, begins nothing anew.
+		// all of it. That it is written again, as it is, starts nothing over.
 		f.cutSince, f.cutTo = read.Begun, read.Value.Len()
 	case f.cutOffDue(read.Begun):
 		f.cutSince = time.Time{}

@@ -162,7 +162,7 @@ func TestAKeyFileIsTakenOver(t *testing.T) {
 		"replaced by one with fewer":     func(t *testing.T, s *fixture) string { s.replace(t, keyLines("a", "b")); return "ab" },
 		"replaced by one without keys":   func(t *testing.T, s *fixture) string { s.replace(t, "\n"); return "" },
 		"replaced by one with others":    func(t *testing.T, s *fixture) string { s.replace(t, keyLines("x")); return "x" },
-		"removed and made anew at once":  func(t *testing.T, s *fixture) string { s.anew(t, keyLines("a")); return "a" },
+		"removed and made again at once": func(t *testing.T, s *fixture) string { s.remake(t, keyLines("a")); return "a" },
 		"changed by a command":           func(t *testing.T, s *fixture) string { s.remove(t, "c"); return "ab" },
 		"twice by a command at one look": func(t *testing.T, s *fixture) string { s.remove(t, "c"); s.remove(t, "b"); return "a" },
 	} {
@@ -180,8 +180,8 @@ func TestAKeyFileIsTakenOver(t *testing.T) {
 	}
 }
 
-// anew removes the file and makes another one, which may get its number.
-func (s *fixture) anew(t *testing.T, content string) {
+// remake removes the file and makes another one, which may get its number.
+func (s *fixture) remake(t *testing.T, content string) {
 	t.Helper()
 	must(0, os.Remove(s.path))
 	s.write(t, content)
@@ -294,7 +294,7 @@ func TestThreat34_AKeyFileThatLostItsEnd(t *testing.T) {
 		s.replace(t, keyLines("a"))
 		s.expect(t, "replaced", recovered, "a")
 	})
-	t.Run("and is meant so by whoever reloads", func(t *testing.T) {
+	t.Run("and is meant so by anyone who reloads", func(t *testing.T) {
 		t.Parallel()
 		s := newFixture(t)
 		s.write(t, keyLines("a"))
@@ -453,7 +453,7 @@ func TestAReloadReadsAChangedFileAlone(t *testing.T) {
 			t.Errorf("it was read %d times again", *read)
 		}
 	})
-	// Whoever writes can put the time of the writing back.
+	// Anyone who writes can put the time of the writing back.
 	t.Run("changed with the size and time of before", func(t *testing.T) {
 		t.Parallel()
 		s := newFixture(t)
@@ -758,7 +758,7 @@ func TestThreat32_AKeyFileThatIsNeverLeftAloneIsRead(t *testing.T) {
 	}
 }
 
-// Whoever removes the last line by hand is served in the end.
+// Anyone who removes the last line by hand is served in the end.
 func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
@@ -767,7 +767,7 @@ func TestAKeyFileThatHasLostItsEndForLong(t *testing.T) {
 	s.clock.Advance(cutOffDelay - 10*time.Second)
 	s.expect(t, "not yet long", "", "abc")
 	s.write(t, keyLines("a"))
-	s.expect(t, "cut off once more, which begins anew", failing, "abc")
+	s.expect(t, "cut off once more, which starts over", failing, "abc")
 	s.clock.Advance(cutOffDelay - 10*time.Second)
 	s.expect(t, "not yet long", "", "abc")
 	s.clock.Advance(10 * time.Second)

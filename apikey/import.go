@@ -187,7 +187,7 @@ func (f *Edit) importRow(row *ImportRow, result *ImportResult, shared bool, now 
 			result.Note = joinNotes(result.Note, "the name is not a valid consumer, so the consumer is the key's id")
 		case shared:
 			// Two of one name may be two customers. They must not become one
-			// user for whoever asks who is calling.
+			// user for anyone who asks who is calling.
 			result.Note = joinNotes(result.Note, "several keys have this name, so the consumer is the key's id")
 		default:
 			record.Consumer = record.Name

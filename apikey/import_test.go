@@ -424,7 +424,7 @@ func TestTheNameOfARefusedLineIsCut(t *testing.T) {
 	}
 }
 
-// Whoever reads the report learns of each key whose consumer is not its name.
+// Anyone who reads the report learns of each key whose consumer is not its name.
 func TestWhyAConsumerIsNotTheName(t *testing.T) {
 	t.Parallel()
 	f := newEdit(t, "")

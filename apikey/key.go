@@ -151,7 +151,7 @@ func newID() string {
 }
 
 // IDOf returns the id in the text of a key that New made; false for
-// any other text, one with a typing error included. It proves nothing: whoever
+// any other text, one with a typing error included. It proves nothing: anyone who
 // can write can make such a text.
 func IDOf(text string) (string, bool) {
 	tail := idLength + 1 + secretLength + checksumLength

@@ -81,7 +81,7 @@ func ownLock(f *os.File, path string) error {
 	if err := copyOwner(f, of); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	return nil // whoever may not give files away is not root
+	return nil // anyone who may not give files away is not root
 }
 
 // holdFile keeps a file open, and so its number from being given to another file:

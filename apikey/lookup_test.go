@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// TestAKeyInTwoPlacesMustBeGoodInBoth: whoever takes a key out of one must not
+// TestAKeyInTwoPlacesMustBeGoodInBoth: anyone who takes a key out of one must not
 // forget the other.
 func TestAKeyInTwoPlacesMustBeGoodInBoth(t *testing.T) {
 	t.Parallel()

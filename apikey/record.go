@@ -145,7 +145,7 @@ func (r *Record) member(name string, v claims.Value, long bool) (err error) {
 	case "expires":
 		r.Expires, err = recordTime(v)
 	case "meta":
-		// A short line needs no measuring: written anew, a character grows to
+		// A short line needs no measuring: written again, a character grows to
 		// six at most.
 		if r.Meta, err = v, checkMetaKind(v); err == nil && long {
 			err = CheckMeta(v)

@@ -42,7 +42,7 @@ same microseconds to hide behind.
 ¹ to a Caddy that checks the ES256 signature with Go's crypto, and nothing else: what has to be paid for tokens that were
 never seen.
 
-HAProxy's jwt_verify checks the signature alone, and anew for each request; the bare HAProxy is a C program without
+HAProxy's jwt_verify checks the signature alone, and again for each request; the bare HAProxy is a C program without
 what a Caddy does.
 
 ## Budgets

@@ -1,6 +1,6 @@
 // Command bench measures what jwt costs: whole servers under load, single steps as
 // Go benchmarks, and how both grow. With -docs it writes docs/performance.md and
-// the plots beside it anew, from nothing.
+// the plots beside it again, from nothing.
 //
 // It needs wrk, and for the comparison HAProxy; taskset where the machine has two
 // processors or more.

@@ -123,10 +123,11 @@ func TestDashboard(t *testing.T) {
 		}
 	})
 	t.Run("as Prometheus evaluates it", func(t *testing.T) {
-		if cacheOff {
-			t.Skip("no token is looked up in a cache")
+		expressions := board.expressions()
+		if cacheOff { // no token is looked up in a cache, and what divides by that is nothing
+			expressions = slices.DeleteFunc(expressions, func(e string) bool { return strings.Contains(e, "caddy_jwt_cache_lookups_total") })
 		}
-		checkExpressions(t, s.metrics(t), board.expressions())
+		checkExpressions(t, s.metrics(t), expressions)
 	})
 	t.Run("all metrics that there are", func(t *testing.T) {
 		for line := range strings.Lines(page) {

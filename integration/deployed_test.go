@@ -281,7 +281,7 @@ func runKubernetes(t *testing.T, dir string) {
 	)
 
 	// A changed Secret.
-	other := exampleRequest{name: "a key of later", header: "X-API-Key", value: makeKey(t, made, "other"), status: 401}
+	other := exampleRequest{name: "a later key", header: "X-API-Key", value: makeKey(t, made, "other"), status: 401}
 	site.expect(t, other)
 	mounted.write(t, readFile(t, made))
 	other.status, other.body = 200, seen("other")

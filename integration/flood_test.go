@@ -106,7 +106,7 @@ func TestFloodOfUnknownKids(t *testing.T) {
 }
 
 // A token with a known kid and a wrong signature is refused. A flood of them brings one
-// fetch forward, in case the issuer was set up anew, and no more.
+// fetch forward, in case the issuer was set up again, and no more.
 func TestForgedSignaturesCauseOneFetch(t *testing.T) {
 	t.Parallel()
 	k := keys(t)

@@ -12,7 +12,7 @@ import (
 )
 
 // signOn answers as oauth2-proxy does with --set-xauthrequest: 202 and headers for
-// whoever has its cookie, 401 for all others, and a page at every other path. Users that
+// anyone who has its cookie, 401 for all others, and a page at every other path. Users that
 // are called bare have neither an address nor groups.
 type signOn struct {
 	addr     string

@@ -81,7 +81,7 @@ func TestStatusCommand(t *testing.T) {
 	})
 }
 
-// The certificate of an issuer, or of whoever sits between it and Caddy, says which names
+// The certificate of an issuer, or of anyone who sits between it and Caddy, says which names
 // it is for, and the last error repeats them. What a terminal would obey is escaped.
 func TestStatusCommandEscapesWhatACertificateSays(t *testing.T) {
 	t.Parallel()

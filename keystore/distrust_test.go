@@ -19,7 +19,7 @@ func TestDistrustFetchesOnce(t *testing.T) {
 		expect(t, "the first request", get(r, "a"), "ok")
 		old := inHand(r).fingerprint
 
-		// The provider is set up anew, with another key under the old kid.
+		// The provider is set up again, with another key under the old kid.
 		h.set(answers(200, jwks(ecJWK(ecKeys()[1], "a"))))
 		time.Sleep(10 * time.Minute)
 		fetches := h.count()

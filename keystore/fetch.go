@@ -100,7 +100,7 @@ func (c *client) closeIdle() {
 
 // get fetches one document. headerTimeout bounds the wait for each answer's
 // header; ctx bounds everything. Redirects are followed to https only, even if
-// the configured URL is http: otherwise whoever can redirect could downgrade the
+// the configured URL is http: otherwise anyone who can redirect could downgrade the
 // connection.
 func (c *client) get(ctx context.Context, u *url.URL, have etag, headerTimeout time.Duration) (document, error) {
 	bearer := ""

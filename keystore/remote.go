@@ -161,7 +161,7 @@ func (r *Remote) Version(kid string, now time.Time) uint64 {
 const distrustPause = 5 * time.Minute
 
 // Distrust begins a fetch, as a token with a known kid has an invalid signature: a
-// provider that was set up anew may have a new key under the old kid. It does not wait,
+// provider that was set up again may have a new key under the old kid. It does not wait,
 // and does nothing if it began one within the last 5 minutes.
 func (r *Remote) Distrust() {
 	now := r.client.Clock.Now()

@@ -76,7 +76,7 @@ func TestRemoteVersionBeforeItIsStarted(t *testing.T) {
 }
 
 // A token whose kid no key has may be verified by a key without one, once a fetch
-// has found no better. Whoever kept that answer would never ask again, and never
+// has found no better. Anyone who kept that answer would never ask again, and never
 // learn that the key is gone.
 func TestRemoteVersionHoldsForKidsOfTheSetAlone(t *testing.T) {
 	t.Parallel()

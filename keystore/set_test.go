@@ -102,7 +102,7 @@ func TestSetFingerprintTellsSetsApart(t *testing.T) {
 		want bool
 	}{
 		"a key of the set":              {a, true},
-		"an equal key made anew":        {public(t, one, key.Options{ID: "a"}), true},
+		"an equal key made again":       {public(t, one, key.Options{ID: "a"}), true},
 		"the same key by another kid":   {public(t, one, key.Options{ID: "b"}), false},
 		"the same key for one alg only": {public(t, one, key.Options{ID: "a", Algorithm: key.RS256}), false},
 		"the same key without kid":      {public(t, one, key.Options{}), false},

@@ -151,7 +151,7 @@ func (r *Remote) deliver() {
 
 // Settle waits until the observer has returned from all events so far, or until ctx is
 // done. A set serves from the moment when its fetch ends, before the observer has heard
-// of it: whoever stops must wait for what the observer does with it.
+// of it: anyone who stops must wait for what the observer does with it.
 func (r *Remote) Settle(ctx context.Context) {
 	for {
 		r.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// The limits on fetches for kids that a set does not have. Whoever sends a token
+// The limits on fetches for kids that a set does not have. Anyone who sends a token
 // chooses its kid, so without limits an attacker decides how often the identity
 // provider is asked.
 const (

@@ -15,27 +15,10 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-func namedKey(t *testing.T, curve elliptic.Curve, kid string) (*ecdsa.PrivateKey, key.Key) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(curve, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := key.NewPublic(private.Public(), key.Options{ID: kid})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return private, public
-}
-
 // kidless_keys is for tokens without kid; several keys under one kid are tried all the same.
 func TestKidlessKeysIsNotForOneKid(t *testing.T) {
-	var set keySet
-	var last *ecdsa.PrivateKey
-	for range 2 {
-		private, public := namedKey(t, elliptic.P256(), "k")
-		set, last = append(set, public), private
-	}
+	set, private := pairs(t, 2, func(int) key.Options { return key.Options{ID: "k"} })
+	last := private[1]
 	p := basePolicy()
 	p.Keys, p.KidlessKeys = set, 1
 	v := newValidator(t, p)
@@ -45,16 +28,19 @@ func TestKidlessKeysIsNotForOneKid(t *testing.T) {
 	}
 }
 
-// A provider set up anew, with a key of another type under the old kid.
+// A provider set up again, with a key of another type under the old kid.
 func TestANewTypeUnderAnOldKidIsTold(t *testing.T) {
-	_, old := namedKey(t, elliptic.P256(), "k")
-	fresh, _ := namedKey(t, elliptic.P384(), "k")
-	d := &doubter{keySet: keySet{old}}
+	old, _ := pairs(t, 1, func(int) key.Options { return key.Options{ID: "k"} })
+	fresh, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &doubter{keySet: old}
 	p := basePolicy()
 	p.Keys = d
 	v := newValidator(t, p)
 	token := sign(t, jwt.SigningMethodES384, fresh, `{"alg":"ES384","kid":"k"}`, goodClaims)
-	_, err := v.Validate(context.Background(), token)
+	_, err = v.Validate(context.Background(), token)
 	if d.told == 0 {
 		t.Errorf("no fetch: %v", err)
 	}

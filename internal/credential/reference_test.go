@@ -15,7 +15,7 @@ import (
 )
 
 // The reference reads and removes place by place, with the standard library's own
-// decoding, and looks at each copy of the query anew.
+// decoding, and looks at each copy of the query again.
 
 func refPairs(query string) (list []pair) {
 	separator := ""

@@ -165,7 +165,7 @@ func (w *Watched[T, E]) uncertain() bool { return !w.uncertainUntil.IsZero() }
 // Reread reads the files for a config that is being loaded, and returns what is wrong
 // with them. It changes nothing: the config calls take once it is in force, and drops
 // it if it fails to load. Files that have not changed are not read again. Review is not
-// asked: whoever loads a config means the files as they are.
+// asked: anyone who loads a config means the files as they are.
 func (w *Watched[T, E]) Reread() (take func(), err error) {
 	if w.unchanged() {
 		return func() {}, nil

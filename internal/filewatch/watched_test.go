@@ -269,7 +269,7 @@ func TestAReviewKeepsTheCurrentValue(t *testing.T) {
 	} else {
 		take()
 	}
-	s.expect(t, "whoever loads a config asks no review", 0, "changed", "")
+	s.expect(t, "anyone who loads a config asks no review", 0, "changed", "")
 }
 
 // On a file system that counts whole seconds a file that was just written may change

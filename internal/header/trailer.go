@@ -10,7 +10,7 @@ import (
 // trailerGuard keeps identity headers out of the trailers of one request. The
 // server fills the map of its own request while the body is read, and a proxy
 // may go on reading the body in another goroutine after this request has come
-// to error routes: whoever touches that map then ends the whole process. So
+// to error routes: anyone who touches that map then ends the whole process. So
 // downstream handlers get a map of the guard's own, which nobody but the guard's
 // body writes, and nobody writes once the request has ended in an error.
 type trailerGuard struct {

@@ -15,7 +15,7 @@ import (
 )
 
 // Requests count what becomes of requests. They outlive configs, as counters must not
-// begin anew with each. All labels are words of this plugin and of the config, so that
+// start over with each. All labels are words of this plugin and of the config, so that
 // nobody outside can make new ones.
 type Requests struct {
 	requests *prometheus.CounterVec

@@ -17,7 +17,7 @@ const (
 	always
 )
 
-// match tells whether matchers match in a state, and the states after them. Only
+// match reports whether matchers match in a state, and the states after them. Only
 // verdicts that nothing in the routes can change count. The path, a header, the
 // existence of a file and all else may be another thing by then.
 func (w *walk) match(sets caddyhttp.MatcherSets, s state) (v verdict, yes, no state) {

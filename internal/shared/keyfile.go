@@ -27,7 +27,7 @@ type pooledKeyFile struct {
 }
 
 // KeyFile returns the key file with this path, and reads it if it is new or has
-// changed. What was read anew serves from Start on: until then the config before
+// changed. What was read again serves from Start on: until then the config before
 // is in force, and stays so if this one fails.
 func (s *Sources) KeyFile(path string) (*apikey.File, error) {
 	path, err := filepath.Abs(path)

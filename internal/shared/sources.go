@@ -32,7 +32,7 @@ type Sources struct {
 	sources  map[string]*Used          // by id
 	keyFiles map[string]*pooledKeyFile // by path
 	placed   []*apikey.Placed
-	takes    []func() // take over what was read of key files anew
+	takes    []func() // take over what was read of key files again
 	started  bool
 	cleaned  bool
 	settleBy time.Time // when Settle gives up; zero before its first call
@@ -53,7 +53,7 @@ type Used struct {
 }
 
 // Start begins to fetch keys and to look for changes of files, and takes over what was
-// read of key files anew.
+// read of key files again.
 func (s *Sources) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 
 // storedKeySets keeps the last good key set of each remote source in Caddy's
 // storage, so that a restart during an outage of the issuer still serves.
-// Public keys are no secret, but whoever can write here can sign: it is the
+// Public keys are no secret, but anyone who can write here can sign: it is the
 // storage that holds Caddy's private keys too.
 type storedKeySets struct {
 	storage certmagic.Storage
