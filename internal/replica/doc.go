@@ -1,0 +1,13 @@
+// Package replica keeps sets of facts that the nodes of a cluster share through a storage.
+//
+// A set is the union of immutable objects, named by their content, in one flat folder of
+// the storage. There is no lock and no object that is changed: a write is one new object;
+// a merge is one that holds what others hold, which are deleted later; a removal is a fact
+// too. So nothing that was acknowledged can be lost, whatever the storage's locks do.
+//
+//	objects.go   the door to a folder of a storage
+//	folder.go    that door over certmagic.Storage, with all that storages do otherwise
+//	language.go  what a set's facts are
+//	object.go    how facts are written into an object
+//	replica.go   a set as one node has it
+package replica
