@@ -16,6 +16,8 @@ type Lookup struct {
 	Placed *Placed
 	// Files are the files of keys.
 	Files []*File
+	// Stores are the stores of keys.
+	Stores []*Store
 	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 }
@@ -43,6 +45,10 @@ func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 	for _, file := range l.Files {
 		found, code = merge(file.Set(), digest, now, found, code)
 	}
+	for _, store := range l.Stores {
+		k, ok := store.view.Load().find(&digest)
+		found, code = combine(k, ok, now, found, code)
+	}
 	return found, code
 }
 
@@ -54,13 +60,19 @@ func (l *Lookup) Has(text string) bool {
 	digest := DigestOf(text)
 	in := func(s *Set) bool { _, ok := s.Find(digest); return ok }
 	return l.Written != nil && in(l.Written) || l.Placed != nil && in(l.Placed.Set()) ||
-		slices.ContainsFunc(l.Files, func(f *File) bool { return in(f.Set()) })
+		slices.ContainsFunc(l.Files, func(f *File) bool { return in(f.Set()) }) ||
+		slices.ContainsFunc(l.Stores, func(s *Store) bool { return s.Has(digest) })
 }
 
 // merge looks a key up in one set and combines the result with that of the previous
 // sets.
 func merge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
 	k, ok := keys.Find(digest)
+	return combine(k, ok, now, before, code)
+}
+
+// combine combines what was found in one place with that of the previous ones.
+func combine(k Key, ok bool, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
 	switch {
 	case !ok:
 		return before, code

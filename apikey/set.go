@@ -17,6 +17,7 @@ type Set struct {
 	table  table.Table[Digest, entry]
 	texts  []byte
 	scopes [][]string // each combination once
+	store  string     // the name of the store that the set is of, empty for none
 }
 
 // NewSet makes a set of records. It returns an error if two records have the same id or
@@ -83,6 +84,15 @@ func (k Key) Consumer() string {
 		return consumer
 	}
 	return k.ID()
+}
+
+// Store returns the name of the store that the key is in; empty for one of a file or of the
+// config.
+func (k Key) Store() string {
+	if k.set == nil {
+		return ""
+	}
+	return k.set.store
 }
 
 // Scopes returns the key's scopes. The caller must not change the slice.
