@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -157,6 +158,9 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	v = v.Limited(size)
+	if h.app.state != nil {
+		v = v.Revoking(revoked.Tokens{State: h.app.state})
+	}
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }
 

@@ -53,6 +53,7 @@ type Validator struct {
 	tooLong        *reason.Detailed
 	cache          Cache               // may be nil
 	observe        func(time.Duration) // may be nil
+	revocations    Revocations         // may be nil
 }
 
 // lastID is the id of the newest validator.
@@ -162,7 +163,7 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	}
 	now := v.now()
 	if cached.reuseVerdict(v, now, verified) {
-		return nil
+		return v.notRevoked(ctx, verified, token, now)
 	}
 	if cached.values > v.maxValues() { // another validator may allow more
 		return claimsNotJSON.of(claims.ErrValues)
@@ -175,7 +176,10 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	if a.verifiedBy != cached.verifiedBy {
 		v.cache.Put(digest, cached.withKey(a.verifiedBy))
 	}
-	return v.accept(a, cached, verified)
+	if err := v.accept(a, cached, verified); err != nil {
+		return err
+	}
+	return v.notRevoked(ctx, verified, token, now)
 }
 
 // validate validates a token that is not in the cache, and puts it there if digest is
@@ -203,7 +207,10 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 		t.size = footprint(t, token)
 		v.cache.Put(*digest, t)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return v.notRevoked(ctx, verified, token, a.at)
 }
 
 // admitted is the result of admit: issuer, times and signature of a token are valid.

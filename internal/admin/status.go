@@ -56,6 +56,9 @@ func (r *runningApps) Remove(a App) {
 	r.list = slices.DeleteFunc(r.list, func(b App) bool { return a == b })
 }
 
+// Any reports whether an app is in force.
+func (r *runningApps) Any() bool { return r.current() != nil }
+
 // current returns the app in force, or nil.
 func (r *runningApps) current() App {
 	r.mu.Lock()

@@ -61,6 +61,7 @@ const maxEager = 16
 var beforeIssuer = map[reason.Code]bool{
 	reason.MalformedToken: true, reason.UnknownIssuer: true, reason.MissingCredentials: true, reason.MultipleCredentials: true,
 	reason.MalformedRequest: true, reason.CrossOrigin: true, reason.UnknownAPIKey: true, reason.APIKeyExpired: true, reason.APIKeyDisabled: true,
+	reason.APIKeysUnavailable: true,
 }
 
 // Handler returns the counters of a handler. Handlers with the same labels count

@@ -158,6 +158,10 @@ func (r *Replica[F]) Sync(ctx context.Context) error { return errors.ErrUnsuppor
 // Ready returns a channel that is closed once the set is ready.
 func (r *Replica[F]) Ready() <-chan struct{} { return nil }
 
+// Freshness returns whether the set is ready, and the time of the last complete sync. It
+// costs a few loads.
+func (r *Replica[F]) Freshness() (ready bool, syncedAt time.Time) { return false, time.Time{} }
+
 // Status returns the state of the set.
 func (r *Replica[F]) Status() Status { return Status{} }
 
