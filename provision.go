@@ -162,6 +162,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if h.app.state != nil {
 		v = v.Revoking(revoked.Tokens{State: h.app.state})
 	}
+	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }
 

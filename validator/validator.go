@@ -51,9 +51,10 @@ type Validator struct {
 	now            func() time.Time
 	maxLength      int
 	tooLong        *reason.Detailed
-	cache          Cache               // may be nil
-	observe        func(time.Duration) // may be nil
-	revocations    Revocations         // may be nil
+	cache          Cache                                 // may be nil
+	observe        func(time.Duration)                   // may be nil
+	revocations    Revocations                           // may be nil
+	ahead          func(policy int, ahead time.Duration) // may be nil
 }
 
 // lastID is the id of the newest validator.
@@ -135,6 +136,14 @@ func (v *Validator) Observed(observe func(time.Duration)) *Validator {
 	return &c
 }
 
+// Ahead returns a copy of the Validator that reports to ahead by how much a good token of
+// the policy with an index was issued in the future, when it comes for the first time.
+func (v *Validator) Ahead(ahead func(policy int, by time.Duration)) *Validator {
+	c := *v
+	c.ahead = ahead
+	return &c
+}
+
 // Validate validates a token, with the cheapest checks first. The error is always a
 // reason.Code, or a reason.Detailed. ctx limits the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
@@ -209,6 +218,9 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	}
 	if err != nil {
 		return err
+	}
+	if by := p.when.issued.Sub(a.at); v.ahead != nil && by > 0 {
+		v.ahead(a.policy.index, by)
 	}
 	return v.notRevoked(ctx, verified, token, a.at)
 }

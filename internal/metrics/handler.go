@@ -124,6 +124,14 @@ func (h *Handler) refusal(n int, code reason.Code) *series {
 // Verified notes how long a signature took.
 func (h *Handler) Verified(took time.Duration) { h.of.Verified(took) }
 
+// IssuedAhead notes that a good token of the policy with this index was issued in the
+// future.
+func (h *Handler) IssuedAhead(policy int, ahead time.Duration) {
+	if n := policy + 1; n > 0 && n < len(h.issuers) {
+		h.of.issuedAhead(h.issuers[n], ahead)
+	}
+}
+
 // Allowed counts a request that passed with a credential.
 func (h *Handler) Allowed(c Caller) {
 	n := 0
