@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
-	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -24,7 +23,7 @@ const auditKept = 1000
 // the digest of the line before, so that a line that was changed, or is missing in the
 // middle, shows. It outlives configs.
 type auditLog struct {
-	clock   clock.Clock
+	now     func() time.Time
 	process string
 
 	mu       sync.Mutex
@@ -33,15 +32,12 @@ type auditLog struct {
 	kept     [auditKept]AuditItem // seq at seq % auditKept
 }
 
-// processAudit is the audit log of this process.
-var processAudit = newAuditLog(clock.System())
-
-func newAuditLog(c clock.Clock) *auditLog {
+func newAuditLog(now func() time.Time) *auditLog {
 	var id [4]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		panic(err) // crypto/rand never fails
 	}
-	return &auditLog{clock: c, process: hex.EncodeToString(id[:])}
+	return &auditLog{now: now, process: hex.EncodeToString(id[:])}
 }
 
 // write completes a line, keeps it and logs it.
@@ -51,7 +47,7 @@ func (a *auditLog) write(logger *zap.Logger, item AuditItem) {
 	defer a.mu.Unlock()
 	a.seq++
 	item.Seq, item.Process, item.Previous = a.seq, a.process, a.previous
-	item.Time = a.clock.Now().UTC().Truncate(time.Millisecond)
+	item.Time = a.now().UTC().Truncate(time.Millisecond)
 	line, err := json.Marshal(item)
 	if err != nil { // nothing in it can fail; a line that says so is better than none
 		item.Rule, item.Key, item.Error = nil, nil, "the line can't be written: "+err.Error()
@@ -93,7 +89,7 @@ func LearnedRules(logger *zap.Logger) func(rules []revocation.Rule) {
 			if r.Gone {
 				change = "removed"
 			}
-			processAudit.write(logger, AuditItem{
+			process.audit.write(logger, AuditItem{
 				Node: thisNode(), Action: "learned", Outcome: "learned", Who: bounded(r.By), ID: item.ID,
 				Reason: bounded(r.Reason), Rule: &item, Change: change, Origin: bounded(r.Node),
 			})
@@ -106,7 +102,7 @@ func LearnedRules(logger *zap.Logger) func(rules []revocation.Rule) {
 func LearnedKeys(logger *zap.Logger) func(store string, changes []apikey.StoreChange) {
 	return func(store string, changes []apikey.StoreChange) {
 		for _, c := range changes {
-			processAudit.write(logger, AuditItem{
+			process.audit.write(logger, AuditItem{
 				Node: thisNode(), Action: "learned", Outcome: "learned", Who: bounded(c.By), Store: store, ID: c.ID,
 				Change: c.Change, Origin: bounded(c.Node),
 			})
@@ -116,7 +112,7 @@ func LearnedKeys(logger *zap.Logger) func(store string, changes []apikey.StoreCh
 
 // thisNode returns the name of this node, empty without shared state.
 func thisNode() string {
-	if app := Running.current(); app != nil {
+	if app := process.running.current(); app != nil {
 		if s := app.Shared(); s != nil {
 			return s.Node()
 		}
@@ -125,7 +121,7 @@ func thisNode() string {
 }
 
 // listAudit serves GET /jwt/audit.
-func listAudit(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *service) listAudit(_ http.ResponseWriter, r *http.Request) (any, error) {
 	query, err := parameters(r, "limit", "after")
 	if err != nil {
 		return nil, err
@@ -140,5 +136,5 @@ func listAudit(_ http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, bad("?after: %s is not valid; write the seq of a line", quote(written))
 		}
 	}
-	return processAudit.page(after, n), nil
+	return s.audit.page(after, n), nil
 }

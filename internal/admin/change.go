@@ -18,6 +18,7 @@ const changeTime = 20 * time.Second
 type change struct {
 	// ctx does not end when the client goes away: a change that has begun is made.
 	ctx     context.Context
+	service *service
 	request *http.Request
 	app     App
 	state   State // not nil
@@ -49,11 +50,11 @@ type changer func(c *change) (status int, answer any, err error)
 // repeatable is an answer that differs when it is repeated.
 type repeatable interface{ repeated() any }
 
-// serveChange serves a request that changes something: a repeated one from memory, any
+// change serves a request that changes something: a repeated one from memory, any
 // other by making the change. Each is a line of the audit log, a refused one too.
-func serveChange(action string, takesBody bool, make changer) endpoint {
+func (s *service) change(action string, takesBody bool, make changer) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		c := &change{request: r, app: Running.current(), now: time.Now(), line: AuditItem{
+		c := &change{request: r, service: s, app: s.running.current(), now: s.now(), line: AuditItem{
 			Action: action, Outcome: "stored", Who: caller(r), ClaimedBy: claimed(r),
 		}}
 		if c.app != nil {
@@ -74,7 +75,7 @@ func serveChange(action string, takesBody bool, make changer) endpoint {
 			err = api
 		}
 		c.line.Status = status
-		processAudit.write(c.logger(), c.line)
+		s.audit.write(c.logger(), c.line)
 		if err != nil {
 			return failing(w, err)
 		}
@@ -104,7 +105,7 @@ func (c *change) serve(takesBody bool, make changer) (status int, answer any, er
 	if id == "" {
 		return make(c)
 	}
-	before, end, err := processRepeats.begin(c.ctx, repeatKey{c.line.Who, c.request.Method, c.request.URL.RequestURI(), id}, c.body)
+	before, end, err := c.service.repeats.begin(c.ctx, repeatKey{c.line.Who, c.request.Method, c.request.URL.RequestURI(), id}, c.body)
 	switch {
 	case err != nil:
 		return 0, nil, err

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
 // The limits of repeated requests.
@@ -23,7 +21,7 @@ const (
 // answer they did not get. They are in the memory of this process only. Only what was done
 // is kept: what was refused, or has failed, is tried again.
 type repeats struct {
-	clock clock.Clock
+	time func() time.Time
 
 	mu    sync.Mutex
 	byKey map[repeatKey]*list.Element
@@ -45,11 +43,8 @@ type repeat struct {
 	answer any
 }
 
-// processRepeats are those of this process. They outlive configs.
-var processRepeats = newRepeats(clock.System())
-
-func newRepeats(c clock.Clock) *repeats {
-	return &repeats{clock: c, byKey: map[repeatKey]*list.Element{}}
+func newRepeats(now func() time.Time) *repeats {
+	return &repeats{time: now, byKey: map[repeatKey]*list.Element{}}
 }
 
 // begin begins a request. If it repeats one that is done, that one is returned. Otherwise
@@ -80,7 +75,7 @@ func (s *repeats) begin(ctx context.Context, key repeatKey, body []byte) (before
 func (s *repeats) enter(key repeatKey, digest [sha256.Size]byte) (r *repeat, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.clock.Now()
+	now := s.time()
 	for e := s.order.Front(); e != nil; e = s.order.Front() {
 		oldest := e.Value.(*repeat)
 		if s.order.Len() < maxRepeats && now.Sub(oldest.at) < repeatTime {

@@ -38,12 +38,12 @@ type keyPlace struct {
 }
 
 // listKeys serves GET /jwt/api-keys.
-func listKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *service) listKeys(_ http.ResponseWriter, r *http.Request) (any, error) {
 	query, err := parameters(r, "store", "expiring", "unused", "limit", "after")
 	if err != nil {
 		return nil, err
 	}
-	l := &keyList{ctx: r.Context(), app: Running.current(), now: time.Now(), store: query["store"], page: KeyPage{Items: []KeyItem{}}}
+	l := &keyList{ctx: r.Context(), app: s.running.current(), now: s.now(), store: query["store"], page: KeyPage{Items: []KeyItem{}}}
 	if l.app == nil {
 		return nil, errNotRunning
 	}
@@ -226,8 +226,8 @@ func readKeyPlace(text string) (keyPlace, error) {
 }
 
 // getKey serves GET /jwt/api-keys/{id}.
-func getKey(_ http.ResponseWriter, r *http.Request) (any, error) {
-	app, now := Running.current(), time.Now()
+func (s *service) getKey(_ http.ResponseWriter, r *http.Request) (any, error) {
+	app, now := s.running.current(), s.now()
 	if app == nil {
 		return nil, errNotRunning
 	}

@@ -17,8 +17,8 @@ func itemOfRule(r revocation.Rule) RevocationItem {
 }
 
 // listRevocations serves GET /jwt/revocations.
-func listRevocations(_ http.ResponseWriter, r *http.Request) (any, error) {
-	rules, err := runningRules()
+func (s *service) listRevocations(_ http.ResponseWriter, r *http.Request) (any, error) {
+	rules, err := s.rules()
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +56,9 @@ func listRevocations(_ http.ResponseWriter, r *http.Request) (any, error) {
 // objectName is the form of the names of objects, where pages end.
 var objectName = regexp.MustCompile(`^[0-9a-z-]{1,64}$`)
 
-// runningRules returns the rules of the config in force.
-func runningRules() (Revocations, error) {
-	app := Running.current()
+// rules returns the rules of the config in force.
+func (s *service) rules() (Revocations, error) {
+	app := s.running.current()
 	if app == nil {
 		return nil, errNotRunning
 	}

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
@@ -27,22 +29,40 @@ func (m methods) serve(w http.ResponseWriter, r *http.Request) error {
 	return methodNotAllowed(w, strings.Join(slices.Sorted(maps.Keys(m)), ", "))
 }
 
+// service is the endpoint, with what it remembers from request to request. That outlives
+// configs.
+type service struct {
+	running *runningApps
+	audit   *auditLog
+	repeats *repeats
+	now     func() time.Time
+}
+
+func newService(running *runningApps, now func() time.Time) *service {
+	return &service{running, newAuditLog(now), newRepeats(now), now}
+}
+
+// process is the endpoint of this process.
+var process = newService(&Running, func() time.Time { return clock.System().Now() })
+
 // Routes returns the routes of the endpoint.
-func Routes() []caddy.AdminRoute {
+func Routes() []caddy.AdminRoute { return process.routes() }
+
+func (s *service) routes() []caddy.AdminRoute {
 	var routes []caddy.AdminRoute
 	add := func(pattern string, serve endpoint) {
 		routes = append(routes, caddy.AdminRoute{Pattern: pattern, Handler: caddy.AdminHandlerFunc(serve)})
 	}
-	add("/jwt/status", serveStatus)
-	add("/jwt/issuers/", serveRefresh)
-	add("/jwt/revocations", methods{"GET": reading(listRevocations), "POST": serveChange("revoke", true, addRevocation)}.serve)
-	add("/jwt/revocations/", below(methods{"DELETE": serveChange("unrevoke", false, removeRevocation)}, nil))
-	add("/jwt/api-keys", methods{"GET": reading(listKeys), "POST": serveChange("key_create", true, createKey)}.serve)
+	add("/jwt/status", s.serveStatus)
+	add("/jwt/issuers/", s.serveRefresh)
+	add("/jwt/revocations", methods{"GET": reading(s.listRevocations), "POST": s.change("revoke", true, addRevocation)}.serve)
+	add("/jwt/revocations/", below(methods{"DELETE": s.change("unrevoke", false, removeRevocation)}, nil))
+	add("/jwt/api-keys", methods{"GET": reading(s.listKeys), "POST": s.change("key_create", true, createKey)}.serve)
 	add("/jwt/api-keys/", below(methods{
-		"GET": reading(getKey), "PATCH": serveChange("key_edit", true, editKey), "DELETE": serveChange("key_delete", false, deleteKey),
-	}, methods{"PUT": serveChange("key_roll", true, rollKey)}))
-	add("/jwt/audit", methods{"GET": reading(listAudit)}.serve)
-	add("/jwt/state/accept", methods{"POST": serveChange("accept", true, accept)}.serve)
+		"GET": reading(s.getKey), "PATCH": s.change("key_edit", true, editKey), "DELETE": s.change("key_delete", false, deleteKey),
+	}, methods{"PUT": s.change("key_roll", true, rollKey)}))
+	add("/jwt/audit", methods{"GET": reading(s.listAudit)}.serve)
+	add("/jwt/state/accept", methods{"POST": s.change("accept", true, accept)}.serve)
 	return routes
 }
 

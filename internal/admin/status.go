@@ -173,15 +173,15 @@ func statusOf(s shared.Used, now time.Time) IssuerStatus {
 }
 
 // serveStatus serves GET /jwt/status.
-func serveStatus(w http.ResponseWriter, r *http.Request) error {
+func (s *service) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, "GET")
 	}
-	a := Running.current()
+	a := s.running.current()
 	if a == nil {
 		return errNotRunning
 	}
-	now := time.Now()
+	now := s.now()
 	page := a.Status(now)
 	page.State = stateStatus(r.Context(), a.Shared(), now)
 	status := http.StatusOK
@@ -193,7 +193,7 @@ func serveStatus(w http.ResponseWriter, r *http.Request) error {
 }
 
 // serveRefresh serves POST /jwt/issuers/{id}/refresh.
-func serveRefresh(w http.ResponseWriter, r *http.Request) error {
+func (s *service) serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	id, ok := strings.CutPrefix(r.URL.Path, "/jwt/issuers/")
 	if ok {
 		id, ok = strings.CutSuffix(id, "/refresh")
@@ -204,7 +204,7 @@ func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return methodNotAllowed(w, "POST")
 	}
-	a := Running.current()
+	a := s.running.current()
 	if a == nil {
 		return errNotRunning
 	}
