@@ -13,12 +13,20 @@ import (
 
 const testPath = "jwt/default/revocations"
 
-// must returns a value that can't fail to be there.
-func must[T any](v T, err error) T {
+// mustDo ends the test if what can't fail has.
+func mustDo(t *testing.T, err error) {
+	t.Helper()
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	return v
+}
+
+// mustLoad returns the content of an object that is there.
+func mustLoad(t *testing.T, o Objects, name string) string {
+	t.Helper()
+	content, err := o.Load(context.Background(), name)
+	mustDo(t, err)
+	return string(content)
 }
 
 // expectNames compares a listing, whose error is none.
@@ -38,16 +46,16 @@ func TestAFolderOfFilesHoldsObjects(t *testing.T) {
 	if err := o.Probe(ctx); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a probe without the marker: %v", err)
 	}
-	must(0, o.Store(ctx, markerName, []byte("marker\n")))
-	must(0, o.Store(ctx, "1-b", []byte("B")))
-	must(0, o.Store(ctx, "1-a", []byte("A")))
+	mustDo(t, o.Store(ctx, markerName, []byte("marker\n")))
+	mustDo(t, o.Store(ctx, "1-b", []byte("B")))
+	mustDo(t, o.Store(ctx, "1-a", []byte("A")))
 	expectNames(t, o, "1-a", "1-b", markerName)
-	if got := string(must(o.Load(ctx, "1-a"))); got != "A" {
+	if got := mustLoad(t, o, "1-a"); got != "A" {
 		t.Error(got)
 	}
-	must(0, o.Probe(ctx))
-	must(0, o.Delete(ctx, "1-a"))
-	must(0, o.Delete(ctx, "1-a"))
+	mustDo(t, o.Probe(ctx))
+	mustDo(t, o.Delete(ctx, "1-a"))
+	mustDo(t, o.Delete(ctx, "1-a"))
 	expectNames(t, o, "1-b", markerName)
 	if _, err := o.Load(ctx, "1-a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what was deleted: %v", err)
@@ -71,7 +79,7 @@ func TestNamesAndPathsThatNotEveryStorageCanHaveAreRefused(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"a", "-", "0-1", strings.Repeat("a", 64)} {
-		must(0, o.Store(ctx, name, []byte("x")))
+		mustDo(t, o.Store(ctx, name, []byte("x")))
 	}
 	for _, path := range []string{"", ".", "..", "../jwt", "jwt/..", "jwt/../..", "jwt//a", "/jwt", "jwt/", "./jwt", `jwt\a`, "c:jwt"} {
 		o := Folder(storage, path)
@@ -98,7 +106,7 @@ func TestNothingEmptyIsAnObject(t *testing.T) {
 		t.Errorf("storing nothing: %v", err)
 	}
 	expectNames(t, o)
-	must(0, storage.Store(ctx, testPath+"/a", nil))
+	mustDo(t, storage.Store(ctx, testPath+"/a", nil))
 	if _, err := o.Load(ctx, "a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty file: %v", err)
 	}
