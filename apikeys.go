@@ -315,6 +315,7 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 	for _, name := range names {
 		keys.Stores = append(keys.Stores, h.app.state.KeysOf(name))
 	}
+	h.app.accepted.addKeys(keys)
 	return keys, nil
 }
 

@@ -58,6 +58,7 @@ type App struct {
 	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
+	accepted  accepted
 }
 
 // Metrics says what is counted.

@@ -143,6 +143,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	for i := range policies {
 		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
+	h.app.accepted.addPolicies(policies)
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
