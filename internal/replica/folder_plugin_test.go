@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -297,16 +298,35 @@ func TestAPauseEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// past is a context whose time is over, though nobody was told yet.
+type past struct{ context.Context }
+
+func (past) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
 // NATS's plugin returns what it has when the context ends, without an error.
 func TestAListingThatEndsWithItsContextIsAnError(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(context.Background())
-	o, _ := pluginDoor(listed{full(), func(m memory, prefix string, recursive bool) ([]string, error) {
-		cancel()
-		return m.List(context.Background(), prefix, recursive)
-	}})
-	if names, err := o.List(ctx); !errors.Is(err, context.Canceled) {
+	o, _ := pluginDoor(full())
+	if names, err := o.List(past{context.Background()}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%q, %v", names, err)
+	}
+}
+
+func TestWhichKeysAreInAFolder(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ keys, want string }{
+		{"a/b/n1 a/b/n2", "n1 n2"},
+		{"/a/b/n1", "n1"},
+		{"p/a/b/n1 p/a/b/n2", "n1 n2"},
+		{"p/q/a/b/n1 p/a/b/n2 p/q/a/b/n3", "n2"},
+		{"xa/b/n1 p/xa/b/n2", ""},
+		{"a/b a/b/ a/n1 b/n1 a/b-c/n1 a/b/c/n1 a/bc /", ""},
+		{"a/b//n1", ""}, // it could not be loaded
+	} {
+		names := strings.Join(objectNames(namesIn("a/b", append(strings.Fields(c.keys), ""))), " ")
+		if names != c.want {
+			t.Errorf("%s: %q, want %q", c.keys, names, c.want)
+		}
 	}
 }
 
