@@ -255,3 +255,22 @@ func BenchmarkSubject(b *testing.B) {
 		NewSubject(&token)
 	}
 }
+
+// BenchmarkRevocationStart is how long a node takes from its start until it is ready, with
+// so many rules in a storage that costs nothing.
+func BenchmarkRevocationStart(b *testing.B) {
+	for _, n := range sizes(100_000, 1_000_000) {
+		b.Run(sizeName(n), func(b *testing.B) {
+			shared := newFolder()
+			writer := newNode(b, shared)
+			for first := 0; first < n; first += batch {
+				writer.add(b, benchRules(int(KindJTI), first, min(first+batch, n))...)
+			}
+			for b.Loop() {
+				if s := newNode(b, shared).Snapshot(); s.Len(KindJTI) != n {
+					b.Fatalf("%d rules", s.Len(KindJTI))
+				}
+			}
+		})
+	}
+}
