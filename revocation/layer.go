@@ -122,9 +122,8 @@ func (l *layer) place(h hash, c cell) {
 	}
 }
 
-// add adds the cells of another layer but those that are forgotten. A forgotten rule that is
-// not the last of its chain stays, without effect, as the chain would end there. No rule
-// may be in both layers.
+// add adds the cells of another layer but those that are forgotten. No rule may be in both
+// layers.
 func (l *layer) add(other *layer, forget func(*cell) bool) {
 	put := l.put
 	if l.cells.Len() == 0 {
@@ -132,14 +131,29 @@ func (l *layer) add(other *layer, forget func(*cell) bool) {
 	}
 	for c := range other.cells.All() {
 		h, value := hashOfCell(c.Digest), c.Value
+		if !other.keeps(h, &c.Value, forget) {
+			continue
+		}
 		if forget(&c.Value) {
-			if value.notBefore == isRemoval || other.find(h.next()) == nil {
-				continue
-			}
 			value.end = inert
 		}
 		put(h, value)
 	}
+}
+
+// keeps reports whether a cell stays in its chain. A rule that is forgotten does, without
+// effect, if one behind it is not, as the chain would end there.
+func (l *layer) keeps(h hash, c *cell, forget func(*cell) bool) bool {
+	for forget(c) {
+		if c.notBefore == isRemoval {
+			return false
+		}
+		h = h.next()
+		if c = l.find(h); c == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // filter is a Bloom filter whose bits of one hash are all in one word, so that it costs one

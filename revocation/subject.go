@@ -142,7 +142,7 @@ func (r *Rule) cell() cell {
 		}
 	}
 	if !r.NotBefore.IsZero() {
-		c.notBefore = max(secondsOf(r.NotBefore, lastNotBefore), 1)
+		c.notBefore = secondsOf(r.NotBefore, lastNotBefore) // after 1970, and so not 0
 	}
 	return c
 }
