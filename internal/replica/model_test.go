@@ -176,6 +176,7 @@ func (n *simNode) kill() {
 func (w *world) makeNode(skew time.Duration) *simNode {
 	n := &simNode{speed: 1 << w.rnd.IntN(9)}
 	n.node = begun(simObjects{w}, &simClock{w, skew}, func(c *Config[word]) {
+		c.Language = words{memo: &w.memo}
 		c.Observe = func(e Event) {
 			if e.Kind == Merged {
 				w.tally.merges++
