@@ -297,6 +297,8 @@ func (r *Replica[F]) replaced(by *opened, old []*object, contents []*opened) []*
 func (r *Replica[F]) prune(ctx context.Context) error {
 	place := r.bound.Load().place
 	groups, over := r.prunable()
+	began := r.clock.Now()
+	late := func() bool { return r.clock.Now().Sub(began) > turn }
 	for _, g := range groups {
 		if r.knobs.look || g.by.verified.IsZero() {
 			stored, err := r.load(ctx, place, g.by.name)
@@ -317,6 +319,9 @@ func (r *Replica[F]) prune(ctx context.Context) error {
 			}
 		}
 		for _, o := range g.old {
+			if late() {
+				return nil
+			}
 			if err := r.delete(ctx, place, o.name); err != nil {
 				return err
 			}
@@ -324,6 +329,9 @@ func (r *Replica[F]) prune(ctx context.Context) error {
 		}
 	}
 	for _, o := range over {
+		if late() {
+			return nil
+		}
 		if err := r.delete(ctx, place, o.name); err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func (t *tally) add(o tally) {
 // MODEL_SEED the seed of the first.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	runs, steps := 4, 3000
+	runs, steps := 2, 2000
 	long := os.Getenv("MODEL_RUNS") != ""
 	if long {
 		n, err := strconv.Atoi(os.Getenv("MODEL_RUNS"))

@@ -133,6 +133,7 @@ func (s *state) letGo(o *object) {
 func (s *state) drop(name string) {
 	if o := s.objects[name]; o != nil {
 		s.letGo(o)
+		o.listed, o.missing = false, 2 // for those that it replaces
 		delete(s.objects, name)
 	}
 }
