@@ -69,7 +69,7 @@ func TestWhatIsNoObjectIsAnErrorOfItsKind(t *testing.T) {
 	t.Parallel()
 	const head = `{"jwt":1,"n":1,"t":7,"last":0}` + "\n"
 	fact := "{\"w\":\"a\"}\n"
-	bomb := zipped(append([]byte(head), bytes.Repeat([]byte{'a'}, maxPlain)...))
+	bomb := append(zipped([]byte(head)), bytes.Repeat(zipped(make([]byte, 1<<20)), maxPlain>>20)...)
 	if len(bomb) > maxStored {
 		t.Fatalf("the bomb has %d bytes and is refused for its size alone", len(bomb))
 	}
