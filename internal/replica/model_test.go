@@ -14,8 +14,6 @@ import (
 // setting is how a world of the model differs from a good one.
 type setting struct {
 	name    string
-	grace   time.Duration // default 30 s
-	margin  time.Duration // default 10 min
 	lag     time.Duration // how old what is read may be
 	absence bool          // a storage that is down says that it has nothing
 	skew    time.Duration // how far the clock of one node is ahead
