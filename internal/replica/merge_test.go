@@ -163,6 +163,10 @@ func TestNothingIsDeletedWithoutALookAtWhatReplacesIt(t *testing.T) {
 	if n := len(m.names()); n != 33 {
 		t.Errorf("%d objects, want all", n)
 	}
+	// This node has its content, and repairs it.
+	if n, _ := a.told(Healed); n != 1 || nameOf(noon.Unix(), m.content(e.Object)) != e.Object {
+		t.Error("the merge is left torn")
+	}
 }
 
 func TestWhatHasEndedIsForgottenUnlessTheClockIsNotTrusted(t *testing.T) {

@@ -19,6 +19,7 @@ type object struct {
 	listed   bool      // in the last complete listing
 	missing  int       // in how many complete listings in a row it was not, though it should be
 	since    uint64    // the listing before which its absence means nothing
+	healed   bool      // it was stored again by this node
 	unstored bool      // the storage has not confirmed it yet
 	verified time.Time // since when the storage has had it all the time, as far as this node has seen; zero if not known
 
