@@ -154,9 +154,10 @@ func (s *Store) learn(learned []StoreChange, f *fact, change string) []StoreChan
 
 // bury forgets all of a deleted key but that it is deleted.
 func (s *Store) bury(k *keyState, gone map[Digest]storeChange) {
+	view := s.view.Load()
 	for _, secret := range k.secrets {
-		// Else another key may have it.
-		if secret.here && k.profile != "" {
+		_, shared := s.state.shared[secret.hash]
+		if found, ok := view.find(&secret.hash); shared || ok && found.ID() == k.id { // else it is another's
 			gone[secret.hash] = storeChange{gone: true}
 		}
 	}
