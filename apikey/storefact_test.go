@@ -18,8 +18,8 @@ func TestFactsAreReadAsTheyWereWritten(t *testing.T) {
 	deepest := strings.Repeat(`{"a":`, claims.MaxDepth-3) + "{}" + strings.Repeat("}", claims.MaxDepth-3)
 	longest := Record{
 		ID: strings.Repeat("i", 128), Name: strings.Repeat("n", maxName), Description: strings.Repeat("d\n", maxDescription/2),
-		Consumer: "<&>\u2028é", Created: noon, Expires: noon.Add(time.Nanosecond).In(time.FixedZone("", 3600)),
-		Meta: must(claims.ParseObject([]byte(`{"deep":` + deepest + `,"n":1.50}`))),
+		Consumer: "<&>é", Created: noon, Expires: noon.Add(time.Nanosecond).In(time.FixedZone("", 3600)),
+		Meta: must(claims.ParseObject([]byte(`{"deep":` + deepest + `,"n":1.50,"\u2028<":"\u2029&"}`))),
 	}
 	for i := range maxScopes {
 		longest.Scopes = append(longest.Scopes, fmt.Sprint("scope:", i))
