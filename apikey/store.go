@@ -215,12 +215,17 @@ func (s *Store) share(view *storeView, changes map[Digest]storeChange, k *keySta
 	s.state.shared[hash] = keys
 }
 
-// fold makes a new base, while requests and changes go on.
+// fold makes a new base, while requests and changes go on, until little has changed
+// meanwhile.
 func (s *Store) fold() {
-	before := s.view.Load()
-	base := before.fold(s.config.Name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.view.Store(s.view.Load().folded(before, base))
-	s.folding = false
+	for again := true; again; {
+		before := s.view.Load()
+		base := before.fold(s.config.Name)
+		s.mu.Lock()
+		view := s.view.Load().folded(before, base)
+		s.view.Store(view)
+		again = view.foldable()
+		s.folding = again
+		s.mu.Unlock()
+	}
 }
