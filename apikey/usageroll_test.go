@@ -40,7 +40,7 @@ func TestDaysAreRolledUp(t *testing.T) {
 		ids = append(ids, fmt.Sprint("k", i))
 	}
 	keys := countedKeys(ids...)
-	nodes := []*Usage{newUsage(folder, c, 30), newUsage(folder, c, 30), newUsage(folder, c, 30)}
+	nodes := []*Usage{newUsage(folder, c, manyKeys+1), newUsage(folder, c, manyKeys+1), newUsage(folder, c, manyKeys+1)}
 	want, last := counted{}, map[string]time.Time{}
 	for n := range 100 {
 		for range 20 {
@@ -56,10 +56,10 @@ func TestDaysAreRolledUp(t *testing.T) {
 			last[id] = c.Now()
 			c.Advance(time.Duration(r.IntN(60)) * time.Minute)
 		}
-		c.Advance(time.Minute)
+		c.Advance(slowInterval)
 		if i := r.IntN(3); r.IntN(4) == 0 {
 			nodes[i].Close(t.Context())
-			nodes[i] = newUsage(folder, c, 30)
+			nodes[i] = newUsage(folder, c, manyKeys+1)
 		}
 		folder.loads = 0
 		got := uses(t, nodes[r.IntN(3)])
@@ -210,25 +210,25 @@ func TestManyKeysAreRolledUpInParts(t *testing.T) {
 	t.Parallel()
 	c, folder := clock.NewFake(noon), newMemory() // it panics if an object is too large
 	var ids []string
-	for i := range 6000 {
+	for i := range 3000 {
 		ids = append(ids, fmt.Sprintf("%s-%04d", strings.Repeat("k", 100), i))
 	}
 	keys := countedKeys(ids...)
-	u := newUsage(folder, c, 6000)
+	u := newUsage(folder, c, manyKeys+1)
 	for n := range 3 {
-		for _, id := range ids[n*1000:] {
+		for _, id := range ids[n*500:] {
 			u.Used(keys[id], c.Now())
 		}
 		c.Advance(24 * time.Hour)
 	}
 	c.Advance(48 * time.Hour)
 	rolled := must(u.newest(t.Context(), folder, must(folder.List(t.Context())), day(c.Now().Unix())))
-	if len(rolled.Parts) < 3 {
+	if len(rolled.Parts) < 2 {
 		t.Errorf("%d parts", len(rolled.Parts))
 	}
 	got := uses(t, u)
 	for i, id := range ids {
-		if want := uint64(min(3, i/1000+1)); got[id].Days30 != want {
+		if want := uint64(min(3, i/500+1)); got[id].Days30 != want {
 			t.Fatalf("%s: %d, want %d", id[100:], got[id].Days30, want)
 		}
 	}
