@@ -127,7 +127,7 @@ func (s *site) last() AuditItem {
 	s.t.Helper()
 	s.audit.mu.Lock()
 	defer s.audit.mu.Unlock()
-	return s.audit.kept[s.audit.seq%auditKept]
+	return *s.audit.at(s.audit.seq)
 }
 
 // logLines collects what is logged, as JSON.
