@@ -127,7 +127,7 @@ func (s *site) last() AuditItem {
 	s.t.Helper()
 	s.audit.mu.Lock()
 	defer s.audit.mu.Unlock()
-	return s.audit.kept[s.audit.seq%auditKept]
+	return *s.audit.at(s.audit.seq)
 }
 
 // logLines collects what is logged, as JSON.
@@ -406,3 +406,7 @@ func (f *fakeStore) List(after string, limit int, _ time.Time) (keys []apikey.St
 }
 
 var errDisk = errors.New("no space left on device")
+
+func setStatus(name string, ready bool, err error) shared.SetStatus {
+	return shared.SetStatus{Name: name, Status: replica.Status{Ready: ready, SyncedAt: noon.Add(-time.Minute), Err: err}}
+}
