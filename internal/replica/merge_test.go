@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,35 @@ func TestAReplacementThatLacksSomethingReplacesNothing(t *testing.T) {
 	}
 	if slices.Contains(names, ended) {
 		t.Error("what has ended keeps an object from being replaced")
+	}
+}
+
+// In a cluster of two versions, the older one leaves alone what only the newer one knows.
+func TestAnObjectOfANewerVersionIsNeitherMergedNorReplaced(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	m.put(marker, markerContent(set, nil))
+	_, newer := seal(header{T: noon.Unix()}, lines(1), set, nil)
+	newer = []byte(strings.Replace(string(newer), `"jwt":1`, `"jwt":2`, 1))
+	tomorrow := nameOf(noon.Unix(), newer)
+	m.put(tomorrow, newer)
+	name, stored := seal(header{T: noon.Unix(), Replaces: []string{tomorrow}}, lines(2), set, nil)
+	m.put(name, stored)
+	a := begun(m, c)
+	for i := range 40 {
+		if _, err := a.Tighten(t.Context(), []word{w("%d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		a.turn(t)
+		c.Advance(grace)
+	}
+	if names := m.names(); len(names) != 2 || !slices.Contains(names, tomorrow) {
+		t.Errorf("%q are left", names)
+	}
+	if s := a.Status(); s.Damaged != 1 || s.Objects != 1 || s.Facts != 42 {
+		t.Errorf("%+v", s)
 	}
 }
 
