@@ -277,6 +277,62 @@ func TestTwoNodesMakeTheSameMerge(t *testing.T) {
 	}
 }
 
+func TestAMergeIsNoLargerThanAnObjectMayBe(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	a := begun(m, c)
+	a.turn(t)
+	for part := range slices.Chunk(noise(8000), 200) {
+		if err := a.Loosen(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Replica.knobs.from = 2
+	for range 4 {
+		a.turn(t)
+		c.Advance(grace + time.Second)
+	}
+	s := a.Status()
+	if s.Facts != 8000 || s.Objects < 2 || s.Objects > 4 {
+		t.Errorf("%+v", s)
+	}
+	for _, name := range m.names() {
+		if n := len(m.content(name)); n > maxStored-reserve {
+			t.Errorf("%d bytes", n)
+		}
+	}
+}
+
+func TestObjectsThatFitIntoNoMergeKeepNoneFromMerging(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	a := begun(m, c)
+	a.turn(t)
+	n := 0
+	for _, size := range []int{maxFacts * 6 / 10, maxFacts * 6 / 10, 1000, 1000} {
+		var facts []word
+		for range size {
+			n++
+			facts = append(facts, w("%d", n))
+		}
+		if err := a.Loosen(t.Context(), facts); err != nil {
+			t.Fatal(err)
+		}
+		c.Advance(time.Second)
+	}
+	if len(m.names()) != 4 {
+		t.Fatalf("%d objects", len(m.names()))
+	}
+	a.Replica.knobs.from = 2
+	for range 6 {
+		a.turn(t)
+		c.Advance(grace + time.Second)
+	}
+	if s := a.Status(); s.Facts != n || s.Objects != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestAMergeThatDoesNotComeBackIsTakenAway(t *testing.T) {
 	t.Parallel()
 	m, c := newMemory(), clock.NewFake(noon)
