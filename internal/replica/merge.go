@@ -97,6 +97,11 @@ func (r *Replica[F]) merge(ctx context.Context) error {
 		}
 		if out.took > maxFacts || len(out.stored) > limit {
 			n := max(1, len(inputs)*9/10)
+			if n == 1 { // the oldest goes with none, and must not keep the others from merging
+				r.mu.Lock()
+				inputs[0].foreign = true
+				r.mu.Unlock()
+			}
 			inputs, contents = inputs[:n], contents[:n]
 			continue
 		}

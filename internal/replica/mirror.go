@@ -75,7 +75,11 @@ func (r *Replica[F]) fillMirror(ctx context.Context, place int) {
 	}
 	r.mu.Unlock()
 	slices.SortFunc(objects, byName)
+	began := r.clock.Now()
 	for _, o := range objects {
+		if r.clock.Now().Sub(began) > turn {
+			return
+		}
 		stored, err := r.content(ctx, place, o)
 		if err != nil || !r.mirror(ctx, o, stored) {
 			return // it is tried again after the next sync

@@ -85,9 +85,9 @@ func TestModel(t *testing.T) {
 	for i, s := range settings {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			runs := runs
+			runs, steps := runs, steps
 			if s.breaks && !long {
-				runs = 100 // until the first violation
+				runs, steps = 100, 6000 // until the first violation
 			}
 			var total tally
 			bad := 0
