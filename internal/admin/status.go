@@ -78,6 +78,8 @@ func Routes() []caddy.AdminRoute {
 type Page struct {
 	Issuers []IssuerStatus `json:"issuers"`
 	APIKeys []APIKeyStatus `json:"api_keys"`
+	// State is the shared state, nil if the config has none.
+	State *StateStatus `json:"state,omitempty"`
 }
 
 // APIKeyStatus is the state of one file of API keys.

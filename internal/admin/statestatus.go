@@ -1,0 +1,61 @@
+package admin
+
+import "time"
+
+// StateStatus is the shared state of a config on this node.
+type StateStatus struct {
+	// Cluster and Storage name what the state is shared through.
+	Cluster string `json:"cluster"`
+	Storage string `json:"storage"`
+	// Node is the name of this node, Nodes those that share the state.
+	Node  string   `json:"node"`
+	Nodes []string `json:"nodes"`
+	// NodesError is why Nodes is not known, empty if it is.
+	NodesError string `json:"nodes_error,omitempty"`
+	// Sets are the revocations, and the stores of API keys.
+	Sets []SetStatus `json:"sets"`
+	// Rules is the number of revocations by their kind.
+	Rules map[string]int `json:"rules,omitempty"`
+}
+
+// SetStatus is the state of one shared set on this node.
+type SetStatus struct {
+	// Name is revocations, or keys- and the name of a store.
+	Name string `json:"name"`
+	// Ready reports whether the node has all that the set had when it was last listed.
+	Ready bool `json:"ready"`
+	// Loaded reports whether any state was loaded.
+	Loaded bool `json:"loaded"`
+	// Unsigned reports that the set was made without a key, though there is one now.
+	Unsigned bool `json:"unsigned"`
+	// SyncedAt is the time of the last complete sync, AgeSeconds how long ago that was.
+	SyncedAt   time.Time `json:"synced_at,omitzero"`
+	AgeSeconds float64   `json:"age_seconds"`
+	// Objects and Facts are the number of objects in use, and of the facts in them.
+	Objects int `json:"objects"`
+	Facts   int `json:"facts"`
+	// Unstored is the number of objects that hold on this node only.
+	Unstored int `json:"unstored"`
+	// Damaged is the number of objects that can't be used, Unknown that of facts which
+	// this version does not know.
+	Damaged int `json:"damaged"`
+	Unknown int `json:"unknown"`
+	// Keys is the number of API keys of a store.
+	Keys *int `json:"keys,omitempty"`
+	// Refuses reports whether requests that depend on the set are refused now, and
+	// RefusesAt is when that begins if no sync succeeds.
+	Refuses   bool      `json:"refuses"`
+	RefusesAt time.Time `json:"refuses_at,omitzero"`
+	// Error is why the last sync failed, empty if it did not.
+	Error string `json:"error,omitempty"`
+}
+
+// ready reports whether all sets are ready.
+func (s *StateStatus) ready() bool {
+	for i := range s.Sets {
+		if !s.Sets[i].Ready {
+			return false
+		}
+	}
+	return true
+}
