@@ -2,168 +2,124 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
-
-// access is how commands change shared state: through the running server, or, while it is
-// down, in the storage that the config names.
-type access interface {
-	addRule(ctx context.Context, body ruleBody) (madeRule, error)
-	// eachRule visits rules until visit returns false.
-	eachRule(ctx context.Context, q ruleQuery, visit func(listedRule) bool) error
-	removeRule(ctx context.Context, id, reason string) error
-
-	newKey(ctx context.Context, store string, k keyBody) (madeKey, error)
-	// importKeys takes over records with hashes. It returns what was done with each.
-	importKeys(ctx context.Context, store string, records []apikey.Record) ([]importedKey, error)
-	key(ctx context.Context, store, id string) (storedKey, error)
-	// eachKey visits the keys of a store until visit returns false.
-	eachKey(ctx context.Context, store string, visit func(storedKey) bool) error
-	editKey(ctx context.Context, store, id string, edit keyEdit) (stored bool, err error)
-	rollKey(ctx context.Context, store, id string, overlap time.Duration) (rolledKey, error)
-	deleteKey(ctx context.Context, store, id string) (stored bool, err error)
-
-	// accept signs what is in the storage without a signature.
-	accept(ctx context.Context) (int, error)
-	// stored reports whether all changes of a set are stored by now.
-	stored(ctx context.Context, set string) (bool, error)
-	close()
-}
-
-// ruleBody is a rule to make.
-type ruleBody struct {
-	Kind      string    `json:"kind"`
-	Value     string    `json:"value"`
-	Issuer    string    `json:"issuer,omitempty"`
-	AnyIssuer bool      `json:"any_issuer,omitempty"`
-	Store     string    `json:"store,omitempty"`
-	NotBefore time.Time `json:"not_before,omitzero"`
-	End       time.Time `json:"end,omitzero"`
-	Reason    string    `json:"reason,omitempty"`
-}
-
-// madeRule is a rule that was made.
-type madeRule struct {
-	ID     string `json:"id"`
-	Stored bool   `json:"stored"`
-	// CachedTokensRefused is how many of the tokens that the node has seen the rule
-	// refuses; nil if no server was asked.
-	CachedTokensRefused *int     `json:"cached_tokens_refused,omitempty"`
-	APIKeysStillValid   []string `json:"api_keys_still_valid,omitempty"`
-	Notes               []string `json:"notes,omitempty"`
-}
-
-// ruleQuery selects rules.
-type ruleQuery struct{ kind, value, issuer string }
-
-// listedRule is a rule as it is listed.
-type listedRule struct {
-	ID        string    `json:"id"`
-	Kind      string    `json:"kind"`
-	Value     string    `json:"value"`
-	Issuer    string    `json:"issuer,omitempty"`
-	Store     string    `json:"store,omitempty"`
-	NotBefore time.Time `json:"not_before,omitzero"`
-	End       time.Time `json:"end,omitzero"`
-	Reason    string    `json:"reason,omitempty"`
-	By        string    `json:"by,omitempty"`
-	Node      string    `json:"node,omitempty"`
-	At        time.Time `json:"at,omitzero"`
-}
-
-// keyBody is a key to make.
-type keyBody struct {
-	Name     string          `json:"name,omitempty"`
-	Consumer string          `json:"consumer,omitempty"`
-	Scopes   []string        `json:"scopes,omitempty"`
-	Expires  time.Time       `json:"expires,omitzero"`
-	Meta     json.RawMessage `json:"meta,omitempty"`
-}
-
-// storedKey is a key of a store.
-type storedKey struct {
-	listedKey
-	Store    string          `json:"store,omitempty"`
-	Meta     json.RawMessage `json:"meta,omitempty"`
-	Secrets  int             `json:"secrets,omitempty"`
-	OldUntil time.Time       `json:"old_until,omitzero"`
-	LastUsed time.Time       `json:"last_used,omitzero"`
-	UsedDay  uint64          `json:"uses_today,omitempty"`
-	Used30   uint64          `json:"uses_30_days,omitempty"`
-}
-
-// madeKey is a key that was made.
-type madeKey struct {
-	Key string `json:"key"`
-	storedKey
-}
-
-// rolledKey is a key's new secret.
-type rolledKey struct {
-	ID       string    `json:"id"`
-	Key      string    `json:"key"`
-	OldUntil time.Time `json:"old_until,omitzero"`
-}
-
-// importedKey is what was done with a record.
-type importedKey struct {
-	ID     string `json:"id"`
-	Action string `json:"action"`
-	Note   string `json:"note,omitempty"`
-}
 
 const (
 	storedWait = 10 * time.Second       // how long a command waits until a change is stored
 	storedPoll = 200 * time.Millisecond // how often it asks
 )
 
-// open returns how shared state is changed: through the server, if one answers, else in the
-// storage of the config that the flags name.
-func (s *serverAddress) open(ctx context.Context) (access, error) {
+// access is how a command reads and changes shared state.
+type access struct {
+	*admin.Client
+	// offline reports whether the requests are served in this process, on the storage of
+	// a config whose server is down.
+	offline bool
+}
+
+// open returns how shared state is read and changed: through the server, if one answers,
+// else in the storage of the config that the flags name. set is the set that is needed, empty
+// for any. done must be called at the end.
+func (s *serverAddress) open(ctx context.Context, set string) (a access, done func(), err error) {
 	var config *stateConfig
 	if s.config != "" {
-		var err error
 		if config, err = readStateConfig(s.config, s.adapter); err != nil {
-			return nil, err
+			return a, nil, err
 		}
 	}
-	disabled := config != nil && config.Admin.Disabled && s.address == ""
+	// Without an admin endpoint, what listens at its default address is another server.
+	unreachable := config != nil && config.Admin.Disabled && s.address == ""
 	switch {
-	case !disabled && admin.Listens(s.endpoint):
-		return newServerAccess(s.endpoint), nil
+	case !unreachable && admin.Listens(s.endpoint):
+		return access{Client: &admin.Client{Address: s.endpoint}}, func() {}, nil
 	case config != nil && s.address == "":
-		return newStorageAccess(ctx, config)
+		app, err := openOffline(ctx, config, set)
+		if err != nil {
+			return a, nil, err
+		}
+		return access{admin.LocalClient(app), true}, func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storedWait)
+			defer cancel()
+			app.close(ctx)
+		}, nil
 	}
-	return nil, withHint(fmt.Errorf("no server answers at %s, and nothing was changed", s.endpoint),
+	return a, nil, withHint(fmt.Errorf("no server answers at %s, and nothing was changed", s.endpoint),
 		"is its admin endpoint elsewhere? name it with --address or --config; while the server is down, --config FILE works on the storage that the config names")
 }
 
-// awaitStored waits until a change that holds already is stored.
-func awaitStored(cmd *cobra.Command, a access, set string, stored bool) error {
+// refused returns the error for a command whose request the server has refused. What the
+// server calls invalid is a misuse; nothing was changed then.
+func refused(err error) error {
+	status, ok := errors.AsType[*admin.StatusError](err)
+	if ok && (status.Code == http.StatusBadRequest || status.Code == http.StatusUnprocessableEntity) {
+		return misuse(err)
+	}
+	return err
+}
+
+// awaitStored waits until a change of a set is stored. It returns errUnstored if it is
+// not stored in time.
+func awaitStored(ctx context.Context, a access, set string, stored bool) error {
+	if a.offline && !stored {
+		return errNotStored
+	}
 	deadline := time.Now().Add(storedWait)
-	for {
-		if stored {
-			return nil
-		}
-		if time.Now().After(deadline) {
+	for !stored {
+		if !time.Now().Before(deadline) {
 			return errUnstored
 		}
 		time.Sleep(storedPoll)
-		var err error
-		if stored, err = a.stored(cmd.Context(), set); err != nil && time.Now().After(deadline) {
-			return fmt.Errorf("%w: %w", errUnstored, err)
+		page, _, err := a.Status(ctx)
+		if err != nil || page.State == nil {
+			continue // a reload replaces the endpoint
+		}
+		for i := range page.State.Sets {
+			if s := &page.State.Sets[i]; s.Name == set {
+				stored = s.Unstored == 0
+			}
 		}
 	}
+	return nil
 }
 
 // errUnstored: a change is in force, but not for the other nodes.
-var errUnstored = withHint(errors.New("the change holds on this node only, as the storage does not take it"),
-	"the server goes on trying until it is stopped; caddy jwt status shows when it is stored")
+var errUnstored = withHint(errors.New("the change holds on this node only, as it could not be stored within 10 s"),
+	"the server goes on trying until it is stopped, and caddy jwt status shows what is not stored; repeating the command does no harm")
+
+// errNotStored: the storage has not confirmed a change, and there is no server that would
+// store it later.
+var errNotStored = withHint(errors.New("the storage did not confirm the change, so it may be lost"), "call the command again; repeating it does no harm")
+
+// The names of sets.
+const revocationsSet = "revocations"
+
+func keysSet(store string) string { return "keys-" + store }
+
+func storeOf(set string) string { return strings.TrimPrefix(set, "keys-") }
+
+// each visits the items of a list, page by page, until visit returns false. It is for lists
+// of the admin endpoint: page returns the page behind after, and the after of the next.
+func each[T any](page func(after string) (items []T, next string, err error), visit func(T) bool) error {
+	for after := ""; ; {
+		items, next, err := page(after)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			if !visit(item) {
+				return nil
+			}
+		}
+		if next == "" || next == after {
+			return nil
+		}
+		after = next
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -31,8 +32,11 @@ type stateConfig struct {
 			APIKeys map[string]struct {
 				Storage bool `json:"storage"`
 			} `json:"api_keys"`
+			Issuer map[string]configIssuer `json:"issuer"`
 		} `json:"jwt"`
 	} `json:"apps"`
+
+	all json.RawMessage // the whole config
 }
 
 // readStateConfig reads a config file.
@@ -45,7 +49,24 @@ func readStateConfig(path, adapter string) (*stateConfig, error) {
 	if err := json.Unmarshal(text, c); err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
+	c.all = text
 	return c, nil
+}
+
+// sets returns the names of the sets that a server with this config has: the revocations,
+// and the stores of API keys.
+func (c *stateConfig) sets() []string {
+	var names []string
+	for name, keys := range c.Apps.JWT.APIKeys {
+		if keys.Storage {
+			names = append(names, keysSet(name))
+		}
+	}
+	slices.Sort(names)
+	if c.Apps.JWT.State != nil || len(names) > 0 {
+		names = append([]string{revocationsSet}, names...)
+	}
+	return names
 }
 
 // cluster returns the name of the cluster.
@@ -130,8 +151,9 @@ func (s *stateStorage) binding(set string) (string, replica.Binding) {
 	}
 }
 
-// noSet is the error for a set that the storage does not have.
-func (s *stateStorage) noSet(name string, err error) error {
+// noSet is the error for a set that can't be used.
+func (s *stateStorage) noSet(set string, err error) error {
+	name, _ := s.binding(set)
 	if !errors.Is(err, replica.ErrNoSet) {
 		return fmt.Errorf("%s in the storage %s: %w", name, s.place, err)
 	}

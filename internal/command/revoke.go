@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -85,7 +86,7 @@ func (f *revokeFlags) run(cmd *cobra.Command, server *serverAddress, args []stri
 	now := time.Now()
 	kind, err := f.kind(cmd, args)
 	if err == nil {
-		err = errors.Join(f.checkTimes(kind, now), server.find())
+		err = errors.Join(f.times(new(admin.RevocationRequest), now), server.find())
 	}
 	if err != nil {
 		return misuse(err)
@@ -105,14 +106,14 @@ func (f *revokeFlags) run(cmd *cobra.Command, server *serverAddress, args []stri
 	case kind == "" && !f.yes:
 		return withHint(fmt.Errorf("nothing was changed; the rule would be of kind %s", body.Kind), "if this token is to be revoked, call the command again with --yes; --dry-run shows the rule")
 	}
-	a, err := server.open(cmd.Context())
+	a, done, err := server.open(cmd.Context(), revocationsSet)
 	if err != nil {
 		return err
 	}
-	defer a.close()
-	made, err := a.addRule(cmd.Context(), body)
+	defer done()
+	made, err := a.Revoke(cmd.Context(), body)
 	if err != nil {
-		return err
+		return refused(err)
 	}
 	return f.report(cmd, a, body, made)
 }
@@ -171,6 +172,10 @@ func (f *revokeFlags) check(cmd *cobra.Command, kind string) error {
 		return withHint(errors.New("--issuer alone needs --not-before: what the issuer issued before that time is refused"), "write --not-before now")
 	case kind == "key" && (f.issuer != "" || f.anyIssuer):
 		return withHint(errors.New("an API key has no issuer"), "remove --issuer and --any-issuer; --store names the key's store")
+	case kind == "token" && (f.issuer != "" || f.anyIssuer):
+		return withHint(errors.New("--token is about this one token, whoever issued it"), "remove --issuer and --any-issuer")
+	case (kind == "kid" || kind == "issuer") && f.anyIssuer:
+		return withHint(fmt.Errorf("--%s is about one issuer", kind), "remove --any-issuer")
 	case kind != "key" && f.store != "":
 		return withHint(errors.New("--store goes with --key"), "remove it")
 	case kind == "" && (f.issuer != "" || f.anyIssuer):
@@ -191,14 +196,8 @@ func isKeyText(text string) bool {
 // looksLikeToken reports whether a text is a JWT.
 func looksLikeToken(text string) bool { return parseTokenClaims(text).jwt }
 
-// checkTimes checks the flags that are times.
-func (f *revokeFlags) checkTimes(kind string, now time.Time) error {
-	var body ruleBody
-	return f.times(&body, now)
-}
-
 // times sets the times of a rule.
-func (f *revokeFlags) times(body *ruleBody, now time.Time) error {
+func (f *revokeFlags) times(body *admin.RevocationRequest, now time.Time) error {
 	notBefore, err := parseNotBefore(f.notBefore, now)
 	if err != nil {
 		return fmt.Errorf("--not-before: %w", err)
@@ -221,8 +220,8 @@ func (f *revokeFlags) times(body *ruleBody, now time.Time) error {
 }
 
 // body returns the rule, and the token that it was made from, if any.
-func (f *revokeFlags) body(cmd *cobra.Command, kind string, args []string, now time.Time) (ruleBody, *tokenSays, error) {
-	body := ruleBody{Kind: kind, Issuer: f.issuer, AnyIssuer: f.anyIssuer, Store: f.store}
+func (f *revokeFlags) body(cmd *cobra.Command, kind string, args []string, now time.Time) (admin.RevocationRequest, *tokenSays, error) {
+	body := admin.RevocationRequest{Kind: kind, Issuer: f.issuer, AnyIssuer: f.anyIssuer, Store: f.store}
 	var token *tokenSays
 	switch kind {
 	case "", "token":
@@ -238,7 +237,7 @@ func (f *revokeFlags) body(cmd *cobra.Command, kind string, args []string, now t
 		if kind == "" {
 			body = read.rule()
 		} else {
-			body.Value, body.AnyIssuer = read.text, f.issuer == ""
+			body.Value, body.End = read.text, read.expires
 		}
 		if f.end == "" && !read.expires.IsZero() && !now.Before(read.expires) {
 			return body, nil, withHint(fmt.Errorf("nothing was changed, as the token says that it expired at %s, and is refused anyway", shownTime(read.expires)), "--end revokes it all the same, until that time")
@@ -253,8 +252,8 @@ func (f *revokeFlags) body(cmd *cobra.Command, kind string, args []string, now t
 }
 
 // report prints what was done, and waits until it is stored.
-func (f *revokeFlags) report(cmd *cobra.Command, a access, body ruleBody, made madeRule) error {
-	waited := awaitStored(cmd, a, revocationsSet, made.Stored)
+func (f *revokeFlags) report(cmd *cobra.Command, a access, body admin.RevocationRequest, made admin.RevocationAnswer) error {
+	waited := awaitStored(cmd.Context(), a, revocationsSet, made.Stored)
 	made.Stored = waited == nil
 	var err error
 	if *f.json {
@@ -266,14 +265,14 @@ func (f *revokeFlags) report(cmd *cobra.Command, a access, body ruleBody, made m
 		return err
 	}
 	notes := cmd.ErrOrStderr()
-	if n := made.CachedTokensRefused; n != nil && body.Kind != "key" {
-		switch *n {
+	if !a.offline && body.Kind != "key" {
+		switch n := made.CachedTokensRefused; n {
 		case 0:
 			fmt.Fprintln(notes, "Warning: none of the tokens that this server has seen lately is refused by the rule. Is the value the one that tokens have?")
 		case 1:
 			fmt.Fprintln(notes, "One of the tokens that this server has seen lately is refused by the rule.")
 		default:
-			fmt.Fprintf(notes, "%d of the tokens that this server has seen lately are refused by the rule.\n", *n)
+			fmt.Fprintf(notes, "%d of the tokens that this server has seen lately are refused by the rule.\n", n)
 		}
 	}
 	if len(made.APIKeysStillValid) > 0 {
@@ -286,7 +285,7 @@ func (f *revokeFlags) report(cmd *cobra.Command, a access, body ruleBody, made m
 }
 
 // printRule prints a rule that was not made.
-func printRule(cmd *cobra.Command, body ruleBody, asJSON bool) error {
+func printRule(cmd *cobra.Command, body admin.RevocationRequest, asJSON bool) error {
 	if body.Kind == "token" {
 		body.Value = revocation.TokenValue(body.Value) // the token itself is not printed
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
@@ -92,11 +93,11 @@ func timeClaim(object claims.Value, name string) time.Time {
 
 // rule returns the rule that refuses the token, with its kind and what it is limited to:
 // by its id if it has one and says who issued it, else by what is signed of it.
-func (t tokenSays) rule() ruleBody {
+func (t tokenSays) rule() admin.RevocationRequest {
 	if t.id == "" || t.issuer == "" {
-		return ruleBody{Kind: "token", Value: t.text, AnyIssuer: true}
+		return admin.RevocationRequest{Kind: "token", Value: t.text, End: t.expires}
 	}
-	return ruleBody{Kind: "jti", Value: t.id, Issuer: t.issuer, End: t.expires}
+	return admin.RevocationRequest{Kind: "jti", Value: t.id, Issuer: t.issuer, End: t.expires}
 }
 
 // print prints what the token says.
