@@ -3,6 +3,9 @@ package replica
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
@@ -113,7 +116,8 @@ type Status struct {
 
 // Errors of a set.
 var (
-	// ErrNoSet: the folder has no marker, so there is no set there.
+	// ErrNoSet: the folder has no marker, so there is no set there. Only a replica that
+	// was started makes one.
 	ErrNoSet = errors.New("there is no such set in the storage")
 	// ErrNotStored: the change could not be stored and was not made. It may still
 	// appear, if the storage has it after all.
@@ -125,51 +129,156 @@ var (
 // Replica is a set as one node has it. It is safe for concurrent use.
 type Replica[F any] struct {
 	config Config[F]
+	clock  clock.Clock
+	knobs  knobs
+
+	bound   atomic.Pointer[bound]
+	status  atomic.Pointer[Status]
+	ready   chan struct{}
+	started atomic.Bool
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	loop    sync.WaitGroup
+
+	applying applying[F]
+	writes   [2]queue[F] // those that tighten, those that loosen
+	syncs    syncs
+
+	running sync.Mutex // held by what reads or changes the storage as a whole: sync, merge, prune, Accept
+	mu      sync.Mutex // guards what follows; never held during a call of the storage
+	state   state
 }
 
-// New makes a replica. Nothing is read or written before Start or Sync.
-func New[F any](c Config[F]) *Replica[F] { return &Replica[F]{config: c} }
+// knobs are numbers that tests turn.
+type knobs struct {
+	grace  time.Duration // between a merge and the deletion of what it replaces
+	margin time.Duration // between the end of a fact and when it is forgotten
+	marker bool          // whether a listing without the marker counts for nothing
+	look   bool          // whether to look at a merge once more before deleting what it replaces
+	loads  int           // how many objects are loaded at a time
+	spread time.Duration // the longest delay of a merge
+}
+
+// The times of the protocol.
+const (
+	grace     = 2 * time.Minute // a listing takes 10 s at most; the rest is for storages whose readers lag
+	margin    = 24 * time.Hour  // far more than clocks differ by
+	callLimit = 10 * time.Second
+)
+
+// bound is a Binding in use.
+type bound struct {
+	Binding
+	place int             // differs from storage to storage
+	ctx   context.Context // ends when it is replaced
+	end   context.CancelFunc
+}
+
+// New makes a replica. Nothing is read or written before Start, Sync or a change.
+func New[F any](c Config[F]) *Replica[F] {
+	if c.Clock == nil {
+		c.Clock = clock.System()
+	}
+	if c.CanForget == nil {
+		c.CanForget = func() bool { return true }
+	}
+	r := &Replica[F]{
+		config: c,
+		clock:  c.Clock,
+		knobs:  knobs{grace: grace, margin: margin, marker: true, look: true, loads: 2, spread: time.Minute},
+		ready:  make(chan struct{}),
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.bind(c.Binding, 0)
+	r.state = newState()
+	r.publish()
+	return r
+}
 
 // Start begins to keep the set in step with the storage. It returns at once, and does
 // nothing if called again.
-func (r *Replica[F]) Start() {}
+func (r *Replica[F]) Start() {
+	if r.started.Swap(true) {
+		return
+	}
+	r.mu.Lock()
+	r.state.startedAt = r.clock.Now()
+	r.mu.Unlock()
+	r.publish()
+	r.loop.Go(r.keep)
+}
+
+// keep syncs again and again until Close.
+func (r *Replica[F]) keep() {
+	r.loadMirror(r.life)
+	for r.life.Err() == nil {
+		err := r.Sync(r.life)
+		if err == nil {
+			if r.again() {
+				continue // a listing that was cut short by chance is not so twice
+			}
+			r.maintain(r.life)
+		}
+		r.pause()
+	}
+}
+
+// pause waits for 0.8 to 1 of the interval, so that nodes don't list in step.
+func (r *Replica[F]) pause() {
+	wait := time.Duration(float64(r.bound.Load().Interval) * (0.8 + 0.2*rand.Float64()))
+	over := make(chan struct{})
+	stop := r.clock.AfterFunc(wait, func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+	case <-r.bound.Load().ctx.Done(): // another storage, or another interval
+	case <-r.life.Done():
+	}
+}
 
 // Close ends that, after one more attempt to store what is not stored, until ctx is done.
-func (r *Replica[F]) Close(ctx context.Context) {}
+func (r *Replica[F]) Close(ctx context.Context) {
+	r.end()
+	r.loop.Wait()
+	r.running.Lock()
+	defer r.running.Unlock()
+	_ = r.push(ctx, anyPlace) // it stays in the mirror, if there is one
+}
 
 // Rebind replaces where the set is kept. With the same storage, nothing is forgotten. With
-// another one, what is in memory stays in force but is not stored there, and the set is
-// complete after two more syncs.
-func (r *Replica[F]) Rebind(b Binding, same bool) {}
-
-// Tighten takes facts into force that only make the node refuse more: at once, whether
-// they can be stored or not. What could not be stored is stored later. An error means that
-// nothing was changed.
-func (r *Replica[F]) Tighten(ctx context.Context, facts []F) (stored bool, err error) {
-	return false, errors.ErrUnsupported
+// another one, what is in memory stays in force but is not stored there, except for what was
+// not stored anywhere yet; and the set is complete after two more syncs. A call of the
+// storage that is under way is made again.
+func (r *Replica[F]) Rebind(b Binding, same bool) {
+	r.mu.Lock()
+	old := r.bound.Load()
+	place := old.place
+	if !same {
+		place++
+		r.state.move()
+	}
+	r.state.rekey()
+	r.bind(b, place)
+	r.mu.Unlock()
+	old.end()
+	r.publish()
 }
 
-// Loosen stores facts that let the node accept more, and takes them into force once they
-// are stored. On error, which is ErrNotStored if it is the storage's, nothing was changed.
-func (r *Replica[F]) Loosen(ctx context.Context, facts []F) error { return errors.ErrUnsupported }
-
-// Sync brings the set up to date with the storage now. It returns once that is done or
-// has failed. Calls at the same time share one sync that began after they came.
-func (r *Replica[F]) Sync(ctx context.Context) error { return errors.ErrUnsupported }
+func (r *Replica[F]) bind(b Binding, place int) {
+	next := &bound{Binding: b, place: place}
+	next.ctx, next.end = context.WithCancel(context.Background())
+	r.bound.Store(next)
+}
 
 // Ready returns a channel that is closed once the set is ready.
-func (r *Replica[F]) Ready() <-chan struct{} { return nil }
+func (r *Replica[F]) Ready() <-chan struct{} { return r.ready }
 
-// Status returns the state of the set.
-func (r *Replica[F]) Status() Status { return Status{} }
+// Status returns the state of the set. It costs a load of a pointer.
+func (r *Replica[F]) Status() Status { return *r.status.Load() }
 
-// Read visits the facts of the objects that are in use, one object after the other, read
-// from the storage. after is the name of the object to continue behind, empty for the
-// first. It ends when visit returns false.
-func (r *Replica[F]) Read(ctx context.Context, after string, visit func(object string, facts []F) bool) error {
-	return errors.ErrUnsupported
+// observe tells of an event.
+func (r *Replica[F]) observe(kind EventKind, object string, err error) {
+	if r.config.Observe != nil {
+		r.config.Observe(Event{Kind: kind, Set: r.config.Name, Object: object, Err: err, Status: r.Status()})
+	}
 }
-
-// Accept signs the set's marker and all objects that are not signed, and returns how many
-// objects those were.
-func (r *Replica[F]) Accept(ctx context.Context) (int, error) { return 0, errors.ErrUnsupported }
