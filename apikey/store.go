@@ -18,8 +18,6 @@ type StoreConfig struct {
 	Place string
 	// Binding is where the set is kept.
 	Binding replica.Binding
-	// NoCreate is that of replica.Config.
-	NoCreate bool
 	// Observe is called for changes of state; nil for nobody.
 	Observe func(replica.Event)
 	// Learned is called with changes that other nodes made; nil for nobody. It is not

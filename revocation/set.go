@@ -15,8 +15,6 @@ type Config struct {
 	Name string
 	// Binding is where it is kept.
 	Binding replica.Binding
-	// NoCreate is that of replica.Config.
-	NoCreate bool
 	// Observe is called for changes of state; nil for nobody.
 	Observe func(replica.Event)
 	// Learned is called with rules and removals that other nodes made; nil for nobody.

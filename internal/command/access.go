@@ -11,10 +11,11 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
 
-const (
-	storedWait = 10 * time.Second       // how long a command waits until a change is stored
-	storedPoll = 200 * time.Millisecond // how often it asks
-)
+// storedWait is how long a command waits until a change is stored.
+var storedWait = 10 * time.Second
+
+// storedPoll is how often it asks.
+const storedPoll = 200 * time.Millisecond
 
 // access is how a command reads and changes shared state.
 type access struct {

@@ -36,7 +36,7 @@ type newKeyFlags struct {
 func newKeyCommand() *cobra.Command {
 	var f newKeyFlags
 	cmd := &cobra.Command{
-		Use:   "new [--append <file> | --store <store>] [--consumer <name>] [--scopes <scope>,...] [--expires <time>]",
+		Use:   "new [--append <file>] [--store <store>] [--consumer <name>] [--scopes <scope>,...] [--expires <time>]",
 		Short: "Makes an API key",
 		Long: `
 Makes an API key and prints it, this once. With --append its record is added to a

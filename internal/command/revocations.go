@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,10 @@ the storage that the config names.
 	server := endpointFlags(cmd)
 	asJSON := jsonFlag(cmd)
 	cmd.AddCommand(deleteRevocationCommand())
-	return leaf(cmd, 0, 0, func([]string) error {
+	return leaf(cmd, 0, math.MaxInt, func(args []string) error {
+		if len(args) > 0 {
+			return misuse(withHint(errors.New(unknownCommand(args[0], []string{"delete"})), "caddy jwt revocations alone lists the rules; its only command is delete"))
+		}
 		if err := errors.Join(checkKind(q.Kind), checkLimit(*limit), server.find()); err != nil {
 			return misuse(err)
 		}

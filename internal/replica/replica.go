@@ -18,8 +18,6 @@ type Config[F any] struct {
 	Name string
 	// Binding is where the set is kept. It may be changed later, by Rebind.
 	Binding
-	// NoCreate reports that a set which is not there is not made: Sync returns ErrNoSet.
-	NoCreate bool
 	// Language is what the facts are.
 	Language Language[F]
 	// Apply takes facts into force. It is called by one goroutine at a time, with
