@@ -148,8 +148,8 @@ func TestLoadNamedStores(t *testing.T) {
 	for name, c := range map[string]struct{ app, err string }{
 		"good":          {`{"api_keys": {"partners": {"file": "` + good + `"}}}`, ""},
 		"unused":        {`{"api_keys": {"partners": {"file": "` + good + `"}, "other": {"file": "/nowhere/keys"}}}`, ""},
-		"null":          {`{"api_keys": {"partners": null}}`, "jwt: api_keys partners has no key file"},
-		"without file":  {`{"api_keys": {"partners": {}}}`, "jwt: api_keys partners has no key file; write file"},
+		"null":          {`{"api_keys": {"partners": null}}`, "jwt: api_keys partners: it has neither a file nor storage"},
+		"without file":  {`{"api_keys": {"partners": {}}}`, "jwt: api_keys partners: it has neither a file nor storage; write file"},
 		"a bad name":    {`{"api_keys": {"a.b": {"file": "` + good + `"}}}`, `jwt: "a.b" is not a valid store name`},
 		"a placeholder": {`{"api_keys": {"partners": {"file": "{env.DIR}/a"}}}`, "jwt: api_keys partners: {env.DIR} is not possible in a path"},
 		"another":       {`{"api_keys": {"others": {"file": "` + good + `"}}}`, "api_keys partners: no store of this name is declared"},

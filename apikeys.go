@@ -45,11 +45,28 @@ type APIKeySource struct {
 	Name string `json:"name,omitempty"`
 }
 
-// APIKeyStore is a store of API keys that sites refer to by name.
+// APIKeyStore is a store of API keys that sites refer to by name: a file, or Caddy's
+// storage.
 type APIKeyStore struct {
 	// The path of a key file: JSON Lines, one record per line. Changes are picked up
-	// while Caddy runs.
-	File string `json:"file"`
+	// while Caddy runs. Default: none, the keys are in the storage.
+	File string `json:"file,omitempty"`
+	// Keeps the keys in Caddy's storage, where they are made, rolled and deleted while
+	// Caddy runs, on any node of a cluster. Default: false, they are in a file.
+	Storage bool `json:"storage,omitempty"`
+}
+
+// check checks the store with this name.
+func (s *APIKeyStore) check(name string) error {
+	switch {
+	case s == nil || s.File == "" && !s.Storage:
+		return errors.New("it has neither a file nor storage; write file /etc/caddy/keys.jsonl, or storage")
+	case s.File != "" && s.Storage:
+		return errors.New("it has both a file and storage; remove one, and take the keys of the file over with caddy jwt api-key import " + s.File + " --store " + name)
+	case s.Storage:
+		return checkSharedName("storage", name)
+	}
+	return setting.CheckPath(s.File)
 }
 
 // named adds the key's id to an error.
@@ -221,36 +238,41 @@ func (u uniqueKeys) add(k *APIKey, r apikey.Record) error {
 }
 
 // keyFiles checks the sources of a handler's API keys and returns the paths of their
-// files.
-func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) ([]string, error) {
-	var paths []string
+// files, and the names of stores in the storage.
+func keyFiles(list []*APIKeySource, stores map[string]*APIKeyStore) (paths, names []string, err error) {
 	for _, s := range list {
 		if s == nil {
-			return paths, errors.New("api_keys: an entry is null; write an object with file or name")
+			return paths, names, errors.New("api_keys: an entry is null; write an object with file or name")
 		}
 		path := s.File
 		if _, isKey := apikey.IDOf(s.File + s.Name); isKey {
-			return paths, fmt.Errorf("api_keys: it needs the path of a key file, and this is a key itself; %w", errPlainAPIKey)
+			return paths, names, fmt.Errorf("api_keys: it needs the path of a key file, and this is a key itself; %w", errPlainAPIKey)
 		}
 		switch {
 		case (s.File == "") == (s.Name == ""):
-			return paths, errors.New("api_keys: write the path of a key file, or the name of a store, not both")
+			return paths, names, errors.New("api_keys: write the path of a key file, or the name of a store, not both")
 		case s.Name != "" && stores[s.Name] == nil:
-			return paths, fmt.Errorf("api_keys %s: no store of this name is declared; for a file write ./%s, else declare it in the global options: jwt { api_keys %s { file /etc/caddy/keys.jsonl } }", s.Name, s.Name, s.Name)
+			return paths, names, fmt.Errorf("api_keys %s: no store of this name is declared; for a file write ./%s, else declare it in the global options: jwt { api_keys %s { file /etc/caddy/keys.jsonl } }", s.Name, s.Name, s.Name)
+		case s.Name != "" && stores[s.Name].Storage:
+			if slices.Contains(names, s.Name) {
+				return paths, names, fmt.Errorf("api_keys: duplicate store %s; remove one", s.Name)
+			}
+			names = append(names, s.Name)
+			continue
 		case s.Name != "":
 			path = stores[s.Name].File
 		}
 		if err := setting.CheckPath(path); err != nil {
-			return paths, fmt.Errorf("api_keys: %w", err)
+			return paths, names, fmt.Errorf("api_keys: %w", err)
 		}
 		for _, other := range paths {
 			if filepath.Clean(other) == filepath.Clean(path) {
-				return paths, fmt.Errorf("api_keys: duplicate file %s; remove one", path)
+				return paths, names, fmt.Errorf("api_keys: duplicate file %s; remove one", path)
 			}
 		}
 		paths = append(paths, path)
 	}
-	return paths, nil
+	return paths, names, nil
 }
 
 // hasAPIKeys reports whether API keys are configured.
@@ -279,7 +301,7 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 	if err := provisionWritten(h, keys); err != nil {
 		return nil, err
 	}
-	paths, err := keyFiles(h.APIKeys, h.app.APIKeys)
+	paths, names, err := keyFiles(h.APIKeys, h.app.APIKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -290,6 +312,10 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 		}
 		keys.Files = append(keys.Files, file)
 	}
+	for _, name := range names {
+		keys.Stores = append(keys.Stores, h.app.state.KeysOf(name))
+	}
+	h.app.accepted.addKeys(keys)
 	return keys, nil
 }
 

@@ -37,6 +37,10 @@ type App struct {
 	// Stores of API keys that sites refer to by name. Default: none.
 	APIKeys map[string]*APIKeyStore `json:"api_keys,omitempty"`
 
+	// Revocations and stored API keys, which all nodes of a cluster share. Default: none,
+	// unless a store of API keys is in the storage.
+	State *SharedState `json:"state,omitempty"`
+
 	// The size of the cache of verified tokens, which saves verifying a token again
 	// when it is sent again: a size such as `64MiB`, or `off`. Default: 64MiB.
 	Cache string `json:"cache,omitempty"`
@@ -45,13 +49,16 @@ type App struct {
 	Metrics Metrics `json:"metrics,omitzero"`
 
 	logger  *zap.Logger
+	audit   *zap.Logger
 	sources *shared.Sources
+	state   *shared.State // nil for none
 
 	cache     uint64       // 0 for none
 	stopSweep func()       // stops sweeping the cache
 	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
+	accepted  accepted
 }
 
 // Metrics says what is counted.
@@ -77,6 +84,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("jwt: loading the events app: %w", err)
 	}
+	a.audit = a.logger.Named("audit")
 	a.sources = shared.New(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
 		if err := registry.Register(metrics.NewSources(a.sources, &a.reporting)); err != nil {
@@ -86,7 +94,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 	}
-	return a.check(setting.Resolve)
+	if err := a.check(setting.Resolve); err != nil {
+		return err
+	}
+	return a.provisionState(ctx)
 }
 
 // check checks the named issuers and stores. Keys are checked where a site uses
@@ -113,11 +124,13 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 		if !setting.IsName(name) {
 			return fmt.Errorf("jwt: %q is not a valid store name; use letters, digits, _ and -", name)
 		}
-		if store == nil || store.File == "" {
-			return fmt.Errorf("jwt: api_keys %s has no key file; write file /etc/caddy/keys.jsonl", name)
-		}
-		if err := setting.CheckPath(store.File); err != nil {
+		if err := store.check(name); err != nil {
 			return fmt.Errorf("jwt: api_keys %s: %w", name, err)
+		}
+	}
+	if a.State != nil {
+		if err := a.State.check(); err != nil {
+			return fmt.Errorf("jwt: state: %w", err)
 		}
 	}
 	return nil
@@ -143,6 +156,7 @@ func (a *App) Start() error {
 		}
 	}
 	a.sources.Start()
+	a.sources.StartState(admin.Running.Any())
 	admin.Running.Add(a)
 	return nil
 }
@@ -153,6 +167,7 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	admin.Running.Remove(a)
 	a.sources.Settle()
+	a.sources.StopState(admin.Running.Any())
 	if a.stopSweep != nil {
 		a.stopSweep()
 		a.stopSweep = nil

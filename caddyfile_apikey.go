@@ -82,7 +82,7 @@ func readAPIKeys(h *Handler, r *reader) error {
 		return r.Err("api_keys names a key file; for one key write api_key <id> sha256:HEX")
 	}
 	h.APIKeys = append(h.APIKeys, apiKeySource(r.global, path))
-	if _, err := keyFiles(h.APIKeys, r.global.APIKeys); err != nil {
+	if _, _, err := keyFiles(h.APIKeys, r.global.APIKeys); err != nil {
 		return r.Errf("%v", err)
 	}
 	return nil
@@ -126,19 +126,26 @@ func (a *App) unmarshalAPIKeys(d *caddyfile.Dispenser) error {
 	store := new(APIKeyStore)
 	at, seen := *d, grammar.Once{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "file" {
-			return d.Errf("unknown api_keys option %q; the only option is file <path>", d.Val())
-		}
 		line := *d
-		if err := seen.Text(d, &store.File, "file /etc/caddy/keys.jsonl"); err != nil {
+		var err error
+		switch d.Val() {
+		case "file":
+			if err = seen.Text(d, &store.File, "file /etc/caddy/keys.jsonl"); err == nil {
+				if wrong := setting.CheckPath(store.File); wrong != nil {
+					err = line.Errf("%v", wrong)
+				}
+			}
+		case "storage":
+			err = seen.Flag(d, &store.Storage)
+		default:
+			err = d.Errf("unknown api_keys option %q; the options are file <path> and storage", d.Val())
+		}
+		if err != nil {
 			return err
 		}
-		if err := setting.CheckPath(store.File); err != nil {
-			return line.Errf("%v", err)
-		}
 	}
-	if store.File == "" {
-		return at.Errf("api_keys %s has no key file; write file /etc/caddy/keys.jsonl into its block", name)
+	if err := store.check(name); err != nil {
+		return at.Errf("api_keys %s: %v", name, err)
 	}
 	if a.APIKeys == nil {
 		a.APIKeys = map[string]*APIKeyStore{}

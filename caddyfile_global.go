@@ -32,9 +32,16 @@ func init() {
 //	        ...                              (see readIssuer)
 //	    }
 //	    api_keys <name> {
-//	        file <path>
+//	        file <path> | storage
 //	    }
 //	    cache <size> | off
+//	    state {
+//	        sync_interval <duration>
+//	        cluster <name>
+//	        key <{env.NAME} | {file.PATH}> [<older>]
+//	        max_stale <duration>
+//	        on_stale serve | deny
+//	    }
 //	    metrics per_consumer
 //	}
 //
@@ -54,10 +61,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalAPIKeys(d)
 		case "cache":
 			err = a.unmarshalCache(d, seen)
+		case "state":
+			err = a.unmarshalState(d, seen)
 		case "metrics":
 			err = a.unmarshalMetrics(d, seen)
 		default:
-			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name>, cache <size> and metrics per_consumer", d.Val())
+			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name>, cache <size>, state and metrics per_consumer", d.Val())
 		}
 		if err != nil {
 			return err
@@ -92,6 +101,44 @@ func (a *App) unmarshalCache(d *caddyfile.Dispenser, seen grammar.Once) error {
 	}
 	if _, err := cacheSize(a.Cache); err != nil {
 		return d.Errf("%v", err)
+	}
+	return nil
+}
+
+func (a *App) unmarshalState(d *caddyfile.Dispenser, seen grammar.Once) error {
+	if err := seen.Check(d, "put all its options into one block"); err != nil {
+		return err
+	}
+	if d.CountRemainingArgs() > 0 {
+		return d.Err("state takes only a block; write state alone, or state { sync_interval 5s }")
+	}
+	a.State = new(SharedState)
+	inner := grammar.Once{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		line := *d
+		var err error
+		switch d.Val() {
+		case "sync_interval":
+			err = inner.PositiveDuration(d, &a.State.SyncInterval, "sync_interval 5s")
+		case "cluster":
+			err = inner.Text(d, &a.State.Cluster, "cluster production")
+		case "key":
+			err = inner.List(d, &a.State.Key, "key {env.JWT_STATE_KEY}")
+		case "max_stale":
+			err = inner.PositiveDuration(d, &a.State.MaxStale, "max_stale 24h")
+		case "on_stale":
+			err = inner.Text(d, &a.State.OnStale, "on_stale deny")
+		default:
+			err = d.Errf("unknown state option %q; the options are sync_interval <duration>, cluster <name>, key <place> [<older>], max_stale <duration> and on_stale serve | deny", d.Val())
+		}
+		if err == nil {
+			if wrong := a.State.check(); wrong != nil {
+				err = line.Errf("%v", wrong)
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (u *unknownOption) err(d *caddyfile.Dispenser, own []string) error {
 	if slices.Contains(u.others, name) {
 		return d.Errf("%s %s; %s", name, u.are, u.remedy(name))
 	}
-	if advice := adviceFor(name, shownArguments(d)); advice != "" && u.foreign {
+	if advice := grammar.ForeignWord(name, shownArguments(d)); advice != "" && u.foreign {
 		return d.Errf("unknown %s %q; %s", u.kind, name, advice)
 	}
 	if near := nearest(name, own); near != "" {
@@ -167,4 +167,11 @@ func (o option[T]) checked(check func(*T) error) option[T] {
 		return nil
 	}
 	return o
+}
+
+// laxer are the options that let more requests pass, or show more. Who misspells another
+// word must not be led to one.
+var laxer = map[string]bool{
+	"optional": true, "allow_preflight": true, "keep_credentials": true, "log_credentials_filtered": true,
+	"allow_no_expiry": true, "allow_bound_tokens": true, "insecure_http": true, "ignore_kid": true,
 }

@@ -239,7 +239,7 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		if _, err := writtenKeys(h.APIKey, digestShape); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
-		if _, err := keyFiles(h.APIKeys, declared.Apps.JWT.APIKeys); err != nil {
+		if _, _, err := keyFiles(h.APIKeys, declared.Apps.JWT.APIKeys); err != nil {
 			t.Errorf("%s: %v", place, err)
 		}
 		if err := h.checkTogether(); err != nil {

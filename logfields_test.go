@@ -196,7 +196,7 @@ func TestThreat39_RequestMetricsHaveLabelsOfTheirOwnAlone(t *testing.T) {
 	}
 	before := series()
 	// Those of an issuer are without the reasons for which none is known.
-	if want := 1 + 2 + 1 + 2*len(reason.All) - 9; len(before) != want {
+	if want := 1 + 2 + 1 + 2*len(reason.All) - 10; len(before) != want {
 		t.Errorf("%d series, want %d", len(before), want)
 	}
 	for n := range 50 {

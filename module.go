@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -268,11 +269,16 @@ func isPreflight(r *http.Request) bool {
 func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, presented *credential.Found) (reason.Code, error) {
 	id.Naming = &h.naming
 	if presented.APIKey.Present {
-		key, code := h.apiKeys.Find(presented.APIKey.Text)
+		key, code := h.apiKeys.Find(ctx, presented.APIKey.Text)
 		if code != "" {
 			return code, nil
 		}
 		id.SetKey(key)
+		if h.app.state != nil {
+			if err := revoked.Key(ctx, h.app.state, key); err != nil {
+				return refusal.CodeOf(err), err
+			}
+		}
 	}
 	if presented.Token.Present {
 		if err := h.validator.ValidateInto(ctx, presented.Token.Text, &id.Token); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -142,6 +143,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	for i := range policies {
 		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
+	h.app.accepted.addPolicies(policies)
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
@@ -157,6 +159,10 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	v = v.Limited(size)
+	if h.app.state != nil {
+		v = v.Revoking(revoked.Tokens{State: h.app.state})
+	}
+	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }
 

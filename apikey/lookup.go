@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -16,14 +17,31 @@ type Lookup struct {
 	Placed *Placed
 	// Files are the files of keys.
 	Files []*File
+	// Stores are the stores of keys that nodes share.
+	Stores []Stored
 	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 }
 
+// Stored is a store of API keys as requests use it.
+type Stored interface {
+	// Unavailable reports whether the keys are not known at present. It may wait a
+	// little, until ctx is done.
+	Unavailable(ctx context.Context, now time.Time) bool
+	// Find finds a key by its digest in one look-up: "" for a valid one, else the reason.
+	Find(d Digest, now time.Time) (Key, reason.Code)
+	// Has reports whether there is a key with this digest, valid or not.
+	Has(d Digest) bool
+	// AwaitUnknown reports whether a key that was not found may have been learned of
+	// meanwhile. It may wait a little, until ctx is done.
+	AwaitUnknown(ctx context.Context, text string, d Digest) bool
+}
+
 // Find finds the key with this text. For any text it computes one digest and makes one
 // look-up in each set, so that its time reveals nothing about the keys. A key that is in
-// several sets must be valid in each.
-func (l *Lookup) Find(text string) (found Key, code reason.Code) {
+// several sets must be valid in each. While a store is not available, every key is refused,
+// known or not, as it may be disabled there.
+func (l *Lookup) Find(ctx context.Context, text string) (found Key, code reason.Code) {
 	if len(text) > MaxLength {
 		return found, reason.UnknownAPIKey
 	}
@@ -33,6 +51,23 @@ func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 		at = clock.System()
 	}
 	now := at.Now()
+	for _, s := range l.Stores {
+		if s.Unavailable(ctx, now) {
+			return found, reason.APIKeysUnavailable
+		}
+	}
+	found, code = l.find(digest, now)
+	if code == reason.UnknownAPIKey {
+		for _, s := range l.Stores {
+			if s.AwaitUnknown(ctx, text, digest) {
+				return l.find(digest, now)
+			}
+		}
+	}
+	return found, code
+}
+
+func (l *Lookup) find(digest Digest, now time.Time) (found Key, code reason.Code) {
 	code = reason.UnknownAPIKey
 	if l.Written != nil {
 		found, code = merge(l.Written, digest, now, found, code)
@@ -42,6 +77,10 @@ func (l *Lookup) Find(text string) (found Key, code reason.Code) {
 	}
 	for _, file := range l.Files {
 		found, code = merge(file.Set(), digest, now, found, code)
+	}
+	for _, s := range l.Stores {
+		k, why := s.Find(digest, now)
+		found, code = mergeResults(k, why, found, code)
 	}
 	return found, code
 }
@@ -54,7 +93,8 @@ func (l *Lookup) Has(text string) bool {
 	digest := DigestOf(text)
 	in := func(s *Set) bool { _, ok := s.Find(digest); return ok }
 	return l.Written != nil && in(l.Written) || l.Placed != nil && in(l.Placed.Set()) ||
-		slices.ContainsFunc(l.Files, func(f *File) bool { return in(f.Set()) })
+		slices.ContainsFunc(l.Files, func(f *File) bool { return in(f.Set()) }) ||
+		slices.ContainsFunc(l.Stores, func(s Stored) bool { return s.Has(digest) })
 }
 
 // merge looks a key up in one set and combines the result with that of the previous
@@ -65,11 +105,20 @@ func merge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code
 	case !ok:
 		return before, code
 	case !k.Enabled():
-		return k, reason.APIKeyDisabled
-	case k.Expired(now) && code != reason.APIKeyDisabled:
-		return k, reason.APIKeyExpired
-	case code == reason.UnknownAPIKey:
-		return k, ""
+		return mergeResults(k, reason.APIKeyDisabled, before, code)
+	case k.Expired(now):
+		return mergeResults(k, reason.APIKeyExpired, before, code)
+	}
+	return mergeResults(k, "", before, code)
+}
+
+// mergeResults combines what was found in one place with what was found before.
+func mergeResults(k Key, why reason.Code, before Key, code reason.Code) (Key, reason.Code) {
+	switch {
+	case why == reason.UnknownAPIKey:
+		return before, code
+	case why == reason.APIKeyDisabled, why == reason.APIKeyExpired && code != reason.APIKeyDisabled, why == "" && code == reason.UnknownAPIKey:
+		return k, why
 	}
 	return before, code
 }

@@ -77,6 +77,9 @@ type Key struct {
 // ID returns the key's public id.
 func (k Key) ID() string { return k.entry.idIn(k.set.texts) }
 
+// Store returns the name of the key's store; empty for a key of a file or of a config.
+func (k Key) Store() string { return "" }
+
 // Consumer returns who holds the key.
 func (k Key) Consumer() string {
 	if consumer := k.entry.consumerIn(k.set.texts); consumer != "" {

@@ -45,13 +45,14 @@ type Store struct{}
 func NewStore(c StoreConfig) *Store { return &Store{} }
 
 // Start, Close, Rebind, Sync, Accept, Ready and Status are those of replica.Replica.
-func (s *Store) Start()                                  {}
-func (s *Store) Close(ctx context.Context)               {}
-func (s *Store) Rebind(b replica.Binding, same bool)     {}
-func (s *Store) Sync(ctx context.Context) error          { return errors.ErrUnsupported }
-func (s *Store) Accept(ctx context.Context) (int, error) { return 0, errors.ErrUnsupported }
-func (s *Store) Ready() <-chan struct{}                  { return nil }
-func (s *Store) Status() replica.Status                  { return replica.Status{} }
+func (s *Store) Start()                                      {}
+func (s *Store) Close(ctx context.Context)                   {}
+func (s *Store) Rebind(b replica.Binding, same bool)         {}
+func (s *Store) Sync(ctx context.Context) error              { return errors.ErrUnsupported }
+func (s *Store) Accept(ctx context.Context) (int, error)     { return 0, errors.ErrUnsupported }
+func (s *Store) Ready() <-chan struct{}                      { return nil }
+func (s *Store) Freshness() (ready bool, syncedAt time.Time) { return false, time.Time{} }
+func (s *Store) Status() replica.Status                      { return replica.Status{} }
 
 // Name returns the store's name in the config.
 func (s *Store) Name() string { return "" }
@@ -136,3 +137,7 @@ func (s *Store) Get(id string, now time.Time) (StoredKey, error) { return Stored
 func (s *Store) List(after string, limit int, now time.Time) (keys []StoredKey, next string) {
 	return nil, ""
 }
+
+// AwaitUnknown reports whether a key that was not found may have been learned of since. For
+// a well-formed key it brings one sync forward and waits for that, within limits.
+func (s *Store) AwaitUnknown(ctx context.Context, text string, d Digest) bool { return false }

@@ -54,6 +54,9 @@ type RemoteConfig struct {
 	// Transport carries the requests, for tests. Default: one of the Remote's
 	// own with TLS 1.2 or newer and the proxy of HTTPS_PROXY.
 	Transport http.RoundTripper
+	// Skew is called after each answer with how far the server's clock is ahead of
+	// this machine's, to the second, if the answer has a Date. Default: none.
+	Skew func(ahead time.Duration)
 	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 	// Observe is called for each change of state, sequentially, without a lock

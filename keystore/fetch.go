@@ -220,6 +220,7 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 	if len(body) > maxDocumentBytes {
 		return document{}, &fetchError{url: redact(u), err: errTooLarge}
 	}
+	c.compareClocks(response.Header)
 	d := document{body: body, header: response.Header}
 	if value := response.Header.Get("ETag"); len(value) <= maxETag && printable(value) {
 		d.etag = etag{u.String(), value}

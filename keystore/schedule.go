@@ -105,3 +105,14 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	return 0
 }
+
+// compareClocks reports how far the server's clock is ahead, for an answer that comes from
+// the server itself: one from a cache on the way has an old Date (RFC 9110 section 6.6.1).
+func (c *client) compareClocks(h http.Header) {
+	if c.Skew == nil || h.Get("Age") != "" {
+		return
+	}
+	if date, err := http.ParseTime(h.Get("Date")); err == nil {
+		c.Skew(date.Sub(c.Clock.Now()).Round(time.Second))
+	}
+}

@@ -22,4 +22,7 @@ var (
 	NoIssuer = &Detailed{UnknownIssuer, "the token has no iss"}
 	// NoAudience: the token has none of the claims with the audience.
 	NoAudience = &Detailed{WrongAudience, "the token has no audience"}
+	// RevokedAPIKey: it is the API key that is revoked. Clients are told no more than
+	// of an unknown one.
+	RevokedAPIKey = &Detailed{Revoked, "the API key is revoked"}
 )

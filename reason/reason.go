@@ -40,9 +40,14 @@ const (
 	WrongType Code = "wrong_type"
 	// MissingClaim: a required claim is missing or unusable.
 	MissingClaim Code = "missing_claim"
+	// Revoked: the token, or the API key, is revoked.
+	Revoked Code = "revoked"
 	// KeysUnavailable: the issuer's keys are not available at the moment, so the
 	// token can't be verified. The token may well be valid.
 	KeysUnavailable Code = "keys_unavailable"
+	// RevocationsUnavailable: it is not known at the moment which tokens and API keys
+	// are revoked.
+	RevocationsUnavailable Code = "revocations_unavailable"
 )
 
 // Reasons concerning the request, its API key, or its permissions.
@@ -63,6 +68,9 @@ const (
 	APIKeyExpired Code = "api_key_expired"
 	// APIKeyDisabled: the API key is disabled.
 	APIKeyDisabled Code = "api_key_disabled"
+	// APIKeysUnavailable: the stored API keys are not available at the moment, so the
+	// key can't be verified. It may well be valid.
+	APIKeysUnavailable Code = "api_keys_unavailable"
 	// InsufficientScope: the credential lacks a required scope.
 	InsufficientScope Code = "insufficient_scope"
 	// Forbidden: a claim or an expression is not as required.
@@ -90,7 +98,9 @@ var All = []Code{
 	WrongAudience,
 	WrongType,
 	MissingClaim,
+	Revoked,
 	KeysUnavailable,
+	RevocationsUnavailable,
 	MissingCredentials,
 	MultipleCredentials,
 	MalformedRequest,
@@ -98,6 +108,7 @@ var All = []Code{
 	UnknownAPIKey,
 	APIKeyExpired,
 	APIKeyDisabled,
+	APIKeysUnavailable,
 	InsufficientScope,
 	Forbidden,
 	UnforwardableClaim,

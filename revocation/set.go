@@ -119,3 +119,6 @@ func (s *Snapshot) Revokes(t *Subject, user string, now time.Time) bool { return
 // RevokesKey reports whether the API key with this id is revoked. store is the name of its
 // store, empty for a key that is in a file or in the config.
 func (s *Snapshot) RevokesKey(store, id string, now time.Time) bool { return false }
+
+// Matches reports whether a token is refused by this rule.
+func (r *Rule) Matches(t *Subject, user string, now time.Time) bool { return false }

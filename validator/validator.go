@@ -51,8 +51,10 @@ type Validator struct {
 	now            func() time.Time
 	maxLength      int
 	tooLong        *reason.Detailed
-	cache          Cache               // may be nil
-	observe        func(time.Duration) // may be nil
+	cache          Cache                                 // may be nil
+	observe        func(time.Duration)                   // may be nil
+	revocations    Revocations                           // may be nil
+	ahead          func(policy int, ahead time.Duration) // may be nil
 }
 
 // lastID is the id of the newest validator.
@@ -134,6 +136,14 @@ func (v *Validator) Observed(observe func(time.Duration)) *Validator {
 	return &c
 }
 
+// Ahead returns a copy of the Validator that reports to ahead by how much a good token of
+// the policy with an index was issued in the future, when it comes for the first time.
+func (v *Validator) Ahead(ahead func(policy int, by time.Duration)) *Validator {
+	c := *v
+	c.ahead = ahead
+	return &c
+}
+
 // Validate validates a token, with the cheapest checks first. The error is always a
 // reason.Code, or a reason.Detailed. ctx limits the wait for keys that are being fetched.
 func (v *Validator) Validate(ctx context.Context, token string) (*Token, error) {
@@ -162,7 +172,7 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	}
 	now := v.now()
 	if cached.reuseVerdict(v, now, verified) {
-		return nil
+		return v.notRevoked(ctx, verified, token, now)
 	}
 	if cached.values > v.maxValues() { // another validator may allow more
 		return claimsNotJSON.of(claims.ErrValues)
@@ -175,7 +185,10 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	if a.verifiedBy != cached.verifiedBy {
 		v.cache.Put(digest, cached.withKey(a.verifiedBy))
 	}
-	return v.accept(a, cached, verified)
+	if err := v.accept(a, cached, verified); err != nil {
+		return err
+	}
+	return v.notRevoked(ctx, verified, token, now)
 }
 
 // validate validates a token that is not in the cache, and puts it there if digest is
@@ -203,7 +216,13 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 		t.size = footprint(t, token)
 		v.cache.Put(*digest, t)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if by := p.when.issued.Sub(a.at); v.ahead != nil && by > 0 {
+		v.ahead(a.policy.index, by)
+	}
+	return v.notRevoked(ctx, verified, token, a.at)
 }
 
 // admitted is the result of admit: issuer, times and signature of a token are valid.

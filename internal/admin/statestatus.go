@@ -1,17 +1,22 @@
 package admin
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
+	"github.com/caddy-jwt/caddy-jwt/revocation"
+)
 
 // StateStatus is the shared state of a config on this node.
 type StateStatus struct {
 	// Cluster and Storage name what the state is shared through.
 	Cluster string `json:"cluster"`
 	Storage string `json:"storage"`
-	// Node is the name of this node, Nodes those that share the state.
+	// Node is the name of this node, Nodes those that share the state, as far as the
+	// storage can be read.
 	Node  string   `json:"node"`
 	Nodes []string `json:"nodes"`
-	// NodesError is why Nodes is not known, empty if it is.
-	NodesError string `json:"nodes_error,omitempty"`
 	// Sets are the revocations, and the stores of API keys.
 	Sets []SetStatus `json:"sets"`
 	// Rules is the number of revocations by their kind.
@@ -58,4 +63,46 @@ func (s *StateStatus) ready() bool {
 		}
 	}
 	return true
+}
+
+// nodesTime is how long the status page waits for the storage to list nodes.
+const nodesTime = 2 * time.Second
+
+// stateStatus returns the status of shared state, nil if there is none.
+func stateStatus(ctx context.Context, s State, now time.Time) *StateStatus {
+	if s == nil {
+		return nil
+	}
+	status := &StateStatus{Cluster: s.Cluster(), Storage: s.Storage(), Node: s.Node(), Nodes: []string{}, Sets: []SetStatus{}}
+	ctx, cancel := context.WithTimeout(ctx, nodesTime)
+	defer cancel()
+	status.Nodes = append(status.Nodes, s.Nodes(ctx, now)...)
+	keys := map[string]int{}
+	for _, store := range s.Stores() {
+		keys["keys-"+store.Name()] = store.Len()
+	}
+	for _, set := range s.Sets(now) {
+		one := SetStatus{
+			Name: set.Name, Ready: set.Ready, Loaded: set.Loaded, Unsigned: set.Unsigned, SyncedAt: set.SyncedAt,
+			Objects: set.Objects, Facts: set.Facts, Unstored: set.Unstored, Damaged: set.Damaged, Unknown: set.Unknown,
+			Refuses: set.Refuses, RefusesAt: set.RefusesAt,
+		}
+		if !set.SyncedAt.IsZero() {
+			one.AgeSeconds = now.Sub(set.SyncedAt).Round(time.Millisecond).Seconds()
+		}
+		if n, ok := keys[set.Name]; ok {
+			one.Keys = &n
+		}
+		if set.Err != nil {
+			one.Error = terminal.Text(set.Err.Error())
+		}
+		status.Sets = append(status.Sets, one)
+	}
+	if rules := s.Revocations(); rules != nil {
+		status.Rules = map[string]int{}
+		for _, k := range revocation.Kinds {
+			status.Rules[k.String()] = rules.Snapshot().Len(k)
+		}
+	}
+	return status
 }

@@ -1,13 +1,30 @@
 // Package admin serves the endpoint /jwt/ of Caddy's admin API, and has the client for
 // it that commands use.
 //
-//	status.go   the endpoint: the status page and refreshing the keys of an issuer
-//	client.go   the client
+//	routes.go       the paths and methods, and how answers are written
+//	status.go       the status page, and refreshing the keys of an issuer
+//	statestatus.go  the status of shared state
+//	api.go          bodies and answers, which client and server share
+//	request.go      reading a request, strictly
+//	change.go       the way of a request that changes something
+//	idempotency.go  requests that are repeated
+//	who.go          who changes something
+//	audit.go        the audit log
+//	state.go        what the endpoint needs of shared state
+//	revocations.go  rules: add, list, remove
+//	token.go        rules about a token in hand
+//	apikeys.go      API keys: list and get; where a key is
+//	createkey.go    API keys: create
+//	editkey.go      API keys: edit, enable, disable, delete
+//	rollkey.go      API keys: a new secret
+//	keyfiles.go     API keys in files
+//	accept.go       signing what is in the storage
+//	client.go       the client: the status page
+//	clientapi.go    the client: everything else
 package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -16,11 +33,13 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
 // App is what the endpoint needs of a running config.
@@ -29,6 +48,25 @@ type App interface {
 	Status(now time.Time) Page
 	// Refresh fetches the keys of an issuer now. The error is that of RefreshIn.
 	Refresh(ctx context.Context, id string) (IssuerStatus, error)
+	// Shared returns the shared state, nil if the config has none. See StateOf.
+	Shared() State
+	// Issuers returns the "iss" of all issuers of the config's sites, each once; "" for
+	// those that accept any.
+	Issuers() []string
+	// Leeway returns the largest leeway of these issuers.
+	Leeway() time.Duration
+	// MaxLifetime returns the largest max_lifetime of these issuers, 0 if one of them has
+	// none, or accepts tokens without an expiry.
+	MaxLifetime() time.Duration
+	// CachedRefused returns how many tokens in the cache a rule refuses. token is the one
+	// that the rule is about, empty if it is not in hand.
+	CachedRefused(rule *revocation.Rule, token string) int
+	// KeyFiles returns the files of API keys. See KeyFilesOf.
+	KeyFiles() []KeyFile
+	// WrittenKeys returns the API keys that are written in the config.
+	WrittenKeys() []*apikey.Set
+	// Audit returns the logger of the audit log, jwt.audit.
+	Audit() *zap.Logger
 }
 
 // runningApps are the apps that are started and not stopped, the newest last. During a
@@ -56,6 +94,9 @@ func (r *runningApps) Remove(a App) {
 	r.list = slices.DeleteFunc(r.list, func(b App) bool { return a == b })
 }
 
+// Any reports whether an app is in force.
+func (r *runningApps) Any() bool { return r.current() != nil }
+
 // current returns the app in force, or nil.
 func (r *runningApps) current() App {
 	r.mu.Lock()
@@ -64,14 +105,6 @@ func (r *runningApps) current() App {
 		return nil
 	}
 	return r.list[len(r.list)-1]
-}
-
-// Routes returns the routes of the endpoint.
-func Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{
-		{Pattern: "/jwt/status", Handler: caddy.AdminHandlerFunc(serveStatus)},
-		{Pattern: "/jwt/issuers/", Handler: caddy.AdminHandlerFunc(serveRefresh)},
-	}
 }
 
 // Page is the answer of GET /jwt/status.
@@ -140,19 +173,27 @@ func statusOf(s shared.Used, now time.Time) IssuerStatus {
 }
 
 // serveStatus serves GET /jwt/status.
-func serveStatus(w http.ResponseWriter, r *http.Request) error {
+func (s *service) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return methodNotAllowed(w, "GET")
 	}
-	a := Running.current()
+	a := s.running.current()
 	if a == nil {
 		return errNotRunning
 	}
-	return writeJSON(w, a.Status(time.Now()))
+	now := s.now()
+	page := a.Status(now)
+	page.State = stateStatus(r.Context(), a.Shared(), now)
+	status := http.StatusOK
+	if r.URL.Query().Has("ready") && page.State != nil && !page.State.ready() {
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "5")
+	}
+	return writeAnswer(w, status, page)
 }
 
 // serveRefresh serves POST /jwt/issuers/{id}/refresh.
-func serveRefresh(w http.ResponseWriter, r *http.Request) error {
+func (s *service) serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	id, ok := strings.CutPrefix(r.URL.Path, "/jwt/issuers/")
 	if ok {
 		id, ok = strings.CutSuffix(id, "/refresh")
@@ -163,7 +204,7 @@ func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return methodNotAllowed(w, "POST")
 	}
-	a := Running.current()
+	a := s.running.current()
 	if a == nil {
 		return errNotRunning
 	}
@@ -177,19 +218,4 @@ func serveRefresh(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusBadGateway, Err: errors.New(terminal.Text("the keys can't be fetched: " + err.Error()))}
 	}
 	return writeJSON(w, status)
-}
-
-var errNotRunning = caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("no config with a jwt handler is running")}
-
-func methodNotAllowed(w http.ResponseWriter, allowed string) error {
-	w.Header().Set("Allow", allowed)
-	return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: errors.New("the method must be " + allowed)}
-}
-
-func writeJSON(w http.ResponseWriter, v any) error {
-	w.Header().Set("Content-Type", "application/json")
-	// It is read on terminals too: errors are what other servers wrote.
-	e := json.NewEncoder(terminal.NewWriter(w))
-	e.SetIndent("", "\t")
-	return e.Encode(v)
 }

@@ -19,12 +19,29 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
 // runningConfig is an App as a config makes it.
-type runningConfig struct{ *shared.Sources }
+type runningConfig struct {
+	*shared.Sources
+	noConfig
+}
+
+// noConfig is what an App has of a config without shared state.
+type noConfig struct{}
+
+func (noConfig) Shared() State                              { return nil }
+func (noConfig) Issuers() []string                          { return nil }
+func (noConfig) Leeway() time.Duration                      { return 0 }
+func (noConfig) MaxLifetime() time.Duration                 { return 0 }
+func (noConfig) CachedRefused(*revocation.Rule, string) int { return 0 }
+func (noConfig) KeyFiles() []KeyFile                        { return nil }
+func (noConfig) WrittenKeys() []*apikey.Set                 { return nil }
+func (noConfig) Audit() *zap.Logger                         { return zap.NewNop() }
 
 func (c runningConfig) Status(now time.Time) Page {
 	return PageOf(c.Sources, func(string) []string { return nil }, now)
@@ -34,6 +51,8 @@ func (c runningConfig) Refresh(ctx context.Context, id string) (IssuerStatus, er
 	return RefreshIn(ctx, c.Sources, id)
 }
 
+func (runningConfig) KeyFiles() []KeyFile { return nil }
+
 func newConfig(t *testing.T) runningConfig {
 	t.Helper()
 	sources := shared.New(zap.NewNop(), nil, nil)
@@ -42,7 +61,7 @@ func newConfig(t *testing.T) runningConfig {
 			t.Error(err)
 		}
 	})
-	return runningConfig{sources}
+	return runningConfig{Sources: sources}
 }
 
 // keySet is a key set of one public key with the kid a.
@@ -72,7 +91,7 @@ func TestEndpoint(t *testing.T) {
 		}
 		return w.Code, w.Body.String()
 	}
-	status := func() (int, string) { return ask("GET", "/jwt/status", serveStatus) }
+	status := func() (int, string) { return ask("GET", "/jwt/status", process.serveStatus) }
 	if code, _ := status(); code != 503 {
 		t.Fatalf("%d where nothing runs", code)
 	}
@@ -122,15 +141,15 @@ func TestEndpoint(t *testing.T) {
 		"no id": {"POST", "/jwt/issuers//refresh", 404}, "no verb": {"POST", "/jwt/issuers/" + r.ID, 404}, "too deep": {"POST", "/jwt/issuers/a/b/refresh", 404},
 		"what is not fetched": {"POST", "/jwt/issuers/" + static + "/refresh", 409},
 	} {
-		if code, body := ask(c.method, c.path, serveRefresh); code != c.want {
+		if code, body := ask(c.method, c.path, process.serveRefresh); code != c.want {
 			t.Errorf("%s: %d %s", name, code, body)
 		}
 	}
-	if code, _ := ask("POST", "/jwt/status", serveStatus); code != 405 {
+	if code, _ := ask("POST", "/jwt/status", process.serveStatus); code != 405 {
 		t.Errorf("status by POST: %d", code)
 	}
 	down.Store(true)
-	if code, body := ask("POST", refresh, serveRefresh); code != 502 || !strings.Contains(body, "500") {
+	if code, body := ask("POST", refresh, process.serveRefresh); code != 502 || !strings.Contains(body, "500") {
 		t.Errorf("%d %s", code, body)
 	}
 	t.Run("a config that starts and fails leaves the older one in force", func(t *testing.T) {

@@ -61,6 +61,7 @@ const maxEager = 16
 var beforeIssuer = map[reason.Code]bool{
 	reason.MalformedToken: true, reason.UnknownIssuer: true, reason.MissingCredentials: true, reason.MultipleCredentials: true,
 	reason.MalformedRequest: true, reason.CrossOrigin: true, reason.UnknownAPIKey: true, reason.APIKeyExpired: true, reason.APIKeyDisabled: true,
+	reason.APIKeysUnavailable: true,
 }
 
 // Handler returns the counters of a handler. Handlers with the same labels count
@@ -122,6 +123,14 @@ func (h *Handler) refusal(n int, code reason.Code) *series {
 
 // Verified notes how long a signature took.
 func (h *Handler) Verified(took time.Duration) { h.of.Verified(took) }
+
+// IssuedAhead notes that a good token of the policy with this index was issued in the
+// future.
+func (h *Handler) IssuedAhead(policy int, ahead time.Duration) {
+	if n := policy + 1; n > 0 && n < len(h.issuers) {
+		h.of.issuedAhead(h.issuers[n], ahead)
+	}
+}
 
 // Allowed counts a request that passed with a credential.
 func (h *Handler) Allowed(c Caller) {

@@ -20,9 +20,11 @@ import (
 type Requests struct {
 	requests *prometheus.CounterVec
 	seconds  prometheus.Histogram
+	ahead    *prometheus.GaugeVec
 
 	mu        sync.RWMutex
 	consumers map[consumerSeries]prometheus.Counter
+	furthest  map[string]time.Duration // what ahead shows
 }
 
 // The values of the label method.
@@ -55,13 +57,18 @@ func NewRequests() *Requests {
 			Help:    "Time that it takes to verify the signature of a token that is not in the cache, good or bad, waiting for keys included.",
 			Buckets: []float64{25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 100e-3, 500e-3, 2.5},
 		}),
+		ahead: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "caddy_jwt_issuer_clock_ahead_seconds",
+			Help: "The furthest that the iat of an issuer's good token was in the future when it came: how far its clock is ahead at least.",
+		}, []string{"issuer"}),
 		consumers: map[consumerSeries]prometheus.Counter{},
+		furthest:  map[string]time.Duration{},
 	}
 }
 
 // Register adds the metrics to the registry of a config.
 func (m *Requests) Register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.requests, m.seconds} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.ahead} {
 		if err := registry.Register(c); err != nil {
 			if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); !twice {
 				return err
@@ -73,6 +80,16 @@ func (m *Requests) Register(registry *prometheus.Registry) error {
 
 // Verified notes how long a signature took.
 func (m *Requests) Verified(took time.Duration) { m.seconds.Observe(took.Seconds()) }
+
+// issuedAhead notes that a good token of an issuer of the config was issued in the future.
+func (m *Requests) issuedAhead(issuer string, ahead time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ahead > m.furthest[issuer] {
+		m.furthest[issuer] = ahead
+		m.ahead.WithLabelValues(issuer).Set(ahead.Seconds())
+	}
+}
 
 // series is a counter without a consumer, and what distinguishes it.
 type series struct {

@@ -65,6 +65,9 @@ func (Sources) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{fetchesDesc, keysDesc, ageDesc, nextDesc, failuresDesc, reportDesc, lookupsDesc, cacheBytesDesc, cacheTokensDesc, apiKeysDesc, apiKeyFailuresDesc, apiKeyAgeDesc} {
 		ch <- d
 	}
+	for _, d := range stateDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -73,6 +76,7 @@ func (m Sources) Collect(ch chan<- prometheus.Metric) {
 	if m.sources.Ended() {
 		return
 	}
+	m.collectState(ch, now)
 	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
 	hits, misses := tokencache.Process.Lookups()
 	for result, n := range map[string]uint64{"hit": hits, "miss": misses} {

@@ -57,7 +57,7 @@ func TestThreat39_MetricsHaveLabelsFromTheConfigAlone(t *testing.T) {
 	want := map[string]int{
 		"caddy_jwt_key_fetches_total": 2, "caddy_jwt_keys": 1, "caddy_jwt_key_set_age_seconds": 1,
 		"caddy_jwt_key_set_next_refresh_seconds": 1, "caddy_jwt_key_source_failures": 1, "caddy_jwt_report_mode_handlers": 1,
-		"caddy_jwt_cache_lookups_total": 2, "caddy_jwt_cache_bytes": 1, "caddy_jwt_cache_tokens": 1,
+		"caddy_jwt_cache_lookups_total": 2, "caddy_jwt_cache_bytes": 1, "caddy_jwt_cache_tokens": 1, "caddy_jwt_clock_skew_seconds": 1,
 	}
 	if fmt.Sprint(names) != fmt.Sprint(want) {
 		t.Errorf("metrics %v, want %v", names, want)

@@ -57,6 +57,8 @@ var answers = map[reason.Code]Answer{
 	reason.APIKeyExpired:  {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
 	reason.APIKeyDisabled: {http.StatusUnauthorized, invalidToken, "the API key is not valid"},
 
+	reason.APIKeysUnavailable: {http.StatusServiceUnavailable, "", "the API keys are not available"},
+
 	reason.InsufficientScope:  {http.StatusForbidden, insufficientScope, "the credential lacks a required scope"},
 	reason.Forbidden:          {http.StatusForbidden, insufficientScope, "the credential does not allow this request"},
 	reason.UnforwardableClaim: {http.StatusForbidden, "", "a claim can not be passed on"},
@@ -74,7 +76,10 @@ var answers = map[reason.Code]Answer{
 	reason.WrongAudience:       {http.StatusUnauthorized, invalidToken, "the token is for another audience"},
 	reason.WrongType:           {http.StatusUnauthorized, invalidToken, "the token's type is not accepted"},
 	reason.MissingClaim:        {http.StatusUnauthorized, invalidToken, "the token lacks a required claim"},
+	reason.Revoked:             {http.StatusUnauthorized, invalidToken, "the token is revoked"},
 	reason.KeysUnavailable:     {http.StatusServiceUnavailable, "", "the keys to verify the token are not available"},
+
+	reason.RevocationsUnavailable: {http.StatusServiceUnavailable, "", "it is not known which credentials are revoked"},
 }
 
 // Formats of a refusal's body.
@@ -90,6 +95,8 @@ var variants = map[*reason.Detailed]string{
 	reason.NotAJWT:    "the token is not a JWT",
 	reason.NoIssuer:   "the token has no issuer",
 	reason.NoAudience: "the token has no audience",
+
+	reason.RevokedAPIKey: answers[reason.UnknownAPIKey].Text,
 }
 
 // Accepted is which kinds of credential a handler accepts, and where.
@@ -106,6 +113,10 @@ func (a Answer) asAWS(code reason.Code, accepted Accepted) Answer {
 	switch code {
 	case reason.UnknownAPIKey, reason.APIKeyExpired, reason.APIKeyDisabled:
 		a.Status = http.StatusForbidden
+	case reason.Revoked:
+		if a.Text == variants[reason.RevokedAPIKey] {
+			a.Status = http.StatusForbidden
+		}
 	case reason.MissingCredentials, reason.MalformedRequest:
 		if !accepted.Tokens {
 			a.Status = http.StatusForbidden

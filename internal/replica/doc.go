@@ -7,6 +7,7 @@
 //
 //	objects.go   the door to a folder of a storage
 //	folder.go    that door over certmagic.Storage, with all that storages do otherwise
+//	folder_*.go  the file system, other storages, calls that hang, what to warn of
 //	language.go  what a set's facts are
 //	object.go    how facts are written into an object
 //	replica.go   a set as one node has it

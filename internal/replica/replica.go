@@ -274,6 +274,13 @@ func (r *Replica[F]) Ready() <-chan struct{} { return r.ready }
 // Status returns the state of the set. It costs a load of a pointer.
 func (r *Replica[F]) Status() Status { return *r.status.Load() }
 
+// Freshness returns whether the set is ready, and the time of the last complete sync. It is
+// for every request.
+func (r *Replica[F]) Freshness() (ready bool, syncedAt time.Time) {
+	s := r.status.Load()
+	return s.Ready, s.SyncedAt
+}
+
 // observe tells of an event.
 func (r *Replica[F]) observe(kind EventKind, object string, err error) {
 	if r.config.Observe != nil {

@@ -63,7 +63,7 @@ func (s Settings) identity() string {
 func (s Settings) Config() keystore.RemoteConfig {
 	c := keystore.RemoteConfig{
 		Issuer: s.Issuer, Discovery: s.Discovery, JWKSURL: s.JWKSURL, InsecureHTTP: s.InsecureHTTP,
-		RefreshInterval: s.Refresh, MaxStale: s.MaxStale, RootCAs: s.Roots, MaxKeys: s.MaxKeys,
+		RefreshInterval: s.Refresh, MaxStale: s.MaxStale, RootCAs: s.Roots, MaxKeys: s.MaxKeys, Skew: clockTrust.compared,
 	}
 	if s.BearerFile != "" {
 		path := s.BearerFile

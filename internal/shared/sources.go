@@ -36,6 +36,7 @@ type Sources struct {
 	started  bool
 	cleaned  bool
 	settleBy time.Time // when Settle gives up; zero before its first call
+	state    *State    // nil for none
 }
 
 // New makes the sources of a config. storage keeps fetched keys, nil for none;
@@ -71,6 +72,36 @@ func (s *Sources) Start() {
 	for _, p := range s.placed {
 		p.Start()
 	}
+}
+
+// StartState takes the shared state of the config into use, if there is one. serving reports
+// whether another config serves requests at present.
+func (s *Sources) StartState(serving bool) {
+	if st := s.State(); st != nil {
+		st.start(serving)
+	}
+}
+
+// stateEnd limits the time in which a config that stops stores what is not stored yet.
+const stateEnd = 5 * time.Second
+
+// StopState gives the shared state back. serving reports whether another config serves
+// requests, which may use it.
+func (s *Sources) StopState(serving bool) {
+	st := s.State()
+	if st == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stateEnd)
+	defer cancel()
+	st.stop(ctx, serving)
+}
+
+// State returns the shared state of the config, or nil.
+func (s *Sources) State() *State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
 }
 
 // settleTime bounds how long the end of a config waits for keys that are being stored.
@@ -125,6 +156,9 @@ func (s *Sources) Close() error {
 	}
 	for _, p := range s.placed {
 		p.Close()
+	}
+	if s.state != nil {
+		errs = append(errs, s.state.release())
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,20 @@ package shared
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
@@ -22,34 +35,204 @@ type StateSettings struct {
 	Serve bool
 	// Keys authenticate what is in the storage: the first signs, all verify.
 	Keys [][]byte
-	// Revocations reports whether there are revocations, Stores the names of the stores of API keys.
-	Revocations bool
-	Stores      []string
+	// Stores are the names of the stores of API keys.
+	Stores []string
+	// StorageModule is the id of the storage's module, such as
+	// caddy.storage.file_system.
+	StorageModule string
+	// MirrorFolder is the folder of this machine that holds a copy of the state if the
+	// storage is elsewhere.
+	MirrorFolder string
+	// LearnedRules and LearnedKeys are called with what other nodes have changed; nil for
+	// nobody.
+	LearnedRules func(rules []revocation.Rule)
+	LearnedKeys  func(store string, changes []apikey.StoreChange)
 }
 
-// State is the shared state as one config uses it: revocations and stored API keys.
-type State struct{}
+// Defaults of StateSettings.
+const (
+	DefaultCluster  = "default"
+	DefaultInterval = 5 * time.Second
+	DefaultMaxStale = 24 * time.Hour
+)
 
-// Revocations returns the rules, or nil if the config has no state.
-func (s *State) Revocations() *revocation.Set { return nil }
+// RevocationsPlace returns the place of the set of rules in the storage.
+func RevocationsPlace(cluster string) string { return path.Join("jwt", cluster, "revocations") }
 
-// Store returns the store of API keys with this name, or nil.
-func (s *State) Store(name string) *apikey.Store { return nil }
+// KeysPlace returns the place of the set of a store's API keys in the storage.
+func KeysPlace(cluster, store string) string { return path.Join("jwt", cluster, "keys-"+store) }
 
-// Stores returns the stores of API keys in the order of their names.
-func (s *State) Stores() []*apikey.Store { return nil }
+// State is the shared state as one config uses it: revocations and stored API keys. The
+// sets behind it outlive configs: a reload goes on with what is in memory. They work with
+// the storage of the newest config that has started and not stopped.
+type State struct {
+	StateSettings
+	logger  *zap.Logger
+	storage certmagic.Storage
+	emit    func(name string, data func() map[string]any)
 
-// Usage returns what is counted of a store's keys, or nil.
-func (s *State) Usage(store string) *apikey.Usage { return nil }
+	revocations *stateSet
+	stores      map[string]*stateSet // by name
+
+	mu       sync.Mutex
+	started  bool
+	released bool
+	watch    *watch
+}
+
+// process is the name of this process among those that share a storage. It is not derived
+// from a file, as processes may share a folder.
+var process = sync.OnceValue(func() string {
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		panic(err) // crypto/rand never fails
+	}
+	return hex.EncodeToString(b[:])
+})
+
+// NewState makes the state of a config. Nothing is read or written before Start.
+func (s *Sources) NewState(settings StateSettings) (*State, error) {
+	st := &State{
+		StateSettings: settings, logger: s.logger.Named("state"), storage: s.store.storage, emit: s.emit,
+		stores: map[string]*stateSet{},
+	}
+	var err error
+	if st.revocations, err = acquireSet(RevocationsPlace(settings.Cluster), ""); err != nil {
+		return nil, err
+	}
+	for _, name := range settings.Stores {
+		if st.stores[name], err = acquireSet(KeysPlace(settings.Cluster, name), name); err != nil {
+			return nil, errors.Join(err, st.release())
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = st
+	return st, nil
+}
+
+// all returns all sets, the revocations first.
+func (st *State) all() []*stateSet {
+	list := make([]*stateSet, 0, 1+len(st.stores))
+	if st.revocations != nil {
+		list = append(list, st.revocations)
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.stores)) {
+		list = append(list, st.stores[name])
+	}
+	return list
+}
+
+// start takes the sets into use. serving reports whether another config of this process
+// serves requests: if that had no state, requests go on to be served until the rules are
+// loaded.
+func (st *State) start(serving bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.started {
+		return
+	}
+	st.started = true
+	for _, set := range st.all() {
+		set.bind(st, serving)
+	}
+	st.watch = startWatch(st)
+}
+
+// stop gives the sets back to the config before, if that still runs; otherwise what is not
+// stored yet is stored now, within ctx.
+func (st *State) stop(ctx context.Context, serving bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !st.started {
+		return
+	}
+	st.started = false
+	var ending sync.WaitGroup
+	for _, set := range st.all() {
+		ending.Go(func() { set.unbind(ctx, st, serving) })
+	}
+	ending.Wait()
+	st.watch.stop(ctx)
+}
+
+// release takes the sets out of use.
+func (st *State) release() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.released {
+		return nil
+	}
+	st.released = true
+	var errs []error
+	for _, set := range st.all() {
+		errs = append(errs, set.release())
+	}
+	return errors.Join(errs...)
+}
+
+// binding is how this config keeps a set.
+func (st *State) binding(place string) replica.Binding {
+	b := replica.Binding{
+		Objects: replica.Folder(st.storage, place), Interval: st.Interval,
+		Local: replica.IsLocal(st.storage), Keys: st.Keys,
+	}
+	if !b.Local && st.MirrorFolder != "" {
+		b.Mirror = replica.Folder(&certmagic.FileStorage{Path: st.MirrorFolder}, place)
+	}
+	return b
+}
+
+// MirrorName returns the name of the folder that mirrors a storage with these settings.
+func MirrorName(module string, settings []byte) string {
+	sum := sha256.Sum256(append([]byte(module+"\x00"), settings...))
+	return hex.EncodeToString(sum[:8])
+}
+
+// usageFolder is the folder of the counts of a store's keys.
+func (st *State) usageFolder(store string) replica.Objects {
+	return replica.Folder(st.storage, path.Join("jwt", st.Cluster, "usage-"+store))
+}
+
+// Revocations returns the rules. It is nil until the first Start.
+func (st *State) Revocations() *revocation.Set { return st.revocations.rules.Load() }
+
+// Rules returns the rules in force, for a request.
+func (st *State) Rules() *revocation.Snapshot {
+	if set := st.revocations.rules.Load(); set != nil {
+		return set.Snapshot()
+	}
+	return nil
+}
+
+// Store returns the store of API keys with this name, or nil if there is none, or before
+// the first Start.
+func (st *State) Store(name string) *apikey.Store {
+	if set := st.stores[name]; set != nil {
+		return set.keys.Load()
+	}
+	return nil
+}
+
+// Usage returns what is counted of a store's keys, or nil as Store.
+func (st *State) Usage(name string) *apikey.Usage {
+	if set := st.stores[name]; set != nil {
+		return set.usage.Load()
+	}
+	return nil
+}
 
 // Node returns the name of this node: the host's name and 8 hexadecimal digits that differ
 // from process to process.
-func (s *State) Node() string { return "" }
+func (st *State) Node() string { return nodeName() }
 
-// Cluster and Storage name what the state is shared through: the name of the cluster and
-// the id of the storage's module.
-func (s *State) Cluster() string { return "" }
-func (s *State) Storage() string { return "" }
+var nodeName = sync.OnceValue(func() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	return host + "-" + process()
+})
 
 // SetStatus is the state of one set.
 type SetStatus struct {
@@ -63,16 +246,69 @@ type SetStatus struct {
 }
 
 // Sets returns the state of all sets.
-func (s *State) Sets(now time.Time) []SetStatus { return nil }
+func (st *State) Sets(now time.Time) []SetStatus {
+	var list []SetStatus
+	for _, set := range st.all() {
+		s := SetStatus{Name: path.Base(set.place), Status: set.status(), Refuses: set.refuses(now, st)}
+		if !st.Serve && !s.SyncedAt.IsZero() {
+			s.RefusesAt = s.SyncedAt.Add(st.MaxStale)
+		}
+		list = append(list, s)
+	}
+	return list
+}
 
-// Nodes returns the names of the nodes that share the state, those of the last week that
-// were not stopped.
-func (s *State) Nodes(ctx context.Context) ([]string, error) { return nil, nil }
+// StoreNames returns the names of the stores of API keys, sorted.
+func (st *State) StoreNames() []string { return slices.Sorted(maps.Keys(st.stores)) }
+
+// AwaitRevocations reports whether it is not known which credentials are revoked, so that
+// requests must be refused. It waits a little for rules that are being loaded.
+func (st *State) AwaitRevocations(ctx context.Context, now time.Time) (unavailable bool) {
+	return st.revocations.await(ctx, now, st)
+}
+
+// AwaitStore reports whether the keys of a store are not known, likewise.
+func (st *State) AwaitStore(ctx context.Context, name string, now time.Time) (unavailable bool) {
+	return st.stores[name].await(ctx, now, st)
+}
 
 // Accept signs what is in the storage without a signature, in all sets, and returns how
 // many objects those were.
-func (s *State) Accept(ctx context.Context) (int, error) { return 0, nil }
+func (st *State) Accept(ctx context.Context) (n int, err error) {
+	for _, set := range st.all() {
+		a := set.replicated()
+		if a == nil {
+			return n, errors.New("the state is not started")
+		}
+		accepted, err := a.Accept(ctx)
+		n += accepted
+		if err != nil {
+			return n, fmt.Errorf("%s: %w", set.place, err)
+		}
+	}
+	return n, nil
+}
 
-// Revoked and KeyChanged emit an event for a change that was made on this node.
-func (s *State) Revoked(r revocation.Rule)                     {}
-func (s *State) KeyChanged(store string, c apikey.StoreChange) {}
+// Revoked emits an event for a rule that was made.
+func (st *State) Revoked(r revocation.Rule) {
+	if st.emit == nil || r.Gone {
+		return
+	}
+	st.emit("revoked", func() map[string]any {
+		issuer := r.Issuer
+		if r.Kind == revocation.KindIssuer {
+			issuer = r.Value
+		}
+		return map[string]any{"kind": r.Kind.String(), "id": r.PublicID(), "issuer": issuer}
+	})
+}
+
+// KeyChanged emits an event for a change of a stored API key.
+func (st *State) KeyChanged(store string, c apikey.StoreChange) {
+	if st.emit == nil {
+		return
+	}
+	st.emit("api_key_changed", func() map[string]any {
+		return map[string]any{"store": store, "id": c.ID, "change": c.Change}
+	})
+}

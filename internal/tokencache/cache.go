@@ -3,6 +3,7 @@ package tokencache
 
 import (
 	"crypto/sha256"
+	"iter"
 	"math"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,17 @@ func (c *Cache) Resize(size uint64) {
 		return
 	}
 	c.store.SetMaximum(size)
+}
+
+// Tokens returns the tokens that are in the cache.
+func (c *Cache) Tokens() iter.Seq[*validator.Verified] {
+	return func(yield func(*validator.Verified) bool) {
+		for _, e := range c.store.All() {
+			if !yield(e.verified) {
+				return
+			}
+		}
+	}
 }
 
 // Lookups returns how often a token was found, and how often it was not.

@@ -1,4 +1,4 @@
-package caddyjwt
+package grammar
 
 import (
 	"slices"
@@ -159,8 +159,8 @@ func foldWord(name string) string {
 	}, strings.ToLower(name))
 }
 
-// adviceFor returns what to write for an option of another product, or "".
-func adviceFor(name string, args []string) string {
+// ForeignWord returns what to write for an option of another product, or "".
+func ForeignWord(name string, args []string) string {
 	f, ok := foreignWords[foldWord(name)]
 	switch {
 	case !ok:
@@ -171,9 +171,15 @@ func adviceFor(name string, args []string) string {
 	return f.advice + " " + f.line(args)
 }
 
-// laxer are the options that let more requests pass, or show more. Who misspells another
-// word must not be led to one.
-var laxer = map[string]bool{
-	"optional": true, "allow_preflight": true, "keep_credentials": true, "log_credentials_filtered": true,
-	"allow_no_expiry": true, "allow_bound_tokens": true, "insecure_http": true, "ignore_kid": true,
+// ForeignLines returns, for each word that ForeignWord knows, the line that it advises; empty
+// if it advises none.
+func ForeignLines() map[string]string {
+	lines := map[string]string{}
+	for word, f := range foreignWords {
+		lines[word] = ""
+		if f.line != nil {
+			lines[word] = f.line(nil)
+		}
+	}
+	return lines
 }

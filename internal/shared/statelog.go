@@ -1,0 +1,75 @@
+package shared
+
+import (
+	"path"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/replica"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
+	"github.com/caddy-jwt/caddy-jwt/revocation"
+)
+
+// observe writes a line for a change of a set's state. No request alone causes one.
+func (s *stateSet) observe(e replica.Event) {
+	st := s.owner()
+	if st == nil {
+		return
+	}
+	log := st.logger.With(zap.String("set", s.place))
+	if e.Object != "" {
+		log = log.With(zap.String("object", terminal.Text(e.Object)))
+	}
+	if e.Err != nil {
+		log = log.With(shownError(e.Err))
+	}
+	switch e.Kind {
+	case replica.Joined:
+		s.lenient.Store(false)
+		log.Info("joined the shared state", append([]zap.Field{
+			zap.String("cluster", st.Cluster), zap.String("storage", st.StorageModule), zap.String("node", st.Node()),
+			zap.Int("objects", e.Status.Objects), zap.Time("newest", e.Status.Newest),
+		}, s.sizes()...)...)
+	case replica.Failing:
+		if !e.Status.Ready {
+			log.Error("the shared state can't be loaded; trying again until it can", zap.Bool("requests_refused", s.refuses(time.Now(), st)))
+			return
+		}
+		fields := []zap.Field{zap.Time("synced_at", e.Status.SyncedAt)}
+		if !st.Serve {
+			fields = append(fields, zap.Time("refuses_at", e.Status.SyncedAt.Add(st.MaxStale)))
+		}
+		log.Warn("the shared state can't be brought up to date; what is known stays in force", fields...)
+	case replica.Recovered:
+		log.Info("the shared state is up to date again")
+	case replica.Damaged:
+		log.Error("an object of the shared state can't be used; the others are")
+	case replica.Unstored:
+		log.Error("a change of the shared state could not be stored and holds on this node only; trying again until it is stored")
+	case replica.Stored:
+		log.Info("all changes of the shared state are stored")
+	case replica.Merged:
+		log.Debug("objects of the shared state were merged")
+	case replica.Healed:
+		log.Warn("the storage had lost an object of the shared state; it was stored again")
+	}
+}
+
+// sizes are the fields of how much there is in a set.
+func (s *stateSet) sizes() []zap.Field {
+	if rules := s.rules.Load(); rules != nil {
+		n := 0
+		for _, k := range revocation.Kinds {
+			n += rules.Snapshot().Len(k)
+		}
+		return []zap.Field{zap.Int("rules", n)}
+	}
+	if keys := s.keys.Load(); keys != nil {
+		return []zap.Field{zap.Int("keys", keys.Len())}
+	}
+	return nil
+}
+
+// name returns the name of the set among those of its cluster.
+func (s *stateSet) name() string { return path.Base(s.place) }
