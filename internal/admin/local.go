@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,25 +13,13 @@ import (
 // LocalClient returns a client whose requests are served in this process, for an app that no
 // server runs: that of a command that works on a storage while the server is down.
 func LocalClient(app App) *Client {
+	running := new(runningApps)
+	running.Add(app)
 	mux := http.NewServeMux()
-	for _, route := range Routes() {
+	for _, route := range newService(running, process.now).routes() {
 		mux.Handle(route.Pattern, errorHandler{route.Handler})
 	}
-	return &Client{Address: caddy.DefaultAdminListen, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), localApp{}, app)))
-	})}
-}
-
-// localApp is the key of the app in the context of a request that is served in this
-// process.
-type localApp struct{}
-
-// running returns the app that a request is about, or nil.
-func running(ctx context.Context) App {
-	if app, ok := ctx.Value(localApp{}).(App); ok {
-		return app
-	}
-	return Running.current()
+	return &Client{Address: caddy.DefaultAdminListen, handler: mux}
 }
 
 // errorHandler answers errors as Caddy's admin endpoint does.

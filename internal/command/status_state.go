@@ -32,11 +32,9 @@ func printState(out io.Writer, s *admin.StateStatus) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	lines := []string{fmt.Sprintf("cluster %s in %s, this node is %s", s.Cluster, s.Storage, s.Node)}
-	if s.NodesError != "" {
-		lines = append(lines, "the other nodes are not known: "+s.NodesError)
-	} else {
-		lines = append(lines, "nodes: "+strings.Join(s.Nodes, " "))
+	lines := []string{
+		fmt.Sprintf("cluster %s in %s, this node is %s", s.Cluster, s.Storage, s.Node),
+		"nodes: " + strings.Join(s.Nodes, " "),
 	}
 	for i := range s.Sets {
 		lines = append(lines, setFaults(&s.Sets[i])...)
