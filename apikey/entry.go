@@ -18,6 +18,7 @@ type entry struct {
 	consumer uint16 // likewise
 	id       uint8  // likewise
 	disabled bool
+	gone     bool // of a store: there is no such key any more
 }
 
 const neverExpires = math.MaxInt64

@@ -101,6 +101,11 @@ func (l *Lookup) Has(text string) bool {
 // sets.
 func merge(keys *Set, digest Digest, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
 	k, ok := keys.Find(digest)
+	return combine(k, ok, now, before, code)
+}
+
+// combine combines a key, if one was found, with the result of the previous sets.
+func combine(k Key, ok bool, now time.Time, before Key, code reason.Code) (Key, reason.Code) {
 	switch {
 	case !ok:
 		return before, code

@@ -79,14 +79,22 @@ func ParseRecord(line []byte) (Record, error) {
 	if !hashed {
 		return r, errors.New("hash is missing; `caddy jwt api-key hash` makes it from a key")
 	}
+	if err := holdsKey(&r, r.Hash); err != nil {
+		return Record{}, err
+	}
+	return r, nil
+}
+
+// holdsKey returns an error if a text of the record is a key with one of the hashes.
+func holdsKey(r *Record, hashes ...Digest) error {
 	for _, m := range [...]struct{ name, text string }{
 		{"id", r.ID}, {"name", r.Name}, {"description", r.Description}, {"consumer", r.Consumer},
 	} {
-		if len(m.text) >= MinLength && DigestOf(m.text) == r.Hash {
-			return Record{}, fmt.Errorf("%s: it is the key itself, which must not be stored; write another text, and give the key's holder a new key", m.name)
+		if len(m.text) >= MinLength && slices.Contains(hashes, DigestOf(m.text)) {
+			return fmt.Errorf("%s: it is the key itself, which must not be stored; write another text, and give the key's holder a new key", m.name)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // recordSyntaxError is the error for a line that is not a JSON object. It does not contain

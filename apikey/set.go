@@ -17,6 +17,7 @@ type Set struct {
 	table  table.Table[Digest, entry]
 	texts  []byte
 	scopes [][]string // each combination once
+	store  string     // the name of the store that the set is of, empty for none
 }
 
 // NewSet makes a set of records. It returns an error if two records have the same id or
@@ -77,15 +78,21 @@ type Key struct {
 // ID returns the key's public id.
 func (k Key) ID() string { return k.entry.idIn(k.set.texts) }
 
-// Store returns the name of the key's store; empty for a key of a file or of a config.
-func (k Key) Store() string { return "" }
-
 // Consumer returns who holds the key.
 func (k Key) Consumer() string {
 	if consumer := k.entry.consumerIn(k.set.texts); consumer != "" {
 		return consumer
 	}
 	return k.ID()
+}
+
+// Store returns the name of the store that the key is in; empty for one of a file or of the
+// config.
+func (k Key) Store() string {
+	if k.set == nil {
+		return ""
+	}
+	return k.set.store
 }
 
 // Scopes returns the key's scopes. The caller must not change the slice.

@@ -2,7 +2,9 @@ package apikey
 
 import (
 	"context"
-	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
@@ -39,105 +41,188 @@ type StoreChange struct {
 
 // Store is a set of API keys that the nodes of a cluster share through a storage, and that
 // is changed while they run. It is safe for concurrent use.
-type Store struct{}
+type Store struct {
+	config  StoreConfig
+	replica *replica.Replica[fact]
+	ready   <-chan struct{}
+	view    atomic.Pointer[storeView] // what requests look into
+	early   earlySync
+	changes changeLocks
+
+	mu      sync.Mutex // of all that follows
+	state   storeState
+	folding bool
+	own     map[string]struct{} // the nodes whose changes were made here
+	folds   sync.WaitGroup
+	ids     sortedIDs
+}
 
 // NewStore makes a store, without reading anything.
-func NewStore(c StoreConfig) *Store { return &Store{} }
+func NewStore(c StoreConfig) *Store {
+	if c.Clock == nil {
+		c.Clock = clock.System()
+	}
+	s := &Store{config: c, state: newStoreState(), own: map[string]struct{}{}, early: newEarlySync()}
+	s.view.Store(newStoreView(c.Name))
+	s.replica = replica.New(replica.Config[fact]{
+		Name: c.Place, Binding: c.Binding, Language: storeLanguage{}, Apply: s.apply, Observe: c.Observe, Clock: c.Clock,
+	})
+	s.ready = s.replica.Ready()
+	return s
+}
 
 // Start, Close, Rebind, Sync, Accept, Ready and Status are those of replica.Replica.
-func (s *Store) Start()                                      {}
-func (s *Store) Close(ctx context.Context)                   {}
-func (s *Store) Rebind(b replica.Binding, same bool)         {}
-func (s *Store) Sync(ctx context.Context) error              { return errors.ErrUnsupported }
-func (s *Store) Accept(ctx context.Context) (int, error)     { return 0, errors.ErrUnsupported }
-func (s *Store) Ready() <-chan struct{}                      { return nil }
-func (s *Store) Freshness() (ready bool, syncedAt time.Time) { return false, time.Time{} }
-func (s *Store) Status() replica.Status                      { return replica.Status{} }
+func (s *Store) Start()                                  { s.replica.Start() }
+func (s *Store) Close(ctx context.Context)               { s.replica.Close(ctx); s.folds.Wait() }
+func (s *Store) Rebind(b replica.Binding, same bool)     { s.replica.Rebind(b, same) }
+func (s *Store) Sync(ctx context.Context) error          { return s.replica.Sync(ctx) }
+func (s *Store) Accept(ctx context.Context) (int, error) { return s.replica.Accept(ctx) }
+func (s *Store) Ready() <-chan struct{}                  { return s.ready }
+func (s *Store) Status() replica.Status                  { return s.replica.Status() }
+
+// Freshness is that of replica.Replica.
+func (s *Store) Freshness() (ready bool, syncedAt time.Time) { return s.replica.Freshness() }
 
 // Name returns the store's name in the config.
-func (s *Store) Name() string { return "" }
+func (s *Store) Name() string { return s.config.Name }
 
 // Len returns how many keys there are that are not deleted.
-func (s *Store) Len() int { return 0 }
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.living
+}
 
-// Find finds a key by its digest, in one look-up: "" for a valid one, else the reason.
-func (s *Store) Find(d Digest, now time.Time) (Key, reason.Code) { return Key{}, reason.UnknownAPIKey }
+// Find finds a key by its digest, in one look-up: "" for a valid one, else the reason. An
+// unknown key means nothing as long as the store is not ready.
+func (s *Store) Find(d Digest, now time.Time) (Key, reason.Code) {
+	k, ok := s.view.Load().find(&d)
+	return combine(k, ok, now, Key{}, reason.UnknownAPIKey)
+}
 
 // Has reports whether there is a key with this digest, valid or not.
-func (s *Store) Has(d Digest) bool { return false }
-
-// StoredKey is a key as people see it.
-type StoredKey struct {
-	// Record has all but the hash, which is zero. Disabled is whether it is disabled.
-	Record
-	// Secrets is how many secrets of the key are accepted now: two during the overlap
-	// of a roll.
-	Secrets int
-	// OldUntil is the time from which only the newest secret is accepted; zero if that
-	// is so now.
-	OldUntil time.Time
+func (s *Store) Has(d Digest) bool {
+	_, ok := s.view.Load().find(&d)
+	return ok
 }
 
-// Errors of a store's changes.
-var (
-	// ErrNoKey: there is no key with this id.
-	ErrNoKey = errors.New("there is no key with this id")
-	// ErrKeyDeleted: the key was deleted, which is final.
-	ErrKeyDeleted = errors.New("the key was deleted, which is final; make a new one")
-	// ErrKeyExists: another key has this id, or this secret.
-	ErrKeyExists = errors.New("there is a key with this id already")
-)
-
-// Actor is who changes a key, for the facts.
-type Actor struct{ By, Node string }
-
-// Create adds a key, with its hash. It holds once it is stored; the error is ErrKeyExists,
-// ErrKeyDeleted, replica.ErrNotStored, or one about the record.
-func (s *Store) Create(ctx context.Context, r Record, by Actor) error { return errors.ErrUnsupported }
-
-// Import adds many keys at once, or replaces the profiles of those that have the same id
-// and hash.
-func (s *Store) Import(ctx context.Context, records []Record, by Actor) error {
-	return errors.ErrUnsupported
+// apply takes facts into force.
+func (s *Store) apply(facts []fact) {
+	var learned []StoreChange
+	s.mu.Lock()
+	// The profiles that the facts have at hand, and need not be parsed for.
+	touched := make(map[*keyState]*Record, min(len(facts), 1024))
+	gone := map[Digest]storeChange{}
+	for i := range facts {
+		f := &facts[i]
+		k, change, fresh := s.state.add(f)
+		if !fresh {
+			continue
+		}
+		if f.kind == factKey {
+			touched[k] = f.record
+			if change == "created" {
+				s.ids.add(k.id)
+			}
+		} else if _, ok := touched[k]; !ok {
+			touched[k] = nil
+		}
+		if k.dead {
+			s.bury(k, gone)
+		}
+		learned = s.learn(learned, f, change)
+	}
+	s.publish(touched, gone)
+	s.mu.Unlock()
+	if len(learned) > 0 {
+		s.config.Learned(learned)
+	}
 }
 
-// Roll adds a secret to a key. Its other secrets are accepted for the time overlap, 0 for
-// not at all. It holds once it is stored; nothing is retired if it is not.
-func (s *Store) Roll(ctx context.Context, id string, hash Digest, overlap time.Duration, by Actor) (oldUntil time.Time, err error) {
-	return time.Time{}, errors.ErrUnsupported
+// learn adds a change to those that other nodes have made.
+func (s *Store) learn(learned []StoreChange, f *fact, change string) []StoreChange {
+	if change == "" || s.config.Learned == nil {
+		return learned
+	}
+	select {
+	case <-s.ready:
+	default:
+		return learned
+	}
+	if _, own := s.own[f.node]; own {
+		return learned
+	}
+	return append(learned, StoreChange{ID: f.key, Change: change, By: f.by, Node: f.node})
 }
 
-// Edit replaces the profile of a key: all of the record but ID, Hash, Disabled and Created.
-// change gets the current one. stored is false if the change only tightens, and holds on
-// this node only until it can be stored; one that does not only tighten holds once it is
-// stored.
-func (s *Store) Edit(ctx context.Context, id string, change func(*Record) error, by Actor) (stored bool, err error) {
-	return false, errors.ErrUnsupported
+// bury forgets all of a deleted key but that it is deleted.
+func (s *Store) bury(k *keyState, gone map[Digest]storeChange) {
+	for _, secret := range k.secrets {
+		// Else another key may have it.
+		if secret.here && k.profile != "" {
+			gone[secret.hash] = storeChange{gone: true}
+		}
+	}
+	k.profile, k.secrets, k.offs, k.rev = "", nil, nil, 0
 }
 
-// Disable makes the nodes refuse a key, at once on this one.
-func (s *Store) Disable(ctx context.Context, id string, by Actor) (stored bool, err error) {
-	return false, errors.ErrUnsupported
+// publish makes what has changed visible to requests. The caller holds the lock.
+func (s *Store) publish(touched map[*keyState]*Record, changes map[Digest]storeChange) {
+	view := s.view.Load()
+	for k, profile := range touched {
+		for _, secret := range k.secrets {
+			if r, ok := k.entry(secret.hash, profile); ok {
+				s.share(view, changes, k, secret.hash)
+				changes[secret.hash] = storeChange{record: r}
+			}
+		}
+	}
+	for d := range changes {
+		if len(s.state.shared) == 0 {
+			break
+		}
+		if _, shared := s.state.shared[d]; shared {
+			r, ok := s.state.found(d)
+			changes[d] = storeChange{r, !ok}
+		}
+	}
+	if len(changes) == 0 {
+		return
+	}
+	view = view.with(s.config.Name, changes)
+	s.view.Store(view)
+	if view.foldable() && !s.folding {
+		s.folding = true
+		s.folds.Go(s.fold)
+	}
 }
 
-// Enable makes them accept it again, once that is stored. A disabling that this node has not
-// seen stays.
-func (s *Store) Enable(ctx context.Context, id string, by Actor) error { return errors.ErrUnsupported }
-
-// Delete removes a key for ever, at once on this node.
-func (s *Store) Delete(ctx context.Context, id string, by Actor) (stored bool, err error) {
-	return false, errors.ErrUnsupported
+// share notes that another key has a secret too, if one has.
+func (s *Store) share(view *storeView, changes map[Digest]storeChange, k *keyState, hash Digest) {
+	other := ""
+	if c, ok := changes[hash]; ok && !c.gone {
+		other = c.record.ID
+	} else if found, ok := view.find(&hash); ok {
+		other = found.ID()
+	}
+	if other == "" || other == k.id {
+		return
+	}
+	keys := s.state.shared[hash]
+	for _, k := range []*keyState{s.state.keys[other], k} {
+		if !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	s.state.shared[hash] = keys
 }
 
-// Get returns a key.
-func (s *Store) Get(id string, now time.Time) (StoredKey, error) { return StoredKey{}, ErrNoKey }
-
-// List returns the keys in the order of their ids, behind the id after, at most limit of
-// them, and where to continue, empty if there are no more.
-func (s *Store) List(after string, limit int, now time.Time) (keys []StoredKey, next string) {
-	return nil, ""
+// fold makes a new base, while requests and changes go on.
+func (s *Store) fold() {
+	before := s.view.Load()
+	base := before.fold(s.config.Name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.Store(s.view.Load().folded(before, base))
+	s.folding = false
 }
-
-// AwaitUnknown reports whether a key that was not found may have been learned of since. For
-// a well-formed key it brings one sync forward and waits for that, within limits.
-func (s *Store) AwaitUnknown(ctx context.Context, text string, d Digest) bool { return false }

@@ -197,7 +197,7 @@ func noting(there *bool, read func(claims.Value) error) func(claims.Value) error
 
 // jwtPattern is what a JWT looks like: its header is an object, which begins with {" as
 // base64url.
-var jwtPattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.`)
+var jwtPattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.`)
 
 // checkPlain returns an error for a text in which a credential is. Texts are stored, listed
 // and logged.

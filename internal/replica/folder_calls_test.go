@@ -131,7 +131,7 @@ func TestTheCallsOfAStorageAreCountedAcrossItsFolders(t *testing.T) {
 	if files != of(&certmagic.FileStorage{Path: dir + "/."}, "b") || plugin != of(&plain{}, "b") {
 		t.Error("two folders of one storage are counted apart")
 	}
-	if files == plugin || files == of(&certmagic.FileStorage{Path: dir + "/b"}, "a") || plugin == of(&memory{}, "a") {
+	if files == plugin || files == of(&certmagic.FileStorage{Path: dir + "/b"}, "a") || plugin == of(&memoryStorage{}, "a") {
 		t.Error("two storages are counted together")
 	}
 }

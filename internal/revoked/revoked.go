@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
@@ -61,7 +60,7 @@ var clientClaims = [...]string{"client_id", "azp", "appid", "cid"}
 func subjectOf(t *validator.Verified, text string) *revocation.Subject {
 	body := t.Claims()
 	token := revocation.Token{
-		Issuer: t.Issuer(), ID: textOf(body, "jti"), Subject: textOf(body, "sub"), KeyID: t.KeyID(), Signed: signedPart(text), Issued: t.Issued(),
+		Issuer: t.Issuer(), ID: textOf(body, "jti"), Subject: textOf(body, "sub"), KeyID: t.KeyID(), Signed: revocation.SignedPart(text), Issued: t.Issued(),
 	}
 	for i, name := range clientClaims {
 		token.Clients[i] = textOf(body, name)
@@ -80,15 +79,6 @@ func textOf(body claims.Value, name string) string {
 	}
 	digits, _ := v.Digits()
 	return digits
-}
-
-// signedPart returns the header and the claims of a JWT with the dot between them, or all of
-// another text. What signs them is left out, as some signatures have several forms.
-func signedPart(text string) string {
-	if strings.Count(text, ".") != 2 {
-		return text
-	}
-	return text[:strings.LastIndexByte(text, '.')]
 }
 
 // Cached returns how many tokens of this process's cache a new rule refuses. token is the

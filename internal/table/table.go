@@ -43,6 +43,13 @@ func New[D Digest, V any](n int) *Table[D, V] {
 	return &t
 }
 
+// Empty makes an empty table with room for n cells that hashes as t does. What All visits is
+// in the same order in both, and so copying reads and writes memory sequentially.
+func (t *Table[D, V]) Empty(n int) *Table[D, V] {
+	other := empty[D, V](t.seed, n)
+	return &other
+}
+
 // empty makes a table for n cells. A fifth stays empty, so that a search ends soon,
 // and one cell at least.
 func empty[D Digest, V any](seed maphash.Seed, n int) Table[D, V] {

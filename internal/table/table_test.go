@@ -111,3 +111,25 @@ func TestALookUpCostsNoAllocation(t *testing.T) { // not parallel, for AllocsPer
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A table that is made for a copy hashes the same way, so that copying goes from one end to
+// the other.
+func TestAnEmptyTableKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	table := New[[32]byte, int](0)
+	for i := range 1000 {
+		table.Add(digest(i, "known"), i)
+	}
+	other := table.Empty(500)
+	if other.Len() != 0 || len(other.tags) != 626 {
+		t.Fatalf("%d cells in %d places", other.Len(), len(other.tags))
+	}
+	for i := range 1000 {
+		d := digest(i, "known")
+		place, tag := table.begin(&d)
+		there, same := other.begin(&d)
+		if near := place * len(other.tags) / len(table.tags); tag != same || there < near || there > near+1 {
+			t.Fatalf("%d begins at %d of %d, and at %d of %d", i, place, len(table.tags), there, len(other.tags))
+		}
+	}
+}
