@@ -144,7 +144,7 @@ func (a *offlineApp) Leeway() time.Duration { return a.leeway }
 func (a *offlineApp) MaxLifetime() time.Duration { return 0 }
 
 // CachedRefused implements admin.App: there is no cache.
-func (a *offlineApp) CachedRefused(*revocation.Rule, string) int { return 0 }
+func (a *offlineApp) CachedRefused(*revocation.Rule, string) int { return -1 }
 
 // KeyFiles implements admin.App.
 func (a *offlineApp) KeyFiles() []admin.KeyFile { return nil }
