@@ -23,10 +23,30 @@ type word struct {
 	Kind string `json:"k,omitempty"`
 }
 
-// words is the Language of them. now is the time for retirements, nil for none.
-type words struct{ now func() int64 }
+// words is the Language of them. now is the time for retirements, nil for none. memo is for
+// those who read the same words again and again, in one goroutine.
+type words struct {
+	now  func() int64
+	memo *memo
+}
 
-func (words) Parse(line []byte) (word, error) {
+type memo struct {
+	words map[string]word
+	lines map[word]string
+}
+
+func (l words) Parse(line []byte) (word, error) {
+	if l.memo != nil {
+		w, ok := l.memo.words[string(line)]
+		if !ok {
+			var err error
+			if w, err = (words{}).Parse(line); err != nil {
+				return w, err
+			}
+			l.memo.words[string(line)] = w
+		}
+		return w, nil
+	}
 	var w word
 	if err := json.Unmarshal(line, &w); err != nil {
 		return w, err
@@ -42,7 +62,15 @@ func (words) Parse(line []byte) (word, error) {
 	return w, nil
 }
 
-func (words) Append(line []byte, w word) []byte {
+func (l words) Append(line []byte, w word) []byte {
+	if l.memo != nil {
+		text, ok := l.memo.lines[w]
+		if !ok {
+			text = string((words{}).Append(nil, w))
+			l.memo.lines[w] = text
+		}
+		return append(line, text...)
+	}
 	text, err := json.Marshal(w)
 	if err != nil {
 		panic(err)
@@ -52,11 +80,17 @@ func (words) Append(line []byte, w word) []byte {
 
 func (words) End(w word) int64 { return w.End }
 
+// removal is what a removal removes.
+type removal struct {
+	word string
+	id   uint32
+}
+
 func (l words) Merge(facts []word) []word {
-	gone, retired := map[string]bool{}, map[string]int64{}
+	gone, retired := map[removal]bool{}, map[string]int64{}
 	for _, w := range facts {
 		if w.Gone {
-			gone[fmt.Sprint(w.W, w.ID)] = true
+			gone[removal{w.W, w.ID}] = true
 		}
 		if t, ok := retired[w.W]; w.Kind == "retire" && (!ok || w.Till < t) {
 			retired[w.W] = w.Till
@@ -65,7 +99,7 @@ func (l words) Merge(facts []word) []word {
 	seen := map[word]bool{}
 	return slices.DeleteFunc(facts, func(w word) bool {
 		till, ok := retired[w.W]
-		drop := seen[w] || !w.Gone && gone[fmt.Sprint(w.W, w.ID)] ||
+		drop := seen[w] || !w.Gone && gone[removal{w.W, w.ID}] ||
 			w.Kind == "retire" && w.Till > till ||
 			w.Kind == "secret" && ok && l.now != nil && till < l.now()
 		seen[w] = true

@@ -27,10 +27,14 @@ func (s *stateSet) observe(e replica.Event) {
 	switch e.Kind {
 	case replica.Joined:
 		s.lenient.Store(false)
-		log.Info("joined the shared state", append([]zap.Field{
+		fields := append([]zap.Field{
 			zap.String("cluster", st.Cluster), zap.String("storage", st.StorageModule), zap.String("node", st.Node()),
-			zap.Int("objects", e.Status.Objects), zap.Time("newest", e.Status.Newest),
-		}, s.sizes()...)...)
+			zap.Int("objects", e.Status.Objects),
+		}, s.sizes()...)
+		if !e.Status.Newest.IsZero() {
+			fields = append(fields, zap.Time("newest", e.Status.Newest))
+		}
+		log.Info("joined the shared state", fields...)
 	case replica.Failing:
 		if !e.Status.Ready {
 			log.Error("the shared state can't be loaded; trying again until it can", zap.Bool("requests_refused", s.refuses(time.Now(), st)))
