@@ -91,7 +91,7 @@ func TestThreat32_StoredKeysThatAreNoLongerGood(t *testing.T) {
 		k := s.makeKey(t, nil)
 		for n := range 3 { // each roll without overlap ends all secrets before
 			next := s.rollKey(t, k.ID, "0s")
-			if refused(t, k, "unknown_api_key"); next.Key == k.Key || next.ID != k.ID {
+			if refused(t, k, "api_key_expired"); next.Key == k.Key || next.ID != k.ID {
 				t.Errorf("roll %d made %+v", n, next)
 			}
 			good(t, next)
@@ -117,7 +117,7 @@ func TestThreat32_StoredKeysThatAreNoLongerGood(t *testing.T) {
 			}
 			break
 		}
-		refused(t, k, "unknown_api_key")
+		refused(t, k, "api_key_expired")
 		good(t, next)
 	})
 	t.Run("an overlap is never prolonged by another roll", func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestThreat32_StoredKeysThatAreNoLongerGood(t *testing.T) {
 		if again := s.rollKey(t, k.ID, "0s"); !again.OldUntil.IsZero() && again.OldUntil.After(until) {
 			t.Errorf("the secret is accepted until %s after it was until %s", again.OldUntil, until)
 		}
-		refused(t, k, "unknown_api_key")
+		refused(t, k, "api_key_expired")
 	})
 }
 
