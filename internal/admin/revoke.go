@@ -92,7 +92,7 @@ func (c *change) checkValue(rule *revocation.Rule, request *RevocationRequest) e
 		if jwtPattern.MatchString(rule.Value) {
 			return bad("value: it is a token; for one token, write \"kind\": \"token\"")
 		}
-		if err := checkPlain(rule.Value); err != nil {
+		if err := CheckPlain(rule.Value); err != nil {
 			return bad("value: %v", err)
 		}
 	}

@@ -309,6 +309,7 @@ func TestRevocationsDelete(t *testing.T) {
 func TestRevocationsMisused(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t, nil)
+	keyText, _ := apikey.New("cj")
 	for name, c := range map[string]struct {
 		args []string
 		err  string
@@ -320,6 +321,10 @@ func TestRevocationsMisused(t *testing.T) {
 		"delete nothing":    {[]string{"delete", "--reason", "r"}, "usage: caddy jwt revocations delete"},
 		"without a reason":  {[]string{"delete", "a"}, "a reason is missing"},
 		"a reason is empty": {[]string{"delete", "a", "--reason", ""}, "a reason is missing"},
+		// What is in a URL is logged by the server before it can refuse it.
+		"a token as the reason": {[]string{"delete", "a", "--reason", unsigned(t, map[string]any{"jti": "1"})}, "--reason: there is a token in it"},
+		"a key as the reason":   {[]string{"delete", "a", "--reason", "leaked: " + keyText}, "--reason: there is an API key in it"},
+		"a token as the value":  {[]string{"--value", unsigned(t, map[string]any{"jti": "1"})}, "--value: there is a token in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runJWT(t, "", append(append([]string{"revocations"}, c.args...), "--address", f.address)...).want(t, 2, c.err)
