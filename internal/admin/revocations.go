@@ -85,7 +85,7 @@ func removeRevocation(c *change) (int, any, error) {
 	}
 	id, _ := idOf(c.request)
 	if !ruleID.MatchString(id) {
-		return 0, nil, refusal(http.StatusNotFound, "there is no rule with this id; GET /jwt/revocations lists them")
+		return 0, nil, refusal(http.StatusNotFound, "there is no rule with this id; GET /jwt/revocations and caddy jwt revocations list them")
 	}
 	c.line.ID = id
 	query, err := parameters(c.request, "reason")

@@ -298,6 +298,19 @@ func TestRevocationsDelete(t *testing.T) {
 	if r := runJWT(t, "", "revocations", "delete", "sub-1", "--reason", "r", "--json", "--address", f.address).want(t, 0); r.out != "{\n\t\"id\": \"sub-1\",\n\t\"kind\": \"sub\",\n\t\"value\": \"alice\"\n}\n" {
 		t.Errorf("%s", r.out)
 	}
+	// A file's results are a list, however many there are, so that jq finds them.
+	for stdin, want := range map[string]string{"sub-1": "sub-1 ", "sub-1\nsub-2": "sub-1 sub-1 "} {
+		var list []struct{ ID string }
+		r := runJWT(t, stdin, "revocations", "delete", "@-", "--reason", "r", "--json", "--address", f.address).want(t, 0)
+		ids := ""
+		err := json.Unmarshal([]byte(r.out), &list)
+		for _, rule := range list {
+			ids += rule.ID + " "
+		}
+		if err != nil || ids != want {
+			t.Errorf("%v: %s", err, r.out)
+		}
+	}
 	r = runJWT(t, "sub-1\nno-3\nsub-2", "revocations", "delete", "@-", "--reason", "r", "--address", f.address)
 	if r.code != 1 || r.out != "sub-1: deleted\n" || !strings.Contains(r.err, "id 2 of 3: there is nothing at this path") {
 		t.Errorf("%+v", r)
