@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -102,8 +103,10 @@ func TestRevokeTellsWhatTheServerSays(t *testing.T) {
 	if want := "{\n\t\"id\": \"sub-1\",\n\t\"stored\": true,\n\t\"cached_tokens_refused\": 2,\n\t\"api_keys_still_valid\": [\n\t\t\"k1\"\n\t],\n\t\"notes\": [\n\t\t\"disable the user at the issuer too\"\n\t]\n}\n"; r.out != want {
 		t.Errorf("--json is %s", r.out)
 	}
-	f = answering(t, "POST /jwt/revocations", http.StatusCreated, `{"id":"sub-1","stored":true,"cached_tokens_refused":0}`)
-	runJWT(t, "", "revoke", "--sub", "a", "--address", f.address).want(t, 0, "Warning: none of the tokens")
+	f = answering(t, "POST /jwt/revocations", http.StatusCreated, `{"id":"sub-1","stored":true,"cached_tokens_refused":0,"notes":["`+admin.NoteNoneCached+`"]}`)
+	if r := runJWT(t, "", "revoke", "--sub", "a", "--address", f.address).want(t, 0, "Warning: none of the tokens"); strings.Contains(r.err, "Note") {
+		t.Errorf("it says the same twice: %s", r.err)
+	}
 	if r := runJWT(t, "", "revoke", "--key", "a", "--address", f.address).want(t, 0); r.err != "" {
 		t.Errorf("of a key: %s", r.err)
 	}
