@@ -153,6 +153,9 @@ func scopes(to *[]string) func(claims.Value) error {
 			if !ok {
 				return errors.New(want)
 			}
+			if err := CheckPlain(text); err != nil {
+				return err
+			}
 			list = append(list, strings.Clone(text))
 		}
 		*to = list
