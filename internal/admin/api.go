@@ -230,8 +230,8 @@ type AuditItem struct {
 	Time time.Time `json:"time"`
 	// Node is the name of this node, empty without shared state.
 	Node string `json:"node,omitempty"`
-	// Action is revoke, unrevoke, key_create, key_edit, key_enable, key_disable,
-	// key_roll, key_delete, accept or learned.
+	// Action is revoke, unrevoke, key_create, key_import, key_edit, key_enable,
+	// key_disable, key_roll, key_delete, accept or learned.
 	Action string `json:"action"`
 	// Outcome is stored; node_only for a change that could not be stored yet; repeated
 	// for the answer to a repeated Idempotency-Key; refused; failed; or learned.
@@ -253,6 +253,8 @@ type AuditItem struct {
 	Rule *RevocationItem `json:"rule,omitempty"`
 	// Key is the key as it is after the change.
 	Key *KeyItem `json:"key,omitempty"`
+	// Imported are the ids of the keys that an import added or changed.
+	Imported []string `json:"imported,omitempty"`
 	// Change is what another node did with a key: created, rolled, edited, disabled,
 	// enabled, deleted; or, with a rule, added or removed.
 	Change string `json:"change,omitempty"`

@@ -15,12 +15,14 @@
 //	token.go        rules about a token in hand
 //	apikeys.go      API keys: list and get; where a key is
 //	createkey.go    API keys: create
+//	import.go       API keys: take over by their hashes
 //	editkey.go      API keys: edit, enable, disable, delete
 //	rollkey.go      API keys: a new secret
 //	keyfiles.go     API keys in files
 //	accept.go       signing what is in the storage
 //	client.go       the client: the status page
 //	clientapi.go    the client: everything else
+//	local.go        a client whose requests are served in this process
 package admin
 
 import (
