@@ -156,7 +156,8 @@ func (a *App) Start() error {
 		}
 	}
 	a.sources.Start()
-	a.sources.StartState(admin.Running.Any())
+	// Requests that are served without state now are served until it is loaded.
+	a.sources.StartState(admin.Running.Stateless())
 	admin.Running.Add(a)
 	return nil
 }

@@ -190,6 +190,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 	case d.code == "" && d.id != nil:
 		st.publish(r, h.forwarding, d.id, d.headers)
 		h.metrics.Allowed(h.caller(d.id))
+		h.app.used(d.id)
 	case d.code == "":
 		st.Pass(r)
 		h.metrics.Anonymous()

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
@@ -143,6 +145,16 @@ func (a *App) provisionState(ctx caddy.Context) error {
 		LearnedRules: admin.LearnedRules(a.audit), LearnedKeys: admin.LearnedKeys(a.audit),
 	})
 	return err
+}
+
+// used counts a use of a stored API key.
+func (a *App) used(id *identity.Identity) {
+	if a.state == nil {
+		return
+	}
+	if k, ok := id.Key(); ok {
+		a.state.Used(k, clock.System().Now())
+	}
 }
 
 // or returns v, or the default if v is zero.

@@ -99,6 +99,12 @@ func (r *runningApps) Remove(a App) {
 // Any reports whether an app is in force.
 func (r *runningApps) Any() bool { return r.current() != nil }
 
+// Stateless reports whether an app without shared state is in force.
+func (r *runningApps) Stateless() bool {
+	a := r.current()
+	return a != nil && a.Shared() == nil
+}
+
 // current returns the app in force, or nil.
 func (r *runningApps) current() App {
 	r.mu.Lock()

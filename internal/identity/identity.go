@@ -131,5 +131,8 @@ func (id *Identity) Sender() (user, issuer string) {
 	return id.User(), id.Issuer()
 }
 
+// Key returns the API key, and whether there is one.
+func (id *Identity) Key() (apikey.Key, bool) { return id.key, id.hasKey }
+
 // SetKey sets the API key of the identity.
 func (id *Identity) SetKey(k apikey.Key) { id.key, id.hasKey = k, true }

@@ -74,11 +74,12 @@ func (s *Sources) Start() {
 	}
 }
 
-// StartState takes the shared state of the config into use, if there is one. serving reports
-// whether another config serves requests at present.
-func (s *Sources) StartState(serving bool) {
+// StartState takes the shared state of the config into use, if there is one. lenient reports
+// whether requests are served without state at present, and go on to be until it is
+// loaded.
+func (s *Sources) StartState(lenient bool) {
 	if st := s.State(); st != nil {
-		st.start(serving)
+		st.start(lenient)
 	}
 }
 

@@ -123,10 +123,9 @@ func (st *State) all() []*stateSet {
 	return list
 }
 
-// start takes the sets into use. serving reports whether another config of this process
-// serves requests: if that had no state, requests go on to be served until the rules are
-// loaded.
-func (st *State) start(serving bool) {
+// start takes the sets into use. lenient reports whether requests go on to be served until
+// the rules are loaded.
+func (st *State) start(lenient bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.started {
@@ -134,7 +133,7 @@ func (st *State) start(serving bool) {
 	}
 	st.started = true
 	for _, set := range st.all() {
-		set.bind(st, serving)
+		set.bind(st, lenient)
 	}
 	st.watch = startWatch(st)
 }
@@ -220,6 +219,13 @@ func (st *State) Usage(name string) *apikey.Usage {
 		return set.usage.Load()
 	}
 	return nil
+}
+
+// Used counts a use of an API key, if it is of a store.
+func (st *State) Used(k apikey.Key, now time.Time) {
+	if usage := st.Usage(k.Store()); usage != nil {
+		usage.Used(k, now)
+	}
 }
 
 // Node returns the name of this node: the host's name and 8 hexadecimal digits that differ

@@ -83,8 +83,8 @@ func (s *stateSet) replicated() replicated {
 	return nil
 }
 
-// bind makes a config the newest that uses the set.
-func (s *stateSet) bind(st *State, serving bool) {
+// bind makes a config the newest that uses the set. lenient is that of State.start.
+func (s *stateSet) bind(st *State, lenient bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := len(s.owners) == 0
@@ -97,7 +97,7 @@ func (s *stateSet) bind(st *State, serving bool) {
 		s.rebind(before, st)
 		return
 	}
-	s.lenient.Store(serving && s.store == "")
+	s.lenient.Store(lenient && s.store == "")
 	if s.store == "" {
 		set := revocation.NewSet(revocation.Config{
 			Name: s.place, Binding: st.binding(s.place), Observe: s.observe, CanForget: clockTrust.canForget, Learned: s.learnedRules,
@@ -148,7 +148,7 @@ func (s *stateSet) unbind(ctx context.Context, st *State, serving bool) {
 			n += rules.Snapshot().Len(k)
 		}
 		if n > 0 {
-			st.logger.Warn("the new config has no shared state, so that what was revoked is accepted again", zap.String("set", s.place), zap.Int("rules", n))
+			st.logger.Warn("the new config does not use this set, so that what was revoked is accepted again", zap.String("set", s.place), zap.Int("rules", n))
 		}
 	}
 	if usage := s.usage.Load(); usage != nil {
