@@ -12,9 +12,9 @@ import (
 // while the sync that made it so may still have much to do.
 func TestTheStatusIsReadyWhenTheSetIs(t *testing.T) {
 	t.Parallel()
-	m := newMemory()
-	n := begun(m, clock.NewFake(noon))
-	n.turn(t)
+	m, c := newMemory(), clock.NewFake(noon)
+	begun(m, c).turn(t) // makes the set
+	n := begun(m, c)
 	m.on(func(call, _ string) error {
 		if call == "store" {
 			return errors.New("full")
@@ -24,6 +24,7 @@ func TestTheStatusIsReadyWhenTheSetIs(t *testing.T) {
 	if stored, err := n.Tighten(t.Context(), []word{w("a")}); stored || err != nil {
 		t.Fatal(stored, err)
 	}
+	n.turn(t)
 	storing, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	m.on(func(call, _ string) error {
