@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -268,6 +270,14 @@ func (n *node) change(method, path string, body any) (changeAnswer, error) {
 func (n *node) must(t *testing.T, status int, method, path string, body any) changeAnswer {
 	t.Helper()
 	c, err := n.change(method, path, body)
+	for range 20 {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+		// A reload has just replaced the endpoint that the connection led to.
+		time.Sleep(5 * time.Millisecond)
+		c, err = n.change(method, path, body)
+	}
 	if err != nil || c.status != status {
 		t.Fatalf("%s %s: status %d, %q, %v; want %d", method, path, c.status, c.Error, err, status)
 	}

@@ -154,8 +154,8 @@ func TestNothingIsLostByKills(t *testing.T) {
 			n := startNode(t, opts(t))
 			l := &ledger{rounds: map[int]*promises{}}
 			times, lost := kills(t), 0
+			n.untilReady(t, 20*time.Second)
 			for round := range times {
-				n.untilReady(t, 20*time.Second)
 				var writers sync.WaitGroup
 				for w := range killWriters {
 					writers.Go(func() {
@@ -171,6 +171,7 @@ func TestNothingIsLostByKills(t *testing.T) {
 				n.kill()
 				writers.Wait()
 				n.again()
+				n.untilReady(t, 20*time.Second)
 				lost += l.lost(t, n, round)
 			}
 			if all := l.lost(t, n, slices.Sorted(maps.Keys(l.rounds))...); all > 0 {
