@@ -122,7 +122,7 @@ func TestReloadsOfTheSharedState(t *testing.T) {
 				n.use(t, clusterSites, generationOptions(with, i))
 				n.mustRevoke(t, http.StatusCreated, fmt.Sprintf("reload-%d", i))
 			}
-			if got := n.logged(mark, "no shared state") + n.logged(mark, "storage has changed"); got != 0 {
+			if got := n.logged(mark, "is accepted again") + n.logged(mark, "storage has changed"); got != 0 {
 				t.Errorf("%d lines warn of reloads that change nothing of the state", got)
 			}
 			taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,7 +178,7 @@ func TestReloadsOfTheSharedState(t *testing.T) {
 			mark = n.logs.mark()
 			n.use(t, statelessSites, statelessOptions(t, one))
 			n.is(t, "without state", n.withToken(bad), accepted)
-			n.eventually("the log warns", 5*time.Second, func() bool { return n.logged(mark, "no shared state") > 0 },
+			n.eventually("the log warns", 5*time.Second, func() bool { return n.logged(mark, "is accepted again") > 0 },
 				func() string { return n.logs.String() })
 			stop = n.watched(t, good, good, accepted)
 			n.use(t, clusterSites, with)
