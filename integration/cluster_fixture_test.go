@@ -66,14 +66,30 @@ type node struct {
 func startNode(t *testing.T, opts options) *node {
 	t.Helper()
 	n := newNode(t, opts)
-	n.write()
-	n.run(&logBook{})
-	t.Cleanup(func() {
-		n.stop()
-		n.logs.check(t, true)
-	})
+	n.begin()
 	n.waitUntilItRuns()
 	return n
+}
+
+// startStateless runs one whose sites have no API keys in the storage.
+func startStateless(t *testing.T, opts options) *node {
+	t.Helper()
+	n := newNode(t, opts)
+	n.sites = statelessSites
+	n.begin()
+	n.waitUntilItRuns()
+	return n
+}
+
+// begin runs the process until the end of the test.
+func (n *node) begin() {
+	n.t.Helper()
+	n.write()
+	n.run(&logBook{})
+	n.t.Cleanup(func() {
+		n.stop()
+		n.logs.check(n.t, true)
+	})
 }
 
 func newNode(t *testing.T, opts options) *node {

@@ -312,12 +312,7 @@ func TestThreat58_AnEmptiedStorageIsNoLicence(t *testing.T) {
 	r.flush()
 	flushed := time.Now()
 	c := newNode(t, options{global: clusterOptions(t, r.option(), "")})
-	c.write()
-	c.run(&logBook{})
-	t.Cleanup(func() {
-		c.stop()
-		c.logs.check(t, true)
-	})
+	c.begin()
 	both(0) // on those that run nothing changes
 	for seen := map[string]int{}; ; {
 		e := c.withToken(rule)

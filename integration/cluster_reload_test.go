@@ -95,15 +95,7 @@ func TestReloadsOfTheSharedState(t *testing.T) {
 			one, other := storage(t)
 			with := clusterOptions(t, one, "")
 			good, bad, more := jtiToken(t, "good"), jtiToken(t, "bad"), jtiToken(t, "more")
-			n := newNode(t, options{global: statelessOptions(t, one), level: "INFO"})
-			n.sites = statelessSites
-			n.write()
-			n.run(&logBook{})
-			t.Cleanup(func() {
-				n.stop()
-				n.logs.check(t, true)
-			})
-			n.waitUntilItRuns()
+			n := startStateless(t, options{global: statelessOptions(t, one), level: "INFO"})
 			if c, err := n.revoke("bad"); err != nil || c.status != http.StatusConflict || !strings.Contains(c.Error, "state") {
 				t.Errorf("revoking without state: status %d, %s, %v; want 409 with the line to add", c.status, c.Error, err)
 			}
@@ -229,15 +221,7 @@ func TestThreat66_WithoutStateTheStorageDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/jwt", "no folder") // neither list nor write can succeed
-	n := newNode(t, options{global: statelessOptions(t, fileStorage(dir))})
-	n.sites = statelessSites
-	n.write()
-	n.run(&logBook{})
-	t.Cleanup(func() {
-		n.stop()
-		n.logs.check(t, true)
-	})
-	n.waitUntilItRuns()
+	n := startStateless(t, options{global: statelessOptions(t, fileStorage(dir))})
 	token := keys(t).ES256.Token(t, peers.Claims(clusterIssuer, audience, nil), nil)
 	for range 50 {
 		n.is(t, "a token", n.withToken(token), accepted)

@@ -51,6 +51,8 @@ func (r *Replica[F]) loadUnseen(ctx context.Context, place int, l listing) (miss
 			}
 		case errors.Is(got.err, fs.ErrPermission):
 			r.spoiled(got.name, &fs.PathError{Op: "load", Path: r.config.Name + "/" + got.name, Err: fs.ErrPermission})
+		case errors.Is(got.err, ErrNotObject): // one foreign thing must not void every sync
+			r.spoiled(got.name, got.err)
 		case got.err != nil:
 			err = got.err
 			return false
