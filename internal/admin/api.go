@@ -42,7 +42,7 @@ type RevocationAnswer struct {
 	// End is when the rule ends, zero for never.
 	End time.Time `json:"end,omitzero"`
 	// CachedTokensRefused is the number of tokens in the cache of this node that the rule
-	// refuses.
+	// refuses, -1 if there is no cache.
 	CachedTokensRefused int `json:"cached_tokens_refused"`
 	// APIKeysStillValid are the ids of the API keys whose consumer is the value of a rule
 	// of the kind sub, which does not refuse them. At most 100.

@@ -61,7 +61,7 @@ type App interface {
 	// none, or accepts tokens without an expiry.
 	MaxLifetime() time.Duration
 	// CachedRefused returns how many tokens in the cache a rule refuses. token is the one
-	// that the rule is about, empty if it is not in hand.
+	// that the rule is about, empty if it is not in hand. It is -1 if there is no cache.
 	CachedRefused(rule *revocation.Rule, token string) int
 	// KeyFiles returns the files of API keys. See KeyFilesOf.
 	KeyFiles() []KeyFile

@@ -41,7 +41,7 @@ func (s *serverAddress) open(ctx context.Context, set string) (a access, done fu
 	case !unreachable && admin.Listens(s.endpoint):
 		return access{Client: &admin.Client{Address: s.endpoint}}, func() {}, nil
 	case config != nil && s.address == "":
-		app, err := openOffline(ctx, config, set)
+		app, err := openOffline(ctx, config, set, s.unsigned)
 		if err != nil {
 			return a, nil, err
 		}

@@ -105,13 +105,17 @@ func importStore(cmd *cobra.Command, server *serverAddress, store string, rows [
 	if !written {
 		return refused(err)
 	}
-	if printErr := newImportReport(results, true).print(cmd, asJSON); printErr != nil {
+	skipped := newImportReport(results, false).Counts[apikey.ImportSkipped]
+	if printErr := newImportReport(results, skipped < len(results)).print(cmd, asJSON); printErr != nil {
 		return printErr
+	}
+	if err == nil && skipped == len(results) {
+		return errNothingImported
 	}
 	if err == nil {
 		err = k.await(cmd.Context(), stored)
 	}
-	if skipped := newImportReport(results, false).Counts[apikey.ImportSkipped]; err == nil && strict && skipped > 0 {
+	if err == nil && strict && skipped > 0 {
 		err = withHint(fmt.Errorf("%d keys were not imported", skipped), "the report says why")
 	}
 	return err

@@ -29,12 +29,14 @@ type offlineApp struct {
 	leeway      time.Duration
 	revocations *revocation.Set // nil if it could not be opened
 	stores      []*apikey.Store
+	unsigned    bool             // whether sets that are not signed are opened too
 	failed      map[string]error // the sets that could not be opened
 }
 
 // openOffline opens the sets of a config that are in its storage. set is the one that is
-// needed; empty for any.
-func openOffline(ctx context.Context, c *stateConfig, set string) (*offlineApp, error) {
+// needed; empty for any. unsigned reports whether sets that are not signed, though the config
+// has a key, are opened too.
+func openOffline(ctx context.Context, c *stateConfig, set string, unsigned bool) (*offlineApp, error) {
 	names := c.sets()
 	switch {
 	case len(names) == 0:
@@ -46,7 +48,7 @@ func openOffline(ctx context.Context, c *stateConfig, set string) (*offlineApp, 
 	if err != nil {
 		return nil, err
 	}
-	app := &offlineApp{stateStorage: storage, failed: map[string]error{}}
+	app := &offlineApp{stateStorage: storage, unsigned: unsigned, failed: map[string]error{}}
 	app.issuers, app.leeway = c.issuers()
 	for _, name := range names {
 		if err := app.openSet(ctx, name); err != nil {
@@ -67,42 +69,47 @@ func openOffline(ctx context.Context, c *stateConfig, set string) (*offlineApp, 
 // one short.
 func (a *offlineApp) openSet(ctx context.Context, name string) error {
 	place, binding := a.binding(name)
-	var sync func(context.Context) error
-	var status func() replica.Status
+	var set interface {
+		Sync(context.Context) error
+		Status() replica.Status
+		Close(context.Context)
+	}
+	var keep func()
+	// They are not started, so they make nothing in the storage but what is changed.
 	if name == revocationsSet {
-		set := revocation.NewSet(revocation.Config{Name: place, Binding: binding})
-		sync, status = set.Sync, set.Status
-		defer func() {
-			if status().Ready {
-				a.revocations = set
-			}
-		}()
+		rules := revocation.NewSet(revocation.Config{Name: place, Binding: binding})
+		set, keep = rules, func() { a.revocations = rules }
 	} else {
 		store := apikey.NewStore(apikey.StoreConfig{Name: storeOf(name), Place: place, Binding: binding})
-		sync, status = store.Sync, store.Status
-		defer func() {
-			if status().Ready {
-				a.stores = append(a.stores, store)
-			}
-		}()
+		set, keep = store, func() { a.stores = append(a.stores, store) }
 	}
+	err := complete(ctx, set.Sync, set.Status)
+	if err == nil || a.unsigned && errors.Is(err, errUnsigned) {
+		keep()
+		return nil
+	}
+	set.Close(ctx)
+	return err
+}
+
+// complete syncs a set until it is complete.
+func complete(ctx context.Context, sync func(context.Context) error, status func() replica.Status) error {
 	for range 3 {
-		if err := sync(ctx); err != nil {
+		err := sync(ctx)
+		s := status()
+		switch {
+		case s.Unsigned:
+			return errUnsigned
+		case err != nil:
 			return err
-		}
-		if status().Ready {
+		case s.Ready:
 			return nil
 		}
-	}
-	if s := status(); s.Unsigned {
-		return errUnsigned
-	} else if s.Err != nil {
-		return s.Err
 	}
 	return errors.New("it could not be read completely")
 }
 
-var errUnsigned = withHint(errors.New("it was made without the key that the config has"), "look at it, then start the server and call caddy jwt state accept")
+var errUnsigned = withHint(errors.New("it was made without the key that the config has"), "caddy jwt state accept signs what is there")
 
 // close stores what is not stored, and ends.
 func (a *offlineApp) close(ctx context.Context) {
@@ -137,7 +144,7 @@ func (a *offlineApp) Leeway() time.Duration { return a.leeway }
 func (a *offlineApp) MaxLifetime() time.Duration { return 0 }
 
 // CachedRefused implements admin.App: there is no cache.
-func (a *offlineApp) CachedRefused(*revocation.Rule, string) int { return 0 }
+func (a *offlineApp) CachedRefused(*revocation.Rule, string) int { return -1 }
 
 // KeyFiles implements admin.App.
 func (a *offlineApp) KeyFiles() []admin.KeyFile { return nil }

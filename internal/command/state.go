@@ -30,14 +30,14 @@ func acceptStateCommand() *cobra.Command {
 		Long: `
 Signs what is in the storage without a signature, with the key that the option state of
 the config has. It is for a set that was made before there was a key: until then servers
-don't trust it, and caddy jwt status calls it unsigned. Look first at what is there, as
-whoever could write to the storage may have written it:
+don't trust it, and caddy jwt status calls it unsigned. Whoever could write to the storage
+may have written what is there: objects of it are lines of JSON, to look at.
 
-    caddy jwt revocations
     caddy jwt state accept
 `,
 	}
 	server := endpointFlags(cmd)
+	server.unsigned = true
 	asJSON := jsonFlag(cmd)
 	return leaf(cmd, 0, 0, func([]string) error {
 		if err := server.find(); err != nil {

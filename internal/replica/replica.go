@@ -22,9 +22,10 @@ type Config[F any] struct {
 	Language Language[F]
 	// Apply takes facts into force. It is called by one goroutine at a time, with
 	// facts that may have been applied before, and has taken them into force when it
-	// returns.
+	// returns. It gets some thousands of them at most, and may not change the set.
 	Apply func(facts []F)
-	// Observe is called for changes of state; nil for nobody.
+	// Observe is called for changes of state; nil for nobody. It may be called by several
+	// goroutines, during a sync, and may not wait for the replica.
 	Observe func(Event)
 	// CanForget reports whether this node's clock may be trusted with leaving out
 	// facts that have ended. Default: it always is.
@@ -209,8 +210,13 @@ func (r *Replica[F]) Start() {
 
 // keep syncs again and again until Close.
 func (r *Replica[F]) keep() {
-	r.loadMirror(r.life)
+	mirrored := anyPlace
 	for r.life.Err() == nil {
+		b := r.bound.Load()
+		if b.place != mirrored {
+			mirrored = b.place
+			r.loadMirror(r.life)
+		}
 		err := r.Sync(r.life)
 		if err == nil {
 			if r.again() {
@@ -218,19 +224,19 @@ func (r *Replica[F]) keep() {
 			}
 			r.maintain(r.life)
 		}
-		r.pause()
+		r.pause(b)
 	}
 }
 
 // pause waits for 0.8 to 1 of the interval, so that nodes don't list in step.
-func (r *Replica[F]) pause() {
-	wait := time.Duration(float64(r.bound.Load().Interval) * (0.8 + 0.2*rand.Float64()))
+func (r *Replica[F]) pause(b *bound) {
+	wait := time.Duration(float64(b.Interval) * (0.8 + 0.2*rand.Float64()))
 	over := make(chan struct{})
 	stop := r.clock.AfterFunc(wait, func() { close(over) })
 	defer stop()
 	select {
 	case <-over:
-	case <-r.bound.Load().ctx.Done(): // another storage, or another interval
+	case <-b.ctx.Done(): // another storage, or another interval
 	case <-r.life.Done():
 	}
 }

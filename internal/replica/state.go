@@ -1,6 +1,9 @@
 package replica
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // object is one whose facts this node has taken into force.
 type object struct {
@@ -11,11 +14,12 @@ type object struct {
 	last     int64  // when the last fact ends, 0 for never
 	raw      []byte // as it is stored, if that is kept
 	mirrored bool   // the mirror has it
-	foreign  bool   // it can't be merged by this node: signed without a key, or the reverse
+	foreign  bool   // it can't be merged by this node: it is signed without a key, or the reverse, or full of facts
 
 	listed   bool      // in the last complete listing
 	missing  int       // in how many complete listings in a row it was not, though it should be
 	since    uint64    // the listing before which its absence means nothing
+	healed   bool      // it was stored again by this node
 	unstored bool      // the storage has not confirmed it yet
 	verified time.Time // since when the storage has had it all the time, as far as this node has seen; zero if not known
 
@@ -106,20 +110,17 @@ func (s *state) keep(o *object, stored []byte) {
 	o.raw = stored
 	s.kept += len(stored)
 	s.keepers = append(s.keepers, o)
-	for i := 0; s.kept > maxKeptAll && i < len(s.keepers); i++ {
-		if old := s.keepers[i]; !old.unstored && old != o {
+	for n := len(s.keepers); s.kept > maxKeptAll && n > 0; n-- {
+		old := s.keepers[0]
+		s.keepers[0], s.keepers = nil, s.keepers[1:]
+		if old.unstored || old == o {
+			s.keepers = append(s.keepers, old)
+		} else {
 			s.letGo(old)
 		}
 	}
-	if len(s.keepers) > 2*len(s.objects)+64 || s.kept > maxKeptAll {
-		left := s.keepers[:0]
-		for _, o := range s.keepers {
-			if o.raw != nil {
-				left = append(left, o)
-			}
-		}
-		clear(s.keepers[len(left):])
-		s.keepers = left
+	if len(s.keepers) > 2*len(s.objects)+64 {
+		s.keepers = slices.DeleteFunc(s.keepers, func(o *object) bool { return o.raw == nil })
 	}
 }
 
@@ -133,6 +134,7 @@ func (s *state) letGo(o *object) {
 func (s *state) drop(name string) {
 	if o := s.objects[name]; o != nil {
 		s.letGo(o)
+		o.listed, o.missing = false, 2 // for those that it replaces
 		delete(s.objects, name)
 	}
 }

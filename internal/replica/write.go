@@ -3,9 +3,11 @@ package replica
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // queue is where changes wait for being stored together. The first that comes while a batch
@@ -19,7 +21,7 @@ type queue[F any] struct {
 // batch is changes that are stored together.
 type batch[F any] struct {
 	facts  []F
-	lines  [][]byte
+	lines  []line
 	size   int
 	done   chan struct{}
 	stored bool
@@ -65,17 +67,24 @@ func (r *Replica[F]) Loosen(ctx context.Context, facts []F) error {
 	return b.err
 }
 
+// line is a fact as it is written, and when it ends.
+type line struct {
+	text []byte
+	end  int64
+}
+
 // prepare returns the lines of facts.
-func (r *Replica[F]) prepare(facts []F) ([][]byte, error) {
+func (r *Replica[F]) prepare(facts []F) ([]line, error) {
 	if !r.started.Load() {
 		if s := r.Status(); s.SyncedAt.IsZero() {
 			return nil, ErrNoSet
 		}
 	}
-	lines := make([][]byte, len(facts))
+	lines := make([]line, len(facts))
 	for i, f := range facts {
-		lines[i] = r.config.Language.Append(nil, f)
-		if n := len(lines[i]); n == 0 || n > maxFact || bytes.IndexByte(lines[i], '\n') >= 0 {
+		text := r.config.Language.Append(nil, f)
+		lines[i] = line{text, r.config.Language.End(f)}
+		if n := len(text); n == 0 || n > maxFact || bytes.IndexByte(text, '\n') >= 0 {
 			return nil, fmt.Errorf("%w: %d bytes, and at most %d on one line can be stored", ErrTooLarge, n, maxFact)
 		}
 	}
@@ -84,10 +93,10 @@ func (r *Replica[F]) prepare(facts []F) ([][]byte, error) {
 
 // submit has facts stored, and returns the batch in which they were, or nil if ctx ended
 // first.
-func (r *Replica[F]) submit(ctx context.Context, kind int, facts []F, lines [][]byte) *batch[F] {
+func (r *Replica[F]) submit(ctx context.Context, kind int, facts []F, lines []line) *batch[F] {
 	size := 0
-	for _, line := range lines {
-		size += len(line) + 1
+	for _, l := range lines {
+		size += len(l.text) + 1
 	}
 	q := &r.writes[kind]
 	q.mu.Lock()
@@ -102,24 +111,39 @@ func (r *Replica[F]) submit(ctx context.Context, kind int, facts []F, lines [][]
 	b.size += size
 	q.mu.Unlock()
 	if join {
-		select {
-		case <-b.done:
-			return b
-		case <-ctx.Done():
-			return nil
-		}
+		return b.wait(ctx)
 	}
+	// Others wait for it too, so it does not end with the first one's context.
+	if whole := context.WithoutCancel(ctx); ctx.Done() == nil {
+		r.lead(whole, kind, b)
+	} else {
+		go r.lead(whole, kind, b)
+	}
+	return b.wait(ctx)
+}
+
+// wait returns the batch once it is done, or nil if ctx ends first.
+func (b *batch[F]) wait(ctx context.Context) *batch[F] {
+	select {
+	case <-b.done:
+		return b
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// lead stores a batch when it is its turn, with all that has joined until then.
+func (r *Replica[F]) lead(ctx context.Context, kind int, b *batch[F]) {
+	q := &r.writes[kind]
 	q.storing.Lock()
+	defer q.storing.Unlock()
 	q.mu.Lock()
 	if q.next == b {
 		q.next = nil
 	}
 	q.mu.Unlock()
-	// Others wait for this too, so it does not end with the first one's context.
-	r.write(context.WithoutCancel(ctx), kind, b)
-	q.storing.Unlock()
+	r.write(ctx, kind, b)
 	close(b.done)
-	return b
 }
 
 // write stores a batch: one object, unless it is a large change that came alone.
@@ -138,6 +162,9 @@ func (r *Replica[F]) write(ctx context.Context, kind int, b *batch[F]) {
 			err = b.err // the storage was away a moment ago
 		} else {
 			err = r.confirm(ctx, p)
+			if errors.Is(err, errCutOff) && limit > smallestLimit {
+				continue // in smaller ones
+			}
 		}
 		if err != nil {
 			b.stored, b.err = false, fmt.Errorf("%w: %w", ErrNotStored, err)
@@ -172,66 +199,6 @@ func (r *Replica[F]) confirm(ctx context.Context, p packed) error {
 	return nil
 }
 
-// packed is an object that was made and not stored yet.
-type packed struct {
-	object *object
-	stored []byte
-	took   int // how many lines are in it
-}
-
-// pack makes an object of as many of the lines as fit into limit bytes, in their order.
-func (r *Replica[F]) pack(lines [][]byte, limit int) packed {
-	took := min(len(lines), maxFacts)
-	fits := func(n int) (packed, bool) {
-		p := r.sealed(lines[:n])
-		return p, len(p.stored) <= limit
-	}
-	// Texts that are alike compress alike, so the size says how many will fit.
-	for plain := 0; ; {
-		plain = 0
-		for i, line := range lines[:took] {
-			if plain += len(line); plain > maxPlain/2 {
-				took = max(i, 1)
-				break
-			}
-		}
-		p, ok := fits(took)
-		if ok || took == 1 {
-			for ok && took < min(len(lines), maxFacts) && plain < maxPlain/2 && len(p.stored) < limit*9/10 {
-				more := min(len(lines), maxFacts, max(took+1, took*limit/len(p.stored)*98/100))
-				better, fit := fits(more)
-				if !fit {
-					break
-				}
-				p, took = better, more
-			}
-			return p
-		}
-		took = max(1, min(took-1, took*limit/len(p.stored)*97/100))
-	}
-}
-
-// sealed makes an object of lines.
-func (r *Replica[F]) sealed(lines [][]byte) packed {
-	h := header{T: r.clock.Now().Unix()}
-	forever := false
-	for _, line := range lines {
-		f, err := r.config.Language.Parse(line)
-		end := int64(0)
-		if err == nil {
-			end = r.config.Language.End(f)
-		}
-		forever = forever || end == 0
-		h.Last = max(h.Last, end)
-	}
-	if forever {
-		h.Last = 0
-	}
-	name, stored := seal(h, slices.Clone(lines), r.config.Name, r.bound.Load().Keys)
-	o := &object{name: name, size: len(stored), facts: len(lines), last: h.Last}
-	return packed{o, stored, len(lines)}
-}
-
 // adopt enters an object that this node made, whose facts are in force.
 func (r *Replica[F]) adopt(ctx context.Context, p packed) {
 	o := p.object
@@ -264,10 +231,18 @@ func (r *Replica[F]) adopt(ctx context.Context, p packed) {
 	}
 }
 
+// turn is about how long one task of a sync may keep the next sync waiting. The rest is done
+// after that one.
+const turn = time.Second
+
 // push stores what is not stored yet. A storage that is full does not keep anybody from
 // reading, so its error is no one's but the caller's.
 func (r *Replica[F]) push(ctx context.Context, place int) error {
+	began := r.clock.Now()
 	for _, o := range r.unstored() {
+		if r.clock.Now().Sub(began) > turn {
+			return nil
+		}
 		o, stored := r.resign(ctx, o)
 		err := r.store(ctx, place, o.name, stored)
 		if err != nil {
@@ -331,46 +306,4 @@ func (r *Replica[F]) unstored() []*object {
 	}
 	slices.SortFunc(objects, byName)
 	return objects
-}
-
-// applying hands facts to Config.Apply, one call at a time. What comes while a call is under
-// way is in the next one.
-type applying[F any] struct {
-	mu   sync.Mutex
-	next *applied[F]
-	call sync.Mutex
-}
-
-type applied[F any] struct {
-	facts []F
-	done  bool
-}
-
-// applyFacts is how many facts Apply gets at most.
-const applyFacts = 4_096
-
-// apply takes facts into force.
-func (r *Replica[F]) apply(facts []F) {
-	a := &r.applying
-	a.mu.Lock()
-	if a.next == nil {
-		a.next = &applied[F]{}
-	}
-	mine := a.next
-	mine.facts = append(mine.facts, facts...)
-	a.mu.Unlock()
-	a.call.Lock()
-	defer a.call.Unlock()
-	if mine.done {
-		return
-	}
-	a.mu.Lock()
-	if a.next == mine {
-		a.next = nil
-	}
-	a.mu.Unlock()
-	for facts := range slices.Chunk(mine.facts, applyFacts) {
-		r.config.Apply(facts)
-	}
-	mine.done, mine.facts = true, nil
 }
