@@ -301,12 +301,12 @@ func (n *node) must(t *testing.T, status int, method, path string, body any) cha
 }
 
 func (n *node) revoke(jti string) (changeAnswer, error) {
-	return n.change(http.MethodPost, "/jwt/revocations", map[string]any{"kind": "jti", "value": jti, "reason": "test"})
+	return n.change(http.MethodPost, "/jwt/revocations", map[string]any{"kind": "jti", "value": jti, "issuer": clusterIssuer, "reason": "test"})
 }
 
 func (n *node) mustRevoke(t *testing.T, status int, jti string) changeAnswer {
 	t.Helper()
-	return n.must(t, status, http.MethodPost, "/jwt/revocations", map[string]any{"kind": "jti", "value": jti, "reason": "test"})
+	return n.must(t, status, http.MethodPost, "/jwt/revocations", map[string]any{"kind": "jti", "value": jti, "issuer": clusterIssuer, "reason": "test"})
 }
 
 func (n *node) createKey() (changeAnswer, error) {
