@@ -72,7 +72,7 @@ func (d *smallDisk) readOnly(yes bool) {
 
 // A disk that takes nothing more: nobody is refused for it, what is revoked holds, and is
 // stored when there is room.
-func TestADiskThatIsFullOrReadOnly(t *testing.T) {
+func TestThreat37_ADiskThatIsFullOrReadOnly(t *testing.T) {
 	t.Parallel()
 	d := newSmallDisk(t)
 	n := startNode(t, options{global: clusterOptions(t, fileStorage(d.dir), "")})

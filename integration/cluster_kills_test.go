@@ -146,7 +146,7 @@ func (l *ledger) lost(t *testing.T, n *node, rounds ...int) (lost int) {
 }
 
 // Whatever was answered as stored holds after the node was killed.
-func TestNothingIsLostByKills(t *testing.T) {
+func TestThreat37_NothingIsLostByKills(t *testing.T) {
 	t.Parallel()
 	for name, opts := range clusterStorages(t) {
 		t.Run(name, func(t *testing.T) {

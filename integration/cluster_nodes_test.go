@@ -38,7 +38,7 @@ func quantiles(took []time.Duration) (p50, p99, most time.Duration) {
 	return took[len(took)/2], took[len(took)*99/100], took[len(took)-1]
 }
 
-func TestTwoNodesShareOneRedis(t *testing.T) {
+func TestThreat37_TwoNodesShareOneRedis(t *testing.T) {
 	t.Parallel()
 	_, a, b := twoNodes(t)
 

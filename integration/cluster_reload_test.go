@@ -81,7 +81,7 @@ func (n *node) watched(t *testing.T, good, bad, badWants string) (stop func()) {
 	}
 }
 
-func TestReloadsOfTheSharedState(t *testing.T) {
+func TestThreat37_ReloadsOfTheSharedState(t *testing.T) {
 	t.Parallel()
 	for name, storage := range map[string]func(t *testing.T) (one, other string){
 		"files": func(t *testing.T) (string, string) { return fileStorage(t.TempDir()), fileStorage(t.TempDir()) },

@@ -122,7 +122,7 @@ func (p *redisProxy) drop() {
 }
 
 // A node that can't read the state knows of no rule, which is not that there are none.
-func TestANodeThatCantReadTheFolder(t *testing.T) {
+func TestThreat37_AFolderThatCantBeRead(t *testing.T) {
 	t.Parallel()
 	for _, onStale := range []string{"deny", "serve"} {
 		t.Run(onStale, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestANodeThatCantReadTheFolder(t *testing.T) {
 }
 
 // Redis answers the plugin's first questions and is gone when the state is read.
-func TestRedisGoesAwayDuringTheStart(t *testing.T) {
+func TestThreat37_RedisGoesAwayDuringTheStart(t *testing.T) {
 	t.Parallel()
 	need(t, redisPlugin)
 	for _, onStale := range []string{"deny", "serve"} {
