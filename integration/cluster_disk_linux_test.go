@@ -132,7 +132,7 @@ func TestThreat66_ReadOnlyStorage(t *testing.T) {
 	t.Parallel()
 	d := newSmallDisk(t)
 	without := startStateless(t, options{global: statelessOptions(t, fileStorage(d.dir))})
-	without.kill() // Caddy itself has written what it needs: its own authority
+	without.kill()
 	d.readOnly(true)
 	without.again()
 	with := startNode(t, options{global: clusterOptions(t, fileStorage(d.dir), "")})

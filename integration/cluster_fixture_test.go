@@ -94,6 +94,7 @@ func (n *node) begin() {
 
 func newNode(t *testing.T, opts options) *node {
 	t.Helper()
+	opts.noTLS = true
 	n := &node{sites: clusterSites, caddy: &caddy{
 		t: t, opts: opts, dir: t.TempDir(), port: peers.FreePort(t), plain: peers.FreePort(t), admin: peers.FreePort(t),
 	}}

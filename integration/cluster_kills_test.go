@@ -57,8 +57,9 @@ func (l *ledger) note(round int, count int, f func(*promises)) {
 
 // writeUntilKilled makes changes, one after the other, until one is not answered. What that
 // one was about may hold or not.
-func (n *node) writeUntilKilled(round, writer int, l *ledger) error {
+func (n *node) writeUntilKilled(round, writer int, l *ledger, pause time.Duration) error {
 	for i := 0; ; i++ {
+		time.Sleep(pause)
 		jti := fmt.Sprintf("round-%d-%d-%d", round, writer, i)
 		c, err := n.revoke(jti)
 		if err != nil {
@@ -156,18 +157,19 @@ func TestThreat37_NothingIsLostByKills(t *testing.T) {
 			times, lost := kills(t), 0
 			n.untilReady(t, 20*time.Second)
 			for round := range times {
+				life, pause := time.Duration(100+rand.IntN(300))*time.Millisecond, time.Duration(0)
+				if times > 20 && round%33 == 32 {
+					life, pause = 100*time.Second, time.Second // so that objects are merged, too
+				}
 				var writers sync.WaitGroup
 				for w := range killWriters {
 					writers.Go(func() {
-						if err := n.writeUntilKilled(round, w, l); err != nil {
+						if err := n.writeUntilKilled(round, w, l, pause); err != nil {
 							t.Errorf("round %d: %v", round, err)
 						}
 					})
 				}
-				time.Sleep(time.Duration(100+rand.IntN(300)) * time.Millisecond)
-				if times > 20 && round%33 == 32 {
-					time.Sleep(100 * time.Second) // so that objects are merged, too
-				}
+				time.Sleep(life)
 				n.kill()
 				writers.Wait()
 				n.again()

@@ -235,23 +235,7 @@ func TestThreat60_UnsignedObjectsUnderAKey(t *testing.T) {
 	n.is(t, "a good token", n.withToken(jtiToken(t, "good")), accepted)
 	n.is(t, "a key", n.withAPIKey(key.Key), accepted)
 
-	// A stranger's key, a stranger's removal, and a rule that would refuse everybody.
-	other := startNode(t, options{global: clusterOptions(t, fileStorage(stranger), "")})
-	other.untilReady(t, 20*time.Second)
-	planted := other.mustCreateKey(t)
-	keysFolder, rulesFolder := filepath.Join(dir, "jwt", "default", "keys-partners"), filepath.Join(dir, "jwt", "default", "revocations")
-	strangersKeys := filepath.Join(stranger, "jwt", "default", "keys-partners")
-	for _, name := range objectsIn(t, strangersKeys) {
-		writeFile(t, filepath.Join(keysFolder, name), readFile(t, filepath.Join(strangersKeys, name)))
-	}
-	everybody := newObject(1, time.Now(), nil, false, fmt.Sprintf(`{"id":1,"k":"issuer","v":"%s","nbf":%d,"at":1}`, clusterIssuer, time.Now().Add(time.Hour).Unix()))
-	everybody.put(t, rulesFolder)
-	for _, name := range objectsIn(t, rulesFolder) {
-		if lines := strings.SplitN(plainObject(t, filepath.Join(rulesFolder, name)), "\n", 3); len(lines) > 1 && strings.Contains(lines[1], `"rule"`) {
-			gone := strings.Replace(lines[1], "{", `{"gone":true,`, 1)
-			newObject(1, time.Now(), []string{name}, false, gone).put(t, rulesFolder)
-		}
-	}
+	planted := plant(t, dir, stranger)
 	damaged := func(name string) {
 		t.Helper()
 		n.untilSet(t, "it is counted", name, 2*spread(), func(s setStatus) bool { return s.Damaged > 0 })
@@ -271,6 +255,50 @@ func TestThreat60_UnsignedObjectsUnderAKey(t *testing.T) {
 	if strings.Contains(n.logs.String(), secret) {
 		t.Error("the key of the state is in the log")
 	}
+}
+
+// plant puts into a storage what a stranger might: a key of the stranger's own storage, the
+// removal of the rule "rule", and a rule that refuses everybody.
+func plant(t *testing.T, dir, stranger string) changeAnswer {
+	t.Helper()
+	other := startNode(t, options{global: clusterOptions(t, fileStorage(stranger), "")})
+	other.untilReady(t, 20*time.Second)
+	key := other.mustCreateKey(t)
+	keysFolder, rulesFolder := filepath.Join(dir, "jwt", "default", "keys-partners"), filepath.Join(dir, "jwt", "default", "revocations")
+	strangersKeys := filepath.Join(stranger, "jwt", "default", "keys-partners")
+	for _, name := range objectsIn(t, strangersKeys) {
+		writeFile(t, filepath.Join(keysFolder, name), readFile(t, filepath.Join(strangersKeys, name)))
+	}
+	removals := 0
+	for _, name := range objectsIn(t, rulesFolder) {
+		if lines := strings.SplitN(plainObject(t, filepath.Join(rulesFolder, name)), "\n", 3); len(lines) > 1 && strings.Contains(lines[1], `"rule"`) {
+			gone := strings.Replace(lines[1], "{", `{"gone":true,`, 1)
+			newObject(1, time.Now(), []string{name}, false, gone).put(t, rulesFolder)
+			removals++
+		}
+	}
+	if removals == 0 {
+		t.Fatal("there is no rule to remove")
+	}
+	everybody := fmt.Sprintf(`{"id":1,"k":"issuer","v":"%s","nbf":%d,"at":1}`, clusterIssuer, time.Now().Add(time.Hour).Unix())
+	newObject(1, time.Now(), nil, false, everybody).put(t, rulesFolder)
+	return key
+}
+
+// Without a key, who can write to the storage has all rights, as docs/security.md says.
+// What is planted works here, so that the test above is one of the key.
+func TestWithoutAKeyTheStorageIsTrusted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	n := startNode(t, options{global: clusterOptions(t, fileStorage(dir), "")})
+	n.untilReady(t, 20*time.Second)
+	n.mustRevoke(t, http.StatusCreated, "rule")
+	planted := plant(t, dir, t.TempDir())
+	n.becomes(t, "a planted key", spread(), func() exchange { return n.withAPIKey(planted.Key) }, accepted)
+	n.becomes(t, "a good token under a planted rule", spread(), func() exchange { return n.withToken(jtiToken(t, "good")) }, isRevoked)
+	var rules int
+	n.eventually("the planted removal counts", spread(), func() bool { rules = n.shared(t).Rules["jti"]; return rules == 0 },
+		func() string { return fmt.Sprint(rules) })
 }
 
 // What a newer version wrote is kept by an older one that can't apply it, also when it

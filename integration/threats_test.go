@@ -56,7 +56,7 @@ var threatTests = map[int][]string{
 	34: {"TestThreat34_BrokenKeyFilesChangeNothing"},
 	35: {"TestThreat35_BadAnswersChangeNothing", "TestThreat35_OddAnswersAreUsed", "TestThreat35_TheBearerTokenStaysAtHome"},
 	36: {"TestThreat36_ReloadsUnderLoad"},
-	37: {"TestThreat37_NothingIsLostByKills", "TestThreat37_TwoNodesShareOneRedis", "TestThreat37_AFolderThatCantBeRead", "TestThreat37_RedisGoesAwayDuringTheStart", "TestThreat37_ADiskThatIsFullOrReadOnly", "TestThreat37_ReloadsOfTheSharedState"},
+	37: {"TestThreat37_NothingIsLostByKills", "TestThreat37_TwoNodesShareOneRedis", "TestThreat37_AFolderThatCantBeRead", "TestThreat37_RedisGoesAwayDuringTheStart", "TestThreat37_ADiskThatIsFullOrReadOnly", "TestThreat37_ReloadsOfTheSharedState", "TestThreat37_ChangesDuringReloads", "TestThreat37_ARedisThatHangs", "TestThreat37_AReloadAndAStopAroundAnOutage", "TestThreat37_AReloadToAnotherRedis", "TestThreat37_ConfigsThatNeverRun", "TestThreat37_NodesThatMakeOneSet"},
 	38: {"TestThreat38_APIKeysAreNotWritten", "TestThreat38_ClaimsAreNotWritten"},
 	39: {"TestThreat39_NoLabelsFromClients", "TestThreat39_NoSeriesFromRequests"},
 	40: {"TestThreat40_AdminDuringReloads"},
