@@ -34,6 +34,8 @@ type options struct {
 	// trusted makes Caddy take the issuer's authority for one of the
 	// machine's, so that a site needs no ca.
 	trusted bool
+	// redis is where its storage is; a folder of its own if nil.
+	redis *redisServer
 	// level of the default log; DEBUG if empty, so that every test also looks
 	// for credentials in the most talkative log.
 	level string
@@ -140,13 +142,17 @@ var jwtDirective = regexp.MustCompile(`(?m)^\s*jwt\b`)
 // global is the test's own part of the global options.
 func (c *caddy) global(sites string) string {
 	const block = "jwt {"
+	global := c.opts.global
+	if c.opts.redis != nil {
+		global += "\n\t" + c.opts.redis.option()
+	}
 	switch {
 	case !cacheOff || !jwtDirective.MatchString(sites):
-		return c.opts.global
-	case strings.Contains(c.opts.global, block):
-		return strings.Replace(c.opts.global, block, block+"\n\t\tcache off", 1)
+		return global
+	case strings.Contains(global, block):
+		return strings.Replace(global, block, block+"\n\t\tcache off", 1)
 	}
-	return c.opts.global + "\n\tjwt {\n\t\tcache off\n\t}"
+	return global + "\n\tjwt {\n\t\tcache off\n\t}"
 }
 
 // dataFile is a path in Caddy's storage.
@@ -161,7 +167,13 @@ func (c *caddy) configFile(path ...string) string {
 
 // roots is the pool of Caddy's own authority.
 func (c *caddy) roots() (*x509.CertPool, error) {
-	text, err := os.ReadFile(c.dataFile("pki", "authorities", "local", "root.crt"))
+	var text []byte
+	var err error
+	if c.opts.redis != nil {
+		text, err = c.opts.redis.load("pki/authorities/local/root.crt")
+	} else {
+		text, err = os.ReadFile(c.dataFile("pki", "authorities", "local", "root.crt"))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -98,8 +98,8 @@ func buildCaddy(output string) error {
 	return nil
 }
 
-// The binary that these tests build is the one that people get, the rate limiter and
-// the cache. It is a test of the sources; the binary in CADDY_BIN may be any.
+// The binary that these tests build is the one that people get, the rate limiter, the
+// cache and the storage in Redis. It is a test of the sources; the binary in CADDY_BIN may be any.
 func TestTheBinaryIsThatOfUsers(t *testing.T) {
 	t.Parallel()
 	parts := func(path ...string) (list []string) {
@@ -118,7 +118,8 @@ func TestTheBinaryIsThatOfUsers(t *testing.T) {
 		slices.Sort(list)
 		return list
 	}
-	want := append(parts("..", "cmd", "caddy", "main.go"), "github.com/caddyserver/cache-handler", "github.com/mholt/caddy-ratelimit")
+	want := append(parts("..", "cmd", "caddy", "main.go"),
+		"github.com/caddyserver/cache-handler", "github.com/mholt/caddy-ratelimit", "github.com/pberkel/caddy-storage-redis")
 	slices.Sort(want)
 	if got := parts("internal", "caddy", "main.go"); !slices.Equal(got, want) {
 		t.Errorf("it is built of %q; want %q", got, want)

@@ -25,6 +25,8 @@ const (
 	git
 	rateLimiter
 	cachePlugin
+	redis
+	redisPlugin
 	chromium
 	prometheus
 )
@@ -48,6 +50,14 @@ func need(t *testing.T, what dependency) {
 	case cachePlugin:
 		if !hasModule(t, "http.handlers.cache") {
 			reason = "the binary in CADDY_BIN has no cache: build it with github.com/caddyserver/cache-handler@v0.16.0 too"
+		}
+	case redis:
+		if _, err := exec.LookPath("redis-server"); err != nil {
+			reason = "redis-server is not installed: install Debian's package redis-server"
+		}
+	case redisPlugin:
+		if !hasModule(t, "caddy.storage.redis") {
+			reason = "the binary in CADDY_BIN has no storage in Redis: build it with github.com/pberkel/caddy-storage-redis@v1.8.1 too"
 		}
 	case chromium:
 		if _, err := exec.LookPath("chromium"); err != nil {

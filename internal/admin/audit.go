@@ -65,12 +65,15 @@ func (a *auditLog) page(after uint64, limit int) AuditPage {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	page := AuditPage{Items: []AuditItem{}}
+	if after >= a.seq {
+		return page
+	}
 	first := after + 1
 	if a.seq > auditKept && first <= a.seq-auditKept {
 		page.Missing = a.seq - auditKept - after
 		first = a.seq - auditKept + 1
 	}
-	for seq := first; seq <= a.seq && seq > after; seq++ {
+	for seq := first; seq <= a.seq; seq++ {
 		if len(page.Items) == limit {
 			page.Next = seq - 1
 			break

@@ -406,3 +406,7 @@ func (f *fakeStore) List(after string, limit int, _ time.Time) (keys []apikey.St
 }
 
 var errDisk = errors.New("no space left on device")
+
+func setStatus(name string, ready bool, err error) shared.SetStatus {
+	return shared.SetStatus{Name: name, Status: replica.Status{Ready: ready, SyncedAt: noon.Add(-time.Minute), Err: err}}
+}

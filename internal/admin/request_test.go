@@ -135,7 +135,7 @@ func TestParametersAreReadStrictly(t *testing.T) {
 		{"GET", "/jwt/revocations?limit=0", "", "from 1 to 1000"},
 		{"GET", "/jwt/revocations?limit=1001", "", "from 1 to 1000"},
 		{"GET", "/jwt/revocations?limit=x%1b", "", "from 1 to 1000"},
-		{"GET", "/jwt/revocations?kind=user", "", "?kind: it must be one of jti, sub"},
+		{"GET", "/jwt/revocations?kind=user", "", "?kind: must be one of jti, sub"},
 		{"GET", "/jwt/revocations?after=../x", "", "?after"},
 		{"GET", "/jwt/revocations?value=%zz", "", "percent-encode"},
 		{"GET", "/jwt/revocations?a=1;b=2", "", "percent-encode"},

@@ -31,8 +31,8 @@ func (s *service) listRevocations(_ http.ResponseWriter, r *http.Request) (any, 
 		return nil, err
 	}
 	if written := query["kind"]; written != "" {
-		if q.Kind, err = kindOf(written); err != nil {
-			return nil, bad("?kind: %v", err)
+		if q.Kind, err = revocation.ParseKind(written); err != nil {
+			return nil, bad("?%v", err)
 		}
 		q.HasKind = true
 	}
@@ -98,8 +98,8 @@ func removeRevocation(c *change) (int, any, error) {
 		return 0, nil, bad("?reason: it is missing; write why the rule is removed, as others will ask")
 	case checkPlain(reason) != nil:
 		return 0, nil, bad("?reason: %v", checkPlain(reason))
-	case len(reason) > maxReason:
-		return 0, nil, bad("?reason: it has %d bytes; at most %d are allowed", len(reason), maxReason)
+	case len(reason) > revocation.MaxText:
+		return 0, nil, bad("?reason: it has %d bytes; at most %d are allowed", len(reason), revocation.MaxText)
 	}
 	c.line.Reason = bounded(reason)
 	actor := c.actor()
@@ -112,25 +112,12 @@ func removeRevocation(c *change) (int, any, error) {
 	return http.StatusOK, item, nil
 }
 
-// maxReason is how long a reason may be, in bytes, as that of a rule.
-const maxReason = 1024
-
-// kindOf reads the kind of a rule.
-func kindOf(written string) (revocation.Kind, error) {
-	for _, k := range revocation.Kinds {
-		if k.String() == written {
-			return k, nil
-		}
-	}
-	return 0, errKind
-}
-
 // newRule returns the rule that a request asks for.
 func (c *change) newRule(request *RevocationRequest, now time.Time) (revocation.Rule, error) {
 	actor := c.actor()
-	kind, err := kindOf(request.Kind)
+	kind, err := revocation.ParseKind(request.Kind)
 	if err != nil {
-		return revocation.Rule{}, bad("kind: %v", err)
+		return revocation.Rule{}, bad("%v", err)
 	}
 	rule := revocation.Rule{
 		Kind: kind, Value: request.Value, Issuer: request.Issuer, Store: request.Store, NotBefore: request.NotBefore,

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,14 +10,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
-
-var errKind = func() error {
-	var names []string
-	for _, k := range revocation.Kinds {
-		names = append(names, k.String())
-	}
-	return errors.New("it must be one of " + strings.Join(names, ", "))
-}()
 
 // addRevocation serves POST /jwt/revocations.
 func addRevocation(c *change) (int, any, error) {
@@ -150,16 +141,8 @@ func (c *change) checkStore(rule *revocation.Rule, _ *RevocationRequest) error {
 // checkTimes checks the times of a rule, and gives one that needs none an end.
 func (c *change) checkTimes(rule *revocation.Rule, _ *RevocationRequest) error {
 	leeway, now := c.app.Leeway(), c.now
-	takes := rule.Kind == revocation.KindSub || rule.Kind == revocation.KindClient || rule.Kind == revocation.KindIssuer
-	switch {
-	case !takes && !rule.NotBefore.IsZero():
-		return bad("not_before: only rules of the kinds sub, client and issuer take one")
-	case rule.Kind == revocation.KindIssuer && rule.NotBefore.IsZero():
-		return bad("not_before: a rule of the kind issuer needs one; tokens that were issued before it are refused")
-	case rule.NotBefore.After(now.Add(leeway + time.Second)):
-		return bad("not_before: it is further ahead than the largest leeway of the config, which is %s; tokens that are not issued yet would be refused", leeway)
-	case !rule.End.IsZero() && !rule.End.After(now):
-		return bad("end: it is in the past, so that the rule would refuse nothing; leave it out")
+	if err := rule.CheckNotBefore(now, leeway); err != nil {
+		return bad("%v", err)
 	}
 	// A token that there is now expires within the largest lifetime from now: it was
 	// issued at most the leeway ahead, and is accepted for the leeway after it.

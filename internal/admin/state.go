@@ -138,7 +138,7 @@ func storageError(err error, otherwise int) error {
 		status = http.StatusNotFound
 	case errors.Is(err, apikey.ErrKeyDeleted):
 		status = http.StatusGone
-	case errors.Is(err, apikey.ErrKeyExists), errors.Is(err, revocation.ErrManyRules):
+	case errors.Is(err, apikey.ErrKeyExists), errors.Is(err, revocation.ErrManyRules), errors.Is(err, replica.ErrNoKey):
 		status = http.StatusConflict
 	case errors.Is(err, replica.ErrTooLarge):
 		status = http.StatusBadRequest

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -84,12 +85,30 @@ func within[T any](ctx context.Context, c *calls, call func(context.Context) (T,
 	}()
 	select {
 	case r := <-done:
+		if r.err != nil {
+			if err := ended(ctx); err != nil {
+				return none, err
+			}
+		}
 		return r.value, r.err
 	case <-ctx.Done():
 		c.abandoned.Add(1)
 		close(gone)
 		return none, ctx.Err()
 	}
+}
+
+// ended returns why a context has ended. A call that ended with it can have another error,
+// which says nothing: Redis's plugin then returns fs.ErrNotExist. It may also have ended a
+// moment earlier, as connections have the deadline on their own.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // objectNames returns those names that are ones of objects, sorted and each once.

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -118,6 +119,30 @@ func TestCallsWaitForOthersToReturn(t *testing.T) {
 			mustDo(t, <-returned)
 		}
 	})
+}
+
+// late is a folder whose errors are not the context's when that ends.
+type late struct{ hanging }
+
+func (late) load(ctx context.Context, _ string) ([]byte, error) {
+	deadline, _ := ctx.Deadline()
+	time.Sleep(time.Until(deadline)) // a connection's own timer for the same moment
+	return nil, fs.ErrNotExist
+}
+
+// Redis's plugin says so.
+func TestWhatWasNotLoadedInTimeIsNotAbsent(t *testing.T) {
+	t.Parallel()
+	for range 20 { // of two things that happen at once, either may be first
+		synctest.Test(t, func(t *testing.T) {
+			o := &door{folder: late{}, path: testPath, calls: newCalls()}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := o.Load(ctx, "1-a"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A config that is loaded again and again must not leave goroutines each time, and a

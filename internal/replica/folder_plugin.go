@@ -57,27 +57,32 @@ func (f *pluginFolder) list(ctx context.Context) ([]string, error) {
 	}
 }
 
-// listOnce lists recursively, as every storage but two can do it and certmagic itself does
-// most. PostgreSQL's and MySQL's first plugins refuse that, and list all levels if asked for
-// one. Others, asked for one, list the folder's own name or nothing.
+// listOnce returns the names in a listing that is not known to be incomplete.
 func (f *pluginFolder) listOnce(ctx context.Context) ([]string, error) {
-	keys, err := f.storage.List(ctx, f.path, true)
-	if err == nil {
-		names := namesIn(f.path, keys)
-		return names, f.complete(ctx, names)
-	}
-	keys, fallBack := f.storage.List(ctx, f.path, false)
-	if fallBack != nil && errors.Is(err, fs.ErrNotExist) {
-		return nil, fallBack // it does not exist if both say so
-	}
-	if fallBack != nil {
+	keys, refused, err := f.keys(ctx)
+	if err != nil {
 		return nil, err
 	}
 	names := namesIn(f.path, keys)
-	if incomplete := f.complete(ctx, names); incomplete != nil {
-		return nil, errors.Join(incomplete, err)
+	if err := f.complete(ctx, names); err != nil {
+		return nil, errors.Join(err, refused)
 	}
 	return names, nil
+}
+
+// keys lists recursively, as every storage but two can do it and certmagic itself does most.
+// PostgreSQL's and MySQL's first plugins refuse that, and list all levels if asked for one:
+// then refused is why. Others, asked for one, list the folder's own name or nothing.
+func (f *pluginFolder) keys(ctx context.Context) (keys []string, refused, err error) {
+	keys, refused = f.storage.List(ctx, f.path, true)
+	if refused == nil {
+		return keys, nil, nil
+	}
+	keys, err = f.storage.List(ctx, f.path, false)
+	if err != nil && !errors.Is(refused, fs.ErrNotExist) {
+		err = refused // the folder does not exist only if both say so
+	}
+	return keys, refused, err
 }
 
 // complete returns an error for a listing that shows itself to be incomplete: it lacks the
@@ -98,8 +103,22 @@ func (f *pluginFolder) complete(ctx context.Context, names []string) error {
 	}
 }
 
+// load asks for a listing if the object is said not to exist. Redis's plugin (v1.8.1) and
+// one of those for S3 say so whatever has failed, but a listing of Redis's has the true
+// error. If the object is in it, the storage may have come back in between.
 func (f *pluginFolder) load(ctx context.Context, name string) ([]byte, error) {
-	return f.storage.Load(ctx, path.Join(f.path, name))
+	content, err := f.storage.Load(ctx, path.Join(f.path, name))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return content, err
+	}
+	keys, _, listErr := f.keys(ctx)
+	switch {
+	case listErr != nil && !errors.Is(listErr, fs.ErrNotExist):
+		return nil, listErr
+	case slices.Contains(namesIn(f.path, keys), name):
+		return f.storage.Load(ctx, path.Join(f.path, name))
+	}
+	return nil, err
 }
 
 func (f *pluginFolder) store(ctx context.Context, name string, content []byte) error {

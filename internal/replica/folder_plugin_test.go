@@ -348,6 +348,49 @@ func TestWhatALoadFailedOfIsKept(t *testing.T) {
 	mustDo(t, o.Probe(context.Background()))
 }
 
+// outage is a storage that says that nothing exists while it is down, but can't be listed.
+type outage struct {
+	memory
+	loads, lists *int // that are left to fail
+}
+
+func (o outage) Load(ctx context.Context, key string) ([]byte, error) {
+	if *o.loads--; *o.loads >= 0 {
+		return nil, fs.ErrNotExist
+	}
+	return o.memory.Load(ctx, key)
+}
+
+func (o outage) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	if *o.lists--; *o.lists >= 0 {
+		return nil, errOutage
+	}
+	return o.memory.List(ctx, prefix, recursive)
+}
+
+// It is what Redis's plugin does.
+func TestAnObjectOfAStorageThatIsDownIsNotAbsent(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name         string
+		loads, lists int
+		object       string
+		want         error
+	}{
+		{"down", 100, 100, "1-a", errOutage},
+		{"down only for a listing", 0, 100, "1-a", nil},
+		{"back before the listing", 1, 0, "1-a", nil},
+		{"there is none", 0, 0, "3-c", fs.ErrNotExist},
+		{"it has no content", 100, 0, "1-a", fs.ErrNotExist},
+	} {
+		o, _ := pluginDoor(outage{full(), &c.loads, &c.lists})
+		content, err := o.Load(context.Background(), c.object)
+		if !errors.Is(err, c.want) || errors.Is(err, fs.ErrNotExist) != (c.want == fs.ErrNotExist) || err == nil && string(content) != "A" {
+			t.Errorf("%s: %q, %v; want %v", c.name, content, err, c.want)
+		}
+	}
+}
+
 // An outage that reads as an empty listing is one if the marker can't be loaded.
 func TestAnEmptyListingOfAStorageThatIsDownIsAnError(t *testing.T) {
 	t.Parallel()

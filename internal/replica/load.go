@@ -23,7 +23,6 @@ type loaded[F any] struct {
 	facts  []F
 	err    error // of the storage
 	bad    error // of the object
-	took   time.Duration
 }
 
 // loadUnseen loads the objects of a listing that this node does not have, takes their facts

@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	mergeFrom     = 32       // small objects from which on they are merged
 	smallestLimit = 32 << 10 // to which the limit of objects falls where a storage cuts them off
 	ghostAge      = 24 * time.Hour
 )
@@ -34,7 +33,7 @@ func (r *Replica[F]) maintain(ctx context.Context) {
 // mergeTime reports whether to merge now: some time after there was reason to, which differs
 // from node to node, so that they don't all do the same work.
 func (r *Replica[F]) mergeTime() bool {
-	enough := len(r.small()) >= mergeFrom
+	enough := len(r.small()) >= r.knobs.from
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.state

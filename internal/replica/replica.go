@@ -155,6 +155,7 @@ type knobs struct {
 	look   bool          // whether to look at a merge once more before deleting what it replaces
 	loads  int           // how many objects are loaded at a time
 	spread time.Duration // the longest delay of a merge
+	from   int           // small objects from which on they are merged
 }
 
 // The times of the protocol.
@@ -183,7 +184,7 @@ func New[F any](c Config[F]) *Replica[F] {
 	r := &Replica[F]{
 		config: c,
 		clock:  c.Clock,
-		knobs:  knobs{grace: grace, margin: margin, marker: true, look: true, loads: 2, spread: time.Minute},
+		knobs:  knobs{grace: grace, margin: margin, marker: true, look: true, loads: 2, spread: time.Minute, from: 32},
 		ready:  make(chan struct{}),
 	}
 	r.life, r.end = context.WithCancel(context.Background())

@@ -52,11 +52,17 @@ func (words) Append(line []byte, w word) []byte {
 
 func (words) End(w word) int64 { return w.End }
 
+// removal is what a removal removes.
+type removal struct {
+	word string
+	id   uint32
+}
+
 func (l words) Merge(facts []word) []word {
-	gone, retired := map[string]bool{}, map[string]int64{}
+	gone, retired := map[removal]bool{}, map[string]int64{}
 	for _, w := range facts {
 		if w.Gone {
-			gone[fmt.Sprint(w.W, w.ID)] = true
+			gone[removal{w.W, w.ID}] = true
 		}
 		if t, ok := retired[w.W]; w.Kind == "retire" && (!ok || w.Till < t) {
 			retired[w.W] = w.Till
@@ -65,7 +71,7 @@ func (l words) Merge(facts []word) []word {
 	seen := map[word]bool{}
 	return slices.DeleteFunc(facts, func(w word) bool {
 		till, ok := retired[w.W]
-		drop := seen[w] || !w.Gone && gone[fmt.Sprint(w.W, w.ID)] ||
+		drop := seen[w] || !w.Gone && gone[removal{w.W, w.ID}] ||
 			w.Kind == "retire" && w.Till > till ||
 			w.Kind == "secret" && ok && l.now != nil && till < l.now()
 		seen[w] = true

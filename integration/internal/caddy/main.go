@@ -1,5 +1,6 @@
 // Command caddy is the Caddy under test: what ../../../cmd/caddy is, the rate
-// limiter that runs after jwt, and the cache that people put after it.
+// limiter that runs after jwt, the cache that people put after it, and a storage that
+// several Caddys share.
 package main
 
 import (
@@ -16,6 +17,9 @@ import (
 
 	// The handler rate_limit.
 	_ "github.com/mholt/caddy-ratelimit"
+
+	// The storage redis.
+	_ "github.com/pberkel/caddy-storage-redis"
 )
 
 func main() {

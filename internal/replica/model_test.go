@@ -1,0 +1,513 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// setting is how a world of the model differs from a good one.
+type setting struct {
+	name    string
+	grace   time.Duration // default 30 s
+	margin  time.Duration // default 10 min
+	lag     time.Duration // how old what is read may be
+	absence bool          // a storage that is down says that it has nothing
+	skew    time.Duration // how far the clock of one node is ahead
+	cut     bool          // some listings are cut short, and nodes count once they are ready
+	ghosts  bool          // a Store that does not end may leave a name without content
+	blind   bool          // nodes don't look at a merge before they delete what it replaces
+	noMark  bool          // nodes believe listings without the marker
+	noGrace bool
+	breaks  bool // it must find violations
+}
+
+var settings = []setting{
+	{name: "plain"},
+	{name: "reads lag up to 15 s", lag: 15 * time.Second},
+	{name: "outages read as absence", absence: true},
+	{name: "one clock 5 min ahead", skew: 5 * time.Minute},
+	{name: "one clock 5 min behind", skew: -5 * time.Minute},
+	{name: "listings cut short", cut: true},
+	{name: "names without content", ghosts: true},
+	{name: "all of these but lag", absence: true, skew: 5 * time.Minute, cut: true, ghosts: true},
+	{name: "no look before deleting", blind: true},
+	{name: "NO marker, outages read as absence", absence: true, noMark: true, breaks: true},
+	{name: "one clock 30 min ahead", skew: 30 * time.Minute, breaks: true},
+	{name: "NO grace", noGrace: true, breaks: true},
+}
+
+// tally counts what happened.
+type tally struct{ acked, merges, pruned, kills, readers, violations int }
+
+func (t *tally) add(o tally) {
+	t.acked += o.acked
+	t.merges += o.merges
+	t.pruned += o.pruned
+	t.kills += o.kills
+	t.readers += o.readers
+	t.violations += o.violations
+}
+
+// TestModel runs nodes against a storage that does all that storages do, one step at a time
+// in an order that is drawn. A node that starts must have every word that was acknowledged
+// before, and none whose removal was. MODEL_RUNS is the number of runs of each setting,
+// MODEL_SEED the seed of the first.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	runs, steps := 4, 3000
+	long := os.Getenv("MODEL_RUNS") != ""
+	if long {
+		n, err := strconv.Atoi(os.Getenv("MODEL_RUNS"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs, steps = n, 6000
+	}
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("MODEL_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed = n
+	}
+	rows := make([]string, len(settings))
+	t.Cleanup(func() {
+		if long {
+			fmt.Printf("%-36s %9s / %6s / %6s / %5s / %7s  %s\n", fmt.Sprintf("%d runs of %d steps, seed %d", runs, steps, seed), "acked", "merges", "pruned", "kills", "readers", "violations")
+			for _, row := range rows {
+				fmt.Println(row)
+			}
+		}
+	})
+	for i, s := range settings {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			runs := runs
+			if s.breaks && !long {
+				runs = 100 // until the first violation
+			}
+			var total tally
+			bad := 0
+			for run := range runs {
+				w := newWorld(s, seed+uint64(run))
+				got := w.run(steps)
+				total.add(got)
+				if got.violations > 0 {
+					bad++
+					if !s.breaks {
+						t.Errorf("MODEL_SEED=%d: %s", seed+uint64(run), w.violation)
+					} else if !long {
+						break
+					}
+				}
+			}
+			if s.breaks && bad == 0 {
+				t.Errorf("MODEL_SEED=%d: no violation was found, so the model would not find one elsewhere", seed)
+			}
+			if !s.breaks && (total.acked == 0 || total.merges == 0 || total.pruned == 0 || total.kills == 0 || total.readers == 0) {
+				t.Errorf("MODEL_SEED=%d: something did not happen at all: %+v", seed, total)
+			}
+			rows[i] = fmt.Sprintf("%-36s %9d / %6d / %6d / %5d / %7d  %d in %d runs", s.name, total.acked, total.merges, total.pruned, total.kills, total.readers, total.violations, bad)
+		})
+	}
+}
+
+// run lets the world go on for a number of steps, or until a violation.
+func (w *world) run(steps int) tally {
+	w.store.put(marker, []byte(markerText))
+	for i := range w.nodes {
+		w.nodes[i] = w.startNode(i)
+	}
+	for range steps {
+		w.fate()
+		w.step()
+		if w.violation != "" {
+			w.tally.violations++
+			break
+		}
+	}
+	for _, t := range w.tasks {
+		t.kill()
+	}
+	return w.tally
+}
+
+// fate makes what nobody wants happen.
+func (w *world) fate() {
+	switch n := w.rnd.IntN(2000); {
+	case n < 8:
+		i := w.rnd.IntN(len(w.nodes))
+		w.nodes[i].kill()
+		w.nodes[i] = w.startNode(i)
+		w.tally.kills++
+	case n < 12:
+		w.store.down = true
+	case n < 40:
+		w.store.down = false
+	case n < 60:
+		w.nodes[w.rnd.IntN(len(w.nodes))].speed = 1 << w.rnd.IntN(9)
+	case n < 70:
+		w.startReader()
+	}
+}
+
+// simNode is a node of the model with its two tasks: one writes, one syncs.
+type simNode struct {
+	*node
+	tasks []*task
+	speed int
+	view  time.Time // of what time it sees the storage
+}
+
+func (n *simNode) kill() {
+	for _, t := range n.tasks {
+		t.kill()
+	}
+}
+
+// makeNode makes a node whose clock is ahead by skew.
+func (w *world) makeNode(skew time.Duration) *simNode {
+	n := &simNode{speed: 1 << w.rnd.IntN(9)}
+	n.node = begun(simObjects{w}, &simClock{w, skew}, func(c *Config[word]) {
+		c.Observe = func(e Event) {
+			if e.Kind == Merged {
+				w.tally.merges++
+			}
+		}
+	})
+	n.knobs.loads = 1
+	n.knobs.from = 4
+	n.knobs.grace = 30 * time.Second
+	if w.noGrace {
+		n.knobs.grace = 0
+	}
+	n.knobs.margin = 10 * time.Minute
+	n.knobs.marker = !w.noMark
+	n.knobs.look = !w.blind
+	return n
+}
+
+func (w *world) startNode(i int) *simNode {
+	skew := time.Duration(0)
+	if i == 0 {
+		skew = w.skew
+	}
+	n := w.makeNode(skew)
+	n.tasks = []*task{
+		w.start(n, func(ctx context.Context, t *task) {
+			for {
+				n.running.Lock()
+				err := n.sync(ctx)
+				n.running.Unlock()
+				if err == nil {
+					n.maintain(ctx)
+				}
+				if pause := time.Duration(1000+w.rnd.IntN(6000)) * time.Millisecond; !w.noGrace {
+					t.sleep(pause)
+				}
+			}
+		}),
+		w.start(n, func(ctx context.Context, t *task) {
+			for {
+				t.sleep(time.Duration(w.rnd.IntN(16000)) * time.Millisecond)
+				w.change(ctx, n)
+			}
+		}),
+	}
+	return n
+}
+
+// told is what the world knows of a word.
+type told struct {
+	word
+	acked   bool      // until then, nobody may rely on it
+	removal bool      // somebody tried to remove it
+	removed bool      // and was told that it is
+	at      time.Time // when that was, or when it was acknowledged
+}
+
+// change makes a node write a word or remove one that it has.
+func (w *world) change(ctx context.Context, n *simNode) {
+	if w.rnd.IntN(4) == 0 {
+		var has []*told
+		for _, k := range w.told {
+			if n.holds(k.word) && !k.removed {
+				has = append(has, k)
+			}
+		}
+		if len(has) > 0 {
+			k := has[w.rnd.IntN(len(has))]
+			k.removal = true
+			gone := k.word
+			gone.Gone = true
+			if n.Loosen(ctx, []word{gone}) == nil {
+				k.removed, k.at = true, w.now
+				w.tally.acked++
+			}
+			return
+		}
+	}
+	var facts []word
+	var mine []*told
+	for range 1 + w.rnd.IntN(3) {
+		w.lastID++
+		f := word{W: fmt.Sprintf("w%d", w.rnd.IntN(12)), ID: w.lastID}
+		if w.rnd.IntN(3) > 0 {
+			f.End = w.now.Add(time.Duration(1+w.rnd.IntN(900)) * time.Second).Unix()
+		}
+		facts = append(facts, f)
+		mine = append(mine, &told{word: f})
+	}
+	w.told = append(w.told, mine...)
+	if stored, err := n.Tighten(ctx, facts); err == nil && stored {
+		for _, k := range mine {
+			k.acked, k.at = true, w.now
+		}
+		w.tally.acked++
+	}
+}
+
+// startReader starts a node that has nothing, and looks at what it has when it counts.
+func (w *world) startReader() {
+	n := w.makeNode(0)
+	w.start(n, func(ctx context.Context, t *task) {
+		var must, mustNot []*told
+		for _, k := range w.told {
+			switch {
+			case w.now.Sub(k.at) < w.lag: // nobody can know it yet
+			case k.removed:
+				mustNot = append(mustNot, k)
+			case k.acked:
+				must = append(must, k)
+			}
+		}
+		began := w.now
+		for range 20 {
+			n.running.Lock()
+			err := n.sync(ctx)
+			n.running.Unlock()
+			n.Replica.mu.Lock()
+			enough := n.state.isReady || !w.cut && n.state.complete > 0
+			n.Replica.mu.Unlock()
+			if err == nil && enough {
+				w.judge(n, began, must, mustNot)
+				return
+			}
+			t.sleep(time.Second)
+		}
+	})
+}
+
+func (w *world) judge(n *simNode, began time.Time, must, mustNot []*told) {
+	w.tally.readers++
+	for _, k := range must {
+		if !k.removal && !n.holds(k.word) && (k.End == 0 || k.End > w.now.Unix()) {
+			w.violation = fmt.Sprintf("at %v: a node that started at %v lacks %+v, which was acknowledged", w.now, began, k.word)
+		}
+	}
+	for _, k := range mustNot {
+		if n.holds(k.word) && (k.End == 0 || k.End > w.now.Unix()) {
+			w.violation = fmt.Sprintf("at %v: a node that started at %v holds %+v, whose removal was acknowledged", w.now, began, k.word)
+		}
+	}
+}
+
+// simObjects is the storage as nodes see it.
+type simObjects struct{ *world }
+
+var errDown = errors.New("the storage is down")
+
+func (o simObjects) List(ctx context.Context) ([]string, error) {
+	w, t := o.world, taskOf(ctx)
+	t.step()
+	all := w.store.names(w.view(t))
+	if !w.absence {
+		w.rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	}
+	broken := false // a listing in pages ends with the first one that fails
+	known := map[string]bool{}
+	var names []string
+	for i, name := range all {
+		if i%4 == 0 {
+			t.step()
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if w.store.down && !w.absence {
+			return nil, errDown
+		}
+		known[name] = true
+		broken = broken || w.store.down
+		if _, ok := w.store.at(name, w.view(t)); ok && !broken {
+			names = append(names, name)
+		}
+	}
+	if w.store.down && !w.absence {
+		return nil, errDown
+	}
+	if !broken {
+		for _, name := range w.store.names(w.view(t)) { // stored meanwhile: perhaps
+			if !known[name] && w.rnd.IntN(2) == 0 {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	if w.cut && w.rnd.IntN(50) == 0 {
+		whole := slices.Contains(names, marker)
+		names = names[:w.rnd.IntN(len(names)+1)]
+		if whole && w.rnd.IntN(10) == 0 && !slices.Contains(names, marker) {
+			names = append(names, marker)
+		}
+	}
+	t.step()
+	return names, context.Cause(ctx)
+}
+
+func (o simObjects) Load(ctx context.Context, name string) ([]byte, error) {
+	w, t := o.world, taskOf(ctx)
+	t.step()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	if w.store.down && !w.absence {
+		return nil, errDown
+	}
+	content, _ := w.store.at(name, w.view(t))
+	if w.store.down {
+		content = nil
+	}
+	t.step()
+	if content == nil {
+		return nil, os.ErrNotExist
+	}
+	return content, context.Cause(ctx)
+}
+
+func (o simObjects) Probe(ctx context.Context) error {
+	_, err := o.Load(ctx, marker)
+	return err
+}
+
+func (o simObjects) Store(ctx context.Context, name string, content []byte) error {
+	return o.effect(ctx, func() {
+		o.store.put(name, content)
+	}, func() {
+		if _, ok := o.store.at(name, o.now); !ok {
+			o.store.put(name, nil)
+		}
+	})
+}
+
+func (o simObjects) Delete(ctx context.Context, name string) error {
+	return o.effect(ctx, func() {
+		if _, ok := o.store.at(name, o.now); ok {
+			o.store.remove(name)
+			o.tally.pruned++
+		}
+	}, nil)
+}
+
+// effect is a call that changes the storage. One that fails, or whose node dies, may come
+// about all the same, and later. half is what it leaves when it is half done.
+func (o simObjects) effect(ctx context.Context, do, half func()) error {
+	w, t := o.world, taskOf(ctx)
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		switch w.rnd.IntN(4) {
+		case 0:
+			w.later(time.Duration(w.rnd.IntN(30000))*time.Millisecond, do)
+		case 1:
+			do()
+		}
+	}()
+	t.step()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if w.store.down {
+		return errDown
+	}
+	if half != nil && w.ghosts {
+		half()
+		t.step()
+		if w.store.down || ctx.Err() != nil {
+			done = w.rnd.IntN(2) == 0
+			return errDown
+		}
+	}
+	do()
+	done = true
+	t.step()
+	return context.Cause(ctx)
+}
+
+// A node that sleeps through the roll of a key, the overlap, the margin and merges stores
+// nothing again that brings the old secret back. Its retirement has no end, so it is there
+// as long as any copy of the secret may be.
+func TestANodeThatSleptBringsNoOldSecretBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(setting{}, 1)
+	c := &simClock{w, 0}
+	m := newMemory()
+	language := func(cfg *Config[word]) { cfg.Language = words{now: func() int64 { return w.now.Unix() }} }
+	a, sleeper := begun(m, c, language), begun(m, c, language)
+	a.turn(t)
+	old := word{W: "old", Kind: "secret"}
+	if err := a.Loosen(t.Context(), []word{old}); err != nil {
+		t.Fatal(err)
+	}
+	sleeper.turn(t)
+	sleeper.turn(t)
+	retire := word{W: "old", Kind: "retire", Till: w.now.Add(time.Hour).Unix()}
+	if err := a.Loosen(t.Context(), []word{{W: "new", Kind: "secret"}, retire}); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(30 * 24 * time.Hour)
+	for i := range 40 {
+		if _, err := a.Tighten(t.Context(), []word{{W: fmt.Sprint("w", i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.turn(t)
+	w.now = w.now.Add(grace + time.Second)
+	a.turn(t)
+	if n := len(m.names()); n != 1 {
+		t.Fatalf("%d objects, want the merge alone", n)
+	}
+	fresh := begun(m, c, language)
+	fresh.turn(t)
+	if fresh.holds(old) || !fresh.holds(retire) {
+		t.Fatal("the merge should have the retirement and not the secret")
+	}
+	for range 4 {
+		sleeper.turn(t)
+	}
+	if n := len(m.names()); n != 1 {
+		t.Errorf("%d objects: the old ones are back", n)
+	}
+	// Even if one is stored again, by a node that could not read the merge, the secret stays out.
+	lone := begun(m, c, language)
+	if _, err := lone.Tighten(t.Context(), []word{old}); err != nil {
+		t.Fatal(err)
+	}
+	late := begun(m, c, language)
+	late.turn(t)
+	if !late.holds(old) || !late.holds(retire) {
+		t.Error("who reads both needs both")
+	}
+	if left := late.config.Language.Merge([]word{old, retire}); len(left) != 1 || left[0] != retire {
+		t.Errorf("%v is left", left)
+	}
+}
