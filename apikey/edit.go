@@ -253,3 +253,6 @@ func keepOwner(temp *os.File, path string) error {
 	}
 	return temp.Chmod(old.Mode().Perm())
 }
+
+// NewEdit returns the content of a file without keys.
+func NewEdit() *Edit { return emptyEdit() }

@@ -42,7 +42,7 @@ type RevocationAnswer struct {
 	// End is when the rule ends, zero for never.
 	End time.Time `json:"end,omitzero"`
 	// CachedTokensRefused is the number of tokens in the cache of this node that the rule
-	// refuses.
+	// refuses, -1 if there is no cache.
 	CachedTokensRefused int `json:"cached_tokens_refused"`
 	// APIKeysStillValid are the ids of the API keys whose consumer is the value of a rule
 	// of the kind sub, which does not refuse them. At most 100.
@@ -230,8 +230,8 @@ type AuditItem struct {
 	Time time.Time `json:"time"`
 	// Node is the name of this node, empty without shared state.
 	Node string `json:"node,omitempty"`
-	// Action is revoke, unrevoke, key_create, key_edit, key_enable, key_disable,
-	// key_roll, key_delete, accept or learned.
+	// Action is revoke, unrevoke, key_create, key_import, key_edit, key_enable,
+	// key_disable, key_roll, key_delete, accept or learned.
 	Action string `json:"action"`
 	// Outcome is stored; node_only for a change that could not be stored yet; repeated
 	// for the answer to a repeated Idempotency-Key; refused; failed; or learned.
@@ -253,6 +253,8 @@ type AuditItem struct {
 	Rule *RevocationItem `json:"rule,omitempty"`
 	// Key is the key as it is after the change.
 	Key *KeyItem `json:"key,omitempty"`
+	// Imported are the ids of the keys that an import added or changed.
+	Imported []string `json:"imported,omitempty"`
 	// Change is what another node did with a key: created, rolled, edited, disabled,
 	// enabled, deleted; or, with a rule, added or removed.
 	Change string `json:"change,omitempty"`

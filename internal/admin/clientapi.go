@@ -31,6 +31,8 @@ type Client struct {
 	Operator string
 	// Timeout is how long a request may take. Default: 30 seconds.
 	Timeout time.Duration
+
+	handler http.Handler // serves the requests in this process, if it is not nil
 }
 
 // StatusError is an answer that is no success. Other errors of a Client mean that there was
@@ -216,13 +218,17 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) ([]
 	if operator := cmp.Or(c.Operator, thisOperator()); operator != "" {
 		r.Header.Set(operatorHeader, operator)
 	}
-	client := http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, address.Network, place)
-			},
+	var transport http.RoundTripper = &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, address.Network, place)
 		},
+	}
+	if c.handler != nil {
+		transport = inProcess{c.handler}
+	}
+	client := http.Client{
+		Transport: transport,
 		// A redirect could lead a token or a key elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -8,8 +8,11 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// createKey serves POST /jwt/api-keys.
+// createKey serves POST /jwt/api-keys: it makes a key, or takes over others by their hashes.
 func createKey(c *change) (int, any, error) {
+	if object, ok := importOf(c.body); ok {
+		return importKeys(c, object)
+	}
 	record, storeName, prefix := apikey.Record{}, "", ""
 	if err := (members{
 		"store": plainText(&storeName), "id": plainText(&record.ID), "name": plainText(&record.Name),

@@ -78,6 +78,10 @@ func (m members) read(body []byte) error {
 	case err != nil:
 		return bad("the body must be one JSON object and nothing else; it is %s", err)
 	}
+	return m.readObject(object)
+}
+
+func (m members) readObject(object claims.Value) error {
 	for i := range object.Len() {
 		name := object.NameAt(i)
 		read, ok := m[name]

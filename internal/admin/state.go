@@ -49,6 +49,8 @@ type Store interface {
 	Status() replica.Status
 	Sync(ctx context.Context) error
 	Create(ctx context.Context, r apikey.Record, by apikey.Actor) error
+	Import(ctx context.Context, records []apikey.Record, by apikey.Actor) error
+	IDOf(d apikey.Digest) (id string, ok bool)
 	Roll(ctx context.Context, id string, hash apikey.Digest, overlap time.Duration, by apikey.Actor) (oldUntil time.Time, err error)
 	Edit(ctx context.Context, id string, change func(*apikey.Record) error, by apikey.Actor) (stored bool, err error)
 	Disable(ctx context.Context, id string, by apikey.Actor) (stored bool, err error)

@@ -15,12 +15,14 @@
 //	token.go        rules about a token in hand
 //	apikeys.go      API keys: list and get; where a key is
 //	createkey.go    API keys: create
+//	import.go       API keys: take over by their hashes
 //	editkey.go      API keys: edit, enable, disable, delete
 //	rollkey.go      API keys: a new secret
 //	keyfiles.go     API keys in files
 //	accept.go       signing what is in the storage
 //	client.go       the client: the status page
 //	clientapi.go    the client: everything else
+//	local.go        a client whose requests are served in this process
 package admin
 
 import (
@@ -59,7 +61,7 @@ type App interface {
 	// none, or accepts tokens without an expiry.
 	MaxLifetime() time.Duration
 	// CachedRefused returns how many tokens in the cache a rule refuses. token is the one
-	// that the rule is about, empty if it is not in hand.
+	// that the rule is about, empty if it is not in hand. It is -1 if there is no cache.
 	CachedRefused(rule *revocation.Rule, token string) int
 	// KeyFiles returns the files of API keys. See KeyFilesOf.
 	KeyFiles() []KeyFile

@@ -31,9 +31,25 @@ A file holds one record a line, with the hash of a key and never the key. It may
 be changed while the server runs: commands that change it wait until a server
 that uses it has applied the change, and exit with 1 if it does not.
 
+With --store NAME in place of --file, the commands manage a store: keys in Caddy's
+storage, which all servers that share it use, and which the config declares with
+
+    {
+        jwt {
+            api_keys partners {
+                storage
+            }
+        }
+    }
+
+The running server makes these changes; while it is down, --config FILE makes the
+command work on the storage itself.
+
   caddy jwt api-key new        makes a key
   caddy jwt api-key hash       prints the hash of a key
-  caddy jwt api-key list       lists the keys of a file
+  caddy jwt api-key list       lists the keys of a file or a store
+  caddy jwt api-key edit       changes what a key may do, and until when
+  caddy jwt api-key roll       gives a key of a store a new secret
   caddy jwt api-key disable    makes the server refuse a key
   caddy jwt api-key enable     makes it accept the key again
   caddy jwt api-key delete     removes a key
@@ -43,7 +59,7 @@ Keys are given as they are, or as @FILE or @- (standard input), which keeps them
 out of the shell's history.
 `,
 	}
-	return group(cmd, newKeyCommand(), hashKeyCommand(), listKeysCommand(), switchKeyCommand("disable"),
+	return group(cmd, newKeyCommand(), hashKeyCommand(), listKeysCommand(), editKeyCommand(), rollKeyCommand(), switchKeyCommand("disable"),
 		switchKeyCommand("enable"), deleteKeyCommand(), importKeysCommand())
 }
 

@@ -28,7 +28,7 @@ type importReport struct {
 // importKeysCommand returns the command `import`.
 func importKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> [--strict] [--allow-short]",
+		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> | --store <store> [--strict] [--allow-short]",
 		Short: "Takes keys over from AWS API Gateway, or from another key file",
 		Long: `
 Imports keys into a key file, which is created if it does not exist, and reports what
@@ -48,20 +48,25 @@ if there is one, and the exit code is 1. A file in neither format changes nothin
 
     caddy jwt api-key import keys.csv --append /etc/caddy/keys/keys.jsonl
 
+With --store the keys are taken into a store, which all servers that share the state use:
+
+    caddy jwt api-key import keys.jsonl --store partners
+
 It waits until a running server that uses the file has applied the change. It
 can only be undone by disabling or deleting keys; keep a copy of the file if in doubt.
 `,
 	}
-	into := appendFlag(cmd, "The key file to take them into")
+	into, store := appendFlag(cmd, "The key file to take them into"), storeFlag(cmd)
 	short := cmd.Flags().Bool("allow-short", false, "Take keys of 6 to 19 characters, too")
 	strict := cmd.Flags().Bool("strict", false, "Take all rows, or none")
 	server := serverFlags(cmd)
 	asJSON := jsonFlag(cmd)
 	return leaf(cmd, 1, 1, func(args []string) error {
-		if *into == "" {
-			return misuse(errors.New("name the key file to take the keys into with --append, such as --append /etc/caddy/keys.jsonl"))
+		err := checkPlace(cmd, *into, *store)
+		if errors.Is(err, errNoFile) {
+			err = errors.New("name the key file to take the keys into with --append, such as --append /etc/caddy/keys.jsonl, or the store with --store")
 		}
-		if err := errors.Join(checkAppendFlag(cmd), server.find()); err != nil {
+		if err := errors.Join(err, checkAppendFlag(cmd), server.find()); err != nil {
 			return misuse(err)
 		}
 		content, err := importSource(cmd, args[0])
@@ -71,6 +76,9 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 		rows, err := apikey.ReadImport(content, apikey.ImportOptions{AllowShort: *short})
 		if err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
+		}
+		if *store != "" {
+			return importStore(cmd, server, *store, rows, *strict, *asJSON)
 		}
 		var results []apikey.ImportResult
 		change, err := changeKeyFile(*into, true, func(f *apikey.Edit) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
 
 // newKey is a key that was made, as `new --json` prints it.
@@ -27,7 +28,7 @@ type newKey struct {
 type newKeyFlags struct {
 	id, name, description, consumer, expires, prefix string
 	scopes, meta                                     []string
-	file                                             *string
+	file, store                                      *string
 	json                                             *bool
 }
 
@@ -35,7 +36,7 @@ type newKeyFlags struct {
 func newKeyCommand() *cobra.Command {
 	var f newKeyFlags
 	cmd := &cobra.Command{
-		Use:   "new [--append <file>] [--consumer <name>] [--scopes <scope>,...] [--expires <time>]",
+		Use:   "new [--append <file>] [--store <store>] [--consumer <name>] [--scopes <scope>,...] [--expires <time>]",
 		Short: "Makes an API key",
 		Long: `
 Makes an API key and prints it, this once. With --append its record is added to a
@@ -49,11 +50,17 @@ The key goes to standard output, everything else to standard error, so that
 is the key and nothing else. With --append it waits until a running server that
 uses the file accepts the key. disable and delete undo it.
 
+With --store the server makes the key, in a store that all servers that share the state
+use. It is printed once the store has it.
+
+    KEY=$(caddy jwt api-key new --store partners --consumer partner --expires 90d)
+
 The id is part of the key. An id given with --id is only if it consists of 10 letters
 and digits; otherwise the key contains another, and only the record has this one.
 `,
 	}
 	f.file = appendFlag(cmd, "The key file to add the record to")
+	f.store = storeFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.id, "id", "", "The key's id (default: a random one)")
 	flags.StringVar(&f.name, "name", "", "A name for people")
@@ -73,8 +80,14 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) error {
 	if err == nil {
 		err = errors.Join(checkAppendFlag(cmd), server.find())
 	}
+	if err == nil && cmd.Flags().Changed("store") {
+		err = checkPlace(cmd, *f.file, *f.store)
+	}
 	if err != nil {
 		return misuse(err)
+	}
+	if *f.store != "" {
+		return f.runStore(cmd, server, made.Record)
 	}
 	var change keyFileChange
 	if *f.file != "" {
@@ -99,6 +112,31 @@ func (f *newKeyFlags) run(cmd *cobra.Command, server *serverAddress) error {
 	return server.await(cmd, change)
 }
 
+// runStore has the server make a key with what the record holds, but for its hash.
+func (f *newKeyFlags) runStore(cmd *cobra.Command, server *serverAddress, r apikey.Record) error {
+	request := admin.KeyRequest{
+		Store: *f.store, ID: f.id, Name: r.Name, Description: r.Description, Consumer: r.Consumer,
+		Scopes: r.Scopes, Expires: r.Expires, Prefix: f.prefix,
+	}
+	if r.Meta.Kind() == claims.Object {
+		request.Meta = r.Meta.AppendJSON(nil)
+	}
+	k, done, err := server.openStore(cmd, *f.store)
+	if err != nil {
+		return err
+	}
+	defer done()
+	answer, err := k.CreateKey(cmd.Context(), request)
+	if err != nil {
+		return refused(err)
+	}
+	// The key is printed before anything else can fail: it is in force already.
+	if err := k.printSecret(cmd, answer, *f.json); err != nil {
+		return err
+	}
+	return k.await(cmd.Context(), answer.Stored)
+}
+
 // make makes the key and its record.
 func (f *newKeyFlags) make(now time.Time) (newKey, error) {
 	if err := apikey.CheckPrefix(f.prefix); err != nil {
@@ -114,9 +152,7 @@ func (f *newKeyFlags) make(now time.Time) (newKey, error) {
 			text = with
 		}
 	}
-	for i, scope := range f.scopes {
-		f.scopes[i] = strings.Trim(scope, " ")
-	}
+	f.scopes = trimmed(f.scopes)
 	if err := apikey.CheckScopes(f.scopes); err != nil {
 		return newKey{}, fmt.Errorf("--scopes: %w", err)
 	}
@@ -132,11 +168,7 @@ func (f *newKeyFlags) make(now time.Time) (newKey, error) {
 		return newKey{}, fmt.Errorf("--meta: %w", err)
 	}
 	// Whatever the flags hold, the record must be readable as a line of a key file.
-	line, err := json.Marshal(r)
-	if err != nil {
-		return newKey{}, err
-	}
-	if _, err := apikey.ParseRecord(line); err != nil {
+	if err := checkRecord(r); err != nil {
 		return newKey{}, err
 	}
 	return newKey{Key: text, ID: id, Record: r, Caddyfile: caddyfileLine(r)}, nil

@@ -219,7 +219,7 @@ func TestAPIKeyCommandsMisused(t *testing.T) {
 		args []string
 		err  string
 	}{
-		"no command":             {nil, "a command is missing; the commands are: delete, disable, enable, hash, import, list, new"},
+		"no command":             {nil, "a command is missing; the commands are: delete, disable, edit, enable, hash, import, list, new, roll"},
 		"no such command":        {[]string{"frobnicate"}, `unknown command "frobnicate"; the commands are: delete, `},
 		"another word for one":   {[]string{"revoke", "x", "--file", "f"}, `unknown command "revoke" (is disable or delete meant?); the commands are: `},
 		"a misspelled command":   {[]string{"disabel", "x", "-f", "f", "--json"}, `unknown command "disabel" (is disable meant?); the commands are: `},

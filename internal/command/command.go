@@ -22,9 +22,15 @@
 //	errors.go             exit codes, misuse, hints
 //	flags.go print.go     flags and output that commands share
 //	quickstart*.go        caddy jwt quickstart
-//	status.go             caddy jwt status
+//	status*.go            caddy jwt status
+//	revoke*.go            caddy jwt revoke
+//	revocations.go        caddy jwt revocations
+//	state*.go             caddy jwt state
 //	apikey.go             caddy jwt api-key; its commands are in apikey_*.go
 //	takeover.go           changing a key file, and waiting for the running server
+//	access.go offline*.go reading and changing shared state: through the running server,
+//	                      or in the storage of a config whose server is down
+//	when.go ids.go        times and ids as people write them
 package command
 
 import (
@@ -52,11 +58,14 @@ Commands of the jwt handler, which protects a site with JSON Web Tokens and API
 keys.
 
   caddy jwt quickstart    a protected site on this machine, in one line
-  caddy jwt status        the issuers and files of API keys of the running server
+  caddy jwt status        the issuers, API keys and shared state of the running server
+  caddy jwt revoke        makes the servers refuse tokens or an API key
+  caddy jwt revocations   lists what is revoked, and takes it back
   caddy jwt api-key       makes and manages API keys
+  caddy jwt state         repairs the state that servers share
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, quickstartCommand(), statusCommand(), apiKeyCommand())
+			group(cmd, quickstartCommand(), statusCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), stateCommand())
 		},
 	}
 }
@@ -110,6 +119,12 @@ func helpFor(cmd *cobra.Command) string {
 var synonyms = map[string]string{
 	"revoke": "disable or delete", "block": "disable", "unblock": "enable", "remove": "delete", "rm": "delete",
 	"create": "new", "make": "new", "add": "new", "generate": "new", "gen": "new", "ls": "list", "show": "list",
+	"rotate": "roll", "renew": "roll", "regenerate": "roll", "update": "edit", "change": "edit", "set": "edit",
+	"get": "list", "describe": "list", "sign": "accept", "trust": "accept", "restore": "replay", "apply": "replay",
+	"key": "api-key", "keys": "api-key", "apikey": "api-key", "apikeys": "api-key", "api-keys": "api-key",
+	"ban": "revoke", "blacklist": "revoke", "blocklist": "revoke", "logout": "revoke", "invalidate": "revoke",
+	"unrevoke": "revocations delete", "denylist": "revocations", "rules": "revocations", "revoked": "revocations",
+	"health": "status", "info": "status", "ready": "status --ready", "nodes": "status",
 }
 
 // unknownCommand describes a command that does not exist, with the one that may be

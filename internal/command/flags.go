@@ -38,7 +38,7 @@ func checkAppendFlag(cmd *cobra.Command) error {
 	return nil
 }
 
-var errNoFile = errors.New("name the key file with --file, such as --file /etc/caddy/keys.jsonl")
+var errNoFile = errors.New("name the key file with --file, such as --file /etc/caddy/keys.jsonl, or the store with --store")
 
 // flagError adds advice to the error for a wrong flag. What is as long as an API key
 // is not repeated.

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,27 +18,75 @@ import (
 // statusCommand returns the command `caddy jwt status`.
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "status [--json] [--address <interface>] [--config <path> [--adapter <name>]]",
-		Short: "Shows the issuers and files of API keys of the running server, and their state",
+		Use:   "status [--json] [--ready] [--address <interface>] [--config <path> [--adapter <name>]]",
+		Short: "Shows the issuers, API keys and shared state of the running server",
 		Long: `
 Asks the running server, through its admin endpoint, for its issuers: where
 their keys come from, which are in hand and how old they are, when they are
 fetched again, and the last error. Behind them it shows the files of API keys:
-how many keys are in hand, when they were read, and the last error.
+how many keys are in hand, when they were read, and the last error. Last come the
+revocations and the stores of API keys that servers share.
 
-The exit code is 1 if the keys of an issuer can't be fetched, or a file
-of API keys can't be used.
+The exit code is 1 if the keys of an issuer can't be fetched, a file of API keys
+can't be used, or shared state is damaged or not ready.
+
+With --ready it prints nothing but what is not ready, and the exit code is 1 until the
+shared state is there: for probes that decide whether a server gets requests.
+
+    caddy jwt status --ready
 
 The endpoint is found by --address or --config, else it is Caddy's default.
 `,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "Print what the admin endpoint answers")
+	ready := cmd.Flags().Bool("ready", false, "Only tell, by the exit code, whether the shared state is ready")
 	server := endpointFlags(cmd)
-	return leaf(cmd, 0, 0, func([]string) error { return status(server, *asJSON, cmd.OutOrStdout()) })
+	return leaf(cmd, 0, 0, func([]string) error {
+		if *ready {
+			return statusReady(cmd.Context(), server, *asJSON, cmd.OutOrStdout())
+		}
+		return status(server, *asJSON, cmd.OutOrStdout())
+	})
 }
 
 // errUnhealthy makes the exit code 1. What is wrong has been printed.
 var errUnhealthy = errors.New("the keys of an issuer can't be fetched, or a file of API keys can't be used")
+
+// errBadState makes the exit code 1 for shared state. What is wrong has been printed.
+var errBadState = errors.New("shared state is damaged or not ready")
+
+// readyTimeout is how long status --ready waits for an answer: probes wait no longer.
+const readyTimeout = 2 * time.Second
+
+// statusReady returns an error unless the shared state of the running server is ready.
+func statusReady(ctx context.Context, server *serverAddress, asJSON bool, out io.Writer) error {
+	if err := server.find(); err != nil {
+		return misuse(err)
+	}
+	page, ready, err := (&admin.Client{Address: server.endpoint, Timeout: readyTimeout}).Status(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		if err := printJSON(out, struct {
+			Ready bool `json:"ready"`
+		}{ready}); err != nil {
+			return err
+		}
+	}
+	if ready {
+		return nil
+	}
+	var names []string
+	if page.State != nil {
+		for i := range page.State.Sets {
+			if s := &page.State.Sets[i]; !s.Ready {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	return fmt.Errorf("not ready: %s", strings.Join(names, ", "))
+}
 
 // status prints the state of the running server.
 func status(server *serverAddress, asJSON bool, out io.Writer) error {
@@ -74,17 +123,29 @@ func status(server *serverAddress, asJSON bool, out io.Writer) error {
 			return errUnhealthy
 		}
 	}
+	if page.State != nil {
+		for i := range page.State.Sets {
+			if s := &page.State.Sets[i]; !s.Ready || s.Damaged > 0 {
+				return errBadState
+			}
+		}
+	}
 	return nil
 }
 
 // printPage prints the page for people.
 func printPage(out io.Writer, p admin.Page) error {
-	switch {
-	case len(p.Issuers) == 0 && len(p.APIKeys) == 0:
+	if len(p.Issuers) == 0 && len(p.APIKeys) == 0 && p.State == nil {
 		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
 		return err
-	case len(p.Issuers) == 0:
-		return printAPIKeys(out, p)
+	}
+	return errors.Join(printIssuers(out, p), printAPIKeys(out, p), printState(out, p.State))
+}
+
+// printIssuers prints the issuers.
+func printIssuers(out io.Writer, p admin.Page) error {
+	if len(p.Issuers) == 0 {
+		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ISSUER\tID\tSTATE\tKEYS\tAGE\tNEXT REFRESH")
@@ -126,7 +187,7 @@ func printPage(out io.Writer, p admin.Page) error {
 			}
 		}
 	}
-	return printAPIKeys(out, p)
+	return nil
 }
 
 // printAPIKeys prints the files of API keys.

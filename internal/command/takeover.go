@@ -23,6 +23,7 @@ const (
 type serverAddress struct {
 	address, config, adapter string
 	noWait                   bool
+	unsigned                 bool // whether shared state without signatures is opened too
 
 	endpoint string // set by find
 }
