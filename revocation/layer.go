@@ -103,12 +103,7 @@ func (l *layer) put(h hash, c cell) {
 	for ; ; h = h.next() {
 		switch old := l.find(h); {
 		case old == nil:
-			l.cells.Add(h.digest(), c)
-			if c.notBefore == isRemoval {
-				l.removals++
-			} else {
-				l.filter.add(h)
-			}
+			l.place(h, c)
 			return
 		case old.end == inert && c.notBefore != isRemoval:
 			*old = c
@@ -117,20 +112,48 @@ func (l *layer) put(h hash, c cell) {
 	}
 }
 
-// add adds the cells of another layer but those that are forgotten. A forgotten rule that is
-// not the last of its chain stays, without effect, as the chain would end there. No rule
-// may be in both layers.
+// place adds a cell with a digest that no cell has.
+func (l *layer) place(h hash, c cell) {
+	l.cells.Add(h.digest(), c)
+	if c.notBefore == isRemoval {
+		l.removals++
+	} else {
+		l.filter.add(h)
+	}
+}
+
+// add adds the cells of another layer but those that are forgotten. No rule may be in both
+// layers.
 func (l *layer) add(other *layer, forget func(*cell) bool) {
+	put := l.put
+	if l.cells.Len() == 0 {
+		put = l.place // the digests of one layer differ
+	}
 	for c := range other.cells.All() {
 		h, value := hashOfCell(c.Digest), c.Value
+		if !other.keeps(h, &c.Value, forget) {
+			continue
+		}
 		if forget(&c.Value) {
-			if value.notBefore == isRemoval || other.find(h.next()) == nil {
-				continue
-			}
 			value.end = inert
 		}
-		l.put(h, value)
+		put(h, value)
 	}
+}
+
+// keeps reports whether a cell stays in its chain. A rule that is forgotten does, without
+// effect, if one behind it is not, as the chain would end there.
+func (l *layer) keeps(h hash, c *cell, forget func(*cell) bool) bool {
+	for forget(c) {
+		if c.notBefore == isRemoval {
+			return false
+		}
+		h = h.next()
+		if c = l.find(h); c == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // filter is a Bloom filter whose bits of one hash are all in one word, so that it costs one

@@ -162,13 +162,12 @@ func (w *writer) push(c *change) {
 	w.layers = append(layers, newest)
 }
 
-// unite makes one layer of several. forget tells which cells to leave out; it is asked
-// twice.
+// unite makes one layer of several, without the cells that are forgotten.
 func unite(layers []*layer, forget func(*cell) bool) *layer {
 	n := 0
 	for _, l := range layers {
 		for c := range l.cells.All() {
-			if !forget(&c.Value) {
+			if l.keeps(hashOfCell(c.Digest), &c.Value, forget) {
 				n++
 			}
 		}
@@ -194,7 +193,7 @@ func (r *rules) fold(k Kind, now time.Time, forget bool) {
 		delta += l.cells.Len()
 	}
 	base := w.layers[0].cells.Len()
-	if delta <= max(leastDelta, base/8) && now.Sub(w.folded) < longestDelta {
+	if delta <= max(leastDelta, base/8) && now.Sub(w.folded).Abs() < longestDelta {
 		return
 	}
 	w.folding, w.folded = len(w.layers), now

@@ -294,6 +294,91 @@ func TestARemovalBesideAFold(t *testing.T) {
 	}
 }
 
+// What comes while a fold runs goes into a layer that the fold does not read, however small the
+// newest of those is that it reads.
+func TestAChangeBesideAFold(t *testing.T) {
+	t.Parallel()
+	r := newRules(func() bool { return true }, func() time.Time { return noon })
+	r.apply(numbered(KindSub, 0, 3000), nil)
+	r.apply(numbered(KindSub, 3000, 3010), nil)
+	w := &r.kinds[KindSub]
+	w.folding = len(w.layers)
+	f := newFold(w, noon, true)
+	r.apply(numbered(KindSub, 3010, 3020), nil)
+	r.apply(numbered(KindSub, 3020, 3030), nil)
+	f.run()
+	w.install(f)
+	r.publish()
+	s := r.snapshot.Load()
+	if s.Len(KindSub) != 3030 || len(w.layers) != 2 {
+		t.Errorf("%d rules in %d layers", s.Len(KindSub), len(w.layers))
+	}
+	for i := range 3030 {
+		if !s.Revokes(subjectOf(fmt.Sprint("value-", i)), "", noon) {
+			t.Fatalf("rule %d is lost", i)
+		}
+	}
+}
+
+// A rule that is forgotten leaves a gap if there is another for the same thing behind it.
+// The gap has no effect, is filled, and keeps nobody from making the rule again.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	now := noon
+	r := newRules(func() bool { return true }, func() time.Time { return now })
+	folded := func() *Snapshot { // an hour later, another thing's rule starts a fold
+		now = now.Add(2 * time.Hour)
+		r.apply([]Rule{{ID: uint32(now.Unix()), Kind: KindSub, Value: "other", End: now.Add(time.Minute)}}, nil)
+		return r.snapshot.Load()
+	}
+	cells := func(s *Snapshot, value string) (n int) {
+		for at := hashOf(KindSub, value); s.kinds[KindSub].layers[0].find(at) != nil; at = at.next() {
+			n++
+		}
+		return n
+	}
+	ends := func(id uint32, end time.Duration) Rule {
+		return Rule{ID: id, Kind: KindSub, Value: "alice", End: noon.Add(end)}
+	}
+	lasting := Rule{ID: 100, Kind: KindSub, Value: "alice", Issuer: "i"}
+	r.apply([]Rule{ends(1, time.Minute), ends(2, time.Hour), lasting, ends(3, time.Minute), ends(4, time.Minute)}, nil)
+	revoked := func(s *Snapshot, issuer string) bool {
+		return s.Revokes(NewSubject(&Token{Subject: "alice", Issuer: issuer}), "", noon)
+	}
+	if s := folded(); !revoked(s, "") || !revoked(s, "i") || cells(s, "alice") != 5 {
+		t.Fatalf("it does not hold, or has %d cells", cells(s, "alice"))
+	}
+	now = noon.Add(48 * time.Hour)
+	s := folded()
+	if revoked(s, "") || !revoked(s, "i") || cells(s, "alice") != 3 {
+		t.Errorf("revoked %v, of the issuer %v, in %d cells", revoked(s, ""), revoked(s, "i"), cells(s, "alice"))
+	}
+	// By a clock that was set right again, one has not ended, and comes from an old object.
+	now = noon
+	r.apply([]Rule{ends(2, time.Hour)}, nil)
+	if !revoked(r.snapshot.Load(), "") {
+		t.Error("a rule that was forgotten can't come back")
+	}
+	r.apply([]Rule{{ID: 101, Kind: KindSub, Value: "alice", Issuer: "j"}}, nil)
+	s = folded()
+	if !revoked(s, "") || !revoked(s, "i") || !revoked(s, "j") || cells(s, "alice") != 3 {
+		t.Errorf("%d cells, two of which were gaps", cells(s, "alice"))
+	}
+}
+
+// A removal is no rule, not even where a rule is looked for.
+func TestARemovalRefusesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLayer(1, nil)
+	h := hashOf(KindSub, "alice")
+	l.place(h, cell{notBefore: isRemoval, id: 5})
+	l.filter.add(h)
+	x := &index{layers: []*layer{l}, live: 1}
+	if x.refuses(h, NewSubject(&alice), noon.Unix(), 0) || x.has(h, 5, 0) || x.count(h, noon.Unix(), 0) != 0 {
+		t.Error("a removal is taken for a rule")
+	}
+}
+
 func TestOnlyWhatIsNewIsLearned(t *testing.T) {
 	t.Parallel()
 	r := newRules(func() bool { return true }, func() time.Time { return noon })
