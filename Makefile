@@ -5,7 +5,7 @@ BENCH     ?=
 BENCHTIME ?= 200ms
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench performance fuzz stress build
+.PHONY: help test lint bench performance fuzz stress model build
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,11 @@ stress: ## trailers that end in errors for STRESS_TIME (10m), and 20,000 sites o
 	cd integration && STRESS_TIME=$${STRESS_TIME:-10m} go test -race -count=1 -timeout 30m -v -run UnderStress .
 	CADDY_JWT_SITES=20000 go test -count=1 -timeout 30m -v -run TestThreat52_Generated .
 	JWT_PAGE_LONG=1 go test -count=1 -timeout 30m -run TestWhatIsSafe ./internal/routes
+
+# The tests run a short part of it. A run is 6,000 steps; MODEL_SEED repeats one.
+MODEL_RUNS ?= 300
+model: ## shared state against a storage that fails in all ways, MODEL_RUNS (300) runs a setting, with a table
+	MODEL_RUNS=$(MODEL_RUNS) go test -count=1 -timeout 2h -v -run '^TestModel$$' ./internal/replica
 
 build: ## ./caddy, stock Caddy with this plugin
 	go build -o caddy ./cmd/caddy

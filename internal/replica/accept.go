@@ -33,6 +33,9 @@ func (r *Replica[F]) Accept(ctx context.Context) (int, error) {
 	slices.Sort(names)
 	signed := 0
 	for _, name := range names {
+		if r.isReplaced(name) {
+			continue // by its signed form, say
+		}
 		stored, err := r.load(ctx, b.place, name)
 		if err != nil {
 			if err := r.probe(ctx, b.place); err != nil {
@@ -54,6 +57,13 @@ func (r *Replica[F]) Accept(ctx context.Context) (int, error) {
 	}
 	err = r.sync(ctx)
 	return signed, err
+}
+
+func (r *Replica[F]) isReplaced(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := r.state.objects[name]
+	return o != nil && o.by != nil && o.replacement() != nil
 }
 
 // sign stores a signed object in place of another one.

@@ -9,6 +9,12 @@
 //	folder.go    that door over certmagic.Storage, with all that storages do otherwise
 //	folder_*.go  the file system, other storages, calls that hang, what to warn of
 //	language.go  what a set's facts are
-//	object.go    how facts are written into an object
+//	object.go    how facts are written into an object, sign.go how it is signed
+//	facts.go     the union of objects, and whether one holds all of others
+//	state.go     what a node knows of the objects
+//	write.go     changes: batches, storing them, pushing what waits
+//	sync.go      a sync, load.go what it loads and heals, call.go one call of the storage
+//	merge.go     merging, and deleting what was merged
+//	mirror.go    the copy on this machine
 //	replica.go   a set as one node has it
 package replica

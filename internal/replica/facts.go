@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 func byName(a, b *object) int { return cmp.Compare(a.name, b.name) }
@@ -111,9 +110,7 @@ func (r *Replica[F]) merged(u *union[F]) (lines [][]byte, last int64) {
 			lines = append(lines, own)
 		}
 	}
-	lines = append(lines, u.whole...)
-	slices.SortFunc(lines, bytes.Compare)
-	lines = slices.CompactFunc(lines, bytes.Equal)
+	lines = distinct(append(lines, u.whole...))
 	if forever {
 		last = 0
 	}

@@ -50,7 +50,7 @@ func (r *Replica[F]) loadUnseen(ctx context.Context, place int, l listing) (miss
 				missing = append(missing, got.name)
 			}
 		case errors.Is(got.err, fs.ErrPermission):
-			r.spoiled(got.name, &fs.PathError{Op: "load", Path: r.config.Name + "/" + got.name, Err: fs.ErrPermission})
+			r.spoiled(got.name, got.err) // what is wrong with one object says nothing of the others
 		case got.err != nil:
 			err = got.err
 			return false
@@ -253,10 +253,11 @@ func (r *Replica[F]) spoiled(name string, err error) {
 
 // forget drops what the storage has no more and needs no more, from the mirror too.
 func (r *Replica[F]) forget(ctx context.Context) {
+	may := r.config.CanForget()
 	r.mu.Lock()
 	var names []string
 	for name, o := range r.state.objects {
-		if !o.listed && !o.unstored && o.missing >= 2 && (o.replacement() != nil || r.over(o.last) && r.config.CanForget()) {
+		if !o.listed && !o.unstored && o.missing >= 2 && (o.replacement() != nil || may && r.over(o.last)) {
 			names = append(names, name)
 		}
 	}

@@ -258,16 +258,7 @@ func (r *Replica[F]) settleOne(ctx context.Context, place int, by *object) {
 			found, contents = append(found, o), append(contents, content)
 		}
 	}
-	// If all of them together leave nothing, each of them does.
-	if ok, err := r.implied(whole, contents); err != nil || !ok {
-		all, each := found, contents
-		found = nil
-		for i, o := range all {
-			if ok, err := r.implied(whole, each[i:i+1]); err == nil && ok {
-				found = append(found, o)
-			}
-		}
-	}
+	found = r.replaced(whole, found, contents)
 	r.mu.Lock()
 	for _, o := range found {
 		o.by = by
@@ -285,11 +276,29 @@ func (r *Replica[F]) settleOne(ctx context.Context, place int, by *object) {
 	r.mu.Unlock()
 }
 
+// replaced returns those of some objects of which one holds all that matters. If all of them
+// together leave nothing that is not in it, each of them does.
+func (r *Replica[F]) replaced(by *opened, old []*object, contents []*opened) []*object {
+	if len(old) == 0 {
+		return nil
+	}
+	if ok, err := r.implied(by, contents); err == nil && ok {
+		return old
+	}
+	if len(old) == 1 {
+		return nil
+	}
+	n := len(old) / 2
+	return slices.Concat(r.replaced(by, old[:n], contents[:n]), r.replaced(by, old[n:], contents[n:]))
+}
+
 // prune deletes what was replaced long enough ago, what has ended, and names of a day ago
 // that never got a content. The caller holds running.
 func (r *Replica[F]) prune(ctx context.Context) error {
 	place := r.bound.Load().place
 	groups, over := r.prunable()
+	began := r.clock.Now()
+	late := func() bool { return r.clock.Now().Sub(began) > turn }
 	for _, g := range groups {
 		if r.knobs.look || g.by.verified.IsZero() {
 			stored, err := r.load(ctx, place, g.by.name)
@@ -310,6 +319,9 @@ func (r *Replica[F]) prune(ctx context.Context) error {
 			}
 		}
 		for _, o := range g.old {
+			if late() {
+				return nil
+			}
 			if err := r.delete(ctx, place, o.name); err != nil {
 				return err
 			}
@@ -317,6 +329,9 @@ func (r *Replica[F]) prune(ctx context.Context) error {
 		}
 	}
 	for _, o := range over {
+		if late() {
+			return nil
+		}
 		if err := r.delete(ctx, place, o.name); err != nil {
 			return err
 		}

@@ -14,8 +14,6 @@ import (
 // setting is how a world of the model differs from a good one.
 type setting struct {
 	name    string
-	grace   time.Duration // default 30 s
-	margin  time.Duration // default 10 min
 	lag     time.Duration // how old what is read may be
 	absence bool          // a storage that is down says that it has nothing
 	skew    time.Duration // how far the clock of one node is ahead
@@ -60,7 +58,7 @@ func (t *tally) add(o tally) {
 // MODEL_SEED the seed of the first.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	runs, steps := 4, 3000
+	runs, steps := 2, 2000
 	long := os.Getenv("MODEL_RUNS") != ""
 	if long {
 		n, err := strconv.Atoi(os.Getenv("MODEL_RUNS"))
@@ -176,6 +174,7 @@ func (n *simNode) kill() {
 func (w *world) makeNode(skew time.Duration) *simNode {
 	n := &simNode{speed: 1 << w.rnd.IntN(9)}
 	n.node = begun(simObjects{w}, &simClock{w, skew}, func(c *Config[word]) {
+		c.Language = words{memo: &w.memo}
 		c.Observe = func(e Event) {
 			if e.Kind == Merged {
 				w.tally.merges++

@@ -50,11 +50,15 @@ type header struct {
 	Replaces []string `json:"replaces,omitempty"` // what it holds all facts of
 }
 
-// seal makes an object of the lines of facts, which it sorts: the same facts always give the
-// same object. Lines that are there twice are left out once.
-func seal(h header, lines [][]byte, set string, keys [][]byte) (name string, stored []byte) {
+// distinct sorts lines, so that the same facts always give the same object, and leaves out
+// what is there twice.
+func distinct(lines [][]byte) [][]byte {
 	slices.SortFunc(lines, bytes.Compare)
-	lines = slices.CompactFunc(lines, bytes.Equal)
+	return slices.CompactFunc(lines, bytes.Equal)
+}
+
+// seal makes an object of lines that are distinct.
+func seal(h header, lines [][]byte, set string, keys [][]byte) (name string, stored []byte) {
 	h.Version, h.N = version, len(lines)
 	plain, err := json.Marshal(h)
 	if err != nil {

@@ -22,9 +22,10 @@ type Config[F any] struct {
 	Language Language[F]
 	// Apply takes facts into force. It is called by one goroutine at a time, with
 	// facts that may have been applied before, and has taken them into force when it
-	// returns.
+	// returns. It gets some thousands of them at most, and may not change the set.
 	Apply func(facts []F)
-	// Observe is called for changes of state; nil for nobody.
+	// Observe is called for changes of state; nil for nobody. It may be called by several
+	// goroutines, during a sync, and may not wait for the replica.
 	Observe func(Event)
 	// CanForget reports whether this node's clock may be trusted with leaving out
 	// facts that have ended. Default: it always is.
@@ -209,8 +210,12 @@ func (r *Replica[F]) Start() {
 
 // keep syncs again and again until Close.
 func (r *Replica[F]) keep() {
-	r.loadMirror(r.life)
+	mirrored := anyPlace
 	for r.life.Err() == nil {
+		if place := r.bound.Load().place; place != mirrored {
+			mirrored = place
+			r.loadMirror(r.life)
+		}
 		err := r.Sync(r.life)
 		if err == nil {
 			if r.again() {

@@ -1,6 +1,9 @@
 package replica
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // object is one whose facts this node has taken into force.
 type object struct {
@@ -106,20 +109,17 @@ func (s *state) keep(o *object, stored []byte) {
 	o.raw = stored
 	s.kept += len(stored)
 	s.keepers = append(s.keepers, o)
-	for i := 0; s.kept > maxKeptAll && i < len(s.keepers); i++ {
-		if old := s.keepers[i]; !old.unstored && old != o {
+	for n := len(s.keepers); s.kept > maxKeptAll && n > 0; n-- {
+		old := s.keepers[0]
+		s.keepers[0], s.keepers = nil, s.keepers[1:]
+		if old.unstored || old == o {
+			s.keepers = append(s.keepers, old)
+		} else {
 			s.letGo(old)
 		}
 	}
-	if len(s.keepers) > 2*len(s.objects)+64 || s.kept > maxKeptAll {
-		left := s.keepers[:0]
-		for _, o := range s.keepers {
-			if o.raw != nil {
-				left = append(left, o)
-			}
-		}
-		clear(s.keepers[len(left):])
-		s.keepers = left
+	if len(s.keepers) > 2*len(s.objects)+64 {
+		s.keepers = slices.DeleteFunc(s.keepers, func(o *object) bool { return o.raw == nil })
 	}
 }
 
@@ -133,6 +133,7 @@ func (s *state) letGo(o *object) {
 func (s *state) drop(name string) {
 	if o := s.objects[name]; o != nil {
 		s.letGo(o)
+		o.listed, o.missing = false, 2 // for those that it replaces
 		delete(s.objects, name)
 	}
 }

@@ -16,8 +16,9 @@ type syncs struct {
 }
 
 type synced struct {
-	done chan struct{}
-	err  error
+	done  chan struct{}
+	err   error
+	calls int // that share it
 }
 
 // Sync brings the set up to date with the storage now. It returns once that is done or
@@ -31,6 +32,7 @@ func (r *Replica[F]) Sync(ctx context.Context) error {
 		r.syncs.next = s
 		go r.runSync(s) // others wait for it too, so it does not end with ctx
 	}
+	s.calls++
 	r.syncs.mu.Unlock()
 	select {
 	case <-s.done:

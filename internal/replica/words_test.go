@@ -23,10 +23,30 @@ type word struct {
 	Kind string `json:"k,omitempty"`
 }
 
-// words is the Language of them. now is the time for retirements, nil for none.
-type words struct{ now func() int64 }
+// words is the Language of them. now is the time for retirements, nil for none. memo is for
+// those who read the same words again and again, in one goroutine.
+type words struct {
+	now  func() int64
+	memo *memo
+}
 
-func (words) Parse(line []byte) (word, error) {
+type memo struct {
+	words map[string]word
+	lines map[word]string
+}
+
+func (l words) Parse(line []byte) (word, error) {
+	if l.memo != nil {
+		w, ok := l.memo.words[string(line)]
+		if !ok {
+			var err error
+			if w, err = (words{}).Parse(line); err != nil {
+				return w, err
+			}
+			l.memo.words[string(line)] = w
+		}
+		return w, nil
+	}
 	var w word
 	if err := json.Unmarshal(line, &w); err != nil {
 		return w, err
@@ -42,7 +62,15 @@ func (words) Parse(line []byte) (word, error) {
 	return w, nil
 }
 
-func (words) Append(line []byte, w word) []byte {
+func (l words) Append(line []byte, w word) []byte {
+	if l.memo != nil {
+		text, ok := l.memo.lines[w]
+		if !ok {
+			text = string((words{}).Append(nil, w))
+			l.memo.lines[w] = text
+		}
+		return append(line, text...)
+	}
 	text, err := json.Marshal(w)
 	if err != nil {
 		panic(err)

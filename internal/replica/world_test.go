@@ -20,12 +20,14 @@ type world struct {
 	store     simStore
 	told      []*told
 	lastID    uint32
+	memo      memo
 	tally     tally
 	violation string
 }
 
 func newWorld(s setting, seed uint64) *world {
 	w := &world{setting: s, rnd: rand.New(rand.NewPCG(seed, 7)), now: noon}
+	w.memo = memo{map[string]word{}, map[word]string{}}
 	w.store = simStore{world: w, history: map[string][]simVersion{}}
 	return w
 }

@@ -3,9 +3,11 @@ package replica
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // queue is where changes wait for being stored together. The first that comes while a batch
@@ -19,7 +21,7 @@ type queue[F any] struct {
 // batch is changes that are stored together.
 type batch[F any] struct {
 	facts  []F
-	lines  [][]byte
+	lines  []line
 	size   int
 	done   chan struct{}
 	stored bool
@@ -65,17 +67,24 @@ func (r *Replica[F]) Loosen(ctx context.Context, facts []F) error {
 	return b.err
 }
 
+// line is a fact as it is written, and when it ends.
+type line struct {
+	text []byte
+	end  int64
+}
+
 // prepare returns the lines of facts.
-func (r *Replica[F]) prepare(facts []F) ([][]byte, error) {
+func (r *Replica[F]) prepare(facts []F) ([]line, error) {
 	if !r.started.Load() {
 		if s := r.Status(); s.SyncedAt.IsZero() {
 			return nil, ErrNoSet
 		}
 	}
-	lines := make([][]byte, len(facts))
+	lines := make([]line, len(facts))
 	for i, f := range facts {
-		lines[i] = r.config.Language.Append(nil, f)
-		if n := len(lines[i]); n == 0 || n > maxFact || bytes.IndexByte(lines[i], '\n') >= 0 {
+		text := r.config.Language.Append(nil, f)
+		lines[i] = line{text, r.config.Language.End(f)}
+		if n := len(text); n == 0 || n > maxFact || bytes.IndexByte(text, '\n') >= 0 {
 			return nil, fmt.Errorf("%w: %d bytes, and at most %d on one line can be stored", ErrTooLarge, n, maxFact)
 		}
 	}
@@ -84,10 +93,10 @@ func (r *Replica[F]) prepare(facts []F) ([][]byte, error) {
 
 // submit has facts stored, and returns the batch in which they were, or nil if ctx ended
 // first.
-func (r *Replica[F]) submit(ctx context.Context, kind int, facts []F, lines [][]byte) *batch[F] {
+func (r *Replica[F]) submit(ctx context.Context, kind int, facts []F, lines []line) *batch[F] {
 	size := 0
-	for _, line := range lines {
-		size += len(line) + 1
+	for _, l := range lines {
+		size += len(l.text) + 1
 	}
 	q := &r.writes[kind]
 	q.mu.Lock()
@@ -138,6 +147,9 @@ func (r *Replica[F]) write(ctx context.Context, kind int, b *batch[F]) {
 			err = b.err // the storage was away a moment ago
 		} else {
 			err = r.confirm(ctx, p)
+			if errors.Is(err, errCutOff) && limit > smallestLimit {
+				continue // in smaller ones
+			}
 		}
 		if err != nil {
 			b.stored, b.err = false, fmt.Errorf("%w: %w", ErrNotStored, err)
@@ -180,7 +192,7 @@ type packed struct {
 }
 
 // pack makes an object of as many of the lines as fit into limit bytes, in their order.
-func (r *Replica[F]) pack(lines [][]byte, limit int) packed {
+func (r *Replica[F]) pack(lines []line, limit int) packed {
 	took := min(len(lines), maxFacts)
 	fits := func(n int) (packed, bool) {
 		p := r.sealed(lines[:n])
@@ -189,8 +201,8 @@ func (r *Replica[F]) pack(lines [][]byte, limit int) packed {
 	// Texts that are alike compress alike, so the size says how many will fit.
 	for plain := 0; ; {
 		plain = 0
-		for i, line := range lines[:took] {
-			if plain += len(line); plain > maxPlain/2 {
+		for i, l := range lines[:took] {
+			if plain += len(l.text); plain > maxPlain/2 {
 				took = max(i, 1)
 				break
 			}
@@ -212,23 +224,21 @@ func (r *Replica[F]) pack(lines [][]byte, limit int) packed {
 }
 
 // sealed makes an object of lines.
-func (r *Replica[F]) sealed(lines [][]byte) packed {
+func (r *Replica[F]) sealed(lines []line) packed {
 	h := header{T: r.clock.Now().Unix()}
+	texts := make([][]byte, len(lines))
 	forever := false
-	for _, line := range lines {
-		f, err := r.config.Language.Parse(line)
-		end := int64(0)
-		if err == nil {
-			end = r.config.Language.End(f)
-		}
-		forever = forever || end == 0
-		h.Last = max(h.Last, end)
+	for i, l := range lines {
+		texts[i] = l.text
+		forever = forever || l.end == 0
+		h.Last = max(h.Last, l.end)
 	}
 	if forever {
 		h.Last = 0
 	}
-	name, stored := seal(h, slices.Clone(lines), r.config.Name, r.bound.Load().Keys)
-	o := &object{name: name, size: len(stored), facts: len(lines), last: h.Last}
+	texts = distinct(texts)
+	name, stored := seal(h, texts, r.config.Name, r.bound.Load().Keys)
+	o := &object{name: name, size: len(stored), facts: len(texts), last: h.Last}
 	return packed{o, stored, len(lines)}
 }
 
@@ -264,10 +274,18 @@ func (r *Replica[F]) adopt(ctx context.Context, p packed) {
 	}
 }
 
+// turn is about how long one task of a sync may keep the next sync waiting. The rest is done
+// after that one.
+const turn = time.Second
+
 // push stores what is not stored yet. A storage that is full does not keep anybody from
 // reading, so its error is no one's but the caller's.
 func (r *Replica[F]) push(ctx context.Context, place int) error {
+	began := r.clock.Now()
 	for _, o := range r.unstored() {
+		if r.clock.Now().Sub(began) > turn {
+			return nil
+		}
 		o, stored := r.resign(ctx, o)
 		err := r.store(ctx, place, o.name, stored)
 		if err != nil {
