@@ -95,8 +95,13 @@ var stepBenches = map[string][]string{
 		"TokenSeen", "TokenNeverSeen", "Handler", "Authorization", "IssuerChoice", "APIKey", "ForgedSignature", "Hostile",
 		"GrowthAPIKeys", "GrowthClaims", "GrowthIssuers", "GrowthTokens",
 	},
-	"./apikey": {"Load"},
+	"./apikey":     {"Load"},
+	"./revocation": {"Revocation", "RevocationAdd", "RevocationBeside", "RevocationGrowth", "RevocationLoad"},
 }
+
+// largeBenches are those of ten million rules. They take half a minute and a gigabyte each,
+// and run once.
+const largeBenches = "^Benchmark(Revocation|RevocationGrowth|RevocationLoad)$/^(10M|10000000)$"
 
 // pattern matches benchmarks by their whole names.
 func pattern(names []string) string { return "^Benchmark(" + strings.Join(names, "|") + ")$" }
@@ -111,6 +116,13 @@ func (b *bench) steps() (*goBenches, error) {
 		maps.Copy(all.Values, g.Values)
 	}
 	return all, nil
+}
+
+// rules are the benchmarks of very many rules.
+func (b *bench) rules() (*goBenches, error) {
+	large := *b
+	large.count = 1
+	return large.goBench(b.root, largeBenches, b.benchTime, "./revocation")
 }
 
 func (b *bench) stores() (*goBenches, error) {
@@ -144,6 +156,10 @@ func (b *bench) goBench(dir, pattern, benchTime string, packages ...string) (*go
 		run := exec.CommandContext(b.ctx, binary(i), "-test.run", "^$", "-test.bench", pattern, "-test.benchmem",
 			"-test.benchtime", benchTime, "-test.count", strconv.Itoa(b.count), "-test.timeout", "60m")
 		run.Dir = filepath.Join(dir, name)
+		run.Env = append(os.Environ(), "BENCH_LARGE=") // set only where the large ones are asked for
+		if pattern == largeBenches {
+			run.Env = append(os.Environ(), "BENCH_LARGE=1")
+		}
 		var out bytes.Buffer
 		run.Stdout, run.Stderr = &out, os.Stderr
 		if err := run.Run(); err != nil {
