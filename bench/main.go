@@ -33,6 +33,7 @@ type bench struct {
 	rounds, seconds, count int
 	tokens                 int // in the flood
 	benchTime              string
+	tenMillion             bool // rules
 	pinned, haproxy        bool
 }
 
@@ -72,6 +73,7 @@ func run(ctx context.Context) (err error) {
 	save := flag.String("save", "", "write the figures to this file, as JSON")
 	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores, reloads or state; with -docs, state writes its section alone")
 	withReloads := flag.Bool("reloads", true, "reload a server a thousand times under load")
+	flag.BoolVar(&b.tenMillion, "ten-million", true, "measure ten million rules, too, which takes minutes and 7 GiB, unless -seconds is less than 3")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of the servers under load")
 	flag.IntVar(&b.seconds, "seconds", 3, "seconds of load for each server in a round")
 	flag.IntVar(&b.tokens, "tokens", 1_000_000, "different tokens in the flood")
@@ -105,7 +107,7 @@ func run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if *docs && *only == "state" && *from == "" {
+	if *docs && r.State != nil && r.EndToEnd == nil {
 		return r.writeStateDocs(filepath.Join(b.root, "docs"))
 	}
 	if *docs {

@@ -52,7 +52,7 @@ func (b *bench) large() bool { return b.seconds >= 3 }
 
 func (b *bench) state() (_ *state, err error) {
 	s := new(state)
-	if s.Rules, err = b.rules(b.large()); err != nil {
+	if s.Rules, err = b.rules(b.large() && b.tenMillion); err != nil {
 		return nil, err
 	}
 	shared := b.file("state-shared")
