@@ -157,9 +157,10 @@ func (s *Store) learn(learned []StoreChange, f *fact, change string) []StoreChan
 
 // bury forgets all of a deleted key but that it is deleted.
 func (s *Store) bury(k *keyState, gone map[Digest]storeChange) {
+	view := s.view.Load()
 	for _, secret := range k.secrets {
-		// Else another key may have it.
-		if secret.here && k.profile != "" {
+		_, shared := s.state.shared[secret.hash]
+		if found, ok := view.find(&secret.hash); shared || ok && found.ID() == k.id { // else it is another's
 			gone[secret.hash] = storeChange{gone: true}
 		}
 	}
@@ -217,12 +218,17 @@ func (s *Store) share(view *storeView, changes map[Digest]storeChange, k *keySta
 	s.state.shared[hash] = keys
 }
 
-// fold makes a new base, while requests and changes go on.
+// fold makes a new base, while requests and changes go on, until little has changed
+// meanwhile.
 func (s *Store) fold() {
-	before := s.view.Load()
-	base := before.fold(s.config.Name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.view.Store(s.view.Load().folded(before, base))
-	s.folding = false
+	for again := true; again; {
+		before := s.view.Load()
+		base := before.fold(s.config.Name)
+		s.mu.Lock()
+		view := s.view.Load().folded(before, base)
+		s.view.Store(view)
+		again = view.foldable()
+		s.folding = again
+		s.mu.Unlock()
+	}
 }

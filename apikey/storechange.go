@@ -110,20 +110,21 @@ func (s *Store) imported(r Record, by Actor, replace bool) ([]fact, error) {
 		return nil, ErrKeyDeleted
 	case known && found.ID() != r.ID:
 		return nil, ErrKeyExists
-	case k != nil && k.profile != "" && (!replace || !known):
+	case k != nil && k.has() && (!replace || !known): // a half that a failed import left is completed
 		return nil, ErrKeyExists
 	}
-	facts := []fact{profile, secret}
-	if k != nil {
-		facts[0].rev = max(profile.rev, k.rev+1)
-		if k.profile == string(profileOf(&r)) {
-			facts = facts[:0]
-		} else if known {
-			facts = facts[:1]
-		}
-	}
+	var facts []fact
 	if r.Disabled && (k == nil || !k.disabled()) {
 		facts = append(facts, off)
+	}
+	if k != nil {
+		profile.rev = max(profile.rev, k.rev+1)
+	}
+	if k == nil || k.profile != string(profileOf(&r)) {
+		facts = append(facts, profile)
+	}
+	if !known {
+		facts = append(facts, secret)
 	}
 	return facts, nil
 }
@@ -162,7 +163,7 @@ func (s *Store) Roll(ctx context.Context, id string, hash Digest, overlap time.D
 	end := now.Add(max(0, overlap)).UnixMilli()
 	secret, retire := s.fact(factSecret, id, by), s.fact(factRetire, id, by)
 	secret.hash, retire.end = hash, end
-	facts := []fact{secret}
+	var facts []fact
 
 	s.mu.Lock()
 	k, err := s.key(id)
@@ -178,12 +179,15 @@ func (s *Store) Roll(ctx context.Context, id string, hash Digest, overlap time.D
 	if err == nil {
 		last := now.UnixMilli()
 		for _, old := range k.secrets {
-			last = max(last, min(old.end, end))
+			if old.here {
+				last = max(last, min(old.end, end))
+			}
 			if old.here && old.end > end {
 				retire.hash = old.hash
 				facts = append(facts, retire)
 			}
 		}
+		facts = append(facts, secret)
 		oldUntil = time.UnixMilli(last).UTC()
 	}
 	s.mu.Unlock()

@@ -41,13 +41,15 @@ type fact struct {
 
 type factKind uint8
 
+// The kinds of facts. What makes a node refuse more is before the rest, so that it is taken
+// into force first where facts are in the order of their kinds.
 const (
 	factDead factKind = iota + 1
-	factKey
-	factSecret
-	factRetire
 	factOff
 	factOn
+	factRetire
+	factKey
+	factSecret
 )
 
 var factNames = [...]string{factDead: "dead", factKey: "key", factSecret: "secret", factRetire: "retire", factOff: "off", factOn: "on"}

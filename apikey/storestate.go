@@ -104,7 +104,7 @@ func (k *keyState) add(f *fact) (change string, fresh bool) {
 }
 
 func (k *keyState) addSecret(f *fact) (change string, fresh bool) {
-	if slices.ContainsFunc(k.secrets, func(s secretState) bool { return s.here }) {
+	if k.has() {
 		change = "rolled"
 	}
 	s := k.secret(f.hash)
@@ -114,6 +114,11 @@ func (k *keyState) addSecret(f *fact) (change string, fresh bool) {
 	}
 	s.here, s.at = true, f.at
 	return change, true
+}
+
+// has reports whether the key has a secret, accepted or not.
+func (k *keyState) has() bool {
+	return slices.ContainsFunc(k.secrets, func(s secretState) bool { return s.here })
 }
 
 // secret returns the state of a secret, which it makes if there is none.

@@ -271,8 +271,10 @@ func (w *writer) install(f *fold) {
 func (r *rules) publish() {
 	s := new(Snapshot)
 	for k := range r.kinds {
-		s.kinds[k] = r.kinds[k].index
-		s.live += s.kinds[k].live
+		x := &s.kinds[k]
+		*x = r.kinds[k].index
+		x.some = slices.ContainsFunc(x.layers, func(l *layer) bool { return l.cells.Len() > 0 })
+		s.some = s.some || x.some
 	}
 	r.snapshot.Store(s)
 }

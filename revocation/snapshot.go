@@ -9,41 +9,42 @@ import "time"
 // request sees of a layer in which nothing is about it. Kinds without rules cost nothing.
 type Snapshot struct {
 	kinds [kinds]index
-	live  int
+	some  bool // whether there is a layer with anything in it
 }
 
 // index is the rules of one kind.
 type index struct {
 	layers []*layer // from the oldest to the newest
-	live   int      // the rules that are not removed
+	live   int      // the rules that are not removed, for people: requests don't rely on a count
+	some   bool     // whether there is anything in the layers
 }
 
 // Len returns how many rules of a kind there are that were not removed. Those that have
 // ended are counted until they are forgotten, about a day later.
 func (s *Snapshot) Len(k Kind) int { return s.kinds[k].live }
 
-// Empty reports whether there is no rule at all.
-func (s *Snapshot) Empty() bool { return s.live == 0 }
+// Empty reports whether there is no rule at all. It may be false where all are removed.
+func (s *Snapshot) Empty() bool { return !s.some }
 
 // Revokes reports whether a token is revoked. user is the user's id as it is published.
 func (s *Snapshot) Revokes(t *Subject, user string, now time.Time) bool {
-	if s.live == 0 {
+	if !s.some {
 		return false
 	}
 	at := now.Unix()
-	if x := &s.kinds[KindJTI]; x.live > 0 && x.refuses(t.jti, t, at, marginSeconds) {
+	if x := &s.kinds[KindJTI]; x.some && x.refuses(t.jti, t, at, marginSeconds) {
 		return true
 	}
-	if x := &s.kinds[KindToken]; x.live > 0 && x.refuses(t.token, t, at, marginSeconds) {
+	if x := &s.kinds[KindToken]; x.some && x.refuses(t.token, t, at, marginSeconds) {
 		return true
 	}
-	if x := &s.kinds[KindKid]; x.live > 0 && x.refuses(t.kid, t, at, 0) {
+	if x := &s.kinds[KindKid]; x.some && x.refuses(t.kid, t, at, 0) {
 		return true
 	}
-	if x := &s.kinds[KindIssuer]; x.live > 0 && x.refuses(t.issuer, t, at, 0) {
+	if x := &s.kinds[KindIssuer]; x.some && x.refuses(t.issuer, t, at, 0) {
 		return true
 	}
-	if x := &s.kinds[KindSub]; x.live > 0 {
+	if x := &s.kinds[KindSub]; x.some {
 		if x.refuses(t.sub, t, at, 0) {
 			return true
 		}
@@ -51,7 +52,7 @@ func (s *Snapshot) Revokes(t *Subject, user string, now time.Time) bool {
 			return true
 		}
 	}
-	if x := &s.kinds[KindClient]; x.live > 0 {
+	if x := &s.kinds[KindClient]; x.some {
 		for _, h := range t.clients {
 			if x.refuses(h, t, at, 0) {
 				return true
@@ -65,7 +66,7 @@ func (s *Snapshot) Revokes(t *Subject, user string, now time.Time) bool {
 // store, empty for a key that is in a file or in the config.
 func (s *Snapshot) RevokesKey(store, id string, now time.Time) bool {
 	x := &s.kinds[KindKey]
-	if x.live == 0 {
+	if !x.some {
 		return false
 	}
 	return x.refuses(hashOf(KindKey, id), &Subject{scope: scopeOf(store)}, now.Unix(), 0)

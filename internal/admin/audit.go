@@ -29,7 +29,7 @@ type auditLog struct {
 	mu       sync.Mutex
 	seq      uint64 // of the newest
 	previous string
-	kept     [auditKept]AuditItem // seq at seq % auditKept
+	kept     []AuditItem // as a ring: see at
 }
 
 func newAuditLog(now func() time.Time) *auditLog {
@@ -55,10 +55,17 @@ func (a *auditLog) write(logger *zap.Logger, item AuditItem) {
 	}
 	digest := sha256.Sum256(line)
 	a.previous = hex.EncodeToString(digest[:])
-	a.kept[a.seq%auditKept] = item
+	if len(a.kept) < auditKept {
+		a.kept = append(a.kept, item)
+	} else {
+		*a.at(a.seq) = item
+	}
 	// In one field, from which the line can be had again, byte for byte.
 	logger.Info("shared state: "+item.Action+" "+item.Outcome, zap.Reflect("audit", item))
 }
+
+// at returns the place of a line.
+func (a *auditLog) at(seq uint64) *AuditItem { return &a.kept[(seq-1)%auditKept] }
 
 // page returns up to limit lines behind after.
 func (a *auditLog) page(after uint64, limit int) AuditPage {
@@ -78,7 +85,7 @@ func (a *auditLog) page(after uint64, limit int) AuditPage {
 			page.Next = seq - 1
 			break
 		}
-		page.Items = append(page.Items, a.kept[seq%auditKept])
+		page.Items = append(page.Items, *a.at(seq))
 	}
 	return page
 }

@@ -52,7 +52,7 @@ type repeatable interface{ repeated() any }
 
 // change serves a request that changes something: a repeated one from memory, any
 // other by making the change. Each is a line of the audit log, a refused one too.
-func (s *service) change(action string, takesBody bool, make changer) endpoint {
+func (s *service) change(action string, takesBody bool, do changer) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		c := &change{request: r, service: s, app: s.running.current(), now: s.now(), line: AuditItem{
 			Action: action, Outcome: "stored", Who: caller(r), ClaimedBy: claimed(r),
@@ -65,7 +65,7 @@ func (s *service) change(action string, takesBody bool, make changer) endpoint {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), changeTime)
 		defer cancel()
 		c.ctx = ctx
-		status, answer, err := c.serve(takesBody, make)
+		status, answer, err := c.serve(takesBody, do)
 		if err != nil {
 			api := storageError(err, http.StatusInternalServerError).(caddy.APIError)
 			c.line.Outcome, c.line.Error, status = "refused", api.Error(), api.HTTPStatus
@@ -83,7 +83,7 @@ func (s *service) change(action string, takesBody bool, make changer) endpoint {
 	}
 }
 
-func (c *change) serve(takesBody bool, make changer) (status int, answer any, err error) {
+func (c *change) serve(takesBody bool, do changer) (status int, answer any, err error) {
 	if c.app == nil {
 		return 0, nil, errNotRunning
 	}
@@ -103,7 +103,7 @@ func (c *change) serve(takesBody bool, make changer) (status int, answer any, er
 		return 0, nil, err
 	}
 	if id == "" {
-		return make(c)
+		return do(c)
 	}
 	before, end, err := c.service.repeats.begin(c.ctx, repeatKey{c.line.Who, c.request.Method, c.request.URL.RequestURI(), id}, c.body)
 	switch {
@@ -116,7 +116,7 @@ func (c *change) serve(takesBody bool, make changer) (status int, answer any, er
 	kept := 0
 	var again any
 	defer func() { end(kept, again) }()
-	if status, answer, err = make(c); err == nil {
+	if status, answer, err = do(c); err == nil {
 		kept, again = status, answer
 		if a, ok := answer.(repeatable); ok {
 			again = a.repeated()

@@ -127,7 +127,7 @@ func (s *site) last() AuditItem {
 	s.t.Helper()
 	s.audit.mu.Lock()
 	defer s.audit.mu.Unlock()
-	return s.audit.kept[s.audit.seq%auditKept]
+	return *s.audit.at(s.audit.seq)
 }
 
 // logLines collects what is logged, as JSON.
@@ -155,6 +155,7 @@ func (l *logLines) logger() *zap.Logger {
 var _ io.Writer = (*logLines)(nil)
 
 type fakeApp struct {
+	mu       sync.Mutex // of token
 	state    State
 	issuers  []string
 	leeway   time.Duration
@@ -177,6 +178,8 @@ func (a *fakeApp) Issuers() []string          { return a.issuers }
 func (a *fakeApp) Leeway() time.Duration      { return a.leeway }
 func (a *fakeApp) MaxLifetime() time.Duration { return a.lifetime }
 func (a *fakeApp) CachedRefused(_ *revocation.Rule, token string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.token = token
 	return a.cached
 }
@@ -185,6 +188,7 @@ func (a *fakeApp) WrittenKeys() []*apikey.Set { return a.written }
 func (a *fakeApp) Audit() *zap.Logger         { return a.logger }
 
 type fakeState struct {
+	mu       sync.Mutex // of revoked and changed
 	rules    Revocations
 	stores   []Store
 	usage    map[string]fakeUsage
@@ -210,8 +214,14 @@ func (s *fakeState) Storage() string                           { return "caddy.s
 func (s *fakeState) Sets(time.Time) []shared.SetStatus         { return s.sets }
 func (s *fakeState) Nodes(context.Context, time.Time) []string { return []string{s.node, "node-2"} }
 func (s *fakeState) Accept(context.Context) (int, error)       { return s.accepted, s.err }
-func (s *fakeState) Revoked(r revocation.Rule)                 { s.revoked = append(s.revoked, r) }
+func (s *fakeState) Revoked(r revocation.Rule) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revoked = append(s.revoked, r)
+}
 func (s *fakeState) KeyChanged(store string, c apikey.StoreChange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.changed = append(s.changed, store+"/"+c.ID+" "+c.Change)
 }
 

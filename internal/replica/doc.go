@@ -12,9 +12,9 @@
 //	object.go    how facts are written into an object, sign.go how it is signed
 //	facts.go     the union of objects, and whether one holds all of others
 //	state.go     what a node knows of the objects
-//	write.go     changes: batches, storing them, pushing what waits
-//	sync.go      a sync, load.go what it loads and heals, call.go one call of the storage
-//	merge.go     merging, and deleting what was merged
+//	write.go     changes: batches, storing them, pushing what waits; pack.go, apply.go
+//	sync.go      a sync; load.go what it loads, heal.go what it stores again, call.go one call
+//	merge.go     merging; settle.go what replaces what, prune.go deleting what was replaced
 //	mirror.go    the copy on this machine
 //	replica.go   a set as one node has it
 package replica

@@ -120,7 +120,7 @@ func (d *door) List(ctx context.Context) ([]string, error) {
 	names, err := within(ctx, d.calls, d.folder.list)
 	if err == nil {
 		// Some storages end a listing with the context, without an error.
-		err = ctx.Err()
+		err = ended(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", d.path, err)

@@ -12,18 +12,18 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// hanging is a folder whose calls return once they are released, whatever the context says.
-type hanging chan struct{}
+// hungFolder is a folder whose calls return once they are released, whatever the context says.
+type hungFolder chan struct{}
 
-func (h hanging) list(context.Context) ([]string, error)       { <-h; return []string{"1-a"}, nil }
-func (h hanging) load(context.Context, string) ([]byte, error) { <-h; return []byte("A"), nil }
-func (h hanging) store(context.Context, string, []byte) error  { <-h; return nil }
-func (h hanging) remove(context.Context, string) error         { <-h; return nil }
+func (h hungFolder) list(context.Context) ([]string, error)       { <-h; return []string{"1-a"}, nil }
+func (h hungFolder) load(context.Context, string) ([]byte, error) { <-h; return []byte("A"), nil }
+func (h hungFolder) store(context.Context, string, []byte) error  { <-h; return nil }
+func (h hungFolder) remove(context.Context, string) error         { <-h; return nil }
 
 func TestEachCallEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := make(hanging)
+		h := make(hungFolder)
 		o := &door{folder: h, path: testPath, calls: newCalls()}
 		start := time.Now()
 		for method, call := range map[string]func(context.Context) error{
@@ -60,7 +60,7 @@ func TestEachCallEndsWithItsContext(t *testing.T) {
 func TestAStorageThatHangsIsNotCalledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := make(hanging)
+		h := make(hungFolder)
 		o := &door{folder: h, path: testPath, calls: newCalls()}
 		before := runtime.NumGoroutine()
 		list := func() error {
@@ -96,7 +96,7 @@ func TestAStorageThatHangsIsNotCalledAgainAndAgain(t *testing.T) {
 func TestCallsWaitForOthersToReturn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := make(hanging)
+		h := make(hungFolder)
 		o := &door{folder: h, path: testPath, calls: newCalls()}
 		returned := make(chan error)
 		for range mostCalls + 10 {
@@ -122,7 +122,7 @@ func TestCallsWaitForOthersToReturn(t *testing.T) {
 }
 
 // late is a folder whose errors are not the context's when that ends.
-type late struct{ hanging }
+type late struct{ hungFolder }
 
 func (late) load(ctx context.Context, _ string) ([]byte, error) {
 	deadline, _ := ctx.Deadline()
@@ -156,7 +156,7 @@ func TestTheCallsOfAStorageAreCountedAcrossItsFolders(t *testing.T) {
 	if files != of(&certmagic.FileStorage{Path: dir + "/."}, "b") || plugin != of(&plain{}, "b") {
 		t.Error("two folders of one storage are counted apart")
 	}
-	if files == plugin || files == of(&certmagic.FileStorage{Path: dir + "/b"}, "a") || plugin == of(&memoryStorage{}, "a") {
+	if files == plugin || files == of(&certmagic.FileStorage{Path: dir + "/b"}, "a") || plugin == of(&pairs{}, "a") {
 		t.Error("two storages are counted together")
 	}
 }
@@ -165,7 +165,7 @@ func TestContentMayBeChangedOnceStoreHasReturned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		released, stored := make(chan struct{}), make(chan string, 1)
-		o := &door{folder: slowStore{hanging: released, stored: stored}, path: testPath, calls: newCalls()}
+		o := &door{folder: slowStore{hungFolder: released, stored: stored}, path: testPath, calls: newCalls()}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		content := []byte("A")
@@ -182,12 +182,12 @@ func TestContentMayBeChangedOnceStoreHasReturned(t *testing.T) {
 
 // slowStore says what was stored once it is released.
 type slowStore struct {
-	hanging
+	hungFolder
 	stored chan string
 }
 
 func (s slowStore) store(_ context.Context, _ string, content []byte) error {
-	<-s.hanging
+	<-s.hungFolder
 	s.stored <- string(content)
 	return nil
 }

@@ -128,7 +128,9 @@ func TestReadGoesThroughTheObjectsInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.turn(t)
+	if err := b.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b.Replica.mu.Lock()
 	for _, o := range b.state.objects {
 		b.state.letGo(o)
@@ -164,6 +166,18 @@ func TestWhatIsKeptForHealingIsBounded(t *testing.T) {
 	}
 	if len(s.keepers) > maxKeptAll/maxKept+1 {
 		t.Errorf("%d keepers", len(s.keepers))
+	}
+	for name := range s.objects {
+		s.drop(name)
+	}
+	for i := range 200 {
+		o := &object{name: nameOf(int64(i), nil)}
+		s.objects[o.name] = o
+		s.keep(o, []byte{1})
+		s.drop(o.name)
+	}
+	if s.kept != 0 || len(s.keepers) > 100 {
+		t.Errorf("%d bytes of %d keepers, although all are gone", s.kept, len(s.keepers))
 	}
 	o := &object{name: nameOf(5000, nil)}
 	s.objects[o.name] = o

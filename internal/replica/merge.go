@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -98,6 +97,11 @@ func (r *Replica[F]) merge(ctx context.Context) error {
 		}
 		if out.took > maxFacts || len(out.stored) > limit {
 			n := max(1, len(inputs)*9/10)
+			if n == 1 { // the oldest goes with none, and must not keep the others from merging
+				r.mu.Lock()
+				inputs[0].foreign = true
+				r.mu.Unlock()
+			}
 			inputs, contents = inputs[:n], contents[:n]
 			continue
 		}
@@ -187,217 +191,4 @@ func (r *Replica[F]) cutOff(ctx context.Context, name string) {
 	r.state.limit = max(smallestLimit, r.state.limit/2)
 	r.mu.Unlock()
 	r.observe(Damaged, name, errCutOff)
-}
-
-// settle finds out for what objects say that they replace whether that is true: whether
-// this node itself finds all that matters of the replaced in them. What can't be told yet
-// is tried again later. The caller holds running.
-func (r *Replica[F]) settle(ctx context.Context, place int) {
-	r.mu.Lock()
-	now := r.clock.Now()
-	var claiming []*object
-	for _, o := range r.state.objects {
-		if len(o.claims) > 0 && !now.Before(o.claim) {
-			claiming = append(claiming, o)
-		}
-	}
-	r.mu.Unlock()
-	slices.SortFunc(claiming, byName)
-	for _, o := range claiming {
-		if ctx.Err() != nil {
-			return
-		}
-		r.settleOne(ctx, place, o)
-	}
-	if len(claiming) > 0 {
-		r.publish()
-	}
-}
-
-func (r *Replica[F]) settleOne(ctx context.Context, place int, by *object) {
-	var old []*object
-	var unsigned []string // which this node ignores, and which the object may be the signed form of
-	r.mu.Lock()
-	s := &r.state
-	by.claim = r.clock.Now().Add(retry)
-	by.claims = slices.DeleteFunc(by.claims, func(name string) bool {
-		o := s.objects[name]
-		if o == nil {
-			b := s.bad[name]
-			if b != nil && errors.Is(b.err, ErrUnsigned) {
-				unsigned = append(unsigned, name)
-			}
-			return b == nil
-		}
-		if o.by != nil && o.replacement() != nil {
-			return true
-		}
-		old = append(old, o)
-		return false
-	})
-	r.mu.Unlock()
-	if len(old)+len(unsigned) == 0 {
-		return
-	}
-	whole, err := r.reopen(ctx, place, by)
-	if err != nil {
-		return
-	}
-	var found []*object
-	var contents []*opened
-	for _, o := range old {
-		content, err := r.reopen(ctx, place, o)
-		if err == nil || content != nil {
-			found, contents = append(found, o), append(contents, content)
-		}
-	}
-	for _, name := range unsigned {
-		o := &object{name: name, listed: true, foreign: true}
-		content, _ := r.reopen(ctx, place, o)
-		if content != nil {
-			found, contents = append(found, o), append(contents, content)
-		}
-	}
-	found = r.replaced(whole, found, contents)
-	r.mu.Lock()
-	for _, o := range found {
-		o.by = by
-		if s.objects[o.name] == nil && s.bad[o.name] != nil {
-			delete(s.bad, o.name)
-			s.objects[o.name] = o
-		}
-	}
-	by.claims = slices.DeleteFunc(by.claims, func(name string) bool {
-		return slices.ContainsFunc(found, func(o *object) bool { return o.name == name })
-	})
-	if len(by.claims) == 0 {
-		by.claims = nil
-	}
-	r.mu.Unlock()
-}
-
-// replaced returns those of some objects of which one holds all that matters. If all of them
-// together leave nothing that is not in it, each of them does.
-func (r *Replica[F]) replaced(by *opened, old []*object, contents []*opened) []*object {
-	if len(old) == 0 {
-		return nil
-	}
-	if ok, err := r.implied(by, contents); err == nil && ok {
-		return old
-	}
-	if len(old) == 1 {
-		return nil
-	}
-	n := len(old) / 2
-	return slices.Concat(r.replaced(by, old[:n], contents[:n]), r.replaced(by, old[n:], contents[n:]))
-}
-
-// prune deletes what was replaced long enough ago, what has ended, and names of a day ago
-// that never got a content. The caller holds running.
-func (r *Replica[F]) prune(ctx context.Context) error {
-	place := r.bound.Load().place
-	groups, over := r.prunable()
-	began := r.clock.Now()
-	late := func() bool { return r.clock.Now().Sub(began) > turn }
-	for _, g := range groups {
-		if r.knobs.look || g.by.verified.IsZero() {
-			stored, err := r.load(ctx, place, g.by.name)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			right := err == nil && nameOf(timeOf(g.by.name), stored) == g.by.name
-			r.mu.Lock()
-			fresh := g.by.verified.IsZero()
-			if !right {
-				g.by.verified = time.Time{}
-			} else if fresh {
-				g.by.verified = r.clock.Now()
-			}
-			r.mu.Unlock()
-			if !right || fresh {
-				continue
-			}
-		}
-		for _, o := range g.old {
-			if late() {
-				return nil
-			}
-			if err := r.delete(ctx, place, o.name); err != nil {
-				return err
-			}
-			r.dropped(ctx, o.name)
-		}
-	}
-	for _, o := range over {
-		if late() {
-			return nil
-		}
-		if err := r.delete(ctx, place, o.name); err != nil {
-			return err
-		}
-		r.dropped(ctx, o.name)
-	}
-	for _, name := range r.deadGhosts() {
-		if err := r.delete(ctx, place, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// group is what one object replaces.
-type group struct {
-	by  *object
-	old []*object
-}
-
-// prunable returns what may be deleted as replaced, with what to look at before, and what
-// has ended.
-func (r *Replica[F]) prunable() (groups []group, over []*object) {
-	forget := r.config.CanForget()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.clock.Now()
-	found := map[*object][]*object{}
-	for _, o := range r.state.objects {
-		if !o.listed {
-			continue
-		}
-		if forget && r.over(o.last) {
-			over = append(over, o)
-			continue
-		}
-		for by := o.by; by != nil; by = by.by {
-			if by.listed && (by.verified.IsZero() || now.Sub(by.verified) >= r.knobs.grace) {
-				found[by] = append(found[by], o)
-				break
-			}
-		}
-	}
-	for by, old := range found {
-		slices.SortFunc(old, byName)
-		groups = append(groups, group{by, old})
-	}
-	slices.SortFunc(groups, func(a, b group) int { return cmp.Compare(a.by.name, b.by.name) })
-	slices.SortFunc(over, byName)
-	return groups, over
-}
-
-// deadGhosts returns the names without content that are a day old. A younger one may be a
-// Store under way on a node that is being held up.
-func (r *Replica[F]) deadGhosts() []string {
-	if !r.config.CanForget() {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.clock.Now()
-	var names []string
-	for name, b := range r.state.bad {
-		if b.err == nil && now.Sub(b.since) > r.knobs.grace && now.Sub(time.Unix(timeOf(name), 0)) > ghostAge {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }

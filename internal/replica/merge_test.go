@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,35 @@ func TestAReplacementThatLacksSomethingReplacesNothing(t *testing.T) {
 	}
 }
 
+// In a cluster of two versions, the older one leaves alone what only the newer one knows.
+func TestAnObjectOfANewerVersionIsNeitherMergedNorReplaced(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	m.put(marker, markerContent(set, nil))
+	_, newer := seal(header{T: noon.Unix()}, lines(1), set, nil)
+	newer = []byte(strings.Replace(string(newer), `"jwt":1`, `"jwt":2`, 1))
+	tomorrow := nameOf(noon.Unix(), newer)
+	m.put(tomorrow, newer)
+	name, stored := seal(header{T: noon.Unix(), Replaces: []string{tomorrow}}, lines(2), set, nil)
+	m.put(name, stored)
+	a := begun(m, c)
+	for i := range 40 {
+		if _, err := a.Tighten(t.Context(), []word{w("%d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		a.turn(t)
+		c.Advance(grace)
+	}
+	if names := m.names(); len(names) != 2 || !slices.Contains(names, tomorrow) {
+		t.Errorf("%q are left", names)
+	}
+	if s := a.Status(); s.Damaged != 1 || s.Objects != 1 || s.Facts != 42 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestWhatReplacesAReplacementReplacesAll(t *testing.T) {
 	t.Parallel()
 	m, c := newMemory(), clock.NewFake(noon)
@@ -162,6 +192,10 @@ func TestNothingIsDeletedWithoutALookAtWhatReplacesIt(t *testing.T) {
 	a.maintain(t.Context())
 	if n := len(m.names()); n != 33 {
 		t.Errorf("%d objects, want all", n)
+	}
+	// This node has its content, and repairs it.
+	if n, _ := a.told(Healed); n != 1 || nameOf(noon.Unix(), m.content(e.Object)) != e.Object {
+		t.Error("the merge is left torn")
 	}
 }
 
@@ -239,6 +273,62 @@ func TestTwoNodesMakeTheSameMerge(t *testing.T) {
 	}
 	a.turn(t)
 	if s := a.Status(); s.Objects != 1 || s.Facts != 41 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAMergeIsNoLargerThanAnObjectMayBe(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	a := begun(m, c)
+	a.turn(t)
+	for part := range slices.Chunk(noise(8000), 200) {
+		if err := a.Loosen(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Replica.knobs.from = 2
+	for range 4 {
+		a.turn(t)
+		c.Advance(grace + time.Second)
+	}
+	s := a.Status()
+	if s.Facts != 8000 || s.Objects < 2 || s.Objects > 4 {
+		t.Errorf("%+v", s)
+	}
+	for _, name := range m.names() {
+		if n := len(m.content(name)); n > maxStored-reserve {
+			t.Errorf("%d bytes", n)
+		}
+	}
+}
+
+func TestObjectsThatFitIntoNoMergeKeepNoneFromMerging(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	a := begun(m, c)
+	a.turn(t)
+	n := 0
+	for _, size := range []int{maxFacts * 6 / 10, maxFacts * 6 / 10, 1000, 1000} {
+		var facts []word
+		for range size {
+			n++
+			facts = append(facts, w("%d", n))
+		}
+		if err := a.Loosen(t.Context(), facts); err != nil {
+			t.Fatal(err)
+		}
+		c.Advance(time.Second)
+	}
+	if len(m.names()) != 4 {
+		t.Fatalf("%d objects", len(m.names()))
+	}
+	a.Replica.knobs.from = 2
+	for range 6 {
+		a.turn(t)
+		c.Advance(grace + time.Second)
+	}
+	if s := a.Status(); s.Facts != n || s.Objects != 2 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -47,17 +47,18 @@ func (r *Replica[F]) loadMirror(ctx context.Context) {
 
 // mirror stores an object in the mirror, if there is one. That it can't is no reason to do
 // anything otherwise: the mirror is a help for when the storage is away.
-func (r *Replica[F]) mirror(ctx context.Context, o *object, stored []byte) {
+func (r *Replica[F]) mirror(ctx context.Context, o *object, stored []byte) (ok bool) {
 	b := r.bound.Load()
 	if b.Mirror == nil {
-		return
+		return true
 	}
 	if err := r.limited(ctx, b.ctx, func(ctx context.Context) error { return b.Mirror.Store(ctx, o.name, stored) }); err != nil {
-		return
+		return false
 	}
 	r.mu.Lock()
 	o.mirrored = true
 	r.mu.Unlock()
+	return true
 }
 
 // fillMirror stores in the mirror what it does not have yet.
@@ -74,11 +75,14 @@ func (r *Replica[F]) fillMirror(ctx context.Context, place int) {
 	}
 	r.mu.Unlock()
 	slices.SortFunc(objects, byName)
+	began := r.clock.Now()
 	for _, o := range objects {
-		stored, err := r.content(ctx, place, o)
-		if err != nil {
+		if r.clock.Now().Sub(began) > turn {
 			return
 		}
-		r.mirror(ctx, o, stored)
+		stored, err := r.content(ctx, place, o)
+		if err != nil || !r.mirror(ctx, o, stored) {
+			return // it is tried again after the next sync
+		}
 	}
 }

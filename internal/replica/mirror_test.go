@@ -129,6 +129,36 @@ func TestTheMirrorFillsAnEmptiedStorageBeforeTheMarkerIsThere(t *testing.T) {
 	}
 }
 
+// noise returns facts that don't compress.
+func noise(n int) []word {
+	var facts []word
+	for i := range n {
+		facts = append(facts, w("%s%s", nameOf(1, []byte{1, byte(i), byte(i >> 8)}), nameOf(2, []byte{2, byte(i), byte(i >> 8)})))
+	}
+	return facts
+}
+
+func TestALargeObjectIsHealedFromTheMirror(t *testing.T) {
+	t.Parallel()
+	m, mirror, c := newMemory(), newMemory(), clock.NewFake(noon)
+	a, b := begun(m, c), begun(m, c, mirrored(mirror))
+	a.turn(t)
+	if err := a.Loosen(t.Context(), noise(3000)); err != nil {
+		t.Fatal(err)
+	}
+	name := m.names()[0]
+	if len(m.content(name)) <= maxKept {
+		t.Fatal("it is not large")
+	}
+	b.turn(t)
+	_ = m.Delete(t.Context(), name)
+	b.turn(t)
+	b.turn(t)
+	if nameOf(noon.Unix(), m.content(name)) != name {
+		t.Error("it is lost")
+	}
+}
+
 func TestAMirrorThatIsOldBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	m, mirror, c := newMemory(), newMemory(), clock.NewFake(noon)

@@ -212,8 +212,9 @@ func (r *Replica[F]) Start() {
 func (r *Replica[F]) keep() {
 	mirrored := anyPlace
 	for r.life.Err() == nil {
-		if place := r.bound.Load().place; place != mirrored {
-			mirrored = place
+		b := r.bound.Load()
+		if b.place != mirrored {
+			mirrored = b.place
 			r.loadMirror(r.life)
 		}
 		err := r.Sync(r.life)
@@ -223,19 +224,19 @@ func (r *Replica[F]) keep() {
 			}
 			r.maintain(r.life)
 		}
-		r.pause()
+		r.pause(b)
 	}
 }
 
 // pause waits for 0.8 to 1 of the interval, so that nodes don't list in step.
-func (r *Replica[F]) pause() {
-	wait := time.Duration(float64(r.bound.Load().Interval) * (0.8 + 0.2*rand.Float64()))
+func (r *Replica[F]) pause(b *bound) {
+	wait := time.Duration(float64(b.Interval) * (0.8 + 0.2*rand.Float64()))
 	over := make(chan struct{})
 	stop := r.clock.AfterFunc(wait, func() { close(over) })
 	defer stop()
 	select {
 	case <-over:
-	case <-r.bound.Load().ctx.Done(): // another storage, or another interval
+	case <-b.ctx.Done(): // another storage, or another interval
 	case <-r.life.Done():
 	}
 }

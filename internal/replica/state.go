@@ -14,11 +14,12 @@ type object struct {
 	last     int64  // when the last fact ends, 0 for never
 	raw      []byte // as it is stored, if that is kept
 	mirrored bool   // the mirror has it
-	foreign  bool   // it can't be merged by this node: signed without a key, or the reverse
+	foreign  bool   // it can't be merged by this node: it is signed without a key, or the reverse, or full of facts
 
 	listed   bool      // in the last complete listing
 	missing  int       // in how many complete listings in a row it was not, though it should be
 	since    uint64    // the listing before which its absence means nothing
+	healed   bool      // it was stored again by this node
 	unstored bool      // the storage has not confirmed it yet
 	verified time.Time // since when the storage has had it all the time, as far as this node has seen; zero if not known
 

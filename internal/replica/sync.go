@@ -109,6 +109,7 @@ func (r *Replica[F]) syncPlace(ctx context.Context, place int) error {
 		return err
 	}
 	r.complete(place, l, began)
+	r.publish()
 	// From here on it is about the storage, not about this node: what fails is tried again.
 	if r.bound.Load().place != place {
 		return errMoved

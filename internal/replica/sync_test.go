@@ -95,6 +95,30 @@ func TestWhatTheStorageLostIsStoredAgain(t *testing.T) {
 	}
 }
 
+// While this node's clock may be wrong, what has ended by it is stored again, once: others,
+// whose clocks are right, may delete it.
+func TestWhatHasEndedIsHealedOnceIfTheClockIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	a := begun(m, c, func(c *Config[word]) { c.CanForget = func() bool { return false } })
+	a.turn(t)
+	if _, err := a.Tighten(t.Context(), []word{{W: "ended", End: noon.Add(-48 * time.Hour).Unix()}}); err != nil {
+		t.Fatal(err)
+	}
+	a.turn(t)
+	for want := 1; want >= 0; want-- {
+		for _, name := range m.names() {
+			_ = m.Delete(t.Context(), name)
+		}
+		for range 3 {
+			a.turn(t)
+		}
+		if n := len(m.names()); n != want {
+			t.Errorf("%d objects, want %d", n, want)
+		}
+	}
+}
+
 func TestListingsThatCountForNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -111,24 +111,39 @@ func (r *Replica[F]) submit(ctx context.Context, kind int, facts []F, lines []li
 	b.size += size
 	q.mu.Unlock()
 	if join {
-		select {
-		case <-b.done:
-			return b
-		case <-ctx.Done():
-			return nil
-		}
+		return b.wait(ctx)
 	}
+	// Others wait for it too, so it does not end with the first one's context.
+	if whole := context.WithoutCancel(ctx); ctx.Done() == nil {
+		r.lead(whole, kind, b)
+	} else {
+		go r.lead(whole, kind, b)
+	}
+	return b.wait(ctx)
+}
+
+// wait returns the batch once it is done, or nil if ctx ends first.
+func (b *batch[F]) wait(ctx context.Context) *batch[F] {
+	select {
+	case <-b.done:
+		return b
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// lead stores a batch when it is its turn, with all that has joined until then.
+func (r *Replica[F]) lead(ctx context.Context, kind int, b *batch[F]) {
+	q := &r.writes[kind]
 	q.storing.Lock()
+	defer q.storing.Unlock()
 	q.mu.Lock()
 	if q.next == b {
 		q.next = nil
 	}
 	q.mu.Unlock()
-	// Others wait for this too, so it does not end with the first one's context.
-	r.write(context.WithoutCancel(ctx), kind, b)
-	q.storing.Unlock()
+	r.write(ctx, kind, b)
 	close(b.done)
-	return b
 }
 
 // write stores a batch: one object, unless it is a large change that came alone.
@@ -182,64 +197,6 @@ func (r *Replica[F]) confirm(ctx context.Context, p packed) error {
 		return errCutOff
 	}
 	return nil
-}
-
-// packed is an object that was made and not stored yet.
-type packed struct {
-	object *object
-	stored []byte
-	took   int // how many lines are in it
-}
-
-// pack makes an object of as many of the lines as fit into limit bytes, in their order.
-func (r *Replica[F]) pack(lines []line, limit int) packed {
-	took := min(len(lines), maxFacts)
-	fits := func(n int) (packed, bool) {
-		p := r.sealed(lines[:n])
-		return p, len(p.stored) <= limit
-	}
-	// Texts that are alike compress alike, so the size says how many will fit.
-	for plain := 0; ; {
-		plain = 0
-		for i, l := range lines[:took] {
-			if plain += len(l.text); plain > maxPlain/2 {
-				took = max(i, 1)
-				break
-			}
-		}
-		p, ok := fits(took)
-		if ok || took == 1 {
-			for ok && took < min(len(lines), maxFacts) && plain < maxPlain/2 && len(p.stored) < limit*9/10 {
-				more := min(len(lines), maxFacts, max(took+1, took*limit/len(p.stored)*98/100))
-				better, fit := fits(more)
-				if !fit {
-					break
-				}
-				p, took = better, more
-			}
-			return p
-		}
-		took = max(1, min(took-1, took*limit/len(p.stored)*97/100))
-	}
-}
-
-// sealed makes an object of lines.
-func (r *Replica[F]) sealed(lines []line) packed {
-	h := header{T: r.clock.Now().Unix()}
-	texts := make([][]byte, len(lines))
-	forever := false
-	for i, l := range lines {
-		texts[i] = l.text
-		forever = forever || l.end == 0
-		h.Last = max(h.Last, l.end)
-	}
-	if forever {
-		h.Last = 0
-	}
-	texts = distinct(texts)
-	name, stored := seal(h, texts, r.config.Name, r.bound.Load().Keys)
-	o := &object{name: name, size: len(stored), facts: len(texts), last: h.Last}
-	return packed{o, stored, len(lines)}
 }
 
 // adopt enters an object that this node made, whose facts are in force.
@@ -349,46 +306,4 @@ func (r *Replica[F]) unstored() []*object {
 	}
 	slices.SortFunc(objects, byName)
 	return objects
-}
-
-// applying hands facts to Config.Apply, one call at a time. What comes while a call is under
-// way is in the next one.
-type applying[F any] struct {
-	mu   sync.Mutex
-	next *applied[F]
-	call sync.Mutex
-}
-
-type applied[F any] struct {
-	facts []F
-	done  bool
-}
-
-// applyFacts is how many facts Apply gets at most.
-const applyFacts = 4_096
-
-// apply takes facts into force.
-func (r *Replica[F]) apply(facts []F) {
-	a := &r.applying
-	a.mu.Lock()
-	if a.next == nil {
-		a.next = &applied[F]{}
-	}
-	mine := a.next
-	mine.facts = append(mine.facts, facts...)
-	a.mu.Unlock()
-	a.call.Lock()
-	defer a.call.Unlock()
-	if mine.done {
-		return
-	}
-	a.mu.Lock()
-	if a.next == mine {
-		a.next = nil
-	}
-	a.mu.Unlock()
-	for facts := range slices.Chunk(mine.facts, applyFacts) {
-		r.config.Apply(facts)
-	}
-	mine.done, mine.facts = true, nil
 }

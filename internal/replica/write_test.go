@@ -180,7 +180,7 @@ func TestWhoGivesUpWaitingLosesNothing(t *testing.T) {
 	var writers sync.WaitGroup
 	writers.Go(func() { _, _ = a.Tighten(t.Context(), []word{w("first")}) })
 	<-began
-	writers.Go(func() { _, _ = a.Tighten(t.Context(), []word{w("leader")}) })
+	writers.Go(func() { _, _ = a.Tighten(context.Background(), []word{w("leader")}) })
 	for a.writes[tightening].waiting() == 0 {
 		time.Sleep(time.Millisecond)
 	}
@@ -189,8 +189,14 @@ func TestWhoGivesUpWaitingLosesNothing(t *testing.T) {
 	if stored, err := a.Tighten(ctx, []word{w("impatient")}); err != nil || stored {
 		t.Error(stored, err)
 	}
+	if err := a.Loosen(ctx, []word{w("impatient too")}); !errors.Is(err, ErrNotStored) || !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 	close(hold)
 	writers.Wait()
+	for !a.holds(w("impatient too")) { // it may still appear, and does
+		time.Sleep(time.Millisecond)
+	}
 	b := begun(m, clock.NewFake(noon))
 	b.turn(t)
 	for _, f := range []word{w("first"), w("leader"), w("impatient")} {

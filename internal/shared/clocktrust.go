@@ -22,7 +22,8 @@ const (
 
 // trust is what is known of this machine's clock.
 type trust struct {
-	start time.Time
+	start time.Time    // by the clock that can't be set, too
+	wall  time.Time    // the same by the clock that can
 	skew  atomic.Int64 // the last difference to an issuer's server, in ns; noSkew for none
 }
 
@@ -32,7 +33,8 @@ const noSkew = -1 << 63
 var clockTrust = newTrust()
 
 func newTrust() *trust {
-	t := &trust{start: time.Now()}
+	now := time.Now()
+	t := &trust{start: now, wall: now.Round(0)}
 	t.skew.Store(noSkew)
 	return t
 }
@@ -50,7 +52,7 @@ func ClockSkew() (time.Duration, bool) {
 // jumped returns how far the clock has been set since the start, by the clock that can't be
 // set.
 func (t *trust) jumped(now time.Time) time.Duration {
-	return now.Round(0).Sub(t.start.Round(0)) - now.Sub(t.start)
+	return now.Round(0).Sub(t.wall) - now.Sub(t.start)
 }
 
 // doubt returns by how much the clock is wrong as far as that is known: 0 if there is no
@@ -66,7 +68,8 @@ func (t *trust) doubt(now time.Time) time.Duration {
 }
 
 // canForget reports whether ended facts may be removed.
-func (t *trust) canForget() bool {
-	now := clock.System().Now()
+func (t *trust) canForget() bool { return t.canForgetAt(clock.System().Now()) }
+
+func (t *trust) canForgetAt(now time.Time) bool {
 	return now.Sub(t.start) >= forgetAfter && t.doubt(now) == 0
 }
