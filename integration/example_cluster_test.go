@@ -29,6 +29,11 @@ func runCluster(t *testing.T, dir string) {
 	if !strings.Contains(readFile(t, filepath.Join(dir, "Caddyfile")), "default_bind 127.0.0.1") {
 		t.Fatal("the example listens on every interface")
 	}
+	for _, left := range []string{"caddy", "secret.txt", "state-key.txt", "redis"} { // by somebody who tried it
+		if err := os.RemoveAll(filepath.Join(dir, left)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.Symlink(caddyBinary, filepath.Join(dir, "caddy")); err != nil {
 		t.Fatal(err)
 	}
