@@ -174,7 +174,7 @@ func TestStateTables(t *testing.T) {
 		Rules:  &goBenches{Values: map[string]map[string][]float64{}},
 		Writes: []writes{{Storage: "files", P50Millis: 1.5, P99Millis: 30, PerSecond: 4200, WaitingP99Millis: 205}},
 		Quiet:  figures{PerSecond: 9000, P50Micros: 1000, P99Micros: 4000}, Busy: figures{PerSecond: 8000, P50Micros: 1100, P99Micros: 5000},
-		Loaded: 30_000, Beside: 75,
+		Loaded: 30_000, Slices: 15,
 	}
 	err := s.Rules.parse([]byte(`BenchmarkRevocation/0-2 100 9 ns/op
 BenchmarkRevocation/100k-2 100 55 ns/op 34.5 B/rule

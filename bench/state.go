@@ -25,14 +25,14 @@ import (
 type state struct {
 	Rules  *goBenches `json:"rules"`
 	Writes []writes   `json:"writes"`
-	// Quiet is a server that nothing happens to, Busy the same while it loads rules, takes
-	// them into force and merges their objects.
+	// Quiet is a server that nothing happens to, Busy one that loads rules, takes them into
+	// force and merges their objects: medians of slices of time, by turns.
 	Quiet  figures `json:"quiet"`
 	Busy   figures `json:"busy"`
 	Loaded int     `json:"loaded"`        // rules
 	Load   float64 `json:"load_seconds"`  // that loading took
 	Merge  float64 `json:"merge_seconds"` // that merging took
-	Beside int     `json:"beside"`        // seconds of each
+	Slices int     `json:"slices"`        // of each
 }
 
 // writes is how long a storage takes until a revocation is acknowledged.
@@ -211,9 +211,9 @@ func revokeOne(admin string, n int) (time.Duration, error) {
 
 // beside has a server answer requests while it loads what another one has written.
 func (b *bench) beside(s *state) error {
-	s.Loaded, s.Beside = 30_000, 75 // a merge begins within a minute
+	s.Loaded, s.Slices = 30_000, 15 // a merge begins within a minute
 	if !b.large() {
-		s.Loaded, s.Beside = 3000, 10
+		s.Loaded, s.Slices = 3000, 3
 	}
 	writer, err := b.startNode("state-writer", fmt.Sprintf("storage file_system %q", b.file("state-written")))
 	if err != nil {
@@ -226,6 +226,10 @@ func (b *bench) beside(s *state) error {
 		return err
 	}
 	measured := b.file("state-measured")
+	quiet, err := b.startNode("state-quiet", fmt.Sprintf("storage file_system %q", b.file("state-quiet-storage")))
+	if err != nil {
+		return err
+	}
 	node, err := b.startNode("state-node", fmt.Sprintf("storage file_system %q", measured))
 	if err != nil {
 		return err
@@ -238,13 +242,25 @@ func (b *bench) beside(s *state) error {
 	if err := os.WriteFile(c.file, []byte(text+"\n"), 0o600); err != nil {
 		return err
 	}
-	if s.Quiet, err = b.figuresOf(node, c, s.Beside); err != nil {
+	var idle, busy []sample
+	for slice := range s.Slices {
+		x, err := b.sampleOf(quiet, c)
+		if err != nil {
+			return err
+		}
+		if err := copyObjects(b.file("state-written"), measured, slice, s.Slices); err != nil {
+			return err
+		}
+		y, err := b.sampleOf(node, c)
+		if err != nil {
+			return err
+		}
+		idle, busy = append(idle, x), append(busy, y)
+	}
+	if s.Quiet, err = summary(idle, quiet); err != nil {
 		return err
 	}
-	copied := make(chan error, 1)
-	go func() { copied <- b.copyObjects(b.file("state-written"), measured) }()
-	s.Busy, err = b.figuresOf(node, c, s.Beside)
-	if err = errors.Join(err, <-copied); err != nil {
+	if s.Busy, err = summary(busy, node); err != nil {
 		return err
 	}
 	var page func(string) float64
@@ -261,36 +277,35 @@ func (b *bench) beside(s *state) error {
 	return nil
 }
 
-// figuresOf sends one token again and again.
-func (b *bench) figuresOf(s *server, c credential, seconds int) (figures, error) {
+// stateSlice is how long requests are sent to one of two servers at a time.
+const stateSlice = 5 * time.Second
+
+// sampleOf sends one token again and again.
+func (b *bench) sampleOf(s *server, c credential) (sample, error) {
 	before, err := s.processorTime()
 	if err != nil {
-		return figures{}, err
+		return sample{}, err
 	}
-	t, err := b.send(s.url, c, time.Duration(seconds)*time.Second)
+	t, err := b.send(s.url, c, stateSlice)
 	if err != nil {
-		return figures{}, err
+		return sample{}, err
 	}
 	if t.refused > 0 {
-		return figures{}, fmt.Errorf("%d of %d requests were refused", t.refused, t.requests)
+		return sample{}, fmt.Errorf("%d of %d requests were refused", t.refused, t.requests)
 	}
 	after, err := s.processorTime()
-	return figures{
-		Micros: float64((after - before).Microseconds()) / float64(t.requests), PerSecond: float64(t.requests) / t.took.Seconds(),
-		P50Micros: float64(t.p50.Microseconds()), P99Micros: float64(t.p99.Microseconds()),
-	}, err
+	return sample{float64((after - before).Microseconds()) / float64(t.requests), t}, err
 }
 
-// copyObjects puts the objects of a set into another folder, a tenth each half second, each
-// whole or not at all.
-func (b *bench) copyObjects(from, to string) error {
+// copyObjects puts a part of a set's objects into another folder, each whole or not at all.
+func copyObjects(from, to string, part, parts int) error {
 	const set = "jwt/default/revocations"
 	entries, err := os.ReadDir(filepath.Join(from, set))
 	if err != nil {
 		return err
 	}
 	for i, e := range entries {
-		if e.Name() == "zz-caddy-jwt-1" {
+		if i%parts != part || e.Name() == "zz-caddy-jwt-1" {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(from, set, e.Name()))
@@ -300,9 +315,6 @@ func (b *bench) copyObjects(from, to string) error {
 		path := filepath.Join(to, set, e.Name())
 		if err := errors.Join(os.WriteFile(path+".tmp", content, 0o600), os.Rename(path+".tmp", path)); err != nil {
 			return err
-		}
-		if i%(len(entries)/10+1) == 0 {
-			time.Sleep(500 * time.Millisecond)
 		}
 	}
 	return nil

@@ -115,8 +115,8 @@ func (s *state) serverTable() string {
 		text string
 		f    figures
 	}{
-		{"while nothing happens to its state", s.Quiet},
-		{fmt.Sprintf("while %s rules are loaded, folded and merged", thousands(s.Loaded)), s.Busy},
+		{"nothing happens to its state", s.Quiet},
+		{fmt.Sprintf("%s rules are loaded, folded and merged", thousands(s.Loaded)), s.Busy},
 	} {
 		rows = append(rows, []string{c.text, fmt.Sprintf("%.0f", c.f.PerSecond), fmt.Sprintf("%.1f ms", c.f.P50Micros/1000), fmt.Sprintf("%.1f ms", c.f.P99Micros/1000)})
 	}
@@ -165,8 +165,8 @@ the request to the admin endpoint until it is answered as stored. Then 50 client
 each other in one object.
 
 %s
-A server that answers wrk's requests for %d s, and then the same while it loads what another node has written: reading
-took %.1f s of it, merging %.1f s.
+A server that answers wrk's requests, and one that loads meanwhile what another node has written, by turns of %.0f s:
+medians of %d turns. Loading took %.2f s of it, merging %.2f s.
 
-%s`, r.Machine.Date, r.Machine, s.rulesTable(), statePlotFile, s.besideTable(), s.writesTable(), s.Beside, s.Load, s.Merge, s.serverTable())
+%s`, r.Machine.Date, r.Machine, s.rulesTable(), statePlotFile, s.besideTable(), s.writesTable(), stateSlice.Seconds(), s.Slices, s.Load, s.Merge, s.serverTable())
 }
