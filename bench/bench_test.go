@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -51,7 +52,9 @@ PASS
 // a page would lack its row otherwise.
 func TestStepBenchesAreThere(t *testing.T) {
 	t.Parallel()
-	for name, want := range stepBenches {
+	all := maps.Clone(stepBenches)
+	all["./revocation"] = ruleBenches
+	for name, want := range all {
 		list := exec.CommandContext(t.Context(), "go", "test", "-run", "^$", "-list", pattern(want), name)
 		list.Dir = ".."
 		out, err := list.CombinedOutput()
@@ -148,5 +151,56 @@ PASS
 	}
 	if _, err := parseReloads([]byte("PASS\n")); err == nil {
 		t.Error("figures out of nothing")
+	}
+}
+
+// The section about revocation takes the place of the one before, and only that.
+func TestASectionIsPut(t *testing.T) {
+	t.Parallel()
+	const before, after = "# P\n\n## Growth\n\ng\n", "\n## The store of the cache\n\ns\n\n## More\n"
+	first := putSection(before+after, "## Revocation\n\none\n")
+	if want := before + "\n## Revocation\n\none\n" + after; first != want {
+		t.Errorf("%q, want %q", first, want)
+	}
+	if got, want := putSection(first, "## Revocation\n\ntwo\n"), before+"\n## Revocation\n\ntwo\n"+after; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The tables of revocation have a row for each number of rules that was measured.
+func TestStateTables(t *testing.T) {
+	t.Parallel()
+	s := &state{
+		Rules:  &goBenches{Values: map[string]map[string][]float64{}},
+		Writes: []writes{{Storage: "files", P50Millis: 1.5, P99Millis: 30, PerSecond: 4200, WaitingP99Millis: 205}},
+		Quiet:  figures{PerSecond: 9000, P50Micros: 1000, P99Micros: 4000}, Busy: figures{PerSecond: 8000, P50Micros: 1100, P99Micros: 5000},
+		Loaded: 30_000, Slices: 15,
+	}
+	err := s.Rules.parse([]byte(`BenchmarkRevocation/0-2 100 9 ns/op
+BenchmarkRevocation/100k-2 100 55 ns/op 34.5 B/rule
+BenchmarkRevocation/100k-2 100 57 ns/op 34.5 B/rule
+BenchmarkRevocation/jti/100k-2 100 25 ns/op
+BenchmarkRevocationLoad/100k-2 1 250000000 ns/op
+BenchmarkRevocationAdd/100k-2 1 1500 ns/op
+BenchmarkRevocationGrowth/1-2 1 10 ns/op
+BenchmarkRevocationGrowth/100000-2 1 60 ns/op
+BenchmarkRevocationBeside/1M/nothing-2 1 60 ns/op 61 p50-ns 62 p99-ns
+BenchmarkRevocationBeside/1M/adding-2 1 60 ns/op 61 p50-ns 63 p99-ns
+BenchmarkRevocationBeside/1M/load-2 1 60 ns/op 61 p50-ns 64 p99-ns
+BenchmarkRevocationBeside/1M/folds-2 1 60 ns/op 61 p50-ns 65 p99-ns
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := (&results{State: s}).stateSection()
+	for _, want := range []string{
+		"| 100,000 | 55 ns", "| 25 ns", "34 bytes", "0.2 s", "1.5 µs", "| 65 ns |", "| files   | 1.5 ms", "| 8000 ", "5.0 ms", statePlotFile,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if l := s.plots()[0].lines[0]; len(l.x) != 2 || l.x[1] != 100_000 || l.y[1] != 0.06 {
+		t.Errorf("the plot: %+v", l)
 	}
 }

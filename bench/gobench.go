@@ -98,6 +98,12 @@ var stepBenches = map[string][]string{
 	"./apikey": {"Load"},
 }
 
+// ruleBenches are those of revocation.
+var ruleBenches = []string{"Revocation", "RevocationAdd", "RevocationBeside", "RevocationGrowth", "RevocationLoad"}
+
+// largeBenches are those of ten million rules. They take a minute and gigabytes, and run once.
+const largeBenches = "^Benchmark(Revocation|RevocationGrowth|RevocationLoad)$/^(10M|10000000)$"
+
 // pattern matches benchmarks by their whole names.
 func pattern(names []string) string { return "^Benchmark(" + strings.Join(names, "|") + ")$" }
 
@@ -111,6 +117,21 @@ func (b *bench) steps() (*goBenches, error) {
 		maps.Copy(all.Values, g.Values)
 	}
 	return all, nil
+}
+
+// rules are the benchmarks of revocation, with ten million rules if large.
+func (b *bench) rules(large bool) (*goBenches, error) {
+	g, err := b.goBench(b.root, pattern(ruleBenches), b.benchTime, "./revocation")
+	if err != nil || !large {
+		return g, err
+	}
+	once := *b
+	once.count = 1
+	ten, err := once.goBench(b.root, largeBenches, b.benchTime, "./revocation")
+	if err == nil {
+		maps.Copy(g.Values, ten.Values)
+	}
+	return g, err
 }
 
 func (b *bench) stores() (*goBenches, error) {
@@ -144,6 +165,11 @@ func (b *bench) goBench(dir, pattern, benchTime string, packages ...string) (*go
 		run := exec.CommandContext(b.ctx, binary(i), "-test.run", "^$", "-test.bench", pattern, "-test.benchmem",
 			"-test.benchtime", benchTime, "-test.count", strconv.Itoa(b.count), "-test.timeout", "60m")
 		run.Dir = filepath.Join(dir, name)
+		large := ""
+		if pattern == largeBenches {
+			large = "1"
+		}
+		run.Env = append(os.Environ(), "BENCH_LARGE="+large)
 		var out bytes.Buffer
 		run.Stdout, run.Stderr = &out, os.Stderr
 		if err := run.Run(); err != nil {

@@ -33,6 +33,7 @@ type bench struct {
 	rounds, seconds, count int
 	tokens                 int // in the flood
 	benchTime              string
+	tenMillion             bool // rules
 	pinned, haproxy        bool
 }
 
@@ -44,6 +45,7 @@ type results struct {
 	Steps    *goBenches  `json:"steps,omitempty"`
 	Stores   *goBenches  `json:"stores,omitempty"`
 	Reloads  *reloads    `json:"reloads,omitempty"`
+	State    *state      `json:"state,omitempty"`
 	Profile  string      `json:"profile,omitempty"`
 	Took     string      `json:"took"`
 	Settings runSettings `json:"settings"`
@@ -69,8 +71,9 @@ func run(ctx context.Context) (err error) {
 	docs := flag.Bool("docs", false, "write docs/performance.md and its plots")
 	from := flag.String("from", "", "take the figures of an earlier run from this file, and measure nothing but the part that -only names")
 	save := flag.String("save", "", "write the figures to this file, as JSON")
-	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores or reloads")
+	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores, reloads or state; with -docs, state writes its section alone")
 	withReloads := flag.Bool("reloads", true, "reload a server a thousand times under load")
+	flag.BoolVar(&b.tenMillion, "ten-million", true, "measure ten million rules, too, which takes minutes and 7 GiB, unless -seconds is less than 3")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of the servers under load")
 	flag.IntVar(&b.seconds, "seconds", 3, "seconds of load for each server in a round")
 	flag.IntVar(&b.tokens, "tokens", 1_000_000, "different tokens in the flood")
@@ -80,7 +83,7 @@ func run(ctx context.Context) (err error) {
 	if b.root, err = repository(); err != nil {
 		return err
 	}
-	order := []string{"endtoend", "flood", "steps", "stores"}
+	order := []string{"endtoend", "flood", "steps", "stores", "state"}
 	if *withReloads {
 		order = append(order, "reloads")
 	}
@@ -103,6 +106,9 @@ func run(ctx context.Context) (err error) {
 		if err := r.write(*save); err != nil {
 			return err
 		}
+	}
+	if *docs && r.State != nil && r.EndToEnd == nil {
+		return r.writeStateDocs(filepath.Join(b.root, "docs"))
 	}
 	if *docs {
 		return r.writeDocs(filepath.Join(b.root, "docs"))
@@ -134,10 +140,11 @@ func (b *bench) measure(r *results, order []string) (err error) {
 		},
 		"stores":  func(r *results) (err error) { r.Stores, err = b.stores(); return err },
 		"reloads": func(r *results) (err error) { r.Reloads, err = b.reloads(); return err },
+		"state":   func(r *results) (err error) { r.State, err = b.state(); return err },
 	}
 	for _, name := range order {
 		if parts[name] == nil {
-			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores and reloads", name)
+			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores, reloads and state", name)
 		}
 	}
 	began := time.Now()

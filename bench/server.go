@@ -34,7 +34,7 @@ const caddyGlobal = `{
 	skip_install_trust
 	default_bind 127.0.0.1
 	persist_config off
-	storage file_system %q
+	%s
 	log default {
 		output stderr
 		level ERROR
@@ -43,7 +43,8 @@ const caddyGlobal = `{
 }
 `
 
-// startCaddy runs a Caddy with one site, made of directives.
+// startCaddy runs a Caddy with one site, made of directives. Its storage is its own, unless
+// the global options begin with one.
 func (b *bench) startCaddy(name, scheme, global, directives string) (*server, error) {
 	port, admin, err := freePorts()
 	if err != nil {
@@ -56,7 +57,11 @@ func (b *bench) startCaddy(name, scheme, global, directives string) (*server, er
 	if scheme == "https" {
 		directives = "tls internal\n" + directives
 	}
-	config := fmt.Sprintf(caddyGlobal, admin, dir, global) + fmt.Sprintf("%s://127.0.0.1:%d {\n%s\n}\n", scheme, port, directives)
+	storage := fmt.Sprintf("storage file_system %q", dir)
+	if strings.HasPrefix(global, "storage ") {
+		storage = "" // it has one that several share
+	}
+	config := fmt.Sprintf(caddyGlobal, admin, storage, global) + fmt.Sprintf("%s://127.0.0.1:%d {\n%s\n}\n", scheme, port, directives)
 	file := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err

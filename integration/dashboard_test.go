@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
@@ -57,7 +58,19 @@ func TestDashboard(t *testing.T) {
 	}
 	partner := peers.NewAPIKey(t, "partner", map[string]any{"scopes": []string{"orders:read"}})
 	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
-	s, _ := newAPIKeyFixture(t, modesSite, options{global: "jwt {\n\tmetrics per_consumer\n}"}, partner, disabled)
+	s, _ := newAPIKeyFixture(t, modesSite+storedSite, options{global: "jwt {\n\tmetrics per_consumer\n\tstate\n\tapi_keys stored {\n\t\tstorage\n\t}\n}"}, partner, disabled)
+	s.eventually("the shared state is ready", 20*time.Second, func() bool {
+		a, err := s.adminDo(http.MethodGet, "/jwt/status?ready", 5*time.Second)
+		return err == nil && a.status == http.StatusOK
+	}, s.logs.String)
+	code, stored := caddyCommandIn(t, t.TempDir(), nil, "jwt", "api-key", "new", "--store", "stored", "--consumer", "acme", "--json", "--address", s.adminAddress())
+	var made struct{ Key string }
+	if _, object, ok := strings.Cut(stored, "{"); code != 0 || !ok || json.NewDecoder(strings.NewReader("{"+object)).Decode(&made) != nil || made.Key == "" {
+		t.Fatalf("caddy jwt api-key new: exit code %d", code)
+	}
+	if a := s.send(t, s.http, http.MethodGet, "stored.example.test", "/", apiKey(made.Key)); a.status != http.StatusOK {
+		t.Errorf("a stored key: status %d", a.status)
+	}
 	for _, w := range s.refusals(t, disabled) {
 		for _, host := range []string{site, "report.example.test"} {
 			s.send(t, s.http, http.MethodGet, host, "/", w.changes...)
@@ -146,8 +159,21 @@ func TestDashboard(t *testing.T) {
 // labelValues is the definition of a variable.
 var labelValues = regexp.MustCompile(`^label_values\((caddy_jwt_[a-z_]+)(?:\{([^}]*)\})?, ([a-z_]+)\)$`)
 
+// storedSite is a site with keys of the shared state.
+const storedSite = `
+https://stored.example.test {
+	jwt {
+		api_keys stored
+	}
+	import upstream
+}
+`
+
 // notOnTheDashboard are metrics for alerts and for looking closer.
-var notOnTheDashboard = []string{"caddy_jwt_key_set_next_refresh_seconds", "caddy_jwt_api_key_file_age_seconds"}
+var notOnTheDashboard = []string{
+	"caddy_jwt_key_set_next_refresh_seconds", "caddy_jwt_api_key_file_age_seconds",
+	"caddy_jwt_clock_skew_seconds", "caddy_jwt_issuer_clock_ahead_seconds",
+}
 
 // hasSample reports whether a scrape has a sample of a metric that fits the conditions,
 // with all of the labels, and for what is counted one above zero.

@@ -78,6 +78,7 @@ var examples = map[string]example{
 			}
 		},
 	},
+	"cluster":    {deployed: runCluster},
 	"compose":    {deployed: runCompose},
 	"kubernetes": {deployed: runKubernetes},
 	"systemd":    {deployed: runSystemd},

@@ -1,5 +1,5 @@
 // Command caddy is the Caddy that is measured: what ../../cmd/caddy is, and a
-// handler that checks the signature of a token and nothing else.
+// handler that checks the signature of a token and nothing else, and a storage in Redis.
 package main
 
 import (
@@ -10,6 +10,9 @@ import (
 
 	// The jwt handler.
 	_ "github.com/caddy-jwt/caddy-jwt"
+
+	// The storage redis.
+	_ "github.com/pberkel/caddy-storage-redis"
 )
 
 func main() {
