@@ -20,14 +20,14 @@ import (
 )
 
 // object is an object of a set, made without the code under test.
-type object struct {
+type madeObject struct {
 	name    string
 	content []byte
 }
 
 // newObject makes an object of the facts' lines. It is compressed if the name of the test
 // that wants it says so.
-func newObject(version int, at time.Time, replaces []string, packed bool, lines ...string) object {
+func newObject(version int, at time.Time, replaces []string, packed bool, lines ...string) madeObject {
 	head := fmt.Sprintf(`{"jwt":%d,"n":%d,"t":%d,"last":0`, version, len(lines), at.Unix())
 	if len(replaces) > 0 {
 		head += fmt.Sprintf(`,"replaces":["%s"]`, strings.Join(replaces, `","`))
@@ -41,10 +41,10 @@ func newObject(version int, at time.Time, replaces []string, packed bool, lines 
 		content = b.Bytes()
 	}
 	sum := sha256.Sum256(content)
-	return object{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
+	return madeObject{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
 }
 
-func (o object) put(t *testing.T, folder string) {
+func (o madeObject) put(t *testing.T, folder string) {
 	t.Helper()
 	writeFile(t, filepath.Join(folder, o.name), string(o.content))
 }
@@ -122,7 +122,7 @@ func TestThreat60_OtherThingsInTheFolder(t *testing.T) {
 	fewer = rename(bytes.Replace(fewer.content, []byte(`"n":1`), []byte(`"n":7`), 1), now)
 	noJSON := rename([]byte("\x00\x01\x02 no JSON\n"), now)
 	climbing := rename([]byte(fmt.Sprintf(`{"jwt":1,"n":1,"t":%d,"last":0,"replaces":["../../../etc/passwd"]}`+"\n%s\n", now.Unix(), ruleLine(8, "climbing", ""))), now)
-	bad := []object{torn, altered, bomb, oversized, fewer, noJSON, climbing}
+	bad := []madeObject{torn, altered, bomb, oversized, fewer, noJSON, climbing}
 	for _, o := range append(bad, whole, packed) {
 		o.put(t, folder)
 	}
@@ -169,9 +169,9 @@ func TestThreat60_OtherThingsInTheFolder(t *testing.T) {
 }
 
 // rename makes an object of a content, with the name that is right for it.
-func rename(content []byte, at time.Time) object {
+func rename(content []byte, at time.Time) madeObject {
 	sum := sha256.Sum256(content)
-	return object{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
+	return madeObject{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
 }
 
 // Two clusters, and two stores, in one storage know nothing of each other.
@@ -318,7 +318,7 @@ func TestThreat59_WhatANodeDoesNotKnowSurvivesIt(t *testing.T) {
 	held := newObject(1, at, nil, false, ruleLine(1, "held", ""), ruleLine(2, "held-too", ""))
 	newer := newObject(2, at, nil, false, ruleLine(3, "newer", ""))
 	greedy := newObject(1, at, []string{held.name, newer.name}, false, ruleLine(1, "held", ""))
-	for _, o := range []object{held, newer, greedy, newObject(1, at, nil, false, dpop), newObject(1, at, nil, false, ended)} {
+	for _, o := range []madeObject{held, newer, greedy, newObject(1, at, nil, false, dpop), newObject(1, at, nil, false, ended)} {
 		o.put(t, folder)
 	}
 	for i := range 40 {
