@@ -45,6 +45,9 @@ func by(who, claimedBy string) string {
 	if claimedBy == "" {
 		return who
 	}
+	if who == "" {
+		return "says " + claimedBy
+	}
 	return who + " (says " + claimedBy + ")"
 }
 
