@@ -98,7 +98,7 @@ func TestStoredKeysByCommandsOnTwoNodes(t *testing.T) {
 		}, `caddy jwt api-key import keys.jsonl --store partners --json --address "$A" | jq -r .counts.added
 			caddy jwt api-key import keys.csv --store partners --json --address "$A" | jq -r '.counts | "\(.added) \(.skipped)"'
 			caddy jwt api-key import keys.csv --store partners --json --address "$A" | jq -r '.counts | "\(.added // 0)"'
-			caddy jwt api-key list --store partners --json --address "$A" | jq -r '.[].consumer' | sort`)
+			caddy jwt api-key list --store partners --json --address "$A" | jq -r '.[] | select(.id == "from-a-file" or .name == "from-aws").consumer' | sort`)
 		if got != "1\n1 1\n0\nfiled\nfrom-aws" {
 			t.Errorf("it prints %q", got)
 		}

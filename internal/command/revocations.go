@@ -164,6 +164,9 @@ Other rules for the same thing stay.
 		}
 		defer done()
 		return eachID(cmd, ids, *asJSON, func(id string) (admin.RevocationItem, string, error) {
+			if err := checkInURL("the id", id); err != nil {
+				return admin.RevocationItem{}, "", misuse(err)
+			}
 			rule, err := a.RemoveRevocation(cmd.Context(), id, *reason)
 			return rule, id + ": deleted", refused(err)
 		})

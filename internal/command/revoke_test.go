@@ -347,6 +347,10 @@ func TestRevocationsMisused(t *testing.T) {
 		})
 	}
 	f.wantRequests(t)
+	token := unsigned(t, map[string]any{"jti": "1"})
+	runJWT(t, token, "revocations", "delete", "@-", "--reason", "r", "--address", f.address).want(t, 2, "the id: there is a token in it")
+	runJWT(t, token, "api-key", "disable", "@-", "--store", "s", "--address", f.address).want(t, 2, "the id: there is a token in it")
+	f.wantRequests(t)
 	runJWT(t, "\n", "revocations", "delete", "@-", "--reason", "r", "--address", f.address).want(t, 1, "there is no id")
 	f.wantRequests(t)
 }
