@@ -21,15 +21,15 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// object is an object of a set, made without the code under test.
-type object struct {
+// storedObject is an object of a set, made without the code under test.
+type storedObject struct {
 	name    string
 	content []byte
 }
 
 // newObject makes an object of the facts' lines. It is compressed if the name of the test
 // that wants it says so.
-func newObject(version int, at time.Time, replaces []string, packed bool, lines ...string) object {
+func newObject(version int, at time.Time, replaces []string, packed bool, lines ...string) storedObject {
 	head := fmt.Sprintf(`{"jwt":%d,"n":%d,"t":%d,"last":0`, version, len(lines), at.Unix())
 	if len(replaces) > 0 {
 		head += fmt.Sprintf(`,"replaces":["%s"]`, strings.Join(replaces, `","`))
@@ -43,10 +43,10 @@ func newObject(version int, at time.Time, replaces []string, packed bool, lines 
 		content = b.Bytes()
 	}
 	sum := sha256.Sum256(content)
-	return object{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
+	return storedObject{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
 }
 
-func (o object) put(t *testing.T, folder string) {
+func (o storedObject) put(t *testing.T, folder string) {
 	t.Helper()
 	writeFile(t, filepath.Join(folder, o.name), string(o.content))
 }
@@ -124,7 +124,7 @@ func TestThreat60_OtherThingsInTheFolder(t *testing.T) {
 	fewer = rename(bytes.Replace(fewer.content, []byte(`"n":1`), []byte(`"n":7`), 1), now)
 	noJSON := rename([]byte("\x00\x01\x02 no JSON\n"), now)
 	climbing := rename([]byte(fmt.Sprintf(`{"jwt":1,"n":1,"t":%d,"last":0,"replaces":["../../../etc/passwd"]}`+"\n%s\n", now.Unix(), ruleLine(8, "climbing", ""))), now)
-	bad := []object{torn, altered, bomb, oversized, fewer, noJSON, climbing}
+	bad := []storedObject{torn, altered, bomb, oversized, fewer, noJSON, climbing}
 	for _, o := range append(bad, whole, packed) {
 		o.put(t, folder)
 	}
@@ -172,9 +172,9 @@ func TestThreat60_OtherThingsInTheFolder(t *testing.T) {
 }
 
 // rename makes an object of a content, with the name that is right for it.
-func rename(content []byte, at time.Time) object {
+func rename(content []byte, at time.Time) storedObject {
 	sum := sha256.Sum256(content)
-	return object{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
+	return storedObject{fmt.Sprintf("%010d-%s", at.Unix(), hex.EncodeToString(sum[:16])), content}
 }
 
 // Two clusters, and two stores, in one storage know nothing of each other.
@@ -321,7 +321,7 @@ func TestThreat59_WhatANodeDoesNotKnowSurvivesIt(t *testing.T) {
 	held := newObject(1, at, nil, false, ruleLine(1, "held", ""), ruleLine(2, "held-too", ""))
 	newer := newObject(2, at, nil, false, ruleLine(3, "newer", ""))
 	greedy := newObject(1, at, []string{held.name, newer.name}, false, ruleLine(1, "held", ""))
-	for _, o := range []object{held, newer, greedy, newObject(1, at, nil, false, dpop), newObject(1, at, nil, false, ended)} {
+	for _, o := range []storedObject{held, newer, greedy, newObject(1, at, nil, false, dpop), newObject(1, at, nil, false, ended)} {
 		o.put(t, folder)
 	}
 	for i := range 40 {
