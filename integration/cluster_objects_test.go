@@ -124,6 +124,7 @@ func TestThreat60_OtherThingsInTheFolder(t *testing.T) {
 	fewer = rename(bytes.Replace(fewer.content, []byte(`"n":1`), []byte(`"n":7`), 1), now)
 	noJSON := rename([]byte("\x00\x01\x02 no JSON\n"), now)
 	climbing := rename([]byte(fmt.Sprintf(`{"jwt":1,"n":1,"t":%d,"last":0,"replaces":["../../../etc/passwd"]}`+"\n%s\n", now.Unix(), ruleLine(8, "climbing", ""))), now)
+	mark := n.logs.mark()
 	bad := []storedObject{torn, altered, bomb, oversized, fewer, noJSON, climbing}
 	for _, o := range append(bad, whole, packed) {
 		o.put(t, folder)
@@ -136,7 +137,6 @@ func TestThreat60_OtherThingsInTheFolder(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(folder, asPipe.name), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mark := n.logs.mark()
 	check := func(when string) {
 		t.Helper()
 		n.becomes(t, when+": a whole object", spread(), func() exchange { return n.withToken(jtiToken(t, "whole")) }, isRevoked)
