@@ -43,7 +43,7 @@ func (n *node) use(t *testing.T, sites, global string) {
 
 // generationOptions are those of clusterOptions with something that differs each time.
 func generationOptions(global string, i int) string {
-	return strings.Replace(global, "\tjwt {", fmt.Sprintf("\tjwt {\n\t\tcache %dMiB", 10+i%50), 1)
+	return strings.Replace(global, "\t\tstate {", fmt.Sprintf("\t\tstate {\n\t\t\tmax_stale %dm", 60+i), 1)
 }
 
 // watched sends a good token all the time, and what was revoked, and wants the same answers
