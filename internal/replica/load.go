@@ -48,7 +48,7 @@ func (r *Replica[F]) loadUnseen(ctx context.Context, place int, l listing) (miss
 			if !r.stillGhost(got.name) {
 				missing = append(missing, got.name)
 			}
-		case errors.Is(got.err, fs.ErrPermission):
+		case errors.Is(got.err, fs.ErrPermission), errors.Is(got.err, ErrNotObject):
 			r.spoiled(got.name, got.err) // what is wrong with one object says nothing of the others
 		case got.err != nil:
 			err = got.err
@@ -207,7 +207,7 @@ func (in *intake[F]) flush() {
 				s.keep(o, got.stored)
 			}
 		}
-		s.loaded = s.loaded || len(in.waits) > 0
+		s.loaded = s.loaded || len(in.waits) > 0 && !s.unsigned
 	}
 	clear(in.waits)
 	in.facts, in.waits = in.facts[:0], in.waits[:0]
