@@ -210,7 +210,7 @@ func profileOf(r *Record) []byte {
 // parseProfile reads what profileOf has written.
 func parseProfile(id, profile string) Record {
 	r := Record{ID: id}
-	object, err := claims.ParseLarge([]byte(profile), claims.MaxValues)
+	object, err := claims.ParseLarge([]byte(profile), claims.MaxValues+factMembers) // no fewer than a fact may have
 	for i := 0; err == nil && i < object.Len(); i++ {
 		err = r.member(object.NameAt(i), object.At(i), false)
 	}

@@ -104,3 +104,23 @@ func TestFactsThatAreNotRead(t *testing.T) {
 		}
 	}
 }
+
+// A profile may have as many values as a fact that was read: it is read again later.
+func TestAProfileOfManyValues(t *testing.T) {
+	t.Parallel()
+	read := 0
+	for n := claims.MaxValues - 20; n < claims.MaxValues+20; n++ {
+		line := `{"t":"key","key":"a","rev":1,"consumer":"c","meta":{"n":[1` + strings.Repeat(",1", n) + `]}}`
+		f, err := storeLanguage{}.Parse([]byte(line))
+		if err != nil {
+			continue
+		}
+		read++
+		if r := parseProfile("a", string(profileOf(f.record))); r.Consumer != "c" {
+			t.Errorf("%d values: the consumer is %q", n, r.Consumer)
+		}
+	}
+	if read == 0 || read == 40 {
+		t.Errorf("%d facts can be read", read)
+	}
+}

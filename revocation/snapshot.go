@@ -38,7 +38,7 @@ func (s *Snapshot) Revokes(t *Subject, user string, now time.Time) bool {
 	if x := &s.kinds[KindToken]; x.some && x.refuses(t.token, t, at, marginSeconds) {
 		return true
 	}
-	if x := &s.kinds[KindKid]; x.some && x.refuses(t.kid, t, at, 0) {
+	if x := &s.kinds[KindKid]; x.some && (x.refuses(t.kid, t, at, 0) || x.refuses(t.signedBy, t, at, 0)) {
 		return true
 	}
 	if x := &s.kinds[KindIssuer]; x.some && x.refuses(t.issuer, t, at, 0) {

@@ -22,7 +22,7 @@ func removalOf(r Rule) Rule {
 
 // alice is a token to which every kind of rule can apply, issued a second before noon.
 var alice = Token{
-	Issuer: "https://a.example", ID: "jti-1", Subject: "alice", Clients: [4]string{"client_id", "azp", "appid", "cid"}, KeyID: "1",
+	Issuer: "https://a.example", ID: "jti-1", Subject: "alice", Clients: [4]string{"client_id", "azp", "appid", "cid"}, KeyID: "1", SignedBy: "2",
 	Signed: "header.payload", Issued: noon.Add(-time.Second),
 }
 
@@ -52,6 +52,8 @@ func TestWhatRulesRefuse(t *testing.T) {
 		"client of another issuer":   {Rule{Kind: KindClient, Value: "cid", Issuer: other}, false},
 		"another client":             {Rule{Kind: KindClient, Value: "alice"}, false},
 		"kid":                        {Rule{Kind: KindKid, Value: "1", Issuer: issuer}, true},
+		"kid of the key itself":      {Rule{Kind: KindKid, Value: "2", Issuer: issuer}, true},
+		"another kid":                {Rule{Kind: KindKid, Value: "3", Issuer: issuer}, false},
 		"kid of another issuer":      {Rule{Kind: KindKid, Value: "1", Issuer: other}, false},
 		"issuer, issued before":      {Rule{Kind: KindIssuer, Value: issuer, NotBefore: noon}, true},
 		"issuer, issued then":        {Rule{Kind: KindIssuer, Value: issuer, NotBefore: noon.Add(-time.Second)}, false},
@@ -259,7 +261,7 @@ func TestManyRulesForOneThing(t *testing.T) {
 // token alive.
 func TestASubjectIsSmall(t *testing.T) {
 	t.Parallel()
-	if size := unsafe.Sizeof(Subject{}); size != 80 {
+	if size := unsafe.Sizeof(Subject{}); size != 88 {
 		t.Errorf("%d bytes", size)
 	}
 	if size := unsafe.Sizeof(cell{}); size != 16 {

@@ -17,15 +17,19 @@ type Token struct {
 	Subject string    // "sub", empty for none
 	Clients [4]string // client_id, azp, appid and cid, empty for none
 	KeyID   string    // "kid" of the header
-	Signed  string    // what SignedPart returns
-	Issued  time.Time // "iat", zero for none
+	// SignedBy is the kid of the key that verified the signature, empty for none. Whoever has
+	// a stolen key may write another kid into the header, or leave it out.
+	SignedBy string
+	Signed   string    // what SignedPart returns
+	Issued   time.Time // "iat", zero for none
 }
 
-// Subject is a Token in the form in which snapshots look for it: 80 bytes without a pointer.
+// Subject is a Token in the form in which snapshots look for it: 88 bytes without a pointer.
 // It is made once for a token and can be used with each snapshot of this process. It keeps
 // nothing of the token's text.
 type Subject struct {
 	jti, sub, kid, issuer, token hash
+	signedBy                     hash // 0 if it is kid
 	clients                      [4]hash
 	scope                        scope
 	issued                       seconds
@@ -34,8 +38,8 @@ type Subject struct {
 // hash is a hash of a kind and a value, 0 for no value. It is seeded at random, so that
 // nobody can make values that collide.
 //
-// There are 2^64 hashes. That one of a token's ten is found by chance among ten million rules,
-// all of its kind, has a probability of 10 * 10^7 / 2^64 = 5e-12, and then the token is refused.
+// There are 2^64 hashes. That one of a token's eleven is found by chance among ten million rules,
+// all of its kind, has a probability of 11 * 10^7 / 2^64 = 6e-12, and then the token is refused.
 type hash uint64
 
 // scope is a hash of what a rule is limited to, an issuer or a store, 0 for nothing. It is
@@ -99,6 +103,9 @@ func NewSubject(t *Token) *Subject {
 	s := &Subject{
 		jti: hashOf(KindJTI, t.ID), sub: hashOf(KindSub, t.Subject), kid: hashOf(KindKid, t.KeyID), issuer: hashOf(KindIssuer, t.Issuer),
 		scope: scopeOf(t.Issuer), issued: secondsOf(t.Issued, lastIssued),
+	}
+	if t.SignedBy != t.KeyID {
+		s.signedBy = hashOf(KindKid, t.SignedBy)
 	}
 	for i, client := range t.Clients {
 		s.clients[i] = hashOf(KindClient, client)
@@ -181,7 +188,7 @@ func (r *Rule) Matches(s *Subject, user string, now time.Time) bool {
 	case KindClient:
 		found = s.clients[0] == h || s.clients[1] == h || s.clients[2] == h || s.clients[3] == h
 	case KindKid:
-		found = s.kid == h
+		found = s.kid == h || s.signedBy == h
 	case KindIssuer:
 		found = s.issuer == h
 	case KindToken:

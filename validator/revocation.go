@@ -60,6 +60,10 @@ func (t *Verified) Issuer() string { return t.issuer }
 // KeyID returns the "kid" of the header, or "".
 func (t *Verified) KeyID() string { return t.head.kid }
 
+// SignedBy returns the kid of the key that verified the signature, or "" if that has none.
+// It is not always that of the header: a token may have none, or one that is ignored.
+func (t *Verified) SignedBy() string { return t.verifiedBy.id }
+
 // Issued returns the time in "iat", or the zero Time.
 func (t *Verified) Issued() time.Time { return t.when.issued }
 

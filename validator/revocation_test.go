@@ -126,3 +126,31 @@ func TestAhead(t *testing.T) {
 		t.Errorf("told of %v", seen)
 	}
 }
+
+// A token is known by the key that signed it, whatever its header says: whoever has a stolen
+// key writes the header.
+func TestSignedBy(t *testing.T) {
+	t.Parallel()
+	ignores := basePolicy()
+	ignores.IgnoreKid = true
+	for name, c := range map[string]struct {
+		policy       Policy
+		header, want string
+	}{
+		"the key's kid":       {basePolicy(), goodHeader, "p256"},
+		"no kid":              {basePolicy(), `{"alg":"ES256"}`, "p256"},
+		"an empty one":        {basePolicy(), `{"alg":"ES256","kid":""}`, "p256"},
+		"one that is ignored": {ignores, `{"alg":"ES256","kid":"other"}`, "p256"},
+	} {
+		list := &revoking{}
+		v := newValidator(t, c.policy).Cached(newMemory()).Revoking(list)
+		for range 2 { // new, and cached
+			if _, err := v.Validate(t.Context(), es256(t, c.header, goodClaims)); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got := list.last.SignedBy(); got != c.want {
+				t.Errorf("%s: signed by %q, want %q", name, got, c.want)
+			}
+		}
+	}
+}

@@ -229,15 +229,15 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 // After an error it has only the policy, or nil if no issuer is known.
 type admitted struct {
 	policy     *policy
-	verifiedBy fingerprint // the key that verifies the signature
-	version    uint64      // of the keys, read before the keys were
+	verifiedBy signer // the key that verifies the signature
+	version    uint64 // of the keys, read before the keys were
 	at         time.Time
 }
 
 // admit makes the cheap checks of a policy, those of issuer, algorithm and times, and then
 // verifies the signature. For a cached token, whose signature was verified before by the
 // key verifiedBy, parts is nil.
-func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy fingerprint, parts *compact, token string, now time.Time) (admitted, error) {
+func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, parts *compact, token string, now time.Time) (admitted, error) {
 	// The claims are not verified yet. Until then iss is only a hint that selects
 	// the policy, and with it the keys.
 	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
@@ -341,7 +341,7 @@ func (p *policy) kid(head header) string {
 // that verifies it. For a cached token, with parts nil, it is enough that the key
 // verifiedBy is still among them: whether a key verifies a signature never changes, but
 // the keys in force do.
-func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint, parts *compact, token string) (fingerprint, error) {
+func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, parts *compact, token string) (signer, error) {
 	kid := p.kid(head)
 	keys, err := p.Keys.Keys(ctx, kid)
 	switch {
@@ -377,7 +377,7 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint
 	}
 	if parts == nil {
 		for _, k := range candidates[:n] {
-			if k.Fingerprint() == verifiedBy {
+			if k.Fingerprint() == verifiedBy.fingerprint {
 				return verifiedBy, nil
 			}
 		}
@@ -390,7 +390,7 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy fingerprint
 	}
 	for _, k := range candidates[:n] {
 		if k.Verify(head.alg, parts.signed, parts.signature) == nil {
-			return k.Fingerprint(), nil
+			return signer{k.Fingerprint(), k.ID()}, nil
 		}
 	}
 	if p.distrust != nil {

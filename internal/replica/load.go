@@ -207,7 +207,7 @@ func (in *intake[F]) flush() {
 				s.keep(o, got.stored)
 			}
 		}
-		s.loaded = s.loaded || len(in.waits) > 0
+		s.loaded = s.loaded || len(in.waits) > 0 && !s.unsigned
 	}
 	clear(in.waits)
 	in.facts, in.waits = in.facts[:0], in.waits[:0]

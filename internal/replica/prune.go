@@ -58,6 +58,10 @@ func (r *Replica[F]) prune(ctx context.Context) error {
 		r.dropped(ctx, o.name)
 	}
 	for _, name := range r.deadGhosts() {
+		// Whoever failed to store it may have done so since.
+		if _, err := r.load(ctx, place, name); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err := r.delete(ctx, place, name); err != nil {
 			return err
 		}

@@ -138,7 +138,11 @@ func (r *Replica[F]) loadNew(ctx context.Context, place int, l listing) (listing
 		if err != nil || len(missing) == 0 {
 			return l, err
 		}
-		if err := r.probe(ctx, place); err != nil {
+		err = r.probe(ctx, place)
+		if errors.Is(err, fs.ErrNotExist) && l.marker {
+			err = r.mendMarker(ctx, place)
+		}
+		if err != nil {
 			return l, fmt.Errorf("the storage lists objects that it does not have, nor can the set's marker be read: %w", err)
 		}
 		for _, name := range missing {
@@ -198,8 +202,10 @@ func (r *Replica[F]) complete(place int, l listing, began time.Time) (becomesRea
 	}
 	s.complete++
 	s.syncedAt = began
-	s.loaded = true
 	waits := !s.wroteAt.IsZero() && !b.Local && began.Sub(s.wroteAt) < 2*b.Interval+2*time.Second
+	// What is not signed is ignored, and what others are about to store again is not there
+	// yet: neither is anything in hand.
+	s.loaded = s.loaded || !s.unsigned && !waits
 	if s.complete >= 2 && !s.unsigned && !waits && !s.isReady {
 		s.isReady = true
 		return true
@@ -233,37 +239,12 @@ func (r *Replica[F]) makeSet(ctx context.Context, place int, l listing) (listing
 	if err := r.restore(ctx, place, func(o *object) bool { return !l.names[o.name] }); err != nil {
 		return l, err
 	}
-	if err := r.store(ctx, place, marker, markerContent(r.config.Name, r.bound.Load().Keys)); err != nil {
+	if err := r.storeMarker(ctx, place, l); err != nil {
 		return l, fmt.Errorf("the storage has no such set, and it can't be made: %w", err)
 	}
-	r.mu.Lock()
-	if s := &r.state; !s.isReady {
-		s.wroteAt, s.complete = r.clock.Now(), 0
-	}
-	r.mu.Unlock()
 	l, err := r.list(ctx, place)
 	if err == nil && !l.marker {
 		err = errNoMarker
 	}
 	return l, err
-}
-
-// checkMarker looks, if there are keys, whether the marker is signed, until it is.
-func (r *Replica[F]) checkMarker(ctx context.Context, place int) error {
-	keys := r.bound.Load().Keys
-	r.mu.Lock()
-	done := len(keys) == 0 || r.state.signed
-	r.mu.Unlock()
-	if done || !r.knobs.marker {
-		return nil
-	}
-	content, err := r.load(ctx, place, marker)
-	if err != nil {
-		return fmt.Errorf("the set's marker can't be read: %w", err)
-	}
-	signed := verifyMAC(content, r.config.Name, keys) >= 0
-	r.mu.Lock()
-	r.state.signed, r.state.unsigned = signed, !signed
-	r.mu.Unlock()
-	return nil
 }

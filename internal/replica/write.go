@@ -215,7 +215,6 @@ func (r *Replica[F]) adopt(ctx context.Context, p packed) {
 	}
 	delete(s.bad, o.name)
 	s.keep(o, p.stored)
-	s.loaded = true
 	tell := o.unstored && !s.unstored
 	if o.unstored {
 		s.unstored = true

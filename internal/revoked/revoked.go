@@ -60,7 +60,7 @@ var clientClaims = [...]string{"client_id", "azp", "appid", "cid"}
 func subjectOf(t *validator.Verified, text string) *revocation.Subject {
 	body := t.Claims()
 	token := revocation.Token{
-		Issuer: t.Issuer(), ID: textOf(body, "jti"), Subject: textOf(body, "sub"), KeyID: t.KeyID(), Signed: revocation.SignedPart(text), Issued: t.Issued(),
+		Issuer: t.Issuer(), ID: textOf(body, "jti"), Subject: textOf(body, "sub"), KeyID: t.KeyID(), SignedBy: t.SignedBy(), Signed: revocation.SignedPart(text), Issued: t.Issued(),
 	}
 	for i, name := range clientClaims {
 		token.Clients[i] = textOf(body, name)
