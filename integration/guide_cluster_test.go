@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -120,7 +121,9 @@ func remoteAdminClient(t *testing.T, dir string, root []byte, address string) *h
 	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{certificate}},
 		DisableKeepAlives: true,
-		Dial:              func(string, string) (net.Conn, error) { return net.DialTimeout("tcp", address, 5*time.Second) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		},
 	}}
 }
 
