@@ -120,7 +120,7 @@ func (c *caddy) withRemoteAdmin(t *testing.T, port int, certificates map[string]
 
 // Each role of the reference may do what it is for, and nothing else; and the audit log says
 // who did it.
-func TestNarrowRolesOfTheAdminEndpoint(t *testing.T) {
+func TestThreat65_NarrowRolesOfTheAdminEndpoint(t *testing.T) {
 	t.Parallel()
 	c := startCaddy(t, `https://app.example.test {
 	jwt {
@@ -174,7 +174,24 @@ func TestNarrowRolesOfTheAdminEndpoint(t *testing.T) {
 	if status, body := ask(client, "GET", "/jwt/status", ""); status != 0 {
 		t.Errorf("a stranger, whose certificate is %.20s…: %d %s", stranger, status, body)
 	}
-	if _, log := ask(clients["read"], "GET", "/jwt/audit", ""); !strings.Contains(log, `"who": "CN=revoke sha256:`) {
+	// Who may do something else can't get a secret of somebody's key on a way round either.
+	c.whenReady(t)
+	key := c.makeKey(t, nil)
+	for _, path := range []string{
+		"/jwt/api-keys/" + key.ID + "/secret", "/jwt/revocations/../api-keys/" + key.ID + "/secret", "/jwt/revocations/%2e%2e/api-keys/" + key.ID + "/secret",
+		"/jwt/revocations%2f..%2fapi-keys/" + key.ID + "/secret", "/jwt//api-keys/" + key.ID + "/secret", "/jwt/revocations;/../api-keys/" + key.ID + "/secret",
+	} {
+		for _, role := range adminRoles {
+			for _, method := range []string{"POST", "PUT"} {
+				status, body := ask(clients[role.name], method, path, `{"overlap":"1h"}`)
+				may := role.name == "roll" && method == "PUT" && !strings.Contains(path, "revocations") && !strings.Contains(path, "//")
+				if made := strings.Contains(body, `"key": "cj_`); made != may || !may && status < 300 {
+					t.Errorf("%s: %s %s: %d %s", role.name, method, path, status, body)
+				}
+			}
+		}
+	}
+	if _, log := ask(clients["read"], "GET", "/jwt/audit?limit=1000", ""); !strings.Contains(log, `"who": "CN=revoke sha256:`) {
 		t.Error(log)
 	}
 }

@@ -34,6 +34,8 @@ type options struct {
 	// trusted makes Caddy take the issuer's authority for one of the
 	// machine's, so that a site needs no ca.
 	trusted bool
+	// noTLS leaves Caddy's own authority out, which it makes even if no site uses it.
+	noTLS bool
 	// redis is where its storage is; a folder of its own if nil.
 	redis *redisServer
 	// level of the default log; DEBUG if empty, so that every test also looks
@@ -111,14 +113,17 @@ func (c *caddy) caddyfile(sites string) string {
 	if format == "" {
 		format = "json"
 	}
+	authority := "local_certs\n\tskip_install_trust"
+	if c.opts.noTLS {
+		authority = ""
+	}
 	return fmt.Sprintf(`{
 	admin 127.0.0.1:%d
 	https_port %d
 	http_port %d
 	default_bind 127.0.0.1
 	auto_https disable_redirects
-	local_certs
-	skip_install_trust
+	%s
 	storage_clean_interval off
 	grace_period 1s
 	log default {
@@ -129,7 +134,7 @@ func (c *caddy) caddyfile(sites string) string {
 	%s
 }
 %s
-`, c.admin, c.port, c.plain, format, level, c.global(sites), sites)
+`, c.admin, c.port, c.plain, authority, format, level, c.global(sites), sites)
 }
 
 // cacheOff reports whether all tests run without a cache of verified tokens. They must

@@ -99,7 +99,7 @@ func buildCaddy(output string) error {
 }
 
 // The binary that these tests build is the one that people get, the rate limiter, the
-// cache and the storage in Redis. It is a test of the sources; the binary in CADDY_BIN may be any.
+// cache and the storage in Redis, with a clock that tests can set. It is a test of the sources; the binary in CADDY_BIN may be any.
 func TestTheBinaryIsThatOfUsers(t *testing.T) {
 	t.Parallel()
 	parts := func(path ...string) (list []string) {
@@ -119,7 +119,8 @@ func TestTheBinaryIsThatOfUsers(t *testing.T) {
 		return list
 	}
 	want := append(parts("..", "cmd", "caddy", "main.go"),
-		"github.com/caddyserver/cache-handler", "github.com/mholt/caddy-ratelimit", "github.com/pberkel/caddy-storage-redis")
+		"github.com/caddyserver/cache-handler", "github.com/mholt/caddy-ratelimit", "github.com/pberkel/caddy-storage-redis",
+		"os", "time", "github.com/caddy-jwt/caddy-jwt/internal/clock")
 	slices.Sort(want)
 	if got := parts("internal", "caddy", "main.go"); !slices.Equal(got, want) {
 		t.Errorf("it is built of %q; want %q", got, want)

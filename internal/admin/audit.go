@@ -61,7 +61,11 @@ func (a *auditLog) write(logger *zap.Logger, item AuditItem) {
 		*a.at(a.seq) = item
 	}
 	// In one field, from which the line can be had again, byte for byte.
-	logger.Info("shared state: "+item.Action+" "+item.Outcome, zap.Reflect("audit", item))
+	message := "shared state: " + item.Action
+	if item.Outcome != item.Action { // what was learned is learned
+		message += " " + item.Outcome
+	}
+	logger.Info(message, zap.Reflect("audit", item))
 }
 
 // at returns the place of a line.

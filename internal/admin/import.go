@@ -153,7 +153,11 @@ func importedRecords(to *[]apikey.Record) func(claims.Value) error {
 		}
 		ids, hashes := map[string]bool{}, map[apikey.Digest]bool{}
 		for i := range v.Len() {
-			r, err := apikey.ParseRecord(v.At(i).AppendJSON(nil))
+			line := v.At(i).AppendJSON(nil)
+			r, err := apikey.ParseRecord(line)
+			if err == nil {
+				err = CheckPlain(string(line))
+			}
 			switch {
 			case err != nil:
 				return fmt.Errorf("record %d: %w", i+1, err)

@@ -102,6 +102,7 @@ func TestImportRefused(t *testing.T) {
 		"too many":           {importBody(many...), "import: it has 1001 records; at most 1000"},
 		"an invalid record":  {importBody(record("a", 1, ""), record("a b", 2, "")), "import: record 2: id: "},
 		"a key for its hash": {importBody(`{"id":"a","hash":"cj_0123456789abcdefghij"}`), "import: record 1: hash: "},
+		"a token in a name":  {importBody(record("a", 1, `,"name":"`+jwt(`{"a":1}`)+`"`)), "import: record 1: there is a token in it"},
 		"no hash":            {importBody(`{"id":"a"}`), "import: record 1: hash is missing"},
 		"an id twice":        {importBody(record("a", 1, ""), record("a", 2, "")), "import: record 2: another record has the same id or hash"},
 		"a hash twice":       {importBody(record("a", 1, ""), record("b", 1, "")), "import: record 2: another record has the same id or hash"},

@@ -114,7 +114,7 @@ func plainText(to *string) func(claims.Value) error {
 		if err := text(to)(v); err != nil {
 			return err
 		}
-		return checkPlain(*to)
+		return CheckPlain(*to)
 	}
 }
 
@@ -153,6 +153,9 @@ func scopes(to *[]string) func(claims.Value) error {
 			if !ok {
 				return errors.New(want)
 			}
+			if err := CheckPlain(text); err != nil {
+				return err
+			}
 			list = append(list, strings.Clone(text))
 		}
 		*to = list
@@ -171,7 +174,7 @@ func meta(to *claims.Value) func(claims.Value) error {
 			return nil
 		}
 		content := v.AppendJSON(nil)
-		if err := checkPlain(string(content)); err != nil {
+		if err := CheckPlain(string(content)); err != nil {
 			return err
 		}
 		var err error
@@ -203,9 +206,10 @@ func noting(there *bool, read func(claims.Value) error) func(claims.Value) error
 // base64url.
 var jwtPattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.`)
 
-// checkPlain returns an error for a text in which a credential is. Texts are stored, listed
-// and logged.
-func checkPlain(text string) error {
+// CheckPlain returns an error for a text in which a credential is. Texts are stored, listed
+// and logged. Those of a URL are logged by Caddy before the endpoint sees them, so a client
+// asks before it sends one.
+func CheckPlain(text string) error {
 	switch {
 	case jwtPattern.MatchString(text):
 		return errors.New("there is a token in it, which must not be stored or logged; write another text")
@@ -267,7 +271,7 @@ func duration(text string) (time.Duration, error) {
 // quote quotes a part of a request for an error, without the middle of a long one and
 // without a credential.
 func quote(text string) string {
-	if checkPlain(text) != nil {
+	if CheckPlain(text) != nil {
 		return "a credential"
 	}
 	return apikey.Quote(text)

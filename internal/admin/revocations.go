@@ -39,7 +39,7 @@ func (s *service) listRevocations(_ http.ResponseWriter, r *http.Request) (any, 
 	if q.After != "" && !objectName.MatchString(q.After) {
 		return nil, bad("?after: %s is not the next of a page", quote(q.After))
 	}
-	if checkPlain(q.Value) != nil {
+	if CheckPlain(q.Value) != nil {
 		return nil, bad("?value: a URL is logged, so there must be no credential in it; rules of the kind token have the token's digest as their value")
 	}
 	found, next, err := rules.List(r.Context(), q)
@@ -85,7 +85,7 @@ func removeRevocation(c *change) (int, any, error) {
 	}
 	id, _ := idOf(c.request)
 	if !ruleID.MatchString(id) {
-		return 0, nil, refusal(http.StatusNotFound, "there is no rule with this id; GET /jwt/revocations lists them")
+		return 0, nil, refusal(http.StatusNotFound, "there is no rule with this id; GET /jwt/revocations and caddy jwt revocations list them")
 	}
 	c.line.ID = id
 	query, err := parameters(c.request, "reason")
@@ -96,8 +96,8 @@ func removeRevocation(c *change) (int, any, error) {
 	switch {
 	case reason == "":
 		return 0, nil, bad("?reason: it is missing; write why the rule is removed, as others will ask")
-	case checkPlain(reason) != nil:
-		return 0, nil, bad("?reason: %v", checkPlain(reason))
+	case CheckPlain(reason) != nil:
+		return 0, nil, bad("?reason: %v", CheckPlain(reason))
 	case len(reason) > revocation.MaxText:
 		return 0, nil, bad("?reason: it has %d bytes; at most %d are allowed", len(reason), revocation.MaxText)
 	}

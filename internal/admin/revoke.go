@@ -92,7 +92,7 @@ func (c *change) checkValue(rule *revocation.Rule, request *RevocationRequest) e
 		if jwtPattern.MatchString(rule.Value) {
 			return bad("value: it is a token; for one token, write \"kind\": \"token\"")
 		}
-		if err := checkPlain(rule.Value); err != nil {
+		if err := CheckPlain(rule.Value); err != nil {
 			return bad("value: %v", err)
 		}
 	}
@@ -188,6 +188,10 @@ func (c *change) validKeysOf(consumer string) []string {
 	return ids
 }
 
+// NoteNoneCached is the note of an answer that counts no token of the cache. The count says
+// it too.
+const NoteNoneCached = "no token in this node's cache matches"
+
 // notes returns what the operator should know of a rule.
 func (c *change) notes(rule *revocation.Rule, answer *RevocationAnswer) []string {
 	var notes []string
@@ -203,7 +207,7 @@ func (c *change) notes(rule *revocation.Rule, answer *RevocationAnswer) []string
 		notes = append(notes, fmt.Sprintf("no site of this node accepts tokens of the issuer %s; the config has %s", quote(issuer), some(issuers)))
 	}
 	if answer.CachedTokensRefused == 0 && rule.Kind != revocation.KindKey {
-		notes = append(notes, "no token in this node's cache matches")
+		notes = append(notes, NoteNoneCached)
 	}
 	if rule.Kind == revocation.KindKey && !c.hasKey(rule.Store, rule.Value) {
 		notes = append(notes, "no API key that is known on this node has this id")

@@ -34,7 +34,7 @@ func caller(r *http.Request) string {
 // claimed returns for whom the client says that it acts. Nobody has checked that.
 func claimed(r *http.Request) string {
 	operator := r.Header.Get(operatorHeader)
-	if checkPlain(operator) != nil {
+	if CheckPlain(operator) != nil {
 		return "a credential"
 	}
 	return bounded(operator)

@@ -50,11 +50,11 @@ A key in a file has one secret: make a second key for the same consumer with new
 		if err = errors.Join(err, server.find()); err != nil {
 			return misuse(err)
 		}
-		ids, err := readIDs(cmd, args[0])
+		list, err := readIDs(cmd, args[0])
 		if err != nil {
 			return err
 		}
-		if len(ids) > 1 {
+		if len(list.ids) > 1 {
 			return errors.New("there are several ids; roll one key at a time, so that each secret reaches its holder")
 		}
 		k, done, err := server.openStore(cmd, *store)
@@ -62,7 +62,7 @@ A key in a file has one secret: make a second key for the same consumer with new
 			return err
 		}
 		defer done()
-		id, err := keyID(cmd.Context(), k.access, *store, ids[0])
+		id, err := keyID(cmd.Context(), k.access, *store, list.ids[0])
 		if err != nil {
 			return err
 		}

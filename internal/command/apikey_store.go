@@ -42,6 +42,9 @@ func keyID(ctx context.Context, a access, store, which string) (string, error) {
 	if err := apikey.CheckID(which); err != nil {
 		return "", withHint(errors.New("it is not a valid id"), "caddy jwt api-key list --store %s shows the ids", store)
 	}
+	if err := checkInURL("the id", which); err != nil {
+		return "", misuse(err)
+	}
 	if len(which) < apikey.MinLength || strings.ContainsAny(which, "._-") {
 		return which, nil
 	}

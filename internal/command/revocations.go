@@ -41,7 +41,7 @@ the storage that the config names.
 		if len(args) > 0 {
 			return misuse(withHint(errors.New(unknownCommand(args[0], []string{"delete"})), "caddy jwt revocations alone lists the rules; its only command is delete"))
 		}
-		if err := errors.Join(checkKind(q.Kind), checkLimit(*limit), server.find()); err != nil {
+		if err := errors.Join(checkKind(q.Kind), checkInURL("--value", q.Value), checkLimit(*limit), server.find()); err != nil {
 			return misuse(err)
 		}
 		a, done, err := server.open(cmd.Context(), revocationsSet)
@@ -88,6 +88,15 @@ func checkKind(kind string) error {
 		}
 	}
 	return withHint(errors.New("--kind is not a kind of rule"), "write jti, sub, client, key, kid, issuer or token")
+}
+
+// checkInURL returns an error for a value with a credential in it. It becomes a part of a
+// request's URL, which servers log.
+func checkInURL(flag, value string) error {
+	if err := admin.CheckPlain(value); err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
 }
 
 func checkLimit(limit int) error {
@@ -142,7 +151,7 @@ Other rules for the same thing stay.
 		if *reason == "" {
 			return misuse(withHint(errors.New("a reason is missing"), "write --reason and why the rule is taken back"))
 		}
-		if err := server.find(); err != nil {
+		if err := errors.Join(checkInURL("--reason", *reason), server.find()); err != nil {
 			return misuse(err)
 		}
 		ids, err := readIDs(cmd, args[0])
@@ -155,6 +164,9 @@ Other rules for the same thing stay.
 		}
 		defer done()
 		return eachID(cmd, ids, *asJSON, func(id string) (admin.RevocationItem, string, error) {
+			if err := checkInURL("the id", id); err != nil {
+				return admin.RevocationItem{}, "", misuse(err)
+			}
 			rule, err := a.RemoveRevocation(cmd.Context(), id, *reason)
 			return rule, id + ": deleted", refused(err)
 		})

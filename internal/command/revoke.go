@@ -279,6 +279,9 @@ func (f *revokeFlags) report(cmd *cobra.Command, a access, body admin.Revocation
 		fmt.Fprintf(notes, "API keys that still work: %s\n", terminal.Text(strings.Join(made.APIKeysStillValid, " ")))
 	}
 	for _, note := range made.Notes {
+		if note == admin.NoteNoneCached {
+			continue // the warning above says it; while the server is down there is no cache
+		}
 		fmt.Fprintf(notes, "Note: %s\n", terminal.Text(note))
 	}
 	return waited

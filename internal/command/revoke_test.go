@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -102,8 +103,10 @@ func TestRevokeTellsWhatTheServerSays(t *testing.T) {
 	if want := "{\n\t\"id\": \"sub-1\",\n\t\"stored\": true,\n\t\"cached_tokens_refused\": 2,\n\t\"api_keys_still_valid\": [\n\t\t\"k1\"\n\t],\n\t\"notes\": [\n\t\t\"disable the user at the issuer too\"\n\t]\n}\n"; r.out != want {
 		t.Errorf("--json is %s", r.out)
 	}
-	f = answering(t, "POST /jwt/revocations", http.StatusCreated, `{"id":"sub-1","stored":true,"cached_tokens_refused":0}`)
-	runJWT(t, "", "revoke", "--sub", "a", "--address", f.address).want(t, 0, "Warning: none of the tokens")
+	f = answering(t, "POST /jwt/revocations", http.StatusCreated, `{"id":"sub-1","stored":true,"cached_tokens_refused":0,"notes":["`+admin.NoteNoneCached+`"]}`)
+	if r := runJWT(t, "", "revoke", "--sub", "a", "--address", f.address).want(t, 0, "Warning: none of the tokens"); strings.Contains(r.err, "Note") {
+		t.Errorf("it says the same twice: %s", r.err)
+	}
 	if r := runJWT(t, "", "revoke", "--key", "a", "--address", f.address).want(t, 0); r.err != "" {
 		t.Errorf("of a key: %s", r.err)
 	}
@@ -298,6 +301,19 @@ func TestRevocationsDelete(t *testing.T) {
 	if r := runJWT(t, "", "revocations", "delete", "sub-1", "--reason", "r", "--json", "--address", f.address).want(t, 0); r.out != "{\n\t\"id\": \"sub-1\",\n\t\"kind\": \"sub\",\n\t\"value\": \"alice\"\n}\n" {
 		t.Errorf("%s", r.out)
 	}
+	// A file's results are a list, however many there are, so that jq finds them.
+	for stdin, want := range map[string]string{"sub-1": "sub-1 ", "sub-1\nsub-2": "sub-1 sub-1 "} {
+		var list []struct{ ID string }
+		r := runJWT(t, stdin, "revocations", "delete", "@-", "--reason", "r", "--json", "--address", f.address).want(t, 0)
+		ids := ""
+		err := json.Unmarshal([]byte(r.out), &list)
+		for _, rule := range list {
+			ids += rule.ID + " "
+		}
+		if err != nil || ids != want {
+			t.Errorf("%v: %s", err, r.out)
+		}
+	}
 	r = runJWT(t, "sub-1\nno-3\nsub-2", "revocations", "delete", "@-", "--reason", "r", "--address", f.address)
 	if r.code != 1 || r.out != "sub-1: deleted\n" || !strings.Contains(r.err, "id 2 of 3: there is nothing at this path") {
 		t.Errorf("%+v", r)
@@ -309,6 +325,7 @@ func TestRevocationsDelete(t *testing.T) {
 func TestRevocationsMisused(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t, nil)
+	keyText, _ := apikey.New("cj")
 	for name, c := range map[string]struct {
 		args []string
 		err  string
@@ -320,11 +337,19 @@ func TestRevocationsMisused(t *testing.T) {
 		"delete nothing":    {[]string{"delete", "--reason", "r"}, "usage: caddy jwt revocations delete"},
 		"without a reason":  {[]string{"delete", "a"}, "a reason is missing"},
 		"a reason is empty": {[]string{"delete", "a", "--reason", ""}, "a reason is missing"},
+		// What is in a URL is logged by the server before it can refuse it.
+		"a token as the reason": {[]string{"delete", "a", "--reason", unsigned(t, map[string]any{"jti": "1"})}, "--reason: there is a token in it"},
+		"a key as the reason":   {[]string{"delete", "a", "--reason", "leaked: " + keyText}, "--reason: there is an API key in it"},
+		"a token as the value":  {[]string{"--value", unsigned(t, map[string]any{"jti": "1"})}, "--value: there is a token in it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runJWT(t, "", append(append([]string{"revocations"}, c.args...), "--address", f.address)...).want(t, 2, c.err)
 		})
 	}
+	f.wantRequests(t)
+	token := unsigned(t, map[string]any{"jti": "1"})
+	runJWT(t, token, "revocations", "delete", "@-", "--reason", "r", "--address", f.address).want(t, 2, "the id: there is a token in it")
+	runJWT(t, token, "api-key", "disable", "@-", "--store", "s", "--address", f.address).want(t, 2, "the id: there is a token in it")
 	f.wantRequests(t)
 	runJWT(t, "\n", "revocations", "delete", "@-", "--reason", "r", "--address", f.address).want(t, 1, "there is no id")
 	f.wantRequests(t)

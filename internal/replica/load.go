@@ -48,7 +48,7 @@ func (r *Replica[F]) loadUnseen(ctx context.Context, place int, l listing) (miss
 			if !r.stillGhost(got.name) {
 				missing = append(missing, got.name)
 			}
-		case errors.Is(got.err, fs.ErrPermission):
+		case errors.Is(got.err, fs.ErrPermission), errors.Is(got.err, ErrNotObject):
 			r.spoiled(got.name, got.err) // what is wrong with one object says nothing of the others
 		case got.err != nil:
 			err = got.err

@@ -108,8 +108,11 @@ func (r *Replica[F]) syncPlace(ctx context.Context, place int) error {
 	if l, err = r.loadNew(ctx, place, l); err != nil {
 		return err
 	}
-	r.complete(place, l, began)
+	becomesReady := r.complete(place, l, began)
 	r.publish()
+	if becomesReady {
+		close(r.ready) // after publish: who waited for it looks at the status next
+	}
 	// From here on it is about the storage, not about this node: what fails is tried again.
 	if r.bound.Load().place != place {
 		return errMoved
@@ -164,14 +167,15 @@ func (r *Replica[F]) loadNew(ctx context.Context, place int, l listing) (listing
 	}
 }
 
-// complete notes what a complete listing has, and makes the set ready if it is time.
-func (r *Replica[F]) complete(place int, l listing, began time.Time) {
+// complete notes what a complete listing has, and makes the set ready if it is time. It
+// reports whether it became ready now.
+func (r *Replica[F]) complete(place int, l listing, began time.Time) (becomesReady bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.state
 	b := r.bound.Load()
 	if b.place != place {
-		return
+		return false
 	}
 	for name, o := range s.objects {
 		switch o.listed = l.names[name]; {
@@ -198,8 +202,9 @@ func (r *Replica[F]) complete(place int, l listing, began time.Time) {
 	waits := !s.wroteAt.IsZero() && !b.Local && began.Sub(s.wroteAt) < 2*b.Interval+2*time.Second
 	if s.complete >= 2 && !s.unsigned && !waits && !s.isReady {
 		s.isReady = true
-		close(r.ready)
+		return true
 	}
+	return false
 }
 
 // goneTime is how long a listing may show an object that was deleted.
