@@ -166,9 +166,10 @@ func (a *App) Start() error {
 // while the storage is still there. The sources are released by Cleanup, as another
 // config may use them.
 func (a *App) Stop() error {
+	replaced := admin.Running.Replaced(a)
 	admin.Running.Remove(a)
 	a.sources.Settle()
-	a.sources.StopState(admin.Running.Any())
+	a.sources.StopState(replaced)
 	if a.stopSweep != nil {
 		a.stopSweep()
 		a.stopSweep = nil

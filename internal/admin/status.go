@@ -96,8 +96,11 @@ func (r *runningApps) Remove(a App) {
 	r.list = slices.DeleteFunc(r.list, func(b App) bool { return a == b })
 }
 
-// Any reports whether an app is in force.
-func (r *runningApps) Any() bool { return r.current() != nil }
+// Replaced reports whether a newer app than this one is in force.
+func (r *runningApps) Replaced(a App) bool {
+	newest := r.current()
+	return newest != nil && newest != a
+}
 
 // Stateless reports whether an app without shared state is in force.
 func (r *runningApps) Stateless() bool {

@@ -155,11 +155,11 @@ func TestEndpoint(t *testing.T) {
 	t.Run("a config that starts and fails leaves the older one in force", func(t *testing.T) {
 		newer := newConfig(t)
 		Running.Add(newer)
-		if _, body := status(); strings.Contains(body, r.ID) {
+		if _, body := status(); strings.Contains(body, r.ID) || !Running.Replaced(config) || Running.Replaced(newer) {
 			t.Error("the newer one is not in force")
 		}
 		Running.Remove(newer)
-		if _, body := status(); !strings.Contains(body, r.ID) {
+		if _, body := status(); !strings.Contains(body, r.ID) || Running.Replaced(config) {
 			t.Error("the older one is not back in force")
 		}
 	})

@@ -14,6 +14,13 @@ import (
 // each sync at first: the Store may be under way.
 const retry = time.Minute
 
+// retryNever is how often it is tried again what is whole and invalid: as names come from
+// contents, it would have to become a newer version's.
+const retryNever = time.Hour
+
+// errNever marks an error of an object that is whole. It adds nothing to the text.
+var errNever = errors.New("")
+
 // loaded is an object that was loaded, or what came instead.
 type loaded[F any] struct {
 	name   string
@@ -137,13 +144,15 @@ func (r *Replica[F]) read(name string, stored []byte) loaded[F] {
 	got := loaded[F]{name: name, stored: stored}
 	keys := r.bound.Load().Keys
 	o, err := open(name, stored, r.config.Name, keys)
-	if err != nil {
-		got.bad = err
-		return got
+	var facts []F
+	var unknown int
+	if err == nil {
+		facts, unknown, err = r.parse(o)
 	}
-	facts, unknown, err := r.parse(o)
 	if err != nil {
-		got.bad = err
+		if got.bad = err; errors.Is(err, ErrDamaged) && nameOf(timeOf(name), stored) == name {
+			got.bad = fmt.Errorf("%w%w", err, errNever)
+		}
 		return got
 	}
 	got.object = &object{
@@ -243,6 +252,9 @@ func (r *Replica[F]) spoiled(name string, err error) {
 	}
 	tell := !b.told || b.err == nil
 	b.err, b.next, b.told = err, now.Add(retry), true
+	if errors.Is(err, errNever) {
+		b.next = now.Add(retryNever)
+	}
 	r.mu.Unlock()
 	if tell {
 		r.publish()

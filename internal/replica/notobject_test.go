@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
@@ -30,5 +31,31 @@ func TestWhatIsNoObjectVoidsNoSync(t *testing.T) {
 	b.turn(t)
 	if s := b.Status(); !s.Ready || !b.holds(w("a")) || s.Damaged != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What is whole and invalid can't become valid, so it is seldom unpacked again; what is torn
+// may be stored anew at any time.
+func TestInvalidObjectsAreSeldomReadAgain(t *testing.T) {
+	t.Parallel()
+	m, c := newMemory(), clock.NewFake(noon)
+	invalid := []byte("no header\n")
+	whole, torn := nameOf(noon.Unix(), invalid), nameOf(noon.Unix(), []byte("something else\n"))
+	m.put(whole, invalid)
+	m.put(torn, invalid)
+	loads := map[string]int{}
+	m.on(func(call, name string) error {
+		if call == "load" {
+			loads[name]++
+		}
+		return nil
+	})
+	a := begun(m, c)
+	for range 60 {
+		a.turn(t)
+		c.Advance(time.Minute)
+	}
+	if a.Status().Damaged != 2 || loads[whole] < 1 || loads[whole] > 2 || loads[torn] < 59 {
+		t.Errorf("the whole one is read %d times, the torn one %d times, %d are damaged", loads[whole], loads[torn], a.Status().Damaged)
 	}
 }

@@ -86,16 +86,16 @@ func (s *Sources) StartState(lenient bool) {
 // stateEnd limits the time in which a config that stops stores what is not stored yet.
 const stateEnd = 5 * time.Second
 
-// StopState gives the shared state back. serving reports whether another config serves
-// requests, which may use it.
-func (s *Sources) StopState(serving bool) {
+// StopState gives the shared state back. replaced reports whether a newer config serves
+// requests now.
+func (s *Sources) StopState(replaced bool) {
 	st := s.State()
 	if st == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stateEnd)
 	defer cancel()
-	st.stop(ctx, serving)
+	st.stop(ctx, replaced)
 }
 
 // State returns the shared state of the config, or nil.

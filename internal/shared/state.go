@@ -140,7 +140,7 @@ func (st *State) start(lenient bool) {
 
 // stop gives the sets back to the config before, if that still runs; otherwise what is not
 // stored yet is stored now, within ctx.
-func (st *State) stop(ctx context.Context, serving bool) {
+func (st *State) stop(ctx context.Context, replaced bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if !st.started {
@@ -149,7 +149,7 @@ func (st *State) stop(ctx context.Context, serving bool) {
 	st.started = false
 	var ending sync.WaitGroup
 	for _, set := range st.all() {
-		ending.Go(func() { set.unbind(ctx, st, serving) })
+		ending.Go(func() { set.unbind(ctx, st, replaced) })
 	}
 	ending.Wait()
 	st.watch.stop(ctx)

@@ -2,6 +2,7 @@ package shared
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -285,8 +286,17 @@ func TestWatch(t *testing.T) {
 	sources.StartState(false)
 	<-st.Revocations().Ready()
 	until(t, "listed", func() bool { return slices.Equal(st.Nodes(t.Context(), time.Now()), []string{st.Node()}) })
-	if n := st.Nodes(t.Context(), time.Now().Add(8*24*time.Hour)); len(n) > 0 {
-		t.Errorf("%v are listed after a week", n)
+	content, err := json.Marshal(seenNode{"another", time.Now()})
+	if err == nil {
+		err = st.watch.nodes.Store(t.Context(), "seen-0000beef", content)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]int{0: 2, 8 * 24 * time.Hour: 1} {
+		if n := st.Nodes(t.Context(), time.Now().Add(after)); len(n) != want || !slices.Contains(n, st.Node()) {
+			t.Errorf("after %s %v are listed", after, n)
+		}
 	}
 	w := &watch{state: st, nodes: st.watch.nodes, stale: map[string]bool{}, seen: time.Now().Add(time.Hour)}
 	for _, after := range []time.Duration{0, 9 * time.Second, 12 * time.Second, 13 * time.Second, 0, 12 * time.Second} {
@@ -296,7 +306,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("told %v", told)
 	}
 	sources.StopState(false)
-	if names, err := os.ReadDir(filepath.Join(storage.Storage.(*certmagic.FileStorage).Path, "jwt", "watched", "nodes")); err != nil || len(names) != 0 {
+	if names, err := os.ReadDir(filepath.Join(storage.Storage.(*certmagic.FileStorage).Path, "jwt", "watched", "nodes")); err != nil || len(names) != 1 || names[0].Name() != "seen-0000beef" {
 		t.Errorf("%v, %v are listed after the stop", names, err)
 	}
 }

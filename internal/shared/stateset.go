@@ -128,8 +128,8 @@ func (s *stateSet) rebind(before, st *State) {
 }
 
 // unbind takes a config away. If no other uses the set, it is closed, with one more attempt
-// to store what is not stored. serving reports whether another config serves requests.
-func (s *stateSet) unbind(ctx context.Context, st *State, serving bool) {
+// to store what is not stored. replaced reports whether a newer config serves requests now.
+func (s *stateSet) unbind(ctx context.Context, st *State, replaced bool) {
 	s.mu.Lock()
 	newest := len(s.owners) > 0 && s.owners[len(s.owners)-1] == st
 	s.owners = slices.DeleteFunc(s.owners, func(o *State) bool { return o == st })
@@ -141,7 +141,7 @@ func (s *stateSet) unbind(ctx context.Context, st *State, serving bool) {
 		return
 	}
 	s.mu.Unlock()
-	if rules := s.rules.Load(); rules != nil && serving {
+	if rules := s.rules.Load(); rules != nil && replaced {
 		n := 0
 		for _, k := range revocation.Kinds {
 			n += rules.Snapshot().Len(k)

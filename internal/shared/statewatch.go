@@ -192,12 +192,12 @@ func (st *State) Nodes(ctx context.Context, now time.Time) []string {
 	if w == nil {
 		return nil
 	}
-	var names []string
+	names := []string{st.Node()} // whatever the storage has lost
 	for _, n := range w.list(ctx) {
 		if now.Sub(n.At) <= seenFor {
 			names = append(names, n.Node)
 		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
