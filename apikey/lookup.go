@@ -32,9 +32,9 @@ type Stored interface {
 	Find(d Digest, now time.Time) (Key, reason.Code)
 	// Has reports whether there is a key with this digest, valid or not.
 	Has(d Digest) bool
-	// AwaitUnknown reports whether a key that was not found may have been learned of
-	// meanwhile. It may wait a little, until ctx is done.
-	AwaitUnknown(ctx context.Context, text string, d Digest) bool
+	// AwaitNews reports whether something may have been learned meanwhile of a key that is
+	// refused. It may wait a little, until ctx is done.
+	AwaitNews(ctx context.Context, text string) bool
 }
 
 // Find finds the key with this text. For any text it computes one digest and makes one
@@ -57,16 +57,16 @@ func (l *Lookup) Find(ctx context.Context, text string) (found Key, code reason.
 		}
 	}
 	found, code = l.find(digest, now)
-	if code == reason.UnknownAPIKey {
-		for _, s := range l.Stores {
-			if s.AwaitUnknown(ctx, text, digest) {
-				return l.find(digest, now)
-			}
+	for _, s := range l.Stores {
+		// It waits the same for unknown, disabled and expired keys.
+		if code != "" && s.AwaitNews(ctx, text) {
+			found, code = l.find(digest, now)
 		}
 	}
 	return found, code
 }
 
+// find makes the look-ups.
 func (l *Lookup) find(digest Digest, now time.Time) (found Key, code reason.Code) {
 	code = reason.UnknownAPIKey
 	if l.Written != nil {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// The limits on syncs for keys that are not known: the checksum of a key is public, so that
+// The limits on syncs for keys that are refused: the checksum of a key is public, so that
 // anybody can make texts that look like new keys.
 const (
 	earlySyncs   = 5
@@ -63,14 +63,12 @@ func (e *earlySync) begin(now time.Time, sync func()) <-chan struct{} {
 	return ended
 }
 
-// AwaitUnknown is called for a key that Find does not know, and reports whether it is worth
-// to look again. If the text has the form of a key, it may have been made on another node
+// AwaitNews is called for a key that is refused, and reports whether it is worth to look
+// again. If the text has the form of a key, it may have been made or enabled on another node
 // a moment ago: then one sync is brought forward, within limits, and awaited for a second
-// at most.
-func (s *Store) AwaitUnknown(ctx context.Context, text string, d Digest) bool {
-	if s.Has(d) {
-		return true
-	}
+// at most. It does not depend on whether the key is known, so that nobody can tell a
+// disabled key from an unknown one by the time.
+func (s *Store) AwaitNews(ctx context.Context, text string) bool {
 	if _, ok := IDOf(text); !ok {
 		return false
 	}
@@ -93,8 +91,9 @@ func (s *Store) AwaitUnknown(ctx context.Context, text string, d Digest) bool {
 	defer stop()
 	select {
 	case <-ended:
+		return true
 	case <-late:
 	case <-ctx.Done():
 	}
-	return s.Has(d)
+	return false
 }

@@ -58,19 +58,19 @@ func TestANewKeyBringsASyncForward(t *testing.T) {
 	}
 	wants(t, "before", text, noon, reason.UnknownAPIKey, two)
 	folder.take()
-	if !two.AwaitUnknown(ctx, text, DigestOf(text)) || folder.take() == 0 {
+	if !two.AwaitNews(ctx, text) || folder.take() == 0 {
 		t.Error("it is not worth to look again")
 	}
 	wants(t, "after", text, noon, valid, two)
-	// It is known now, also if it is not valid.
+	// One that is known and refused takes the same time, and may be enabled elsewhere.
 	must(two.Disable(ctx, id, ann))
 	folder.take()
-	if !two.AwaitUnknown(ctx, text, DigestOf(text)) || folder.take() != 0 {
-		t.Error("a key that is known brings a sync forward")
+	if !two.AwaitNews(ctx, text) || folder.take() == 0 {
+		t.Error("a key that is disabled is told from an unknown one")
 	}
 	// Whatever has another form is none of ours.
 	for _, other := range []string{"", "key of a", text[:len(text)-1], text + "0", "x" + text[1:]} {
-		if two.AwaitUnknown(ctx, other, DigestOf(other)) || folder.take() != 0 {
+		if two.AwaitNews(ctx, other) || folder.take() != 0 {
 			t.Errorf("%q brings a sync forward", other)
 		}
 	}
@@ -84,8 +84,8 @@ func TestANewKeyBringsASyncForward(t *testing.T) {
 		}
 		return syncs
 	}
-	if n := strangers(50); n != 4 {
-		t.Errorf("%d syncs, with one before", n)
+	if n := strangers(50); n != 3 {
+		t.Errorf("%d syncs, with two before", n)
 	}
 	c.Set(c.Now().Add(5 * time.Second))
 	if n := strangers(50); n != 1 {
@@ -117,16 +117,16 @@ func TestRequestsWaitASecondForASyncAndAreNotMany(t *testing.T) {
 	var waiting sync.WaitGroup
 	for range earlyWaiters {
 		waiting.Go(func() {
-			if s.AwaitUnknown(t.Context(), text, DigestOf(text)) {
-				t.Error("it is known")
+			if s.AwaitNews(t.Context(), text) {
+				t.Error("it is worth to look again")
 			}
 		})
 	}
 	for len(s.early.waiters) < earlyWaiters {
 		runtime.Gosched()
 	}
-	if s.AwaitUnknown(t.Context(), text, DigestOf(text)) { // which does not wait
-		t.Error("it is known")
+	if s.AwaitNews(t.Context(), text) { // which does not wait
+		t.Error("it is worth to look again")
 	}
 	ended := make(chan struct{})
 	go func() { waiting.Wait(); close(ended) }()
@@ -142,8 +142,8 @@ func TestRequestsWaitASecondForASyncAndAreNotMany(t *testing.T) {
 	// Nor longer than the request lives.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if s.AwaitUnknown(ctx, text, DigestOf(text)) {
-		t.Error("it is known")
+	if s.AwaitNews(ctx, text) {
+		t.Error("it is worth to look again")
 	}
 	close(hold)
 }

@@ -286,8 +286,8 @@ func (k requestKeys) Has(d apikey.Digest) bool {
 	return store != nil && store.Has(d)
 }
 
-// AwaitUnknown implements apikey.Stored.
-func (k requestKeys) AwaitUnknown(ctx context.Context, text string, d apikey.Digest) bool {
+// AwaitNews implements apikey.Stored.
+func (k requestKeys) AwaitNews(ctx context.Context, text string) bool {
 	store := k.set.keys.Load()
-	return store != nil && store.AwaitUnknown(ctx, text, d)
+	return store != nil && store.AwaitNews(ctx, text)
 }
