@@ -38,7 +38,6 @@ type stateSet struct {
 
 	mu     sync.Mutex
 	owners []*State // the configs that have started and not stopped, the newest last
-	ready  bool     // once it was, for the log
 }
 
 // replicated is what the sets of rules and those of API keys have in common.
