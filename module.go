@@ -276,7 +276,12 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 		}
 		id.SetKey(key)
 		if h.app.state != nil {
-			if err := revoked.Key(ctx, h.app.state, key); err != nil {
+			var err error
+			h.apiKeys.Each(presented.APIKey.Text, key, func(k apikey.Key) bool {
+				err = revoked.Key(ctx, h.app.state, k)
+				return err == nil
+			})
+			if err != nil {
 				return refusal.CodeOf(err), err
 			}
 		}

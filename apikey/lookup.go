@@ -85,6 +85,41 @@ func (l *Lookup) find(digest Digest, now time.Time) (found Key, code reason.Code
 	return found, code
 }
 
+// Each visits found, which Find returned, and the key with this text in each other place
+// where it is, until visit returns false. It has an id of its own in each, and rules may be
+// about any of them.
+func (l *Lookup) Each(text string, found Key, visit func(Key) bool) {
+	if !visit(found) || l.places() == 1 {
+		return
+	}
+	digest, now := DigestOf(text), time.Time{}
+	in := func(s *Set) bool { k, ok := s.Find(digest); return !ok || k == found || visit(k) }
+	if l.Written != nil && !in(l.Written) || l.Placed != nil && !in(l.Placed.Set()) {
+		return
+	}
+	for _, file := range l.Files {
+		if !in(file.Set()) {
+			return
+		}
+	}
+	for _, s := range l.Stores {
+		if k, code := s.Find(digest, now); code != reason.UnknownAPIKey && k != found && !visit(k) {
+			return
+		}
+	}
+}
+
+func (l *Lookup) places() int {
+	n := len(l.Files) + len(l.Stores)
+	if l.Written != nil {
+		n++
+	}
+	if l.Placed != nil {
+		n++
+	}
+	return n
+}
+
 // Has reports whether there is a key with this text, valid or not.
 func (l *Lookup) Has(text string) bool {
 	if len(text) > MaxLength {

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -83,6 +84,54 @@ func TestAKeyIsKnownWhereverItIs(t *testing.T) {
 	for text, want := range map[string]bool{"written.b.c": true, "placed.b.c": true, "key of a": true, "other.b.c": false} {
 		if all.Has(text) != want {
 			t.Errorf("%s: known is %v", text, !want)
+		}
+	}
+}
+
+// inOne is a store with one key.
+type inOne struct{ key Key }
+
+func (inOne) Unavailable(context.Context, time.Time) bool       { return false }
+func (inOne) AwaitUnknown(context.Context, string, Digest) bool { return false }
+func (s inOne) Has(Digest) bool                                 { return s.key.ID() != "" }
+func (s inOne) Find(Digest, time.Time) (Key, reason.Code) {
+	if s.key == (Key{}) {
+		return Key{}, reason.UnknownAPIKey
+	}
+	return s.key, ""
+}
+
+// A rule may be about a key by the id that it has in a store, though a file has it too.
+func TestAKeyInSeveralPlacesHasAllItsIDs(t *testing.T) {
+	t.Parallel()
+	const secret = "a secret for several places"
+	r := Record{ID: "in-the-config", Hash: DigestOf(secret)}
+	written, err := NewSet([]Record{r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newStoreSet("partners", 1, 100)
+	r.ID = "in-the-store"
+	b.add(r.Hash, &r, false)
+	inStore, _ := b.set().Find(r.Hash)
+	for want, l := range map[string]Lookup{
+		"/in-the-config ":                       {Written: written},
+		"/in-the-config partners/in-the-store ": {Written: written, Stores: []Stored{inOne{}, inOne{inStore}}},
+		"partners/in-the-store ":                {Stores: []Stored{inOne{inStore}}},
+	} {
+		found, code := l.Find(t.Context(), secret)
+		if code != "" {
+			t.Fatal(code)
+		}
+		got := ""
+		l.Each(secret, found, func(k Key) bool { got += k.Store() + "/" + k.ID() + " "; return true })
+		if got != want {
+			t.Errorf("visited %q, want %q", got, want)
+		}
+		n := 0
+		l.Each(secret, found, func(Key) bool { n++; return false })
+		if n != 1 {
+			t.Errorf("%q: visited %d after the end", want, n)
 		}
 	}
 }

@@ -88,6 +88,7 @@ func TestKeysThatAreNotMade(t *testing.T) {
 		"a bad prefix":          {400, `{"store":"staff","prefix":"a-b"}`, "prefix: "},
 		"a hash":                {400, `{"store":"staff","hash":"sha256:00"}`, "unknown member"},
 		"a key":                 {400, `{"store":"staff","key":"` + someKey + `"}`, "unknown member"},
+		"a key as a member":     {400, `{"store":"staff","` + someKey + `":1}`, "a credential: unknown member"},
 		"enabled":               {400, `{"store":"staff","enabled":false}`, "unknown member"},
 		"an id that is taken":   {409, `{"store":"staff","id":"k1"}`, "there is a key with this id"},
 		"an id of a deleted":    {409, `{"store":"staff","id":"gone"}`, "id: a key with this id was deleted"},
@@ -287,6 +288,9 @@ func TestAKeyThatAnotherNodeHasMade(t *testing.T) {
 	}
 	s.store("staff").syncErr = errors.New("connection refused")
 	s.fails(503, "the storage can't be asked: connection refused", "DELETE", "/jwt/api-keys/none", "")
+	// What can be done all the same to refuse the key.
+	s.fails(503, "POST /jwt/revocations with the kind key", "DELETE", "/jwt/api-keys/none", "")
+	s.fails(503, "POST /jwt/revocations with the kind key", "PATCH", "/jwt/api-keys/none", `{"enabled":false}`)
 	s.store("staff").syncErr = nil
 	s.store("staff").unready = true
 	s.fails(503, "the store staff is not in step with the storage yet", "DELETE", "/jwt/api-keys/none", "")

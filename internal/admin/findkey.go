@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
@@ -171,6 +173,10 @@ func (c *change) find() (Store, apikey.StoredKey, error) {
 		return nil, none, refusal(http.StatusNotFound, "?store: there is no store %s; %s", quote(name), theStores(c.state))
 	}
 	store, key, err := findStored(c.ctx, c.state, name, id, c.now)
+	if api, ok := errors.AsType[caddy.APIError](err); ok && api.HTTPStatus == http.StatusServiceUnavailable &&
+		(c.line.Action == "key_delete" || c.line.Action == "key_disable") {
+		return nil, none, refusal(api.HTTPStatus, "%v; a rule refuses it at once: POST /jwt/revocations with the kind key and the id", api.Err)
+	}
 	if err != nil && (errors.Is(err, apikey.ErrNoKey) || len(c.state.Stores()) == 0) {
 		if file, _, ok := findInFiles(filesNamed(c.app, name), id); ok {
 			return nil, none, refusal(http.StatusConflict, "the key is in the file %s, which is not changed here; run `caddy jwt api-key %s %s --file %s`",

@@ -86,7 +86,7 @@ func (m members) readObject(object claims.Value) error {
 		name := object.NameAt(i)
 		read, ok := m[name]
 		if !ok {
-			return bad("%s: unknown member; the members are %s", apikey.Quote(name), strings.Join(slices.Sorted(maps.Keys(m)), ", "))
+			return bad("%s: unknown member; the members are %s", quote(name), strings.Join(slices.Sorted(maps.Keys(m)), ", "))
 		}
 		if err := read(object.At(i)); err != nil {
 			return bad("%s: %v", name, err)

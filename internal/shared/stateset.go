@@ -34,6 +34,7 @@ type stateSet struct {
 	// reload added it.
 	lenient atomic.Bool
 	waiting atomic.Int64 // requests
+	events  eventQueue
 
 	mu     sync.Mutex
 	owners []*State // the configs that have started and not stopped, the newest last
@@ -150,10 +151,10 @@ func (s *stateSet) unbind(ctx context.Context, st *State, replaced bool) {
 			st.logger.Warn("the new config does not use this set, so that what was revoked is accepted again", zap.String("set", s.place), zap.Int("rules", n))
 		}
 	}
+	s.replicated().Close(ctx) // first, as what it stores matters more than counts
 	if usage := s.usage.Load(); usage != nil {
 		usage.Close(ctx)
 	}
-	s.replicated().Close(ctx)
 }
 
 // owner returns the newest config that uses the set, or nil.
@@ -239,8 +240,12 @@ func (s *stateSet) learnedRules(rules []revocation.Rule) {
 	if st.LearnedRules != nil {
 		st.LearnedRules(rules)
 	}
-	for i := range rules {
-		st.Revoked(rules[i])
+	if st.emit != nil {
+		s.events.add(func() {
+			for i := range rules {
+				st.Revoked(rules[i])
+			}
+		})
 	}
 }
 
@@ -252,8 +257,12 @@ func (s *stateSet) learnedKeys(changes []apikey.StoreChange) {
 	if st.LearnedKeys != nil {
 		st.LearnedKeys(s.store, changes)
 	}
-	for _, c := range changes {
-		st.KeyChanged(s.store, c)
+	if st.emit != nil {
+		s.events.add(func() {
+			for _, c := range changes {
+				st.KeyChanged(s.store, c)
+			}
+		})
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 type watch struct {
 	state *State
 	nodes replica.Objects
+	ctx   context.Context // ends when it is stopped
+	end   context.CancelFunc
 
 	mu        sync.Mutex
 	stopTimer func() bool
@@ -46,6 +48,7 @@ const (
 
 func startWatch(st *State) *watch {
 	w := &watch{state: st, nodes: replica.Folder(st.storage, path.Join("jwt", st.Cluster, "nodes")), stale: map[string]bool{}}
+	w.ctx, w.end = context.WithCancel(context.Background())
 	w.next(0)
 	return w
 }
@@ -78,6 +81,7 @@ func (w *watch) stop(ctx context.Context) {
 	w.stopped = true
 	w.stopTimer()
 	w.mu.Unlock()
+	w.end() // a storage that hangs is not waited for
 	w.running.Wait()
 	if !w.seen.IsZero() && w.state.revocations.owner() == nil {
 		// If this fails, the node is listed for a week.
@@ -139,7 +143,7 @@ type seenNode struct {
 // tell lets others know that this node is there, and takes away those that have said
 // nothing for a week.
 func (w *watch) tell(now time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), nodeTime)
+	ctx, cancel := context.WithTimeout(w.ctx, nodeTime)
 	defer cancel()
 	content, err := json.Marshal(seenNode{w.state.Node(), now.UTC().Truncate(time.Second)})
 	if err == nil {
