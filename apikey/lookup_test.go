@@ -91,9 +91,9 @@ func TestAKeyIsKnownWhereverItIs(t *testing.T) {
 // inOne is a store with one key.
 type inOne struct{ key Key }
 
-func (inOne) Unavailable(context.Context, time.Time) bool       { return false }
-func (inOne) AwaitUnknown(context.Context, string, Digest) bool { return false }
-func (s inOne) Has(Digest) bool                                 { return s.key.ID() != "" }
+func (inOne) Unavailable(context.Context, time.Time) bool { return false }
+func (inOne) AwaitNews(context.Context, string) bool      { return false }
+func (s inOne) Has(Digest) bool                           { return s.key.ID() != "" }
 func (s inOne) Find(Digest, time.Time) (Key, reason.Code) {
 	if s.key == (Key{}) {
 		return Key{}, reason.UnknownAPIKey

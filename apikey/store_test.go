@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -412,6 +413,40 @@ func TestADisablingThatWasNotSeenStays(t *testing.T) {
 	}
 }
 
+// unlisted is a folder that can't be listed while it is down.
+type unlisted struct {
+	*memory
+	down atomic.Bool
+}
+
+func (u *unlisted) List(ctx context.Context) ([]string, error) {
+	if u.down.Load() {
+		return nil, errors.New("the storage is away")
+	}
+	return u.memory.List(ctx)
+}
+
+// An edit builds on what other nodes have done just before.
+func TestAnEditUndoesNoOtherNodesEdit(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	c, folder := clock.NewFake(noon), newMemory()
+	one := newNode(t, folder, c)
+	if err := one.Create(ctx, Record{ID: "a", Hash: DigestOf("key of a"), Scopes: []string{"read", "admin"}}, ann); err != nil {
+		t.Fatal(err)
+	}
+	two := newNode(t, folder, c)
+	must(one.Edit(ctx, "a", func(r *Record) error { r.Scopes = []string{"read"}; return nil }, ann))
+	must(two.Edit(ctx, "a", func(r *Record) error { r.Description = "of Bob"; return nil }, bob))
+	synced(t, one, two)
+	for _, s := range []*Store{one, two} {
+		k, err := s.Get("a", noon)
+		if err != nil || k.Description != "of Bob" || len(k.Scopes) != 1 {
+			t.Errorf("%+v, %v", k, err)
+		}
+	}
+}
+
 func TestADeletedKeyStaysDeleted(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -420,15 +455,18 @@ func TestADeletedKeyStaysDeleted(t *testing.T) {
 	if err := one.Create(ctx, record("a"), ann); err != nil {
 		t.Fatal(err)
 	}
-	two := newNode(t, folder, c)
+	away := &unlisted{memory: folder}
+	two := newNode(t, away, c)
 	must(one.Delete(ctx, "a", ann))
-	// Another node has not heard of it yet.
+	// Another node has not heard of it yet, and can't.
+	away.down.Store(true)
 	must(two.Edit(ctx, "a", func(r *Record) error { r.Scopes = []string{"x"}; return nil }, bob))
 	must(two.Roll(ctx, "a", DigestOf("new"), time.Hour, bob))
 	must(two.Disable(ctx, "a", bob))
 	if err := two.Enable(ctx, "a", bob); err != nil {
 		t.Fatal(err)
 	}
+	away.down.Store(false)
 	synced(t, one, two)
 	wants(t, "the old", "key of a", noon, reason.UnknownAPIKey, one, two, newNode(t, folder, c))
 	wants(t, "the new", "new", noon, reason.UnknownAPIKey, one, two, newNode(t, folder, c))

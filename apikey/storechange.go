@@ -206,6 +206,7 @@ func (s *Store) Roll(ctx context.Context, id string, hash Digest, overlap time.D
 // stored.
 func (s *Store) Edit(ctx context.Context, id string, change func(*Record) error, by Actor) (stored bool, err error) {
 	defer s.changes.lock(id)()
+	s.refresh(ctx)
 	s.mu.Lock()
 	k, err := s.key(id)
 	if err != nil {
@@ -252,4 +253,16 @@ func narrower(before, after Record) bool {
 	}
 	before.Scopes, before.Expires = after.Scopes, after.Expires
 	return string(profileOf(&before)) == string(profileOf(&after))
+}
+
+// refreshTime limits the look at what other nodes have done.
+const refreshTime = 2 * time.Second
+
+// refresh learns what other nodes have done, before an edit, which replaces the whole
+// profile. Where the storage is away, it goes on with what is known. A roll does not look:
+// of two at the same time, none is to retire the other's secret.
+func (s *Store) refresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	_ = s.replica.Sync(ctx)
 }

@@ -55,10 +55,10 @@ type SetStatus struct {
 	Error string `json:"error,omitempty"`
 }
 
-// ready reports whether all sets are ready.
+// ready reports whether all sets are ready, and no request is refused for their age.
 func (s *StateStatus) ready() bool {
 	for i := range s.Sets {
-		if !s.Sets[i].Ready {
+		if !s.Sets[i].Ready || s.Sets[i].Refuses {
 			return false
 		}
 	}

@@ -105,7 +105,8 @@ func parseAuditLine(line []byte) (item admin.AuditItem, ok bool) {
 		Logger string           `json:"logger"`
 		Audit  *admin.AuditItem `json:"audit"`
 	}
-	if json.Unmarshal(line[at:], &logged) != nil || logged.Audit == nil {
+	// Other loggers may write what a client has sent.
+	if json.Unmarshal(line[at:], &logged) != nil || logged.Audit == nil || logged.Logger != "jwt.audit" {
 		return item, false
 	}
 	return *logged.Audit, logged.Audit.Action != ""
