@@ -73,11 +73,8 @@ func (a *App) MaxLifetime() time.Duration {
 	return a.accepted.lifetime
 }
 
-// CachedRefused returns how many tokens in the cache a rule refuses, -1 without a cache.
+// CachedRefused returns how many tokens in the cache a rule refuses.
 func (a *App) CachedRefused(rule *revocation.Rule, token string) int {
-	if a.cache == 0 {
-		return -1
-	}
 	return revoked.Cached(rule, token, clock.System().Now())
 }
 
