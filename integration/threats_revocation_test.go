@@ -127,7 +127,7 @@ func TestThreat62_RulesMatchWhatTheySay(t *testing.T) {
 			t.Fatalf("the log has the user %q", user)
 		}
 		c := s.jwtCommand(t, "revoke", "--sub", user, "--issuer", iss, "--reason", "test")
-		if c.code != 0 || !strings.Contains(c.stderr, "One of the tokens that this server has seen lately") {
+		if c.code != 0 || !cacheOff && !strings.Contains(c.stderr, "One of the tokens that this server has seen lately") {
 			t.Error(c)
 		}
 		s.refuses(t, site, alice, "revoked")
