@@ -32,7 +32,7 @@ type SharedState struct {
 	Cluster string `json:"cluster,omitempty"`
 	// The key that authenticates what is in the storage, as a placeholder `{env.NAME}` or
 	// `{file.PATH}` for 32 bytes in base64. The first of two signs, and both verify.
-	// Default: none, so that whoever can write to the storage can make API keys.
+	// Default: none, so that anyone who can write to the storage can make API keys.
 	Key []string `json:"key,omitempty"`
 	// How long requests are served while the storage is away; after that OnStale
 	// decides. Default: 24h.

@@ -257,7 +257,7 @@ func TestDisablingWaitsForNobody(t *testing.T) {
 	folder.mu.Unlock()
 }
 
-// Keys are made, rolled and deleted while others are looked up and the base is made anew.
+// Keys are made, rolled and deleted while others are looked up and the base is made again.
 func TestChangesWhileKeysAreLookedUp(t *testing.T) {
 	t.Parallel()
 	s := deaf()

@@ -111,7 +111,7 @@ func TestThreat56_ANodeThatSleptBringsNothingBack(t *testing.T) {
 	}
 	check("healed", a, b)
 
-	// Somebody restores them from a backup, and only they are read anew.
+	// Somebody restores them from a backup, and only they are read again.
 	for name, content := range old {
 		writeFile(t, filepath.Join(folder, name), content)
 	}

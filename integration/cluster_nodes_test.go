@@ -339,7 +339,7 @@ func TestThreat58_AnEmptiedStorageIsNoLicence(t *testing.T) {
 	c.is(t, "the disabled key on the fresh node", c.withAPIKey(off.Key), isDisabled)
 	both(0)
 
-	// All is in the storage again: whoever starts with nobody else there has it.
+	// All is in the storage again: a node that starts with no other there has it.
 	for _, n := range []*node{a, b, c} {
 		n.kill()
 	}

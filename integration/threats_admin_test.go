@@ -388,7 +388,7 @@ func testLongLists(t *testing.T, s *fixture) {
 				t.Fatalf("line %d is\n%s\n%s", page.Missing+n, compact.String(), texts[page.Missing+n])
 			}
 		}
-		// Whoever takes a line away, or changes one, is seen.
+		// A line that was taken away, or changed, is noticed.
 		middle := len(lines) / 2
 		if at := firstGap(slices.Delete(slices.Clone(lines), middle, middle+1), slices.Delete(slices.Clone(texts), middle, middle+1)); at != middle {
 			t.Errorf("a line is missing at %d, and the gap shows at %d", middle, at)

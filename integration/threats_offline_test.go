@@ -47,7 +47,7 @@ func TestThreat64_OfflineCommandsFindTheServersState(t *testing.T) {
 	s.accepts(t, site, token)
 	other := t.TempDir() // somebody else's home
 
-	t.Run("while the server runs, it is asked, whoever calls", func(t *testing.T) {
+	t.Run("while the server runs, it is asked, no matter who calls", func(t *testing.T) {
 		c := s.offline(t, other, "revoke", "--jti", "online", "--json")
 		if c.code != 0 || len(sharedFiles(t, other)) != 0 {
 			t.Errorf("%s\n%v", c, sharedFiles(t, other))

@@ -82,7 +82,7 @@ func FuzzID(f *testing.F) {
 
 func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// Whoever holds a revoked token must not be able to make another of it.
+// Anyone who holds a revoked token must not be able to make another of it.
 func TestATokenWithAnotherSignatureIsTheSame(t *testing.T) {
 	t.Parallel()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

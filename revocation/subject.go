@@ -17,7 +17,7 @@ type Token struct {
 	Subject string    // "sub", empty for none
 	Clients [4]string // client_id, azp, appid and cid, empty for none
 	KeyID   string    // "kid" of the header
-	// SignedBy is the kid of the key that verified the signature, empty for none. Whoever has
+	// SignedBy is the kid of the key that verified the signature, empty for none. Anyone who has
 	// a stolen key may write another kid into the header, or leave it out.
 	SignedBy string
 	Signed   string    // what SignedPart returns

@@ -19,7 +19,7 @@ func TokenValue(token string) string {
 // SignedPart returns what identifies a token. Of a JWT in the compact serialization of a JWS
 // (RFC 7515 section 7.1), it is the header and the payload with the dot between them, which
 // can't be changed without the key. The signature can: for ECDSA, (r, n-s) is as good as
-// (r, s), and many a decoder of base64 accepts several texts for the same bytes. So whoever
+// (r, s), and many a decoder of base64 accepts several texts for the same bytes. So anyone who
 // holds a revoked token could make a digest of all of it another one in a microsecond.
 //
 // Of everything else it is all of the text. That includes JWTs that are encrypted, which have

@@ -127,7 +127,7 @@ func TestAhead(t *testing.T) {
 	}
 }
 
-// A token is known by the key that signed it, whatever its header says: whoever has a stolen
+// A token is known by the key that signed it, whatever its header says: anyone who has a stolen
 // key writes the header.
 func TestSignedBy(t *testing.T) {
 	t.Parallel()

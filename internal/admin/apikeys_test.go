@@ -111,7 +111,7 @@ func TestKeysThatAreNotMade(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotStoredIsNotMade: whoever gets a secret must be able to use it.
+// TestWhatIsNotStoredIsNotMade: anyone who gets a secret must be able to use it.
 func TestWhatIsNotStoredIsNotMade(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ method, path, body string }{
@@ -343,7 +343,7 @@ func TestListingKeys(t *testing.T) {
 			t.Errorf("%q: %d keys, not %d", query, len(got), n)
 		}
 		if slices.Sort(got); len(slices.Compact(got)) != n {
-			t.Errorf("%q: keys are there twice", query)
+			t.Errorf("%q: duplicate keys", query)
 		}
 	}
 	page := want[KeyPage](s, 200, "GET", "/jwt/api-keys?store=partners&limit=1000", "")

@@ -56,7 +56,7 @@ const (
 func importOf(body []byte) (object claims.Value, ok bool) {
 	object, err := claims.ParseLarge(body, maxImportValues)
 	if err != nil {
-		return object, false // which is told by whoever reads it as another body
+		return object, false // reading it as another body tells so
 	}
 	_, ok = object.Member("import")
 	return object, ok

@@ -233,7 +233,7 @@ func parameters(r *http.Request, names ...string) (map[string]string, error) {
 		case !slices.Contains(names, name):
 			return nil, bad("?%s: unknown parameter; the parameters are %s", cutText(name), strings.Join(names, ", "))
 		case len(values[name]) > 1:
-			return nil, bad("?%s: it is there twice", name)
+			return nil, bad("?%s: duplicate; give it once", name)
 		}
 		query[name] = values[name][0]
 	}

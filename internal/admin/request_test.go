@@ -131,7 +131,7 @@ func TestParametersAreReadStrictly(t *testing.T) {
 	s.withKey("partners", "k1")
 	for _, c := range []struct{ method, path, body, part string }{
 		{"GET", "/jwt/revocations?limt=1", "", "?limt: unknown parameter; the parameters are kind, value"},
-		{"GET", "/jwt/revocations?limit=1&limit=2", "", "?limit: it is there twice"},
+		{"GET", "/jwt/revocations?limit=1&limit=2", "", "?limit: duplicate; give it once"},
 		{"GET", "/jwt/revocations?limit=0", "", "from 1 to 1000"},
 		{"GET", "/jwt/revocations?limit=1001", "", "from 1 to 1000"},
 		{"GET", "/jwt/revocations?limit=x%1b", "", "from 1 to 1000"},

@@ -220,9 +220,9 @@ func TestNotes(t *testing.T) {
 	}{
 		"nothing in the cache":        {`{"kind":"sub","value":"x","any_issuer":true}`, "no token in this node's cache matches", "refresh", 0},
 		"something in the cache":      {`{"kind":"sub","value":"x","any_issuer":true}`, "", "cache", 2},
-		"a user":                      {`{"kind":"sub","value":"x","issuer":"https://a.example"` + at, `the issuer "https://a.example" goes on issuing tokens to whoever holds a refresh token; disable the user at the issuer too`, "cache", 2},
-		"a client":                    {`{"kind":"client","value":"x","any_issuer":true` + at, "the issuer goes on issuing tokens to whoever holds a refresh token; disable the client at the issuer too", "cache", 2},
-		"an issuer":                   {`{"kind":"issuer","value":"https://b.example"` + at, `"https://b.example" goes on issuing tokens to whoever holds a refresh token`, "disable", 2},
+		"a user":                      {`{"kind":"sub","value":"x","issuer":"https://a.example"` + at, `the issuer "https://a.example" goes on issuing tokens to anyone who holds a refresh token; disable the user at the issuer too`, "cache", 2},
+		"a client":                    {`{"kind":"client","value":"x","any_issuer":true` + at, "the issuer goes on issuing tokens to anyone who holds a refresh token; disable the client at the issuer too", "cache", 2},
+		"an issuer":                   {`{"kind":"issuer","value":"https://b.example"` + at, `"https://b.example" goes on issuing tokens to anyone who holds a refresh token`, "disable", 2},
 		"an issuer of no site":        {`{"kind":"sub","value":"x","issuer":"https://a.example/"}`, `no site of this node accepts tokens of the issuer "https://a.example/"; the config has "https://a.example"`, "refresh", 2},
 		"an issuer of no site, alone": {`{"kind":"issuer","value":"https://a.example/"` + at, "no site of this node accepts", "cache", 2},
 		"an unknown key":              {`{"kind":"key","value":"k9"}`, "no API key that is known on this node has this id", "cache", 0},
@@ -366,7 +366,7 @@ func TestListingRules(t *testing.T) {
 			pages++
 			for _, item := range page.Items {
 				if seen[item.ID] {
-					t.Fatalf("%s is there twice", item.ID)
+					t.Fatalf("%s is listed twice", item.ID)
 				}
 				seen[item.ID] = true
 			}

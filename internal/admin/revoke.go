@@ -218,7 +218,7 @@ func (c *change) notes(rule *revocation.Rule, answer *RevocationAnswer) []string
 			who = "the issuer " + quote(issuer)
 		}
 		what := map[revocation.Kind]string{revocation.KindSub: "the user", revocation.KindClient: "the client"}[rule.Kind]
-		note := who + " goes on issuing tokens to whoever holds a refresh token"
+		note := who + " goes on issuing tokens to anyone who holds a refresh token"
 		if what != "" {
 			note += "; disable " + what + " at the issuer too"
 		}

@@ -189,7 +189,7 @@ func TestManyRules(t *testing.T) {
 		page := want[RevocationPage](n.site, 200, "GET", "/jwt/revocations?limit=100&after="+after, "")
 		for _, item := range page.Items {
 			if seen[item.ID] {
-				t.Errorf("%s is there twice", item.ID)
+				t.Errorf("%s is listed twice", item.ID)
 			}
 			seen[item.ID] = true
 		}

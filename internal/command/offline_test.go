@@ -130,7 +130,7 @@ func TestRevokeOffline(t *testing.T) {
 }
 
 // TestOfflineFilesBelongToTheServer: what the command stores has the mode of what the server
-// made, whoever runs the command.
+// made, no matter who runs the command.
 func TestOfflineFilesBelongToTheServer(t *testing.T) {
 	t.Parallel()
 	if os.PathSeparator != '/' {

@@ -173,7 +173,7 @@ func (f *revokeFlags) check(cmd *cobra.Command, kind string) error {
 	case kind == "key" && (f.issuer != "" || f.anyIssuer):
 		return withHint(errors.New("an API key has no issuer"), "remove --issuer and --any-issuer; --store names the key's store")
 	case kind == "token" && (f.issuer != "" || f.anyIssuer):
-		return withHint(errors.New("--token is about this one token, whoever issued it"), "remove --issuer and --any-issuer")
+		return withHint(errors.New("--token is about this one token, no matter who issued it"), "remove --issuer and --any-issuer")
 	case (kind == "kid" || kind == "issuer") && f.anyIssuer:
 		return withHint(fmt.Errorf("--%s is about one issuer", kind), "remove --any-issuer")
 	case kind != "key" && f.store != "":

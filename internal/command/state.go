@@ -30,7 +30,7 @@ func acceptStateCommand() *cobra.Command {
 		Long: `
 Signs what is in the storage without a signature, with the key that the option state of
 the config has. It is for a set that was made before there was a key: until then servers
-don't trust it, and caddy jwt status calls it unsigned. Whoever could write to the storage
+don't trust it, and caddy jwt status calls it unsigned. Anyone who could write to the storage
 may have written what is there: objects of it are lines of JSON, to look at.
 
     caddy jwt state accept

@@ -172,7 +172,7 @@ func (f *fileFolder) adopt(file *os.File) error {
 }
 
 // place makes the names of a new file and, the first time, of the folders above it survive
-// a loss of power. The first time is that of this process: whoever made the folders may
+// a loss of power. The first time is that of this process: an earlier one that made the folders may
 // have been killed before they were synced.
 func (f *fileFolder) place() error {
 	if err := f.sync(f.path); err != nil || f.placed.Load() {

@@ -125,7 +125,7 @@ func TestAStoredFileSurvivesALossOfPower(t *testing.T) {
 	mustDo(t, os.RemoveAll(filepath.Join(root, "jwt")))
 	expect("with folders that were deleted", all...)
 
-	// Whoever made the folders may have been killed before it synced them.
+	// The process that made the folders may have been killed before it synced them.
 	f.placed.Store(false)
 	failure = errors.New("no")
 	if err := f.store(ctx, "1-a", []byte("x")); !errors.Is(err, failure) {

@@ -1,6 +1,6 @@
 package replica
 
-// Warning returns what to tell whoever shares state through a storage that is known to be
+// Warning returns what to tell those who share state through a storage that is known to be
 // unfit for it, or to need care: one sentence, empty for every other storage. moduleID is
 // the id of the storage's module, such as caddy.storage.redis.
 //

@@ -50,7 +50,7 @@ func (r *Replica[F]) allSigned(ctx context.Context, place int, l listing) (bool,
 }
 
 // mendMarker gives the marker its content again, if it has none though it is listed. Some
-// storages, as that in Redis, store a name first and then the content: whoever made the set
+// storages, as that in Redis, store a name first and then the content: the node that made the set
 // may have been killed between. Other reasons for a missing content are errors.
 func (r *Replica[F]) mendMarker(ctx context.Context, place int) error {
 	var l listing

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 )
 
-// halfMade is a storage in which whoever made the set was killed when the marker had a name and
+// halfMade is a storage in which the node that made the set was killed when the marker had a name and
 // no content yet.
 func halfMade() *memory {
 	m := newMemory()

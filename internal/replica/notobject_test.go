@@ -35,7 +35,7 @@ func TestWhatIsNoObjectVoidsNoSync(t *testing.T) {
 }
 
 // What is whole and invalid can't become valid, so it is seldom unpacked again; what is torn
-// may be stored anew at any time.
+// may be stored again at any time.
 func TestInvalidObjectsAreSeldomReadAgain(t *testing.T) {
 	t.Parallel()
 	m, c := newMemory(), clock.NewFake(noon)

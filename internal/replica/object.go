@@ -51,7 +51,7 @@ type header struct {
 }
 
 // distinct sorts lines, so that the same facts always give the same object, and leaves out
-// what is there twice.
+// what is listed twice.
 func distinct(lines [][]byte) [][]byte {
 	slices.SortFunc(lines, bytes.Compare)
 	return slices.CompactFunc(lines, bytes.Equal)

@@ -58,7 +58,7 @@ func (r *Replica[F]) prune(ctx context.Context) error {
 		r.dropped(ctx, o.name)
 	}
 	for _, name := range r.deadGhosts() {
-		// Whoever failed to store it may have done so since.
+		// The node that failed to store it may have done so since.
 		if _, err := r.load(ctx, place, name); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
