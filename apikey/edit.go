@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // Edit is the content of a file of API keys, for a command that changes it.
@@ -221,7 +223,7 @@ func (f *Edit) replace(path string) (os.FileInfo, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(temp.Name()))
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := filewatch.SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	return os.Stat(path) // a renaming is a change too

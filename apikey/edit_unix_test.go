@@ -223,15 +223,3 @@ func TestALockBelongsToTheOwnerOfTheKeyFile(t *testing.T) {
 		}
 	}
 }
-
-func TestAFolderThatCantBeSyncedIsNoError(t *testing.T) {
-	t.Parallel()
-	for _, err := range []error{syscall.EINVAL, syscall.ENOTSUP} {
-		if got := syncError(&os.PathError{Op: "sync", Path: "/keys", Err: err}); got != nil {
-			t.Error(got)
-		}
-	}
-	if syncError(syscall.EIO) == nil {
-		t.Error("a broken disk is no error")
-	}
-}

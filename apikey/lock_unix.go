@@ -102,21 +102,3 @@ func copyOwner(f *os.File, from os.FileInfo) error {
 	}
 	return f.Chown(int(old.Uid), int(old.Gid))
 }
-
-// syncFolder makes a renaming last through a loss of power.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(syncError(d.Sync()), d.Close())
-}
-
-// syncError passes over file systems that can't sync a folder: the file is in
-// place there too.
-func syncError(err error) error {
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil
-	}
-	return err
-}

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -221,8 +222,12 @@ func TestThreat62_RulesMatchWhatTheySay(t *testing.T) {
 func TestThreat63_RevokedKeysAreRefused(t *testing.T) {
 	t.Parallel()
 	inFile := peers.NewAPIKey(t, "shared-id", nil)
-	s := newSharedFixture(t, strings.Replace(storeSite, "api_keys partners", "api_keys partners\n\t\tapi_keys {$KEYS}", 1),
-		options{env: map[string]string{"KEYS": tempFile(t, "keys.jsonl", peers.KeyLines(t, inFile))}})
+	twin := &peers.APIKey{Text: inFile.Text, Record: maps.Clone(inFile.Record)}
+	twin.Record["id"] = "twin-id"
+	s := newSharedFixture(t, strings.Replace(storeSite, "api_keys partners", "api_keys partners\n\t\tapi_keys {$KEYS}\n\t\tapi_keys {$TWINS}", 1),
+		options{env: map[string]string{
+			"KEYS": tempFile(t, "keys.jsonl", peers.KeyLines(t, inFile)), "TWINS": tempFile(t, "twins.jsonl", peers.KeyLines(t, twin)),
+		}})
 	stored := s.makeKey(t, object{"id": "shared-id"})
 	check := func(t *testing.T, k *peers.APIKey, revoked bool) {
 		t.Helper()
@@ -243,6 +248,12 @@ func TestThreat63_RevokedKeysAreRefused(t *testing.T) {
 	t.Run("in all stores", func(t *testing.T) {
 		id := s.addRule(t, object{"kind": "key", "value": "shared-id"})
 		check(t, stored.peer(), true)
+		check(t, inFile, true)
+		s.removeRule(t, id)
+		check(t, inFile, false)
+	})
+	t.Run("by the id that the same secret has in another file", func(t *testing.T) {
+		id := s.addRule(t, object{"kind": "key", "value": "twin-id"})
 		check(t, inFile, true)
 		s.removeRule(t, id)
 		check(t, inFile, false)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/filewatch"
 )
 
 // fileFolder is a folder of certmagic's file storage. It reads and writes the same files
@@ -24,7 +26,7 @@ type fileFolder struct {
 }
 
 func newFileFolder(storage *certmagic.FileStorage, path string) *fileFolder {
-	return &fileFolder{root: filepath.Clean(storage.Path), path: storage.Filename(path), sync: syncFolder}
+	return &fileFolder{root: filepath.Clean(storage.Path), path: storage.Filename(path), sync: filewatch.SyncFolder}
 }
 
 // list reads the names that are in the folder. FileStorage.List also asks for the state of

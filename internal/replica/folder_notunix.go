@@ -13,6 +13,3 @@ const dontBlock = 0
 // copyOwnerAndMode does nothing: owners are no numbers here, and a new file has the rights
 // that its folder hands down.
 func copyOwnerAndMode(*os.File, os.FileInfo, fs.FileMode) error { return nil }
-
-// syncFolder does nothing: folders can't be synced here.
-func syncFolder(string) error { return nil }

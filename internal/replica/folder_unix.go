@@ -46,20 +46,3 @@ func copyOwner(f *os.File, from *syscall.Stat_t) error {
 	}
 	return f.Chown(-1, int(from.Gid)) // allowed to a member of the group
 }
-
-// syncFolder makes names that are new in a folder survive a loss of power.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(syncError(d.Sync()), d.Close())
-}
-
-// syncError passes over file systems that can't sync a folder.
-func syncError(err error) error {
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil
-	}
-	return err
-}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -91,17 +90,5 @@ func TestAPipeDoesNotKeepAnyoneWaiting(t *testing.T) {
 	defer cancel()
 	if _, err := o.Load(ctx, "1-a"); !errors.Is(err, ErrNotObject) {
 		t.Error(err)
-	}
-}
-
-func TestAFolderThatCantBeSyncedIsNoError(t *testing.T) {
-	t.Parallel()
-	for _, err := range []error{syscall.EINVAL, syscall.ENOTSUP} {
-		if got := syncError(&fs.PathError{Op: "sync", Path: "/data", Err: err}); got != nil {
-			t.Error(got)
-		}
-	}
-	if syncError(syscall.EIO) == nil || syncFolder(filepath.Join(t.TempDir(), "none")) == nil {
-		t.Error("a broken disk is no error")
 	}
 }
