@@ -18,7 +18,7 @@ func Claims(issuer, audience string, changes map[string]any) map[string]any {
 		"aud":   audience,
 		"sub":   "user-1",
 		"iat":   now.Unix(),
-		"exp":   now.Add(5 * time.Minute).Unix(),
+		"exp":   now.Add(time.Hour).Unix(),
 		"scope": "read write",
 	}, changes)
 }
