@@ -1,0 +1,153 @@
+package caddyjwt
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	caddy.RegisterModule(new(AuthorizationServer))
+}
+
+// AuthorizationServer issues short-lived tokens to machines, so that a site needs no other
+// identity provider: for an API key, for a client's signature, or for the token of a platform
+// such as GitHub Actions. The `jwt` handlers of the same Caddy trust it without a request.
+//
+// It answers at the paths of the issuer's URL: `/oauth2/token`, `/oauth2/introspect`,
+// `/oauth2/revoke`, `/.well-known/jwks.json` and its metadata. All other requests go on.
+type AuthorizationServer struct {
+	// The URL that is `iss` of the tokens, such as `https://auth.example.com`: https, or http
+	// for this machine alone, without query and fragment. It may hold `{env.NAME}`.
+	Issuer string `json:"issuer"`
+
+	// API keys as clients: client_id is the key's id, client_secret the key. Default: none.
+	APIKeys []*KeyClients `json:"api_keys,omitempty"`
+
+	// API keys by their hash as clients. Default: none.
+	APIKey []*KeyClient `json:"api_key,omitempty"`
+
+	// Clients that sign (`private_key_jwt`, RFC 7523), or whom a federate names. Default:
+	// none.
+	Client []*ServiceClient `json:"client,omitempty"`
+
+	// Platforms whose tokens are exchanged. Default: none.
+	Federate []*Federate `json:"federate,omitempty"`
+
+	// Clients that may ask about tokens of others. Default: none, each client about its own.
+	Introspect []*Introspector `json:"introspect,omitempty"`
+
+	// The resources that there are (RFC 8707): what `aud` of the tokens may be. The first is
+	// the default.
+	Audience []string `json:"audience"`
+
+	// The scopes that there are. Default: those that the clients have.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// The scopes that are granted when none is asked for, as far as the client has them.
+	// Default: all that the client has.
+	DefaultScopes []string `json:"default_scopes,omitempty"`
+
+	// How long a token lives, from 1m to 24h. Default: 15m.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// How tokens are signed: ES256, EdDSA or RS256. Default: ES256.
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// How long a key signs before the next one does, from 48h. Default: 720h (30 days).
+	Rotate caddy.Duration `json:"rotate,omitempty"`
+}
+
+// KeyClients is a store of API keys whose keys are clients.
+type KeyClients struct {
+	// The path of a key file. Default: none, the store is named.
+	File string `json:"file,omitempty"`
+	// The name of a store that the app `jwt` declares. Default: none, the store is a file.
+	Name string `json:"name,omitempty"`
+	// The resources that these clients may ask for. Default: the first of the service alone.
+	Audience []string `json:"audience,omitempty"`
+	// Values of the keys' meta that become claims of the tokens. Default: none.
+	Claim []*MetaClaim `json:"claim,omitempty"`
+}
+
+// KeyClient is an API key, by its hash, that is a client.
+type KeyClient struct {
+	APIKey
+	// The resources that this client may ask for. Default: the first of the service alone.
+	Audience []string `json:"audience,omitempty"`
+	// Values of the key's meta that become claims of the tokens. Default: none.
+	Claim []*MetaClaim `json:"claim,omitempty"`
+}
+
+// MetaClaim is a value of a key's meta that becomes a claim of the tokens.
+type MetaClaim struct {
+	// The name of the value in the key's meta.
+	Meta string `json:"meta"`
+	// The name of the claim. Default: that of the value.
+	Name string `json:"name,omitempty"`
+}
+
+// ServiceClient is a client that signs its requests, or whom a federate names.
+type ServiceClient struct {
+	// The client's id: letters, digits, `.`, `_` and `-`.
+	ID string `json:"id"`
+	// The URL of the client's key set. Default: none.
+	JWKSURL string `json:"jwks_url,omitempty"`
+	// The path of the client's key set. Default: none.
+	JWKSFile string `json:"jwks_file,omitempty"`
+	// The client's public keys: paths of PEM files, or PEM. Default: none.
+	PublicKey []string `json:"public_key,omitempty"`
+	// What the client may do. Default: no scope.
+	Scopes []string `json:"scopes,omitempty"`
+	// The resources that the client may ask for. Default: the first of the service alone.
+	Audience []string `json:"audience,omitempty"`
+	// Further claims of its tokens. Default: none.
+	Claim []*FixedClaim `json:"claim,omitempty"`
+	// What the audience of an assertion may be besides the issuer: `token_endpoint` for
+	// clients that can't do otherwise. Default: the issuer alone.
+	AssertionAudience string `json:"assertion_audience,omitempty"`
+}
+
+// FixedClaim is a claim with a fixed text.
+type FixedClaim struct {
+	// The name of the claim.
+	Name string `json:"name"`
+	// Its value.
+	Value string `json:"value"`
+}
+
+// Federate is a platform whose tokens are exchanged for tokens of a client (RFC 7523 section
+// 2.1), so that its jobs need no secret.
+type Federate struct {
+	// The name of the federate in logs and metrics.
+	Name string `json:"name"`
+	// The issuer of the platform's tokens. Its audience is the issuer of this service.
+	Issuer *Issuer `json:"issuer"`
+	// Which of the platform's tokens are accepted, all of them together. At least one is a
+	// claim that says who.
+	Require []*Requirement `json:"require"`
+	// The client whose scopes, audience and claims the token has.
+	Client string `json:"client"`
+}
+
+// Introspector is a client that may ask about tokens for some resources.
+type Introspector struct {
+	// The client's id.
+	Client string `json:"client"`
+	// The resources.
+	Audience []string `json:"audience"`
+}
+
+// CaddyModule returns the module's information.
+func (*AuthorizationServer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.jwt_authorization_server",
+		New: func() caddy.Module { return new(AuthorizationServer) },
+	}
+}
+
+// ServeHTTP answers requests for the endpoints and passes all others on.
+func (a *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(w, r)
+}
