@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -15,6 +16,7 @@ type Service struct {
 	config    Config
 	host      string // of the issuer, without a default port
 	endpoints map[string]endpoint
+	forward   map[string]bool // the paths of those that there are only with keys of forwarded tokens
 }
 
 // endpoint answers a request for one path.
@@ -26,30 +28,38 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{config: c, host: u.Host}
+	if c.Clock == nil {
+		c.Clock = clock.System()
+	}
+	s := &Service{config: c, host: u.Host, forward: map[string]bool{}}
 	path := strings.TrimSuffix(u.Path, "/")
 	s.endpoints = map[string]endpoint{
-		path + "/oauth2/token":                  s.serveToken,
-		path + "/oauth2/revoke":                 s.serveRevoke,
-		path + "/oauth2/introspect":             s.serveIntrospect,
-		path + "/.well-known/jwks.json":         s.serveKeySet,
-		path + "/forward/.well-known/jwks.json": s.serveForwardKeySet,
+		path + "/oauth2/token":          s.serveToken,
+		path + "/oauth2/revoke":         s.serveRevoke,
+		path + "/oauth2/introspect":     s.serveIntrospect,
+		path + "/.well-known/jwks.json": s.serveKeySet,
 	}
+	s.addForward(path+"/forward/.well-known/jwks.json", s.serveForwardKeySet)
 	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
 		for _, place := range []string{"/.well-known/" + name + path, path + "/.well-known/" + name} {
 			s.endpoints[place] = s.serveMetadata
 		}
 		for _, place := range []string{"/.well-known/" + name + path + "/forward", path + "/forward/.well-known/" + name} {
-			s.endpoints[place] = s.serveForwardMetadata
+			s.addForward(place, s.serveForwardMetadata)
 		}
 	}
 	return s, nil
 }
 
+// addForward adds an endpoint that there is only with keys of forwarded tokens.
+func (s *Service) addForward(path string, e endpoint) {
+	s.endpoints[path], s.forward[path] = e, true
+}
+
 // Serve answers a request for one of the endpoints, and reports whether it was one.
 func (s *Service) Serve(w http.ResponseWriter, r *http.Request, from Request) (served bool) {
 	serve, ok := s.endpoints[from.Path]
-	if !ok || from.Host != s.host {
+	if !ok || from.Host != s.host || s.forward[from.Path] && s.forwardKeys() == nil {
 		return false
 	}
 	serve(w, r, from)
