@@ -107,8 +107,8 @@ func TestMetadataPromisesOnlyWhatTheConfigCanDo(t *testing.T) {
 	t.Parallel()
 	signer := Client{ID: "deploy", Keys: someKeys{}, Algorithms: key.NewAlgorithms(key.ES256, key.RS256)}
 	federate := Federate{
-		Name: "github", Client: "ci", Policy: validator.Policy{Issuer: "https://platform.example", Keys: someKeys{}},
-		Pins: func(context.Context, claims.Value) bool { return false },
+		Name: "github", Client: "ci", Pins: func(context.Context, claims.Value) bool { return true },
+		Policy: validator.Policy{Issuer: "https://token.actions.githubusercontent.com", Keys: someKeys{}},
 	}
 	for name, test := range map[string]struct {
 		change                    func(*Config)
