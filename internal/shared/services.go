@@ -11,7 +11,9 @@ import (
 // Services are the token services of a config, and who depends on them. Handlers are
 // provisioned in any order, so services and what depends on them are added while the config
 // is provisioned, and settled once, when all are: at the Start, or by the first request.
-type Services struct{}
+type Services struct {
+	audiences audiences
+}
 
 // Services returns the token services of the config.
 func (s *Sources) Services() *Services { return new(Services) }
