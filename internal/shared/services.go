@@ -25,6 +25,7 @@ type Services struct {
 	forwards  []*ForwardKeys
 	federated []federated
 	trusted   []*Trusted
+	audiences audiences
 
 	once    sync.Once
 	settled atomic.Bool
@@ -182,7 +183,11 @@ func (v *Services) settle() error {
 			return err
 		}
 	}
-	return nil
+	minted := map[string][]string{}
+	for _, s := range v.list {
+		minted[s.issuer] = s.service.Audience()
+	}
+	return v.audiences.check(minted)
 }
 
 func (v *Services) settleForward(f *ForwardKeys) error {
