@@ -86,12 +86,10 @@ func TestATokenDiesWithItsClient(t *testing.T) {
 		"ci": apikey.StandingDeleted,
 	})
 	w := withStores(t, s)
-	for _, r := range []revocation.Rule{
+	w.rules.rules = []revocation.Rule{
 		{Kind: revocation.KindKey, Value: "revoked", Store: "partners"},
 		{Kind: revocation.KindKey, Value: "revoked-elsewhere", Store: "others"},
 		{Kind: revocation.KindKey, Value: "ci"},
-	} {
-		w.rules.rules = append(w.rules.rules, r)
 	}
 	for id, want := range map[string]reason.Code{
 		"valid": "", "disabled": reason.Revoked, "expired": reason.Revoked, "deleted": reason.Revoked,
