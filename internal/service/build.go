@@ -40,6 +40,9 @@ func (c *Checked) Build(ctx caddy.Context, p Parts) (*tokenservice.Service, *Mem
 	config := tokenservice.Config{
 		Issuer: c.issuer, Audience: c.audience, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Lifetime: signing.Lifetime,
 		Keys: keys, Rules: Rules{state}, Observe: p.Observe,
+		Warn: func(w tokenservice.Warning) {
+			p.Logger.Warn(w.Text, zap.String("service", c.issuer), zap.String("client", w.Client), zap.String("store", w.Store))
+		},
 	}
 	for n, k := range c.APIKeys {
 		config.APIKeys = append(config.APIKeys, tokenservice.KeyClients{
