@@ -101,7 +101,7 @@ func (s inOne) FindID(id string, _ time.Time) Standing {
 	}
 	return StandingValid
 }
-func (s inOne) Has(Digest) bool                           { return s.key.ID() != "" }
+func (s inOne) Has(Digest) bool { return s.key.ID() != "" }
 func (s inOne) Find(Digest, time.Time) (Key, reason.Code) {
 	if s.key == (Key{}) {
 		return Key{}, reason.UnknownAPIKey
