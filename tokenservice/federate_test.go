@@ -186,6 +186,27 @@ func TestThreat71OtherAuthenticationBesides(t *testing.T) {
 	}
 }
 
+// TestATrustDomainMayNameAnyIssuer: where its policy takes any, the keys and the subject say
+// who it is.
+func TestATrustDomainMayNameAnyIssuer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		federates(c)
+		c.Federates[2].Policy.Issuer, c.Federates[2].Policy.AnyIssuer = "", true
+	})
+	for _, changes := range []object{nil, {"iss": "https://oidc.example"}, {"iss": testDomain}} {
+		if out := w.ask(tokenRequest(federation(svid(t, changes)))); out.Code != 200 {
+			t.Errorf("%v: %d %s", changes, out.Code, out.Body)
+		}
+	}
+	for _, changes := range []object{
+		{"iss": testIssuer}, {"iss": testIssuer + "/forward"}, {"iss": testPlatform},
+		{"iss": "https://oidc.example", "sub": "spiffe://other.example/build"}, {"iss": 1, "sub": "build"},
+	} {
+		w.refused(w.ask(tokenRequest(federation(svid(t, changes)))), 400, "invalid_grant")
+	}
+}
+
 // TestThreat71ScopesOfTheServiceItself: a platform never gets them, not even by a client
 // that the config gives them to.
 func TestThreat71ScopesOfTheServiceItself(t *testing.T) {
