@@ -144,9 +144,14 @@ func (s *Service) federated(ctx context.Context, r *http.Request, f *form, from 
 		return client{}, found.Name, refused
 	}
 	for _, c := range candidates {
-		if refused = c.judge(ctx, turn, assertion); refused == nil || refused.code == errUnavailable {
-			found = c
+		why := c.judge(ctx, turn, assertion)
+		if why == nil {
+			found, refused = c, nil
 			break
+		}
+		// What can't be judged now may be good.
+		if refused == nil || why.code == errUnavailable {
+			refused = why
 		}
 	}
 	s.config.Memory.note(pair, refused, now)

@@ -186,6 +186,22 @@ func TestThreat71OtherAuthenticationBesides(t *testing.T) {
 	}
 }
 
+// TestOneOfTwoFederatesIsAway: with keys from two places, either may have the token's.
+func TestOneOfTwoFederatesIsAway(t *testing.T) {
+	t.Parallel()
+	for away := range 2 {
+		w := newWorld(t, func(c *Config) {
+			federates(c)
+			c.Federates[away].Policy.Keys = awayKeys{}
+		})
+		present := []object{{"repository_id": "2"}, {"owner_id": "8"}}[away]
+		if out := w.ask(tokenRequest(federation(platformToken(t, nil, present)))); out.Code != 200 {
+			t.Errorf("%d is away: %d %s", away, out.Code, out.Body)
+		}
+		w.refused(w.ask(tokenRequest(federation(platformToken(t, nil, object{"repository_id": "2", "owner_id": "8"})))), 503, "temporarily_unavailable")
+	}
+}
+
 // TestATrustDomainMayNameAnyIssuer: where its policy takes any, the keys and the subject say
 // who it is.
 func TestATrustDomainMayNameAnyIssuer(t *testing.T) {
