@@ -3,6 +3,8 @@ package tokenservice
 import (
 	"maps"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -246,9 +248,20 @@ func (m *cluster) checkPrivate() {
 	}
 }
 
+// TestSigningKeysOfAClusterUnderTrouble: every node accepts what any other has signed, no key
+// signs that verifiers may not know, and what is retired is never accepted again. MODEL_RUNS
+// is ten times the number of runs.
 func TestSigningKeysOfAClusterUnderTrouble(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(4) {
+	runs := uint64(2)
+	if text := os.Getenv("MODEL_RUNS"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = n / 10
+	}
+	for seed := range runs {
 		m := &cluster{
 			t: t, r: rand.New(rand.NewPCG(seed, 16)), now: noon, disk: newDisk(), nodes: make([]*member, 3), retiredAt: noon,
 			dead: map[string]time.Time{}, seen: map[string]bool{}, did: map[string]int{},
