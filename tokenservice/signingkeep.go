@@ -112,7 +112,7 @@ func (k *SigningKeys) read(ctx context.Context) {
 	defer k.mu.Unlock()
 	changed := len(got) > 0
 	for kid, private := range got {
-		if s := k.state[kid]; s != nil && !s.retired {
+		if s := k.state.keys[kid]; s != nil && !k.state.isRetired(s) {
 			k.held[kid] = private
 		}
 	}
@@ -261,8 +261,11 @@ func (k *SigningKeys) newKey(p *pendingKeys, now, from int64, by, node string) (
 	if err != nil {
 		return signingFact{}, err
 	}
+	k.mu.Lock()
+	gen := k.state.gone + 1
+	k.mu.Unlock()
 	f := signingFact{
-		kind: factKey, kid: s.ID(), public: s.Public(), at: now, from: from, life: int64(use.Lifetime / time.Second), by: by, node: node,
+		kind: factKey, kid: s.ID(), public: s.Public(), gen: gen, at: now, from: from, life: int64(use.Lifetime / time.Second), by: by, node: node,
 	}
 	p.signers, p.facts = append(p.signers, s), append(p.facts, f)
 	return f, nil
@@ -278,7 +281,7 @@ func (k *SigningKeys) store(ctx context.Context, signers []*key.Signer, facts []
 	}
 	k.mu.Lock()
 	for _, s := range signers {
-		if known := k.state[s.ID()]; known == nil || !known.retired {
+		if known := k.state.keys[s.ID()]; known == nil || !k.state.isRetired(known) {
 			k.held[s.ID()] = s
 		}
 	}
