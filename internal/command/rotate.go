@@ -133,7 +133,10 @@ func (f *rotateFlags) find(page admin.SigningPage) (admin.SigningSetItem, error)
 // report prints what was done, and waits until it is stored.
 func (f *rotateFlags) report(cmd *cobra.Command, a access, made admin.SigningAnswer) error {
 	waited := awaitAllStored(cmd.Context(), a, made.Stored)
-	made.Stored = waited == nil
+	if made.Stored = waited == nil; waited != nil {
+		waited = withHint(errors.New("what was retired is refused on this node only, as it could not be stored within 10 s"),
+			"the server goes on trying until it is stopped, and caddy jwt status shows what is not stored; don't call the command again, as it would retire the new keys too")
+	}
 	var err error
 	if *f.json {
 		err = printJSON(cmd.OutOrStdout(), made)

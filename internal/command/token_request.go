@@ -236,6 +236,9 @@ func tokenFailure(from string, status int, body []byte) error {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}
+	if status >= 300 && status < 400 {
+		return withHint(fmt.Errorf("%s answered %d %s, and a credential is not sent elsewhere", from, status, http.StatusText(status)), "is it the issuer that the service has in its config?")
+	}
 	if json.Unmarshal(body, &failure) != nil || failure.Error == "" {
 		return fmt.Errorf("%s answered %d %s without saying why", from, status, http.StatusText(status))
 	}
