@@ -66,9 +66,9 @@ func (c *Config) complete() {
 // noRules are rules that are not known.
 type noRules struct{}
 
-func (noRules) Await(context.Context, time.Time) bool                         { return true }
-func (noRules) Revokes(*revocation.Subject, time.Time) bool                   { return true }
-func (noRules) RevokesKey(string, string, time.Time) bool                     { return true }
+func (noRules) Await(context.Context, time.Time) bool       { return true }
+func (noRules) Revokes(*revocation.Subject, time.Time) bool { return true }
+func (noRules) RevokesKey(string, string, time.Time) bool   { return true }
 func (noRules) Add(context.Context, []revocation.Rule) (stored bool, err error) {
 	return false, errors.New("there are no rules")
 }

@@ -88,16 +88,16 @@ func (f *federate) accepts(issuer, subject string, hasIssuer bool) *validator.Va
 }
 
 var (
-	federatedTwice  = invalidRequest("an assertion as the grant needs no client authentication, and allows none")
-	noAssertion     = invalidRequest("assertion is missing")
-	noFederate      = invalidGrant("no federate has the assertion's issuer")
-	ownToken        = invalidGrant("the assertion is a token of this service")
-	otherAudience   = invalidGrant("assertion: the audience is not the issuer alone")
-	otherDomain     = invalidGrant("assertion: sub is not in the trust domain")
-	notPinned       = invalidGrant("assertion: it is not of those whom the rules name")
-	otherClient     = invalidGrant("client_id is not the client of the federate")
-	revokedByRule   = invalidGrant("the client of the federate is revoked")
-	platformAway    = unavailable("the keys of the platform are not available")
+	federatedTwice = invalidRequest("an assertion as the grant needs no client authentication, and allows none")
+	noAssertion    = invalidRequest("assertion is missing")
+	noFederate     = invalidGrant("no federate has the assertion's issuer")
+	ownToken       = invalidGrant("the assertion is a token of this service")
+	otherAudience  = invalidGrant("assertion: the audience is not the issuer alone")
+	otherDomain    = invalidGrant("assertion: sub is not in the trust domain")
+	notPinned      = invalidGrant("assertion: it is not of those whom the rules name")
+	otherClient    = invalidGrant("client_id is not the client of the federate")
+	revokedByRule  = invalidGrant("the client of the federate is revoked")
+	platformAway   = unavailable("the keys of the platform are not available")
 )
 
 // federated finds the client for a platform's token (RFC 7523 section 2.1). It returns the
