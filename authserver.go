@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/service"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -187,7 +188,7 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 		a.app.warnings.add(site, w)
 	}
 	parts := service.Parts{
-		Sources: a.app.sources, Logger: logger, Observe: service.Observer(logger, checked.Issuer(), nil),
+		Sources: a.app.sources, Logger: logger, Observe: service.Observer(logger, checked.Issuer(), metrics.Process.Service(checked.Issuer())),
 	}
 	for _, k := range a.APIKeys {
 		keys, err := a.app.provisionKeys(nil, []*APIKeySource{{File: k.File, Name: k.Name}}, site)
