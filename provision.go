@@ -166,7 +166,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	}
 	v = v.Limited(size)
 	// A handler that is provisioned later may need a state, so it is asked for then.
-	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }})
+	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }, Clients: h.app.clientsOf})
 	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }
