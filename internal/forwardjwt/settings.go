@@ -80,7 +80,7 @@ func (s *Settings) checkClaims() error {
 		name := nameOf(c)
 		switch {
 		case claims.Reserved(name) || slices.Contains(own, name):
-			return setting.InOption(option, "claim %s: the claim %s of the token has a meaning of its own; give it another name: claim %s idp_%s", c.Path, name, c.Path, name)
+			return setting.InOption(option, "claim %s: the claim %s of the token has a meaning of its own; give it another name: claim %s original_%s", c.Path, name, c.Path, name)
 		case slices.ContainsFunc([]rune(name), unicode.IsControl):
 			return setting.InOption(option, "claim %s: the name %s has a control character; write letters, digits and _", c.Path, strconv.Quote(name))
 		case slices.Contains(names, name):
