@@ -21,6 +21,7 @@ type Set struct {
 	scopes [][]string // each combination once
 	store  string     // the name of the store that the set is of, empty for none
 	file   string     // the path of the file that the set is of, empty for none
+	ids    idIndex
 }
 
 // NewSet makes a set of records. It returns an error if two records have the same id or

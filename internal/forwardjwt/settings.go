@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 )
 
 // Type is the "typ" of the tokens (RFC 7515 section 4.1.9). It keeps them apart from access
@@ -22,7 +23,7 @@ const Type = "forward+jwt"
 const (
 	DefaultLifetime = time.Minute
 	MinLifetime     = time.Second
-	MaxLifetime     = 10 * time.Minute
+	MaxLifetime     = shared.MaxForwardLifetime
 )
 
 // Settings are an option as it is configured.
