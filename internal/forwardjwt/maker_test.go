@@ -241,7 +241,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%+v: %v, want %s", s, err, want)
 		}
 	}
-	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time", "idp", "auth_method", "key_id"} {
+	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time", "scp", "appid", "cid", "idp", "auth_method", "key_id"} {
 		for _, s := range []Settings{claim(name, ""), claim("meta."+name, ""), claim("email", name)} {
 			if _, err := s.Check(asIs); err == nil || !strings.Contains(err.Error(), "the claim "+name+" of the token") {
 				t.Errorf("%s: %v", name, err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -16,14 +17,6 @@ const ownScopes = "caddy-jwt:"
 
 // endpointAudience is the only value of assertion_audience.
 const endpointAudience = "token_endpoint"
-
-// reservedClaims are the claims that the service sets itself, or that others take for
-// whom a token is of and what it may do.
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time",
-	// Read where scope or client_id is absent.
-	"scp", "appid", "cid",
-}
 
 func (c *Checked) checkResources(resolve setting.Resolver) error {
 	if len(c.Settings.Audience) == 0 {
@@ -106,7 +99,7 @@ func checkClaimName(name string, before []string) error {
 	switch {
 	case name == "":
 		return errors.New("claim: a name is empty; write one such as claim tenant")
-	case slices.Contains(reservedClaims, name):
+	case claims.Reserved(name):
 		return fmt.Errorf("claim: %s says whom a token is of, or what it may do, and can't be set; write another name", name)
 	case setting.HasPlaceholder(name) || strings.ContainsAny(name, " \t\r\n\"\\") || len(name) > 128:
 		return fmt.Errorf("claim: %q is not a valid name; write letters, digits, _ and -, or a URL", name)
