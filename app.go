@@ -155,6 +155,9 @@ func (a *App) Start() error {
 			return err
 		}
 	}
+	if err := a.sources.Services().Settle(); err != nil {
+		return err
+	}
 	a.sources.Start()
 	// Requests that are served without state now are served until it is loaded.
 	a.sources.StartState(admin.Running.Stateless())

@@ -21,6 +21,10 @@ func init() {
 	// which then see the identity; after rewrites, so that a matcher sees what
 	// downstream handlers will see.
 	httpcaddyfile.RegisterDirectiveOrder("jwt", httpcaddyfile.After, "try_files")
+	// Registered later for the same place, it stands in front of jwt, so that a site may
+	// require tokens for everything else.
+	httpcaddyfile.RegisterDirective("authorization_server", adaptAuthorizationServer)
+	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.After, "try_files")
 }
 
 // adaptDirective makes a route of the directive. With a matcher and headers to clear

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -159,9 +160,8 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	v = v.Limited(size)
-	if h.app.state != nil {
-		v = v.Revoking(revoked.Tokens{State: h.app.state})
-	}
+	// A handler that is provisioned later may need a state, so it is asked for then.
+	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }})
 	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
 }

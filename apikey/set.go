@@ -18,6 +18,7 @@ type Set struct {
 	texts  []byte
 	scopes [][]string // each combination once
 	store  string     // the name of the store that the set is of, empty for none
+	ids    idIndex
 }
 
 // NewSet makes a set of records. It returns an error if two records have the same id or

@@ -46,7 +46,8 @@ type Store struct {
 	replica *replica.Replica[fact]
 	ready   <-chan struct{}
 	view    atomic.Pointer[storeView] // what requests look into
-	early   earlySync
+	byID    atomic.Pointer[idView]    // likewise, by ids; nil until somebody asks
+	early   *replica.Early
 	changes changeLocks
 
 	mu      sync.Mutex // of all that follows
@@ -62,12 +63,15 @@ func NewStore(c StoreConfig) *Store {
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
-	s := &Store{config: c, state: newStoreState(), own: map[string]struct{}{}, early: newEarlySync()}
+	s := &Store{config: c, state: newStoreState(), own: map[string]struct{}{}}
 	s.view.Store(newStoreView(c.Name))
 	s.replica = replica.New(replica.Config[fact]{
 		Name: c.Place, Binding: c.Binding, Language: storeLanguage{}, Apply: s.apply, Observe: c.Observe, Clock: c.Clock,
 	})
 	s.ready = s.replica.Ready()
+	s.early = replica.NewEarly(c.Clock, func(ctx context.Context) {
+		_ = s.replica.Sync(ctx) // its error is in the set's status
+	})
 	return s
 }
 
@@ -133,6 +137,7 @@ func (s *Store) apply(facts []fact) {
 		learned = s.learn(learned, f, change)
 	}
 	s.publish(touched, gone)
+	s.publishIDs(touched)
 	s.mu.Unlock()
 	if len(learned) > 0 {
 		s.config.Learned(learned)

@@ -78,8 +78,9 @@ func TestANewKeyBringsASyncForward(t *testing.T) {
 	strangers := func(n int) int {
 		syncs := 0 // not listings, of which the nodes make some of their own
 		for range n {
-			if ended := two.early.begin(c.Now(), func() { syncs++ }); ended != nil {
+			if ended := two.early.Begin(); ended != nil {
 				<-ended
+				syncs++
 			}
 		}
 		return syncs
@@ -115,14 +116,14 @@ func TestRequestsWaitASecondForASyncAndAreNotMany(t *testing.T) {
 	folder.mu.Unlock()
 	text, _ := New(DefaultPrefix)
 	var waiting sync.WaitGroup
-	for range earlyWaiters {
+	for range replica.EarlyWaiters {
 		waiting.Go(func() {
 			if s.AwaitNews(t.Context(), text) {
 				t.Error("it is worth to look again")
 			}
 		})
 	}
-	for len(s.early.waiters) < earlyWaiters {
+	for s.early.Waiting() < replica.EarlyWaiters {
 		runtime.Gosched()
 	}
 	if s.AwaitNews(t.Context(), text) { // which does not wait
@@ -135,7 +136,7 @@ func TestRequestsWaitASecondForASyncAndAreNotMany(t *testing.T) {
 		case <-ended:
 			done = true
 		default:
-			c.Advance(earlyWait) // some may not have set their timer yet
+			c.Advance(time.Second) // some may not have set their timer yet
 			runtime.Gosched()
 		}
 	}

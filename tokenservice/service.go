@@ -25,7 +25,8 @@ type Config struct {
 	// DefaultScopes are granted when none is asked for, as far as the client has them;
 	// empty for all that the client has.
 	DefaultScopes []string
-	// Lifetime is the life of a token.
+	// Lifetime is the life of a token, from 1s to 24h. A token for a platform's token lives
+	// for an hour at most, and none longer than its client.
 	Lifetime time.Duration
 	// APIKeys are the clients by API key.
 	APIKeys []KeyClients
@@ -47,6 +48,9 @@ type Config struct {
 	// Observe is called for each answer of the endpoints for tokens, revocation and
 	// introspection; nil for nobody. It must not block.
 	Observe func(Event)
+	// Warn is called once for each thing about a client that an operator should know; nil
+	// for nobody. It must not block.
+	Warn func(Warning)
 	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 }
@@ -149,9 +153,10 @@ type Event struct {
 	Address netip.Addr
 }
 
-// Memory is what a service remembers from request to request: failures, and assertions that
-// were used. It outlives configs.
-type Memory struct{}
-
-// NewMemory makes an empty one.
-func NewMemory() *Memory { return &Memory{} }
+// Warning is a thing about a client that an operator should know.
+type Warning struct {
+	// Client is the id of a client that exists, and Store the name of KeyClients.
+	Client, Store string
+	// Text is a fixed text.
+	Text string
+}

@@ -16,5 +16,6 @@
 //	sync.go      a sync; load.go what it loads, heal.go what it stores again, call.go one call
 //	merge.go     merging; settle.go what replaces what, prune.go deleting what was replaced
 //	mirror.go    the copy on this machine
+//	early.go     syncs that a request brings forward
 //	replica.go   a set as one node has it
 package replica

@@ -18,14 +18,21 @@ import (
 )
 
 // Tokens are the validator's question to the state of a config.
-type Tokens struct{ State *shared.State }
+type Tokens struct {
+	// State returns the state, or nil if the config has none. It is asked for each token.
+	State func() *shared.State
+}
 
 // Check implements validator.Revocations.
 func (c Tokens) Check(ctx context.Context, t *validator.Verified, text, user string, now time.Time) reason.Code {
-	if c.State.AwaitRevocations(ctx, now) {
+	st := c.State()
+	if st == nil {
+		return ""
+	}
+	if st.AwaitRevocations(ctx, now) {
 		return reason.RevocationsUnavailable
 	}
-	rules := c.State.Rules()
+	rules := st.Rules()
 	if rules.Empty() {
 		return ""
 	}

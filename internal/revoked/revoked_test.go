@@ -58,7 +58,7 @@ func newSite(t *testing.T, cluster string, start bool) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{v.Cached(tokencache.Process).Revoking(Tokens{st}), st, secret[:]}
+	return &site{v.Cached(tokencache.Process).Revoking(Tokens{func() *shared.State { return st }}), st, secret[:]}
 }
 
 func (s *site) sign(t *testing.T, claims jwt.MapClaims) string {

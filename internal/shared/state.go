@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -20,6 +21,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // StateSettings are what a config says of shared state.
@@ -47,6 +49,8 @@ type StateSettings struct {
 	// nobody.
 	LearnedRules func(rules []revocation.Rule)
 	LearnedKeys  func(store string, changes []apikey.StoreChange)
+	// RotatedKeys is called with changes of signing keys, whoever made them; nil for nobody.
+	RotatedKeys func(tokenservice.KeyEvent)
 }
 
 // Defaults of StateSettings.
@@ -62,7 +66,8 @@ func RevocationsPlace(cluster string) string { return path.Join("jwt", cluster, 
 // KeysPlace returns the place of the set of a store's API keys in the storage.
 func KeysPlace(cluster, store string) string { return path.Join("jwt", cluster, "keys-"+store) }
 
-// State is the shared state as one config uses it: revocations and stored API keys. The
+// State is the shared state as one config uses it: revocations, stored API keys and signing
+// keys. The
 // sets behind it outlive configs: a reload goes on with what is in memory. They work with
 // the storage of the newest config that has started and not stopped.
 type State struct {
@@ -72,7 +77,8 @@ type State struct {
 	emit    func(name string, data func() map[string]any)
 
 	revocations *stateSet
-	stores      map[string]*stateSet // by name
+	stores      map[string]*stateSet                // by name
+	signing     atomic.Pointer[map[string]*Signing] // by issuer; added to until the start
 
 	mu       sync.Mutex
 	started  bool
@@ -97,11 +103,11 @@ func (s *Sources) NewState(settings StateSettings) (*State, error) {
 		stores: map[string]*stateSet{},
 	}
 	var err error
-	if st.revocations, err = acquireSet(RevocationsPlace(settings.Cluster), ""); err != nil {
+	if st.revocations, err = acquireSet(setOf{place: RevocationsPlace(settings.Cluster)}); err != nil {
 		return nil, err
 	}
 	for _, name := range settings.Stores {
-		if st.stores[name], err = acquireSet(KeysPlace(settings.Cluster, name), name); err != nil {
+		if st.stores[name], err = acquireSet(setOf{place: KeysPlace(settings.Cluster, name), store: name}); err != nil {
 			return nil, errors.Join(err, st.release())
 		}
 	}
@@ -120,7 +126,7 @@ func (st *State) all() []*stateSet {
 	for _, name := range slices.Sorted(maps.Keys(st.stores)) {
 		list = append(list, st.stores[name])
 	}
-	return list
+	return append(list, st.signingSets()...)
 }
 
 // start takes the sets into use. lenient reports whether requests go on to be served until
@@ -242,7 +248,8 @@ var nodeName = sync.OnceValue(func() string {
 
 // SetStatus is the state of one set.
 type SetStatus struct {
-	// Name is revocations, or keys- and the name of a store.
+	// Name is revocations, keys- and the name of a store, or signing- and 16 hexadecimal
+	// digits that stand for an issuer.
 	Name string
 	replica.Status
 	// Refuses reports whether requests that depend on the set are refused now, and

@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // observe writes a line for a change of a set's state. No request alone causes one.
@@ -72,8 +73,45 @@ func (s *stateSet) sizes() []zap.Field {
 	if keys := s.keys.Load(); keys != nil {
 		return []zap.Field{zap.Int("keys", keys.Len())}
 	}
+	if s.issuer != "" {
+		return []zap.Field{zap.String("issuer", s.issuer)}
+	}
 	return nil
 }
 
 // name returns the name of the set among those of its cluster.
 func (s *stateSet) name() string { return path.Base(s.place) }
+
+// rotated tells of a change of signing keys.
+func (s *stateSet) rotated(e tokenservice.KeyEvent) {
+	st := s.owner()
+	if st == nil {
+		return
+	}
+	fields := []zap.Field{zap.String("issuer", e.Issuer), zap.String("kid", e.KeyID)}
+	if e.By != "" {
+		fields = append(fields, zap.String("by", terminal.Text(e.By)))
+	}
+	if e.Node != "" {
+		fields = append(fields, zap.String("node", terminal.Text(e.Node)))
+	}
+	log := st.logger.Info
+	text := map[string]string{
+		"made": "a signing key was made", "signs": "another signing key signs now",
+		"retired": "a signing key was retired; what it signed is refused", "removed": "a signing key is no longer published: its last token has expired",
+	}[e.Change]
+	if e.Change == "retired" {
+		log = st.logger.Warn
+	}
+	log(text, fields...)
+	if st.RotatedKeys != nil {
+		st.RotatedKeys(e)
+	}
+	if st.emit != nil {
+		s.events.add(func() {
+			st.emit("signing_key_changed", func() map[string]any {
+				return map[string]any{"issuer": e.Issuer, "kid": e.KeyID, "change": e.Change}
+			})
+		})
+	}
+}

@@ -14,21 +14,31 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // stateSets are the sets in use, by their place in the storage. They outlive configs, so
 // that a reload finds what is in memory.
 var stateSets = caddy.NewUsagePool()
 
-// stateSet is a set of rules or of API keys in the pool. It keeps nothing of one config.
-type stateSet struct {
-	place string
-	store string // the name of the store; empty for the rules
+// setOf says what a set is of: API keys if it has a store, signing keys if it has an issuer,
+// else rules.
+type setOf struct {
+	place  string
+	store  string // the name of the store
+	issuer string
+}
 
-	// One of rules and keys is set by the first Start.
-	rules atomic.Pointer[revocation.Set]
-	keys  atomic.Pointer[apikey.Store]
-	usage atomic.Pointer[apikey.Usage]
+// stateSet is a set of rules, of API keys or of signing keys in the pool. It keeps nothing
+// of one config.
+type stateSet struct {
+	setOf
+
+	// One of rules, keys and signing is set by the first Start.
+	rules   atomic.Pointer[revocation.Set]
+	keys    atomic.Pointer[apikey.Store]
+	usage   atomic.Pointer[apikey.Usage]
+	signing atomic.Pointer[tokenservice.SigningKeys]
 
 	// lenient is set while requests are served without the set, as they were before a
 	// reload added it.
@@ -40,7 +50,7 @@ type stateSet struct {
 	owners []*State // the configs that have started and not stopped, the newest last
 }
 
-// replicated is what the sets of rules and those of API keys have in common.
+// replicated is what the sets of rules and those of keys have in common.
 type replicated interface {
 	Start()
 	Close(ctx context.Context)
@@ -54,9 +64,9 @@ type replicated interface {
 
 // acquireSet returns the pool's set with this place. Each call must be followed by one of
 // release.
-func acquireSet(place, store string) (*stateSet, error) {
-	v, _, err := stateSets.LoadOrNew(place, func() (caddy.Destructor, error) {
-		return &stateSet{place: place, store: store}, nil
+func acquireSet(of setOf) (*stateSet, error) {
+	v, _, err := stateSets.LoadOrNew(of.place, func() (caddy.Destructor, error) {
+		return &stateSet{setOf: of}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -80,6 +90,9 @@ func (s *stateSet) replicated() replicated {
 	if keys := s.keys.Load(); keys != nil {
 		return keys
 	}
+	if signing := s.signing.Load(); signing != nil {
+		return signing
+	}
 	return nil
 }
 
@@ -95,6 +108,10 @@ func (s *stateSet) bind(st *State, lenient bool) {
 	s.owners = append(s.owners, st)
 	if !first {
 		s.rebind(before, st)
+		return
+	}
+	if s.issuer != "" {
+		s.bindSigning(st)
 		return
 	}
 	s.lenient.Store(lenient && s.store == "")
@@ -119,6 +136,9 @@ func (s *stateSet) bind(st *State, lenient bool) {
 // rebind makes the set work with the storage of another config.
 func (s *stateSet) rebind(before, st *State) {
 	same := replica.SameStorage(before.storage, st.storage)
+	if signing := s.signing.Load(); signing != nil {
+		signing.Use(st.use(s.issuer))
+	}
 	s.replicated().Rebind(st.binding(s.place), same)
 	if usage := s.usage.Load(); usage != nil {
 		usage.Rebind(st.usageFolder(s.store))
