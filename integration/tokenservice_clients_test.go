@@ -157,7 +157,7 @@ func askGo(t *testing.T, e *tokenExample, r clientRequest) (answer clientAnswer)
 		t.Fatal(err)
 	default:
 		scope, _ := token.Extra("scope").(string)
-		answer = clientAnswer{AccessToken: token.AccessToken, TokenType: token.TokenType, ExpiresIn: int(token.ExpiresIn), Scope: scope}
+		answer = clientAnswer{AccessToken: token.AccessToken, TokenType: token.TokenType, ExpiresIn: int(time.Until(token.Expiry).Round(10 * time.Second).Seconds()), Scope: scope}
 	}
 	return answer
 }
