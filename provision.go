@@ -3,6 +3,7 @@ package caddyjwt
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -10,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
@@ -62,10 +64,10 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}
-	if h.forwarding, err = header.New(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.Headers()); err != nil {
+	if err := h.checkMode(); err != nil {
 		return err
 	}
-	if err := h.checkMode(); err != nil {
+	if h.forwarding, err = h.provisionForwarding(); err != nil {
 		return err
 	}
 	h.logs = server == nil || server.Logs != nil
@@ -145,6 +147,9 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
 	h.app.accepted.addPolicies(policies)
+	for i := range policies {
+		h.app.sources.Services().TakeAudiences(h.site, policies[i].Audience)
+	}
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
@@ -161,9 +166,59 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	}
 	v = v.Limited(size)
 	// A handler that is provisioned later may need a state, so it is asked for then.
-	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }})
+	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }, Clients: h.app.clientsOf})
 	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
+}
+
+// forwardingConfig returns what is forwarded and cleared, with tokens that nothing signs.
+func (h *Handler) forwardingConfig(credentials []string) header.Config {
+	return header.Config{
+		Values: forwards(h.Forward), Payload: h.ForwardPayload, Tokens: forwardedTokens(h.ForwardJWT), Clears: h.Clear, Credentials: credentials,
+	}
+}
+
+// checkForwardJWT checks the tokens for the upstream, without reading any environment
+// variable.
+func (h *Handler) checkForwardJWT() error {
+	for _, f := range h.ForwardJWT {
+		if f == nil {
+			return setting.InOption("forward_jwt", "an entry is null; write an object with header and audience")
+		}
+		if _, err := f.settings().Check(setting.Unresolved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// provisionForwarding makes what is forwarded and cleared. A handler that authenticates
+// nobody signs nothing.
+func (h *Handler) provisionForwarding() (*header.Forwarding, error) {
+	if err := h.checkForwardJWT(); err != nil {
+		return nil, err
+	}
+	c := h.forwardingConfig(h.credentials.Headers())
+	if h.Mode == modeClear {
+		return header.New(c)
+	}
+	for i, f := range h.ForwardJWT {
+		settings, err := f.settings().Check(setting.Resolve)
+		if err != nil {
+			return nil, err
+		}
+		services := h.app.sources.Services()
+		services.ForwardTo(h.site, settings.Audience)
+		maker := forwardjwt.Config{
+			Settings: settings, Keys: services.Forward(settings.Issuer), UserPrefix: h.APIKeyUserPrefix, StoreNames: h.app.storeNamesByPath(),
+			AnyIssuer: slices.Contains(h.issuers, issuer.Any),
+		}
+		if h.app.cache > 0 {
+			maker.Cache = forwardjwt.Process
+		}
+		c.Tokens[i].Sign = forwardjwt.New(maker).Sign
+	}
+	return header.New(c)
 }
 
 // maxTokenSize returns the limit on the length of a token, in bytes.
@@ -198,7 +253,11 @@ func (h *Handler) checkTogether() error {
 	if err != nil {
 		return err
 	}
-	if err := header.Check(forwards(h.Forward), h.ForwardPayload, h.Clear, credentialHeaders); err != nil {
+	forwarding := h.forwardingConfig(credentialHeaders)
+	if err := forwarding.Check(); err != nil {
+		return err
+	}
+	if err := h.checkForwardJWT(); err != nil {
 		return err
 	}
 	if err := h.checkMode(); err != nil {
@@ -223,7 +282,7 @@ func (h *Handler) checkMode() error {
 	}
 	for _, o := range handlerOptions() {
 		switch o.name {
-		case "mode", "clear", "forward", "forward_payload":
+		case "mode", "clear", "forward", "forward_payload", "forward_jwt":
 		default:
 			if o.isSet(h) {
 				return setting.InOption(o.name, "%w", errAuthenticatesNobody)

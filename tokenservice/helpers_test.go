@@ -25,6 +25,8 @@ const (
 	testIssuer = "https://auth.example.com"
 	testAPI    = "https://api.example.com"
 	testOther  = "https://other.example.com"
+
+	serviceAlgorithm = key.ES256
 )
 
 // noon is when tests begin.

@@ -95,10 +95,14 @@ func (a *auditLog) page(after uint64, limit int) AuditPage {
 }
 
 // LearnedRules returns a function that writes a line for each rule, and each removal of one,
-// that other nodes made.
+// that other nodes made. Clients that revoke their own tokens leave none, as they could push
+// out all that operators have done.
 func LearnedRules(logger *zap.Logger) func(rules []revocation.Rule) {
 	return func(rules []revocation.Rule) {
 		for _, r := range rules {
+			if r.Own && !r.Gone {
+				continue
+			}
 			item, change := itemOfRule(r), "added"
 			if r.Gone {
 				change = "removed"

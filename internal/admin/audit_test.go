@@ -175,7 +175,8 @@ func TestWhatOtherNodesHaveChanged(t *testing.T) {
 	rule := revocation.Rule{Kind: revocation.KindSub, Value: "alice", Reason: "left\x1b", By: "unix:/run/x", Node: "node-2", At: noon}
 	gone := rule
 	gone.Gone = true
-	LearnedRules(s.logs.logger())([]revocation.Rule{rule, gone})
+	own := revocation.Rule{Kind: revocation.KindJTI, Value: "one", End: noon, By: "partner", Own: true}
+	LearnedRules(s.logs.logger())([]revocation.Rule{rule, own, gone, own})
 	LearnedKeys(s.logs.logger())("partners", []apikey.StoreChange{{ID: "k1", Change: "disabled", By: "bob", Node: "node-3"}})
 	items := process.audit.page(before, maxLimit).Items
 	if len(items) != 3 {
