@@ -149,7 +149,8 @@ frontend api
 	http-request deny deny_status 401 unless { http_auth_bearer,jwt_payload_query('$.aud') -m str https://api.example.com }
 	http-request set-var(txn.now) date()
 	http-request deny deny_status 401 if { http_auth_bearer,jwt_payload_query('$.exp','int'),sub(txn.now) -m int le 0 }
-	http-request return status 200 content-type text/plain lf-string "%%[http_auth_bearer,jwt_payload_query('$.client_id')]"
+	http-request set-var(txn.client) http_auth_bearer,jwt_payload_query('$.client_id')
+	http-request return status 200 content-type text/plain lf-string %%[var(txn.client)]
 `, port, &rules, e.issuer)
 	gateway := startGateway(t, port, "haproxy", "-f", tempFile(t, "haproxy.cfg", config), "-db")
 	gateway.is(t, token, http.StatusOK, "reports")
