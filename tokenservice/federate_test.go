@@ -186,6 +186,43 @@ func TestThreat71OtherAuthenticationBesides(t *testing.T) {
 	}
 }
 
+// TestOneOfTwoFederatesIsAway: with keys from two places, either may have the token's.
+func TestOneOfTwoFederatesIsAway(t *testing.T) {
+	t.Parallel()
+	for away := range 2 {
+		w := newWorld(t, func(c *Config) {
+			federates(c)
+			c.Federates[away].Policy.Keys = awayKeys{}
+		})
+		present := []object{{"repository_id": "2"}, {"owner_id": "8"}}[away]
+		if out := w.ask(tokenRequest(federation(platformToken(t, nil, present)))); out.Code != 200 {
+			t.Errorf("%d is away: %d %s", away, out.Code, out.Body)
+		}
+		w.refused(w.ask(tokenRequest(federation(platformToken(t, nil, object{"repository_id": "2", "owner_id": "8"})))), 503, "temporarily_unavailable")
+	}
+}
+
+// TestATrustDomainMayNameAnyIssuer: where its policy takes any, the keys and the subject say
+// who it is.
+func TestATrustDomainMayNameAnyIssuer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		federates(c)
+		c.Federates[2].Policy.Issuer, c.Federates[2].Policy.AnyIssuer = "", true
+	})
+	for _, changes := range []object{nil, {"iss": "https://oidc.example"}, {"iss": testDomain}} {
+		if out := w.ask(tokenRequest(federation(svid(t, changes)))); out.Code != 200 {
+			t.Errorf("%v: %d %s", changes, out.Code, out.Body)
+		}
+	}
+	for _, changes := range []object{
+		{"iss": testIssuer}, {"iss": testIssuer + "/forward"}, {"iss": testPlatform},
+		{"iss": "https://oidc.example", "sub": "spiffe://other.example/build"}, {"iss": 1, "sub": "build"},
+	} {
+		w.refused(w.ask(tokenRequest(federation(svid(t, changes)))), 400, "invalid_grant")
+	}
+}
+
 // TestThreat71ScopesOfTheServiceItself: a platform never gets them, not even by a client
 // that the config gives them to.
 func TestThreat71ScopesOfTheServiceItself(t *testing.T) {

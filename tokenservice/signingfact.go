@@ -191,7 +191,7 @@ func (p *factParser) makeKey() error {
 	if p.f.public, err = key.NewPublic(material, key.Options{ID: p.f.kid, Algorithm: alg}); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	if id, err := key.Thumbprint(material); err != nil || id != p.f.kid {
+	if p.f.public.Thumbprint() != p.f.kid {
 		return errors.New("kid: it is not the thumbprint of the key")
 	}
 	return nil

@@ -3,10 +3,12 @@ package service
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -17,13 +19,8 @@ const ownScopes = "caddy-jwt:"
 // endpointAudience is the only value of assertion_audience.
 const endpointAudience = "token_endpoint"
 
-// reservedClaims are the claims that the service sets itself, or that others take for
-// whom a token is of and what it may do.
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time",
-	// Read where scope or client_id is absent.
-	"scp", "appid", "cid",
-}
+// readInstead are claims that are read where scope or client_id is absent.
+var readInstead = []string{"scp", "appid", "cid"}
 
 func (c *Checked) checkResources(resolve setting.Resolver) error {
 	if len(c.Settings.Audience) == 0 {
@@ -106,7 +103,7 @@ func checkClaimName(name string, before []string) error {
 	switch {
 	case name == "":
 		return errors.New("claim: a name is empty; write one such as claim tenant")
-	case slices.Contains(reservedClaims, name):
+	case claims.Reserved(name) || slices.Contains(readInstead, name):
 		return fmt.Errorf("claim: %s says whom a token is of, or what it may do, and can't be set; write another name", name)
 	case setting.HasPlaceholder(name) || strings.ContainsAny(name, " \t\r\n\"\\") || len(name) > 128:
 		return fmt.Errorf("claim: %q is not a valid name; write letters, digits, _ and -, or a URL", name)
@@ -143,7 +140,7 @@ func (c *Checked) checkKeys(resolve setting.Resolver) error {
 			_, err = c.subset(k.Audience, resolve)
 		}
 		if err != nil {
-			return inEntry("api_keys", n, "%s: %w", k.Place, err)
+			return inEntry("api_keys", n, "api_keys %s: %w", k.Place, err)
 		}
 	}
 	for n, k := range c.APIKey {
@@ -163,7 +160,7 @@ func (c *Checked) checkKeys(resolve setting.Resolver) error {
 			}
 		}
 		if err != nil {
-			return inEntry("api_key", n, "%s: %w", k.ID, err)
+			return inEntry("api_key", n, "api_key %s: %w", k.ID, err)
 		}
 	}
 	return nil
@@ -178,7 +175,7 @@ func (c *Checked) checkClients(resolve setting.Resolver) error {
 			return inEntry("client", n, "%w", err)
 		}
 		if err := c.checkClient(cl, resolve); err != nil {
-			return inEntry("client", n, "%s: %w", cl.ID, err)
+			return inEntry("client", n, "client %s: %w", cl.ID, err)
 		}
 		if cl.AssertionAudience != "" {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("authorization_server: client %s may name the token endpoint as the audience of its assertions, which draft-ietf-oauth-rfc7523bis forbids, as another server could have it made; remove assertion_audience as soon as the client can name the issuer", cl.ID))
@@ -188,6 +185,9 @@ func (c *Checked) checkClients(resolve setting.Resolver) error {
 }
 
 func (c *Checked) checkClient(cl *Client, resolve setting.Resolver) error {
+	if u, err := url.Parse(cl.JWKSURL); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {
+		return errors.New("jwks_url: it is not encrypted, so that anyone on the way could put in keys; write an https URL, or jwks_file")
+	}
 	if cl.signs() {
 		if _, err := cl.keys(c.issuer).Policy(setting.Unresolved); err != nil {
 			return err
@@ -229,16 +229,16 @@ func (c *Checked) checkIDs(setting.Resolver) error {
 	taken := map[string]string{}
 	for n, k := range c.APIKey {
 		if taken[k.ID] != "" {
-			return inEntry("api_key", n, "%s: duplicate id; give each key its own", k.ID)
+			return inEntry("api_key", n, "api_key %s: duplicate id; give each key its own", k.ID)
 		}
 		taken[k.ID] = "api_key"
 	}
 	for n, cl := range c.Client {
 		switch taken[cl.ID] {
 		case "api_key":
-			return inEntry("client", n, "%s: an api_key has the same id, and ids of clients are one namespace; give one of them another", cl.ID)
+			return inEntry("client", n, "client %s: an api_key has the same id, and ids of clients are one namespace; give one of them another", cl.ID)
 		case "client":
-			return inEntry("client", n, "%s: duplicate id; put its settings into one block", cl.ID)
+			return inEntry("client", n, "client %s: duplicate id; put its settings into one block", cl.ID)
 		}
 		taken[cl.ID] = "client"
 	}
