@@ -60,6 +60,7 @@ type App struct {
 	guards    errorGuards
 	warnings  siteWarnings
 	accepted  accepted
+	services  []*AuthorizationServer // in the order of provisioning
 }
 
 // Metrics says what is counted.
@@ -148,17 +149,20 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 
 // Start starts fetching keys and watching files.
 func (a *App) Start() error {
+	if err := a.sources.Services().Settle(); err != nil {
+		return err
+	}
 	tokencache.Process.Resize(a.cache)
 	forwardjwt.Process.Resize(a.cache / forwardedShare)
 	a.stopSweep = tokencache.Process.Sweeper(forwardjwt.Process.Sweep)
+	for _, s := range a.services {
+		s.warnUnreached()
+	}
 	a.warnings.log(a.logger)
 	for _, g := range a.guards.all() {
 		if err := g.review(a.logger); err != nil {
 			return err
 		}
-	}
-	if err := a.sources.Services().Settle(); err != nil {
-		return err
 	}
 	a.sources.Start()
 	// Requests that are served without state now are served until it is loaded.

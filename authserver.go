@@ -3,6 +3,7 @@ package caddyjwt
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -14,6 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/service"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 func init() {
@@ -67,9 +69,12 @@ type AuthorizationServer struct {
 	// How long a key signs before the next one does, from 48h. Default: 720h (30 days).
 	Rotate caddy.Duration `json:"rotate,omitempty"`
 
-	app      *App
-	endpoint *service.Endpoint
-	memory   *service.Memory
+	app       *App
+	server    *caddyhttp.Server // nil if it is not known
+	site      string
+	endpoint  *service.Endpoint
+	published func() tokenservice.Keys // those of forwarded tokens; nil for none
+	memory    *service.Memory
 }
 
 // KeyClients is a store of API keys whose keys are clients.
@@ -208,7 +213,21 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 		return err
 	}
 	a.memory, a.endpoint = memory, service.NewEndpoint(checked.Issuer(), built)
+	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	a.site, a.published = site, a.app.sources.Services().Published(checked.Issuer())
+	a.app.services = append(a.app.services, a)
 	return nil
+}
+
+// warnUnreached warns of endpoints that no request comes to, as in handle.
+func (a *AuthorizationServer) warnUnreached() {
+	if a.server == nil {
+		return
+	}
+	paths := a.endpoint.Unreached(a.published() != nil, func(r *http.Request) bool { return routes.Reaches(a.server, r, a) })
+	if len(paths) > 0 {
+		a.app.warnings.add(a.site, "authorization_server: no request for "+a.endpoint.Host()+" comes to it at "+strings.Join(paths, ", ")+"; put it at the site of that host itself, outside of handle, handle_path and route")
+	}
 }
 
 // check checks all settings, those of API keys included, without reading a file.

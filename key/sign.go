@@ -73,14 +73,11 @@ func newSigner(private crypto.Signer, alg Algorithm) (*Signer, error) {
 	if alg != ES256 && alg != EdDSA && alg != RS256 {
 		return nil, errSigner
 	}
-	id, err := Thumbprint(private.Public())
+	public, err := NewPublic(private.Public(), Options{Algorithm: alg})
 	if err != nil {
 		return nil, errOtherKind
 	}
-	public, err := NewPublic(private.Public(), Options{ID: id, Algorithm: alg})
-	if err != nil {
-		return nil, errOtherKind
-	}
+	public.id = public.Thumbprint()
 	return &Signer{public, func() crypto.Signer { return private }}, nil
 }
 
@@ -116,15 +113,10 @@ func (s Signer) MarshalJSON() ([]byte, error) { return []byte(`"key.Signer"`), n
 // MarshalText implements encoding.TextMarshaler, and hides the key.
 func (s Signer) MarshalText() ([]byte, error) { return []byte("key.Signer"), nil }
 
-// Thumbprint returns the JWK Thumbprint with SHA-256 (RFC 7638) of an RSA, ECDSA or Ed25519
-// public key, in base64url.
-func Thumbprint(material crypto.PublicKey) (string, error) {
-	k, err := NewPublic(material, Options{})
-	if err != nil {
-		return "", err
-	}
+// Thumbprint returns the JWK Thumbprint with SHA-256 (RFC 7638), in base64url.
+func (k *Public) Thumbprint() string {
 	sum := sha256.Sum256(append(k.appendRequired([]byte{'{'}), '}'))
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // AppendJWK appends the public key as a JWK (RFC 7517), with kid, alg and use sig.

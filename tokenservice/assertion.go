@@ -185,8 +185,8 @@ func senderOf(token string) (issuer, subject string, hasIssuer bool) {
 
 // validate validates a token when it is its turn to have its signature verified.
 func (t *turn) validate(ctx context.Context, v *validator.Validator, token string, into *validator.Token, invalid func(reason string) *failure, away *failure) *failure {
+	defer t.end()
 	err := v.ValidateInto(context.WithValue(ctx, turnKey{}, t), token, into)
-	t.end()
 	switch {
 	case err == nil:
 		return nil

@@ -191,6 +191,14 @@ func (s *Service) byKey(ctx context.Context, sent credential, now time.Time) (cl
 		s.warn(Warning{Client: found.id, Store: found.keys.Name, Text: "an API key has the id of a client of the config, and is no client: give it another id"})
 		return client{}, takenID
 	}
+	// Its tokens would live and die with the other key.
+	switch h := s.holderOf(ctx, found.id, now); {
+	case h.standing == apikey.StandingUnavailable:
+		return client{}, keysAway
+	case h.keys != found.keys || h.store != found.key.Store():
+		s.warn(Warning{Client: found.id, Store: found.keys.Name, Text: "an API key has the id of another one that is a client, and is none itself: give it another id"})
+		return client{}, takenID
+	}
 	revoked := false
 	found.keys.Keys.Each(sent.secret, found.key, func(k apikey.Key) bool {
 		revoked = s.config.Rules.RevokesKey(k.Store(), k.ID(), now)

@@ -45,6 +45,12 @@ func invalidClient(reason string) *failure {
 	return &failure{code: errInvalidClient, status: http.StatusUnauthorized, description: "the client is unknown or its credential is not valid", reason: reason}
 }
 
+// notAuthenticated returns the failure of a client that does not authenticate itself in a way
+// that there is. It says nothing of clients, so it can be told.
+func notAuthenticated(description string) *failure {
+	return &failure{code: errInvalidClient, status: http.StatusUnauthorized, description: description}
+}
+
 // invalidGrant returns the failure of a platform's token that is not accepted.
 func invalidGrant(reason string) *failure {
 	return &failure{code: errInvalidGrant, status: http.StatusBadRequest, description: "the assertion is not accepted", reason: reason}
@@ -72,9 +78,9 @@ var (
 	twoWays        = invalidRequest("the client authenticates itself in more than one way")
 	twoHeaders     = invalidRequest("there is more than one Authorization or X-API-Key header")
 	halfAssertion  = invalidRequest("client_assertion and client_assertion_type come together")
-	noCredential   = invalidClient("no client authentication")
-	otherScheme    = invalidClient("the scheme of Authorization is not Basic")
-	badBasic       = invalidClient("Basic is malformed")
+	noCredential   = notAuthenticated("there is no client authentication; use Basic, or client_id and client_secret")
+	otherScheme    = notAuthenticated("the scheme of Authorization is not Basic")
+	badBasic       = notAuthenticated("Basic is not base64 of a client_id, a colon and a client_secret")
 	unknownSecret  = invalidClient("no API key has this text")
 	disabledKey    = invalidClient("the API key is disabled")
 	expiredKey     = invalidClient("the API key has expired")

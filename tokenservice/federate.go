@@ -22,8 +22,8 @@ type federate struct {
 	client *registered
 	// audience is what the audience of a token may be, alone.
 	audience []string
-	// named validates tokens with the platform's "iss", and unnamed those without any; nil
-	// for none.
+	// named validates tokens with the platform's "iss", nil if the policy takes any. unnamed
+	// validates those without one, or with any; nil for a platform that is no trust domain.
 	named, unnamed *validator.Validator
 }
 
@@ -76,28 +76,42 @@ func (s *Service) registerFederate(c *Federate) (*federate, error) {
 	return f, err
 }
 
-// accepts returns the validator for a token by who claims to have issued it, or nil.
-func (f *federate) accepts(issuer, subject string, hasIssuer bool) *validator.Validator {
-	switch {
-	case hasIssuer && f.named != nil && issuer == f.Policy.Issuer:
-		return f.named
-	case !hasIssuer && f.unnamed != nil && strings.HasPrefix(subject, f.SubjectPrefix):
-		return f.unnamed
+// candidate is a federate that a token may be of, with what validates it.
+type candidate struct {
+	*federate
+	validator *validator.Validator
+}
+
+// candidates returns the federates that a token may be of, by who claims to have issued it.
+// An issuer that a federate names is that one alone.
+func (s *Service) candidates(issuer, subject string, hasIssuer bool) (list []candidate) {
+	for _, f := range s.federates {
+		if hasIssuer && f.named != nil && f.Policy.Issuer == issuer {
+			list = append(list, candidate{f, f.named})
+		}
 	}
-	return nil
+	if len(list) > 0 {
+		return list
+	}
+	for _, f := range s.federates {
+		if f.unnamed != nil && (!hasIssuer || f.named == nil) && strings.HasPrefix(subject, f.SubjectPrefix) {
+			list = append(list, candidate{f, f.unnamed})
+		}
+	}
+	return list
 }
 
 var (
-	federatedTwice  = invalidRequest("an assertion as the grant needs no client authentication, and allows none")
-	noAssertion     = invalidRequest("assertion is missing")
-	noFederate      = invalidGrant("no federate has the assertion's issuer")
-	ownToken        = invalidGrant("the assertion is a token of this service")
-	otherAudience   = invalidGrant("assertion: the audience is not the issuer alone")
-	otherDomain     = invalidGrant("assertion: sub is not in the trust domain")
-	notPinned       = invalidGrant("assertion: it is not of those whom the rules name")
-	otherClient     = invalidGrant("client_id is not the client of the federate")
-	revokedByRule   = invalidGrant("the client of the federate is revoked")
-	platformAway    = unavailable("the keys of the platform are not available")
+	federatedTwice = invalidRequest("an assertion as the grant needs no client authentication, and allows none")
+	noAssertion    = invalidRequest("assertion is missing")
+	noFederate     = invalidGrant("no federate has the assertion's issuer")
+	ownToken       = invalidGrant("the assertion is a token of this service")
+	otherAudience  = invalidGrant("assertion: the audience is not the issuer alone")
+	otherDomain    = invalidGrant("assertion: sub is not in the trust domain")
+	notPinned      = invalidGrant("assertion: it is not of those whom the rules name")
+	otherClient    = invalidGrant("client_id is not the client of the federate")
+	revokedByRule  = invalidGrant("the client of the federate is revoked")
+	platformAway   = unavailable("the keys of the platform are not available")
 )
 
 // federated finds the client for a platform's token (RFC 7523 section 2.1). It returns the
@@ -119,63 +133,55 @@ func (s *Service) federated(ctx context.Context, r *http.Request, f *form, from 
 	if issuer == s.config.Issuer || issuer == s.config.Issuer+"/forward" {
 		return client{}, "", ownToken
 	}
-	var (
-		found   *federate
-		name    string
-		pair    pair
-		refused = noFederate
-	)
-	for _, candidate := range s.federates {
-		v := candidate.accepts(issuer, subject, hasIssuer)
-		if v == nil {
-			continue
-		}
-		if name == "" {
-			name = candidate.Name
-			pair = pairOf("federate", s.config.Issuer, name, from.Client)
-		}
-		turn, full := s.config.Memory.turn(pair, now)
-		if full != nil {
-			return client{}, name, full
-		}
-		if refused = candidate.judge(ctx, turn, v, assertion); refused == nil {
-			found, name = candidate, candidate.Name
+	candidates := s.candidates(issuer, subject, hasIssuer)
+	if len(candidates) == 0 {
+		return client{}, "", noFederate
+	}
+	found := candidates[0]
+	pair := pairOf("federate", s.config.Issuer, found.Name, from.Client)
+	turn, refused := s.config.Memory.turn(pair, now)
+	if refused != nil {
+		return client{}, found.Name, refused
+	}
+	for _, c := range candidates {
+		why := c.judge(ctx, turn, assertion)
+		if why == nil {
+			found, refused = c, nil
 			break
 		}
-		if refused.status != http.StatusBadRequest {
-			return client{}, name, refused
+		// What can't be judged now may be good.
+		if refused == nil || why.code == errUnavailable {
+			refused = why
 		}
 	}
-	if name != "" {
-		s.config.Memory.note(pair, refused, now)
-	}
+	s.config.Memory.note(pair, refused, now)
 	if refused != nil {
-		return client{}, name, refused
+		return client{}, found.Name, refused
 	}
 	c := client{id: found.client.ID, configured: found.client}
 	switch id := f.Get("client_id"); {
 	case id != "" && id != c.id:
-		return c, name, otherClient
+		return c, found.Name, otherClient
 	case s.revoked(c.id, now):
-		return c, name, revokedByRule
+		return c, found.Name, revokedByRule
 	}
-	return c, name, nil
+	return c, found.Name, nil
 }
 
 // judge judges a platform's token.
-func (f *federate) judge(ctx context.Context, turn *turn, v *validator.Validator, assertion string) *failure {
+func (c *candidate) judge(ctx context.Context, turn *turn, assertion string) *failure {
 	var t validator.Token
-	if refused := turn.validate(ctx, v, assertion, &t, invalidGrant, platformAway); refused != nil {
+	if refused := turn.validate(ctx, c.validator, assertion, &t, invalidGrant, platformAway); refused != nil {
 		return refused
 	}
 	body := t.Claims()
 	subject, _ := textOf(body, "sub")
 	switch {
-	case !soleAudience(body, f.audience):
+	case !soleAudience(body, c.audience):
 		return otherAudience
-	case !strings.HasPrefix(subject, f.SubjectPrefix):
+	case !strings.HasPrefix(subject, c.SubjectPrefix):
 		return otherDomain
-	case !f.Pins(ctx, body):
+	case !c.Pins(ctx, body):
 		return notPinned
 	}
 	return nil

@@ -1,7 +1,6 @@
 package tokenservice
 
 import (
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -70,19 +69,34 @@ func (s *Service) form(r *http.Request, from Request) (*form, *failure) {
 	case r.ContentLength > maxForm:
 		return nil, tooLarge
 	}
-	buffer := buffers.Get().(*[maxForm + 1]byte)
-	n, err := io.ReadFull(r.Body, buffer[:])
-	body := string(buffer[:n])
-	clear(buffer[:n])
-	buffers.Put(buffer)
-	switch {
-	case err == nil:
-		return nil, tooLarge
-	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || r.ContentLength > int64(n):
-		return nil, cutShort
+	body, refused := readBody(r.Body)
+	if refused != nil {
+		return nil, refused
 	}
 	f := new(form)
 	return f, f.parse(body)
+}
+
+// readBody reads a body up to maxForm.
+func readBody(from io.Reader) (string, *failure) {
+	buffer := buffers.Get().(*[maxForm + 1]byte)
+	n := 0
+	defer func() {
+		clear(buffer[:n])
+		buffers.Put(buffer)
+	}()
+	for {
+		more, err := from.Read(buffer[n:])
+		n += more
+		switch {
+		case n > maxForm:
+			return "", tooLarge
+		case err == io.EOF:
+			return string(buffer[:n]), nil
+		case err != nil:
+			return "", cutShort
+		}
+	}
 }
 
 // asksWithQuery reports whether the URL that the client asked for has a query. What is in

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/key"
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // publishedKeys are keys of which only the key set matters.
@@ -104,7 +106,10 @@ func TestMetadataIsAtEachPlaceOfTheIssuer(t *testing.T) {
 func TestMetadataPromisesOnlyWhatTheConfigCanDo(t *testing.T) {
 	t.Parallel()
 	signer := Client{ID: "deploy", Keys: someKeys{}, Algorithms: key.NewAlgorithms(key.ES256, key.RS256)}
-	federate := Federate{Name: "github", Client: "ci"}
+	federate := Federate{
+		Name: "github", Client: "ci", Pins: func(context.Context, claims.Value) bool { return true },
+		Policy: validator.Policy{Issuer: "https://token.actions.githubusercontent.com", Keys: someKeys{}},
+	}
 	for name, test := range map[string]struct {
 		change                    func(*Config)
 		grants, methods, siblings []string

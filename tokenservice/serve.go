@@ -1,7 +1,6 @@
 package tokenservice
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -9,9 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // Service is an authorization server. It is safe for concurrent use.
@@ -93,8 +89,3 @@ func (s *Service) warn(w Warning) {
 		s.config.Warn(w)
 	}
 }
-
-// CheckClient returns the reason for refusing tokens of a client, "" for none: those of a
-// client that was deleted, disabled, has expired or is revoked are. It is asked for each
-// request with a token of the service.
-func (s *Service) CheckClient(ctx context.Context, id string, now time.Time) reason.Code { return "" }

@@ -99,7 +99,9 @@ type Federate struct {
 	Name string
 	// Policy is that of the platform's tokens; its audience is the service's issuer alone.
 	Policy validator.Policy
-	// SubjectPrefix is what "sub" must begin with, for tokens without "iss"; else empty.
+	// SubjectPrefix is what "sub" must begin with in a SPIFFE trust domain, such as
+	// spiffe://example.org/; else empty. Its tokens may be without "iss" (JWT-SVID section
+	// 3), and have any if the policy takes any: the keys are those of the domain.
 	SubjectPrefix string
 	// Pins reports whether the claims are those of whom the rules pin.
 	Pins func(ctx context.Context, body claims.Value) bool

@@ -81,10 +81,13 @@ type SigningConfig struct {
 // KeyEvent is a change of the signing keys, for logs and the audit log.
 type KeyEvent struct {
 	Issuer, KeyID string
-	// Change is made, signs, retired or removed.
+	// Change is made, signs, retired, removed (its last token has expired), or unreadable
+	// (this node can't read its private key).
 	Change string
 	// By and Node are who caused it, and where; empty for the time.
 	By, Node string
+	// Err is why a key is unreadable.
+	Err error
 }
 
 // SigningKey is a key as people see it.
@@ -104,6 +107,6 @@ type RotateResult struct {
 	Signing, Next SigningKey
 	// Retired are the ids of the keys that are retired.
 	Retired []string
-	// Stored is false if what was retired holds on this node only, for now.
+	// Stored is false if what was retired is retired on this node only, for now.
 	Stored bool
 }

@@ -40,6 +40,9 @@ func (c *Checked) Build(ctx caddy.Context, p Parts) (*tokenservice.Service, *Mem
 	config := tokenservice.Config{
 		Issuer: c.issuer, Audience: c.audience, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Lifetime: signing.Lifetime,
 		Keys: keys, Rules: Rules{state}, Observe: p.Observe,
+		Warn: func(w tokenservice.Warning) {
+			p.Logger.Warn(w.Text, zap.String("service", c.issuer), zap.String("client", w.Client), zap.String("store", w.Store))
+		},
 	}
 	for n, k := range c.APIKeys {
 		config.APIKeys = append(config.APIKeys, tokenservice.KeyClients{
@@ -54,14 +57,14 @@ func (c *Checked) Build(ctx caddy.Context, p Parts) (*tokenservice.Service, *Mem
 	for n, cl := range c.Client {
 		client, err := c.client(cl, p)
 		if err != nil {
-			return nil, nil, inEntry("client", n, "%s: %w", cl.ID, err)
+			return nil, nil, inEntry("client", n, "client %s: %w", cl.ID, err)
 		}
 		config.Clients = append(config.Clients, client)
 	}
 	for n := range c.federates {
 		f, err := c.federates[n].build(ctx, p)
 		if err != nil {
-			return nil, nil, inEntry("federate", n, "%s: %w", c.federates[n].Name, err)
+			return nil, nil, inEntry("federate", n, "federate %s: %w", c.federates[n].Name, err)
 		}
 		config.Federates = append(config.Federates, f)
 	}

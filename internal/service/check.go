@@ -53,11 +53,10 @@ func (s *Settings) Check(resolve setting.Resolver, declared func(name string) *i
 	for n, f := range s.Federate {
 		checked, err := c.checkFederate(f, resolve, declared)
 		if err != nil {
-			name := ""
-			if f != nil {
-				name = f.Name + ": "
+			if f == nil || f.Name == "" {
+				return nil, inEntry("federate", n, "%w", err)
 			}
-			return nil, inEntry("federate", n, "%s%w", name, err)
+			return nil, inEntry("federate", n, "federate %s: %w", f.Name, err)
 		}
 		c.federates = append(c.federates, checked)
 	}
@@ -146,7 +145,7 @@ func (c *Checked) checkUsed() error {
 			used = used || f.Client == cl.ID
 		}
 		if !used {
-			return inEntry("client", n, "%s: it has no keys, and no federate names it, so it could never get a token; write public_key, jwks_file or jwks_url into its block, or client %s into that of a federate", cl.ID, cl.ID)
+			return inEntry("client", n, "client %s: it has no keys, and no federate names it, so it could never get a token; write public_key, jwks_file or jwks_url into its block, or client %s into that of a federate", cl.ID, cl.ID)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -38,6 +39,29 @@ func NewEndpoint(issuer string, service *tokenservice.Service) *Endpoint {
 
 // Host returns the host of the issuer, with its port unless that is the default.
 func (e *Endpoint) Host() string { return e.host }
+
+// Unreached returns the paths that reaches says no request comes to. Those of the keys of
+// forwarded tokens count only where there are such.
+func (e *Endpoint) Unreached(forward bool, reaches func(*http.Request) bool) []string {
+	var list []string
+	for _, p := range e.service.Paths() {
+		if !forward && (strings.HasSuffix(p, "/forward") || strings.Contains(p, "/forward/")) {
+			continue
+		}
+		method := http.MethodGet
+		if strings.Contains(p, "/oauth2/") {
+			method = http.MethodPost
+		}
+		r := &http.Request{Method: method, URL: &url.URL{Path: p}, Host: e.host, Header: http.Header{}, Body: http.NoBody, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+		if !e.plain {
+			r.TLS = &tls.ConnectionState{HandshakeComplete: true}
+		}
+		if !reaches(r) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
 
 // Path returns the path that a request is for, as the client wrote it, and whether it is
 // one of the service's. A handler in front may have rewritten the URL.

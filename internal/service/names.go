@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -136,7 +137,7 @@ func (c *Checked) checkKeys(resolve setting.Resolver) error {
 			_, err = c.subset(k.Audience, resolve)
 		}
 		if err != nil {
-			return inEntry("api_keys", n, "%s: %w", k.Place, err)
+			return inEntry("api_keys", n, "api_keys %s: %w", k.Place, err)
 		}
 	}
 	for n, k := range c.APIKey {
@@ -156,7 +157,7 @@ func (c *Checked) checkKeys(resolve setting.Resolver) error {
 			}
 		}
 		if err != nil {
-			return inEntry("api_key", n, "%s: %w", k.ID, err)
+			return inEntry("api_key", n, "api_key %s: %w", k.ID, err)
 		}
 	}
 	return nil
@@ -171,7 +172,7 @@ func (c *Checked) checkClients(resolve setting.Resolver) error {
 			return inEntry("client", n, "%w", err)
 		}
 		if err := c.checkClient(cl, resolve); err != nil {
-			return inEntry("client", n, "%s: %w", cl.ID, err)
+			return inEntry("client", n, "client %s: %w", cl.ID, err)
 		}
 		if cl.AssertionAudience != "" {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("authorization_server: client %s may name the token endpoint as the audience of its assertions, which draft-ietf-oauth-rfc7523bis forbids, as another server could have it made; remove assertion_audience as soon as the client can name the issuer", cl.ID))
@@ -181,6 +182,9 @@ func (c *Checked) checkClients(resolve setting.Resolver) error {
 }
 
 func (c *Checked) checkClient(cl *Client, resolve setting.Resolver) error {
+	if u, err := url.Parse(cl.JWKSURL); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {
+		return errors.New("jwks_url: it is not encrypted, so that anyone on the way could put in keys; write an https URL, or jwks_file")
+	}
 	if cl.signs() {
 		if _, err := cl.keys(c.issuer).Policy(setting.Unresolved); err != nil {
 			return err
@@ -222,16 +226,16 @@ func (c *Checked) checkIDs(setting.Resolver) error {
 	taken := map[string]string{}
 	for n, k := range c.APIKey {
 		if taken[k.ID] != "" {
-			return inEntry("api_key", n, "%s: duplicate id; give each key its own", k.ID)
+			return inEntry("api_key", n, "api_key %s: duplicate id; give each key its own", k.ID)
 		}
 		taken[k.ID] = "api_key"
 	}
 	for n, cl := range c.Client {
 		switch taken[cl.ID] {
 		case "api_key":
-			return inEntry("client", n, "%s: an api_key has the same id, and ids of clients are one namespace; give one of them another", cl.ID)
+			return inEntry("client", n, "client %s: an api_key has the same id, and ids of clients are one namespace; give one of them another", cl.ID)
 		case "client":
-			return inEntry("client", n, "%s: duplicate id; put its settings into one block", cl.ID)
+			return inEntry("client", n, "client %s: duplicate id; put its settings into one block", cl.ID)
 		}
 		taken[cl.ID] = "client"
 	}

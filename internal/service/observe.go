@@ -11,11 +11,11 @@ import (
 
 // Observer returns a function that logs what the endpoints of a service answer, and passes
 // it on to count, nil for nobody. A refusal is a line at WARN, and as anyone can cause them
-// at will, only the first ones of a second and every hundredth after.
+// at will, there are at most ten in a second.
 func Observer(logger *zap.Logger, issuer string, count func(issuer string, e tokenservice.Event)) func(tokenservice.Event) {
-	const first, thereafter = 3, 100
+	const most = 10
 	refused := logger.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(c, time.Second, first, thereafter)
+		return zapcore.NewSamplerWithOptions(c, time.Second, most, 0)
 	}))
 	return func(e tokenservice.Event) {
 		if count != nil {

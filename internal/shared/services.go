@@ -111,6 +111,21 @@ func (v *Services) Issuers() []string {
 	return list
 }
 
+// OfStore returns the issuers of the services of which the API keys of a store are clients,
+// sorted.
+func (v *Services) OfStore(name string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var list []string
+	for _, s := range v.list {
+		if s.service.HasStore(name) {
+			list = append(list, s.issuer)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // Published returns what tells the keys of the tokens for upstreams of a service, for its
 // key set; nil while there are none.
 func (v *Services) Published(issuer string) func() tokenservice.Keys {
