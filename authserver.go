@@ -192,7 +192,7 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 		a.app.warnings.add(site, w)
 	}
 	parts := service.Parts{
-		Sources: a.app.sources, Logger: logger, Observe: service.Observer(logger, checked.Issuer(), nil),
+		Sources: a.app.sources, Logger: logger, Leeway: a.app.Leeway, Observe: service.Observer(logger, checked.Issuer(), nil),
 	}
 	for _, k := range a.APIKeys {
 		keys, err := a.app.provisionKeys(nil, []*APIKeySource{{File: k.File, Name: k.Name}}, site)

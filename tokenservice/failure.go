@@ -33,6 +33,7 @@ const (
 	errUnsupported    = "unsupported_grant_type"
 	errUnauthorized   = "unauthorized_client"
 	errUnavailable    = "temporarily_unavailable"
+	errUnsupportedTok = "unsupported_token_type" // RFC 7009 section 2.2.1
 )
 
 func invalidRequest(description string) *failure {

@@ -120,6 +120,11 @@ func TestMetadataPromisesOnlyWhatTheConfigCanDo(t *testing.T) {
 			grants: []string{"client_credentials"}, methods: []string{"private_key_jwt"}, siblings: []string{"private_key_jwt"},
 			algs: []string{"RS256", "ES256"}, scopes: []string{"read", "write"},
 		},
+		"clients with any keys": {
+			change: func(c *Config) { c.APIKeys, c.Clients = nil, []Client{{ID: "deploy", Keys: someKeys{}}} },
+			grants: []string{"client_credentials"}, methods: []string{"private_key_jwt"}, siblings: []string{"private_key_jwt"},
+			algs: []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
+		},
 		"all": {
 			change: func(c *Config) {
 				c.Clients, c.Federates = []Client{signer, {ID: "ci"}}, []Federate{federate}
