@@ -1,6 +1,7 @@
 package tokenservice
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -37,6 +38,7 @@ type SigningKeys struct {
 	loop    sync.WaitGroup
 	wake    chan struct{} // with one place: there is something to do
 	dirty   atomic.Bool   // there may be private keys to delete
+	reseal  atomic.Bool   // there may be private keys to encrypt
 
 	mu      sync.Mutex // of what follows; never held during a call of the storage
 	state   signingState
@@ -124,8 +126,13 @@ func (k *SigningKeys) Close(ctx context.Context) {
 // Use replaces how a config uses the keys. A key that is made from now on is for the
 // algorithm; those that there are sign on until it may.
 func (k *SigningKeys) Use(u SigningUse) {
-	k.use.Store(&u)
-	k.publish()
+	old := k.use.Swap(&u)
+	if len(u.Secrets) > 0 && (len(old.Secrets) == 0 || !bytes.Equal(old.Secrets[0], u.Secrets[0])) {
+		k.reseal.Store(true)
+	}
+	k.mu.Lock()
+	k.show()
+	k.mu.Unlock()
 	k.awake()
 }
 
@@ -221,14 +228,7 @@ func (k *SigningKeys) awake() {
 	}
 }
 
-// publish makes requests see what is so now.
-func (k *SigningKeys) publish() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.show()
-}
-
-// show is publish for who holds the lock.
+// show makes requests see what is so now. The caller holds the lock.
 func (k *SigningKeys) show() {
 	view := k.state.view(k.stale(), k.held)
 	now := k.config.Clock.Now().Unix()

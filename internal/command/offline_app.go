@@ -179,6 +179,9 @@ func (a *offlineApp) Stores() []admin.Store {
 	return stores
 }
 
+// SigningSets implements admin.State. Signing keys are changed by a running server.
+func (a *offlineApp) SigningSets() []admin.SigningSet { return nil }
+
 // Usage implements admin.State.
 func (a *offlineApp) Usage(store string) admin.Usage {
 	_, binding := a.binding("usage-" + store)
