@@ -251,7 +251,7 @@ func TestSettling(t *testing.T) {
 				if c.forward == "audience" {
 					audience, c.forward = "https://api.example.com", ""
 				}
-				addSite(t, a, "api_key other "+apikey.DigestOf("other").String()+"\nforward_jwt X-JWT "+audience+" {\n"+c.forward+"\n}")
+				addSite(t, a, "api_key other "+apikey.DigestOf(partnerKey).String()+"\nforward_jwt X-JWT "+audience+" {\n"+c.forward+"\n}")
 			}
 			for _, s := range c.services {
 				addService(t, a, s[0], s[1])
