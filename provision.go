@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
@@ -153,7 +154,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
-	v, err := validator.New(policies, nil)
+	v, err := validator.New(policies, clock.System().Now)
 	if err != nil {
 		return nil, err
 	}
