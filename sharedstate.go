@@ -151,7 +151,7 @@ func (a *App) needState(ctx caddy.Context) error {
 		Cluster: or(s.Cluster, shared.DefaultCluster), Interval: or(time.Duration(s.SyncInterval), shared.DefaultInterval),
 		MaxStale: or(time.Duration(s.MaxStale), shared.DefaultMaxStale), Serve: s.OnStale == staleServe, Keys: keys,
 		Stores: stores, StorageModule: module, MirrorFolder: mirror,
-		LearnedRules: admin.LearnedRules(a.audit), LearnedKeys: admin.LearnedKeys(a.audit),
+		LearnedRules: admin.LearnedRules(a.audit), LearnedKeys: admin.LearnedKeys(a.audit), RotatedKeys: admin.ChangedSigningKeys(a.audit),
 	})
 	return err
 }

@@ -78,10 +78,11 @@ var examples = map[string]example{
 			}
 		},
 	},
-	"cluster":    {deployed: runCluster},
-	"compose":    {deployed: runCompose},
-	"kubernetes": {deployed: runKubernetes},
-	"systemd":    {deployed: runSystemd},
+	"cluster":       {deployed: runCluster},
+	"compose":       {deployed: runCompose},
+	"kubernetes":    {deployed: runKubernetes},
+	"systemd":       {deployed: runSystemd},
+	"token-service": {deployed: runTokenService},
 	"oidc": {
 		prepare: func(t *testing.T, _ string) map[string]string {
 			issuer := peers.NewKeyServer(t, peers.NewCA(t), keys(t).RS256)
@@ -145,10 +146,7 @@ func TestExamples(t *testing.T) {
 			if !known {
 				t.Fatal("the example has no test: add it to the table of this file")
 			}
-			dir := t.TempDir()
-			if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
-				t.Fatal(err)
-			}
+			dir := copyExample(t, name)
 			if e.deployed != nil {
 				e.deployed(t, dir)
 				return
@@ -156,6 +154,16 @@ func TestExamples(t *testing.T) {
 			e.run(t, dir)
 		})
 	}
+}
+
+// copyExample copies the folder of an example into one of the test's own.
+func copyExample(t *testing.T, name string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func (e example) run(t *testing.T, dir string) {

@@ -49,6 +49,9 @@ func (c *Config) complete() {
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
+	if c.Leeway == nil {
+		c.Leeway = func() time.Duration { return maxLeeway }
+	}
 	if c.Memory == nil {
 		c.Memory = NewMemory()
 	}
@@ -102,6 +105,15 @@ func (s *Service) register() error {
 			return fmt.Errorf("API keys %q: %w", k.Name, err)
 		}
 	}
+	for _, i := range c.Introspect {
+		err := s.checkAudience(i.Audience)
+		if err == nil && len(i.Audience) == 0 {
+			err = errors.New("it has no audience: the resources about whose tokens it may ask")
+		}
+		if err != nil {
+			return fmt.Errorf("introspect %q: %w", i.Client, err)
+		}
+	}
 	s.clients = make(map[string]*registered, len(c.Clients))
 	for i := range c.Clients {
 		k := &c.Clients[i]
@@ -134,17 +146,9 @@ func (s *Service) checkAudience(audience []string) error {
 	return nil
 }
 
-// reservedClaims are set by the service, or say who acts, how they signed in, or what they
-// may do: neither a config nor a key's meta sets them. scp, appid and cid are other names
-// for scope and client_id, which verifiers take too.
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time",
-	"scp", "appid", "cid",
-}
-
 // ReservedClaim reports whether a claim of tokens can't be set by a config or by a key's
 // meta.
-func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+func ReservedClaim(name string) bool { return claims.Reserved(name) }
 
 // checkClaims checks the names of further claims.
 func checkClaims(names []string) error {

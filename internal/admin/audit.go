@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // auditKept is how many lines of the audit log a process keeps.
@@ -125,6 +126,21 @@ func LearnedKeys(logger *zap.Logger) func(store string, changes []apikey.StoreCh
 				Change: c.Change, Origin: bounded(c.Node),
 			})
 		}
+	}
+}
+
+// ChangedSigningKeys returns a function that writes a line for each change of a signing key,
+// but those that were asked for at this endpoint, which have a line already.
+func ChangedSigningKeys(logger *zap.Logger) func(tokenservice.KeyEvent) {
+	return func(e tokenservice.KeyEvent) {
+		node := thisNode()
+		if e.By != "" && e.Node == node {
+			return
+		}
+		process.audit.write(logger, AuditItem{
+			Node: node, Action: "learned", Outcome: "learned", Who: bounded(e.By), ID: bounded(e.KeyID),
+			Signing: &SigningAudit{Issuer: e.Issuer}, Change: e.Change, Origin: bounded(e.Node),
+		})
 	}
 }
 
