@@ -221,7 +221,7 @@ func (w *world) token(out *httptest.ResponseRecorder) (tokenAnswer, claims.Value
 		w.t.Fatal(err)
 	}
 	v, err := validator.New([]validator.Policy{{
-		Issuer: testIssuer, Keys: w.service.config.Keys, AnyAudience: true, Types: []string{"at+jwt"},
+		Issuer: testIssuer, Keys: w.service.config.Keys, AnyAudience: true, Types: []string{"at+jwt"}, Leeway: time.Second,
 	}}, w.clock.Now)
 	if err != nil {
 		w.t.Fatal(err)
