@@ -133,11 +133,11 @@ func (m *move) check(t *testing.T) {
 func TestGuides_FullIdentityProviderAtTheSameURL(t *testing.T) {
 	t.Parallel()
 	m := newMove(t)
-	// Caddy finds the provider's keys at its own site, whose authority it must trust; the
-	// file is there before the first such connection.
+	// Caddy will find the provider's keys at its own site, so it must trust its own
+	// authority, which it makes when it starts for the first time.
 	trusted := filepath.Join(m.dir, "trusted.pem")
 	m.startWith(t, guideCode(t, machines, "caddyfile", 0), options{env: map[string]string{"SSL_CERT_FILE": trusted}})
-	writeFile(t, trusted, readFile(t, m.root()))
+	m.restart(func() { writeFile(t, trusted, readFile(t, m.root())) })
 	before := m.clients(t, m.issuer)
 	m.all(t, before)
 	m.check(t)
@@ -155,7 +155,7 @@ func TestGuides_FullIdentityProviderAtTheSameURL(t *testing.T) {
 	m.mustReload(t, m.caddyfile(t, 2))
 	m.eventually("the API has found the provider's keys", 20*time.Second, func() bool {
 		return m.get(t, m.api, during["reports"]).status == http.StatusOK
-	}, func() string { return "" })
+	}, m.logs.String)
 	m.all(t, during)
 	m.all(t, m.clients(t, m.issuer))
 	m.check(t)

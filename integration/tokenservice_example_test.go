@@ -175,7 +175,7 @@ func runTokenService(t *testing.T, dir string) {
 	} {
 		e.run(line)
 	}
-	const forbidden, revoked, invalid = `"error":"insufficient_scope"`, `"error_description":"the token is revoked"`, `"error":"invalid_client"`
+	const forbidden, revoked, invalid = `"insufficient_scope","error_description"`, `"error_description":"the token is revoked"`, `"invalid_client","error_description"`
 	upstream := func(client, scopes string) string {
 		return "GET /orders\nX-User-Id: " + client + "\nX-Scopes: " + scopes + "\nAuthorization: \n"
 	}

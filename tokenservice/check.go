@@ -49,6 +49,9 @@ func (c *Config) complete() {
 	if c.Clock == nil {
 		c.Clock = clock.System()
 	}
+	if c.Leeway == nil {
+		c.Leeway = func() time.Duration { return maxLeeway }
+	}
 	if c.Memory == nil {
 		c.Memory = NewMemory()
 	}
@@ -100,6 +103,15 @@ func (s *Service) register() error {
 		}
 		if err := checkClaims(names); err != nil {
 			return fmt.Errorf("API keys %q: %w", k.Name, err)
+		}
+	}
+	for _, i := range c.Introspect {
+		err := s.checkAudience(i.Audience)
+		if err == nil && len(i.Audience) == 0 {
+			err = errors.New("it has no audience: the resources about whose tokens it may ask")
+		}
+		if err != nil {
+			return fmt.Errorf("introspect %q: %w", i.Client, err)
 		}
 	}
 	s.clients = make(map[string]*registered, len(c.Clients))

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// Memory is what services remember from request to request: failures, and assertions that
-// were used. It outlives configs. It is safe for concurrent use.
+// Memory is what services remember from request to request: failures, assertions that
+// were used, and tokens that clients have revoked. It outlives configs. It is safe for concurrent use.
 type Memory struct {
-	gate gate
-	used usedAssertions
+	gate    gate
+	used    usedAssertions
+	revoked revokedTokens
 
 	mu    sync.Mutex
 	pairs pairs

@@ -52,6 +52,11 @@ func metadataOf(issuer string, algorithms []string) metadata {
 	}
 }
 
+// publicAlgorithms are those of all public keys.
+var publicAlgorithms = key.NewAlgorithms(
+	key.RS256, key.RS384, key.RS512, key.PS256, key.PS384, key.PS512, key.ES256, key.ES384, key.ES512, key.EdDSA,
+)
+
 // metadata returns the service's document: only what its config can do. All URLs are made
 // of the configured issuer, as a client could choose any Host.
 func (s *Service) metadata(algorithms []string) metadata {
@@ -65,7 +70,11 @@ func (s *Service) metadata(algorithms []string) metadata {
 	}
 	var assertions key.Algorithms
 	for i := range s.config.Clients {
-		if c := &s.config.Clients[i]; c.Keys != nil {
+		switch c := &s.config.Clients[i]; {
+		case c.Keys == nil:
+		case c.Algorithms.Empty(): // what the keys are for, which may change
+			assertions |= publicAlgorithms
+		default:
 			assertions |= c.Algorithms
 		}
 	}

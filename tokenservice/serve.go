@@ -19,6 +19,7 @@ type Service struct {
 
 	clients    map[string]*registered // by id
 	federates  []*federate
+	own        ownTokens
 	signedWith atomic.Pointer[tokenHeader] // the header of the last token
 	warned     sync.Map                    // what Warn was called for
 }
@@ -35,6 +36,9 @@ func New(c Config) (*Service, error) {
 	s := &Service{config: c, host: hostOf(u), forward: map[string]bool{}}
 	s.config.complete()
 	if err := s.register(); err != nil {
+		return nil, err
+	}
+	if err := s.registerOwn(); err != nil {
 		return nil, err
 	}
 	path := u.Path

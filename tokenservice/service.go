@@ -43,6 +43,9 @@ type Config struct {
 	Forward func() Keys
 	// Rules are the revocations.
 	Rules Rules
+	// Leeway returns the largest leeway with which handlers accept the tokens, at most an
+	// hour; nil for an hour. It is asked for each token that is revoked.
+	Leeway func() time.Duration
 	// Memory is what outlives configs.
 	Memory *Memory
 	// Observe is called for each answer of the endpoints for tokens, revocation and

@@ -73,3 +73,9 @@ func (t *Token) Expires() time.Time { return t.token.when.expires }
 func (t *Token) Digest() (digest [sha256.Size]byte, ok bool) {
 	return t.token.digest, t.token.digest != digest
 }
+
+// Issued returns the time in "iat", or the zero Time.
+func (t *Token) Issued() time.Time { return t.token.when.issued }
+
+// SignedBy returns the kid of the key that verified the signature, or "" if that has none.
+func (t *Token) SignedBy() string { return t.token.verifiedBy.id }

@@ -21,6 +21,8 @@ type Parts struct {
 	APIKeys, APIKey []*apikey.Lookup
 	// StoreNames are the names of the stores, or the paths of the files, of APIKeys.
 	StoreNames []string
+	// Leeway returns the largest leeway of the config's handlers.
+	Leeway func() time.Duration
 	// Observe is called for each answer; nil for nobody.
 	Observe func(tokenservice.Event)
 	Logger  *zap.Logger
@@ -39,7 +41,7 @@ func (c *Checked) Build(ctx caddy.Context, p Parts) (*tokenservice.Service, *Mem
 	}
 	config := tokenservice.Config{
 		Issuer: c.issuer, Audience: c.audience, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Lifetime: signing.Lifetime,
-		Keys: keys, Rules: Rules{state}, Observe: p.Observe,
+		Keys: keys, Rules: Rules{state}, Leeway: p.Leeway, Observe: p.Observe,
 		Warn: func(w tokenservice.Warning) {
 			p.Logger.Warn(w.Text, zap.String("service", c.issuer), zap.String("client", w.Client), zap.String("store", w.Store))
 		},

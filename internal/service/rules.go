@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
@@ -34,6 +35,10 @@ func (r Rules) Add(ctx context.Context, rules []revocation.Rule) (stored bool, e
 	set := r.State.Revocations()
 	if set == nil {
 		return false, errNotStarted
+	}
+	rules = slices.Clone(rules)
+	for i := range rules {
+		rules[i].Node = r.State.Node()
 	}
 	stored, err = set.Add(ctx, rules)
 	if err == nil {
