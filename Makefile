@@ -60,6 +60,7 @@ stress: ## trailers that end in errors for STRESS_TIME (10m), and 20,000 sites o
 MODEL_RUNS ?= 300
 model: ## shared state against a storage that fails in all ways, MODEL_RUNS (300) runs a setting, with a table
 	MODEL_RUNS=$(MODEL_RUNS) go test -count=1 -timeout 2h -v -run '^TestModel$$' ./internal/replica
+	MODEL_RUNS=$(MODEL_RUNS) go test -count=1 -timeout 1h -run '^TestSigningKeysOfAClusterUnderTrouble$$' ./tokenservice
 
 kills: ## shared state: KILLS (100) kills of a node a storage, Redis away for a minute, a node asleep for six
 	cd integration && KILLS=$${KILLS:-100} OUTAGE=1m ASLEEP=6m go test -count=1 -timeout 60m -v -run 'Threat37_NothingIsLost|Threat5[67]_' .

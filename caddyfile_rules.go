@@ -78,6 +78,9 @@ func readForwardJWT(h *Handler, r *reader) error {
 	}
 	f := &ForwardJWT{Header: args[0], Audience: args[1]}
 	h.ForwardJWT = append(h.ForwardJWT, f)
+	if err := (&header.Config{Tokens: forwardedTokens(h.ForwardJWT)}).Check(); err != nil {
+		return at.Errf("%v", err)
+	}
 	if err := h.checkForwardJWT(); err != nil {
 		return at.Errf("%v", err)
 	}

@@ -416,6 +416,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		{"Options of jwt", "Handler", docFields(Handler{})},
 		{"Options of issuer", "Issuer", docFields(Issuer{})},
 		{"Options of api_key", "APIKey", docFields(APIKey{})},
+		{"Options of forward_jwt", "ForwardJWT", docFields(ForwardJWT{})},
 	} {
 		options := OptionNames[part.receiver]
 		for _, option := range options {
@@ -437,7 +438,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		// In JSON each field is named as its option, but for those that are
 		// arguments.
 		for _, field := range part.fields {
-			if !slices.Contains([]string{"iss", "name", "id", "hash"}, field) && !slices.Contains(options, field) {
+			if !slices.Contains([]string{"iss", "name", "id", "hash", "header", "audience"}, field) && !slices.Contains(options, field) {
 				t.Errorf("the field %s is no option of the Caddyfile", field)
 			}
 		}
@@ -491,7 +492,7 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 	}
 	for _, v := range []any{
 		App{}, Handler{}, Issuer{}, Secret{}, CredentialSource{}, ClaimName{}, APIKey{}, APIKeySource{}, APIKeyStore{},
-		Requirement{}, ClaimRequirement{}, Forward{},
+		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{},
 	} {
 		for _, field := range docFields(v) {
 			if !seen[field] {

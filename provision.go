@@ -68,7 +68,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if err := h.checkMode(); err != nil {
 		return err
 	}
-	if h.forwarding, err = h.provisionForwarding(); err != nil {
+	if h.forwarding, err = h.provisionForwarding(h.forwardKeys); err != nil {
 		return err
 	}
 	h.logs = server == nil || server.Logs != nil
@@ -193,9 +193,17 @@ func (h *Handler) checkForwardJWT() error {
 	return nil
 }
 
-// provisionForwarding makes what is forwarded and cleared. A handler that authenticates
-// nobody signs nothing.
-func (h *Handler) provisionForwarding() (*header.Forwarding, error) {
+// forwardKeys returns the keys of tokens for the upstream. Handlers are provisioned in any
+// order, so whether there are such keys is known when the config starts.
+func (h *Handler) forwardKeys(s forwardjwt.Settings) forwardjwt.Keys {
+	services := h.app.sources.Services()
+	services.ForwardTo(h.site, s.Audience)
+	return services.Forward(s.Issuer)
+}
+
+// provisionForwarding makes what is forwarded and cleared, with the keys of tokens for the
+// upstream. A handler that authenticates nobody signs nothing.
+func (h *Handler) provisionForwarding(keys func(forwardjwt.Settings) forwardjwt.Keys) (*header.Forwarding, error) {
 	if err := h.checkForwardJWT(); err != nil {
 		return nil, err
 	}
@@ -208,10 +216,8 @@ func (h *Handler) provisionForwarding() (*header.Forwarding, error) {
 		if err != nil {
 			return nil, err
 		}
-		services := h.app.sources.Services()
-		services.ForwardTo(h.site, settings.Audience)
 		maker := forwardjwt.Config{
-			Settings: settings, Keys: services.Forward(settings.Issuer), UserPrefix: h.APIKeyUserPrefix, StoreNames: h.app.storeNamesByPath(),
+			Settings: settings, Keys: keys(settings), UserPrefix: h.APIKeyUserPrefix, StoreNames: h.app.storeNamesByPath(),
 			AnyIssuer: slices.Contains(h.issuers, issuer.Any),
 		}
 		if h.app.cache > 0 {

@@ -20,8 +20,8 @@ type Set struct {
 	texts  []byte
 	scopes [][]string // each combination once
 	store  string     // the name of the store that the set is of, empty for none
+	file   string     // the path of the file that the set is of, empty for none
 	ids    idIndex
-	file   string // the path of the file that the set is of, empty for none
 }
 
 // NewSet makes a set of records. It returns an error if two records have the same id or

@@ -4,7 +4,7 @@ import "testing"
 
 func TestReserved(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time"} {
+	for _, name := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time", "scp", "appid", "cid"} {
 		if !Reserved(name) {
 			t.Errorf("%s is not reserved", name)
 		}

@@ -146,17 +146,9 @@ func (s *Service) checkAudience(audience []string) error {
 	return nil
 }
 
-// reservedClaims are set by the service, or say who acts, how they signed in, or what they
-// may do: neither a config nor a key's meta sets them. scp, appid and cid are other names
-// for scope and client_id, which verifiers take too.
-var reservedClaims = []string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf", "act", "azp", "acr", "auth_time",
-	"scp", "appid", "cid",
-}
-
 // ReservedClaim reports whether a claim of tokens can't be set by a config or by a key's
 // meta.
-func ReservedClaim(name string) bool { return slices.Contains(reservedClaims, name) }
+func ReservedClaim(name string) bool { return claims.Reserved(name) }
 
 // checkClaims checks the names of further claims.
 func checkClaims(names []string) error {

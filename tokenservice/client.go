@@ -81,9 +81,6 @@ func (s *Service) authenticate(ctx context.Context, r *http.Request, f *form, fr
 // each request.
 func credentialOf(h http.Header, f *form) (credential, *failure) {
 	authorization, keys := h["Authorization"], h[keyHeader]
-	if len(authorization) > 1 || len(keys) > 1 {
-		return credential{}, twoHeaders
-	}
 	sent := credential{id: f.Get("client_id")}
 	ways := len(authorization) + len(keys)
 	assertion, kind := f.Get("client_assertion"), f.Get("client_assertion_type")

@@ -137,10 +137,13 @@ func TestBasicIsFormEncoded(t *testing.T) {
 	t.Parallel()
 	bare := tokenRequest(clientCredentials)
 	bare.SetBasicAuth("wordy", wordyText)
+	plus := tokenRequest(clientCredentials)
+	plus.SetBasicAuth("plus", plusText)
 	lower := basic(tokenRequest(clientCredentials), "wordy", wordyText)
 	lower.Header.Set("Authorization", strings.Replace(lower.Header.Get("Authorization"), "Basic ", "bAsIc   ", 1))
 	for name, r := range map[string]*http.Request{
-		"encoded": basic(tokenRequest(clientCredentials), "wordy", wordyText), "not encoded": bare, "case of the scheme": lower,
+		"encoded": basic(tokenRequest(clientCredentials), "wordy", wordyText), "not encoded": bare,
+		"plus, encoded": basic(tokenRequest(clientCredentials), "plus", plusText), "plus, not encoded": plus, "case of the scheme": lower,
 	} {
 		if out := newWorld(t, nil).ask(r); out.Code != 200 {
 			t.Errorf("%s: %d %s", name, out.Code, out.Body)

@@ -77,7 +77,6 @@ var (
 	manyParams = invalidRequest("there are more than 32 parameters")
 
 	twoWays        = invalidRequest("the client authenticates itself in more than one way")
-	twoHeaders     = invalidRequest("there is more than one Authorization or X-API-Key header")
 	halfAssertion  = invalidRequest("client_assertion and client_assertion_type come together")
 	noCredential   = notAuthenticated("there is no client authentication; use Basic, or client_id and client_secret")
 	otherScheme    = notAuthenticated("the scheme of Authorization is not Basic")

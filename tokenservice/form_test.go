@@ -42,23 +42,24 @@ func TestThreat42WhatIsNoForm(t *testing.T) {
 		r      *http.Request
 		status int
 	}{
-		"GET":                 {request("GET", path, "", ""), 405},
-		"GET with parameters": {request("GET", path+"?"+good, "", ""), 405},
-		"HEAD":                {request("HEAD", path, "", ""), 405},
-		"PUT":                 {request("PUT", path, usual, good), 405},
-		"OPTIONS":             {request("OPTIONS", path, "", ""), 405},
-		"lower-case post":     {request("post", path, usual, good), 405},
-		"query":               {request("POST", path+"?grant_type=client_credentials", usual, good), 400},
-		"query taken out":     {change(func(r *http.Request) { r.RequestURI = path + "?client_secret=" + partnerKey }), 400},
-		"no type":             {request("POST", path, "", good), 400},
-		"JSON":                {request("POST", path, "application/json", `{"grant_type":"client_credentials"}`), 400},
-		"multipart":           {request("POST", path, "multipart/form-data; boundary=x", good), 400},
-		"text":                {request("POST", path, "text/plain", good), 400},
-		"UTF-16":              {request("POST", path, usual+"; charset=utf-16", good), 400},
-		"two types":           {change(func(r *http.Request) { r.Header.Add("Content-Type", usual) }), 400},
-		"compressed":          {change(func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }), 400},
-		"8 KiB and a byte":    {request("POST", path, usual, "x="+strings.Repeat("y", maxForm-1)), 413},
-		"10 MB":               {request("POST", path, usual, strings.Repeat("y", 10<<20)), 413},
+		"GET":                    {request("GET", path, "", ""), 405},
+		"GET with parameters":    {request("GET", path+"?"+good, "", ""), 405},
+		"HEAD":                   {request("HEAD", path, "", ""), 405},
+		"PUT":                    {request("PUT", path, usual, good), 405},
+		"OPTIONS":                {request("OPTIONS", path, "", ""), 405},
+		"lower-case post":        {request("post", path, usual, good), 405},
+		"query":                  {request("POST", path+"?grant_type=client_credentials", usual, good), 400},
+		"query taken out":        {change(func(r *http.Request) { r.RequestURI = path + "?client_secret=" + partnerKey }), 400},
+		"query of the URL alone": {change(func(r *http.Request) { r.URL.RawQuery = "x=1" }), 400},
+		"no type":                {request("POST", path, "", good), 400},
+		"JSON":                   {request("POST", path, "application/json", `{"grant_type":"client_credentials"}`), 400},
+		"multipart":              {request("POST", path, "multipart/form-data; boundary=x", good), 400},
+		"text":                   {request("POST", path, "text/plain", good), 400},
+		"UTF-16":                 {request("POST", path, usual+"; charset=utf-16", good), 400},
+		"two types":              {change(func(r *http.Request) { r.Header.Add("Content-Type", usual) }), 400},
+		"compressed":             {change(func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }), 400},
+		"8 KiB and a byte":       {request("POST", path, usual, "x="+strings.Repeat("y", maxForm-1)), 413},
+		"10 MB":                  {request("POST", path, usual, strings.Repeat("y", 10<<20)), 413},
 		"10 MB of unknown size": {change(func(r *http.Request) {
 			r.ContentLength = -1
 			r.Body = io.NopCloser(bytes.NewReader(make([]byte, 10<<20)))
@@ -85,6 +86,15 @@ func TestThreat42WhatIsNoForm(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestThreat42ALargeBodyIsNotRead: what announces its length is refused at once.
+func TestThreat42ALargeBodyIsNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	r := tokenRequest(clientCredentials)
+	r.ContentLength, r.Body = maxForm+1, io.NopCloser(errReader{})
+	w.refused(w.ask(r), 413, "invalid_request")
 }
 
 func TestThreat42PlainHTTP(t *testing.T) {

@@ -130,6 +130,7 @@ var (
 	shortText      = "short-key-0123"
 	deployText     = "a-key-whose-id-is-that-of-a-client"
 	wordyText      = "a+key/with%the-signs-that-forms-encode=="
+	plusText       = "a+key+of+many+words/in+base64=="
 	unknownText, _ = apikey.NewWithID("cj", "partner001")
 )
 
@@ -145,6 +146,7 @@ func testRecords() []apikey.Record {
 		{ID: "expiring", Hash: apikey.DigestOf(expiringText), Expires: noon.Add(5 * time.Minute)},
 		{ID: "short", Hash: apikey.DigestOf(shortText)},
 		{ID: "deploy-bot", Hash: apikey.DigestOf(deployText), Scopes: []string{"admin"}},
+		{ID: "plus", Hash: apikey.DigestOf(plusText)},
 		{ID: "wordy", Hash: apikey.DigestOf(wordyText)},
 	}
 }
@@ -219,7 +221,7 @@ func (w *world) token(out *httptest.ResponseRecorder) (tokenAnswer, claims.Value
 		w.t.Fatal(err)
 	}
 	v, err := validator.New([]validator.Policy{{
-		Issuer: testIssuer, Keys: w.service.config.Keys, AnyAudience: true, Types: []string{"at+jwt"},
+		Issuer: testIssuer, Keys: w.service.config.Keys, AnyAudience: true, Types: []string{"at+jwt"}, Leeway: time.Second,
 	}}, w.clock.Now)
 	if err != nil {
 		w.t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -128,4 +130,64 @@ func TestAWaitIsBounded(t *testing.T) {
 	w = newWorld(t, nil)
 	w.rules.rules = []revocation.Rule{{Kind: revocation.KindClient, Value: "partner001", NotBefore: noon.Add(2 * time.Second)}}
 	w.refused(w.ask(tokenRequest(ofKey("partner001", partnerKey))), 401, "invalid_client")
+
+	// A key that ends with the second that is waited for.
+	w = newWorld(t, nil)
+	w.clock.Set(noon.Add(299*time.Second + 300*time.Millisecond))
+	w.rules.rules = []revocation.Rule{{Kind: revocation.KindClient, Value: "expiring", NotBefore: noon.Add(300 * time.Second)}}
+	go func() { done <- w.ask(tokenRequest(ofKey("expiring", expiringText))) }()
+	w.waitForTimer(t)
+	w.clock.Advance(time.Second)
+	w.refused(<-done, 401, "invalid_client")
+}
+
+// earlyClock runs timers before their time.
+type earlyClock struct{ *clock.Fake }
+
+func (earlyClock) AfterFunc(_ time.Duration, f func()) func() bool {
+	go f()
+	return func() bool { return false }
+}
+
+func TestATimerThatIsEarly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Clock = earlyClock{c.Clock.(*clock.Fake)} })
+	w.rules.rules = []revocation.Rule{{Kind: revocation.KindClient, Value: "partner001", NotBefore: noon.Add(time.Second)}}
+	a, _ := w.token(w.ask(tokenRequest(ofKey("partner001", partnerKey))))
+	if iat := number(t, payloadOf(a.AccessToken), "iat"); iat != "1772625601" {
+		t.Errorf("it was issued at %s", iat)
+	}
+}
+
+// turningKeys sign with one key after the other.
+type turningKeys struct {
+	signingKeys
+	signers []*key.Signer
+	n       int
+}
+
+func (k *turningKeys) Signer(context.Context, time.Time) (*key.Signer, error) {
+	k.n++
+	return k.signers[k.n%len(k.signers)], nil
+}
+
+func (k *turningKeys) Keys(_ context.Context, kid string) ([]key.Key, error) {
+	for _, s := range k.signers {
+		if s.ID() == kid {
+			return []key.Key{s.Public()}, nil
+		}
+	}
+	return nil, key.ErrUnknown
+}
+
+func TestEachTokenNamesTheKeyThatSignsIt(t *testing.T) {
+	t.Parallel()
+	keys := &turningKeys{}
+	for _, s := range signers() {
+		keys.signers = append(keys.signers, s)
+	}
+	w := newWorld(t, func(c *Config) { c.Keys = keys })
+	for range 2 * len(keys.signers) {
+		w.token(w.ask(tokenRequest(ofKey("partner001", partnerKey))))
+	}
 }

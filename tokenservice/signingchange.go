@@ -97,9 +97,9 @@ func (k *SigningKeys) rotated(retired []string, stored bool) RotateResult {
 	return r
 }
 
-// RetireNow retires all keys: the one that signs, the next one, and those whose tokens have
-// not expired, as a copy of the storage may be older than the last rotation. It deletes their
-// private keys, and makes one that signs at once. A token that they signed is refused from
+// RetireNow retires all keys there are: the one that signs, the next one, and those before, as
+// a copy of the storage may be older than the last rotation. It deletes their private keys,
+// and makes one that signs at once. A token that they signed is refused from
 // now on, here at once, whether that can be stored or not. If no key could be made, Signing
 // is empty, and one is made as soon as the storage can be reached.
 func (k *SigningKeys) RetireNow(ctx context.Context, by, node string) (RotateResult, error) {
@@ -109,14 +109,12 @@ func (k *SigningKeys) RetireNow(ctx context.Context, by, node string) (RotateRes
 		return RotateResult{}, ErrKeysUnavailable
 	}
 	// A key may be about to be published, so that a copy of the storage has the private one.
-	// Others make keys in place of those that are retired, so the list is from before.
-	began := k.now()
 	looking, cancel := context.WithTimeout(ctx, lookTime)
 	names, _ := k.privateNames(looking)
 	cancel()
+	retired, gen := k.retirable(names)
 	// What holds the keys may wait for the storage; this does not.
-	retired := k.retirable(names, began)
-	stored, err := k.retire(ctx, retired, by, node)
+	stored, err := k.retire(ctx, retired, gen, by, node)
 	if err != nil {
 		return RotateResult{}, err
 	}
@@ -125,52 +123,53 @@ func (k *SigningKeys) RetireNow(ctx context.Context, by, node string) (RotateRes
 		return k.rotated(retired, stored), nil
 	}
 	defer release()
-	_ = k.replica.Sync(ctx) // others may have made keys that this node has not heard of
+	_ = k.replica.Sync(ctx) // there may be keys of the generation of which this node had not heard
 	k.keep.pending = nil
-	if more := k.retirable(nil, began); len(more) > 0 {
-		also, err := k.retire(ctx, more, by, node)
-		if err != nil {
-			return RotateResult{}, err
-		}
-		stored = stored && also
-		retired = append(retired, more...)
-	}
 	for _, kid := range retired {
 		if k.deletePrivate(ctx, kid) != nil {
 			break // it is tried again after each sync
 		}
 	}
 	_ = k.ensure(ctx, true, by, node) // likewise
-	slices.Sort(retired)
-	return k.rotated(slices.Compact(retired), stored), nil
+	return k.rotated(retired, stored), nil
 }
 
 // lookTime is how long a retirement waits for what is in the storage.
 const lookTime = time.Second
 
-// retirable returns the ids of the keys that can be retired: that are accepted and were made
-// by a time, and of those whose private keys have these names.
-func (k *SigningKeys) retirable(names []string, made int64) []string {
-	v := k.view.Load()
+// retirable returns the ids of the keys that can be retired, those whose private keys have
+// these names among them, and the generation that is retired with them.
+func (k *SigningKeys) retirable(names []string) (kids []string, gen int64) {
+	now := k.now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	found := map[string]bool{}
-	for i := range v.accepted(k.now()) {
-		if v.keys[i].made <= made {
-			found[v.keys[i].kid] = true
+	gen = k.state.gone
+	for kid, s := range k.state.keys {
+		if s.public != nil && !k.state.isRetired(s) {
+			found[kid] = true
+			gen = max(gen, s.gen)
 		}
 	}
-	for _, name := range names {
-		if kid, ok := privateOf(name); ok && !v.retired[kid] {
+	for kid, v := range k.carried {
+		if now < v.until {
 			found[kid] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	for _, name := range names {
+		kid, ok := privateOf(name)
+		if s := k.state.keys[kid]; ok && (s == nil || !k.state.isRetired(s)) {
+			found[kid] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), gen
 }
 
 // retire retires keys, at once on this node.
-func (k *SigningKeys) retire(ctx context.Context, kids []string, by, node string) (stored bool, err error) {
+func (k *SigningKeys) retire(ctx context.Context, kids []string, gen int64, by, node string) (stored bool, err error) {
 	facts := make([]signingFact, len(kids))
 	for i, kid := range kids {
-		facts[i] = signingFact{kind: factRetire, kid: kid, at: k.now(), by: by, node: node}
+		facts[i] = signingFact{kind: factRetire, kid: kid, gen: gen, at: k.now(), by: by, node: node}
 	}
 	return k.replica.Tighten(ctx, facts)
 }

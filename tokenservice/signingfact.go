@@ -19,11 +19,15 @@ import (
 // signingFact is a fact of the signing keys of an issuer. What the keys are follows from all
 // facts, in whatever order and however often they come:
 //
-//	{"t":"key","kid":ID,"alg":…,"key":…,"made":T,"from":T,"life":n}  a public key, published since made, that signs from from on
+//	{"t":"key","kid":ID,"alg":…,"key":…,"gen":n,"made":T,"from":T,"life":n}  a public key, published since made, that signs from from on
 //	{"t":"sooner","kid":ID,"from":T,"at":T}  it signs from this time on, as was decided at the time at; the earliest holds
 //	{"t":"life","kid":ID,"life":n}           its tokens live for n seconds; the largest holds
-//	{"t":"retire","kid":ID,"at":T}           nothing that it signed is accepted, which is final
+//	{"t":"retire","kid":ID,"gen":n,"at":T}   nothing is accepted that it signed, nor what any key of its generation or one before did, which is final
 //	{"t":"end","kid":ID,"end":T}             its last token has expired at this time, so that the facts of it can be forgotten
+//
+// A new generation begins with each retirement. So there is no need to know all keys of which
+// there may be a copy: neither those that another node makes at this moment, nor those that
+// were forgotten and that a node brings back that has slept for long.
 //
 // Times are in seconds since 1970. Private keys are not among the facts, which are merged,
 // stored again and mirrored.
@@ -31,6 +35,7 @@ type signingFact struct {
 	kind   signingKind
 	kid    string
 	public *key.Public // of key
+	gen    int64       // of key and retire
 	from   int64       // of key and sooner
 	at     int64       // when it was made or decided
 	life   int64       // of key and life
@@ -53,8 +58,7 @@ const (
 var signingNames = [...]string{factRetire: "retire", factEnd: "end", factLife: "life", factSooner: "sooner", factKey: "key"}
 
 // signingLanguage is the language of these facts. A retirement has no end: while there is any
-// copy of the key's facts, on a node that wakes after a month, say, it has to be known that
-// it was retired.
+// copy of the key's facts, on a node that wakes after a month, say, it has to be known.
 type signingLanguage struct{}
 
 var _ replica.Language[signingFact] = signingLanguage{}
@@ -92,7 +96,7 @@ func (signingLanguage) Parse(line []byte) (signingFact, error) {
 		return signingFact{}, replica.ErrUnknownKind
 	case f.kid == "":
 		return signingFact{}, fmt.Errorf("the fact %s has no kid", name)
-	case p.required != map[signingKind]int{factRetire: 1, factEnd: 1, factLife: 1, factSooner: 2, factKey: 5}[f.kind]:
+	case p.required != map[signingKind]int{factRetire: 2, factEnd: 1, factLife: 1, factSooner: 2, factKey: 6}[f.kind]:
 		return signingFact{}, fmt.Errorf("a member of the fact %s is missing", name)
 	}
 	if f.kind == factKey {
@@ -126,6 +130,9 @@ func (p *factParser) member(name string, v claims.Value) {
 		p.required++
 	case name == "key" && is(factKey):
 		p.der = p.text(name, v)
+		p.required++
+	case name == "gen" && is(factKey, factRetire):
+		f.gen = p.number(name, v, latest)
 		p.required++
 	case name == "made" && is(factKey), name == "at" && is(factRetire, factSooner):
 		f.at = p.number(name, v, latest)
@@ -214,6 +221,7 @@ func (signingLanguage) Append(line []byte, f signingFact) []byte {
 		Kid  string `json:"kid"`
 		Alg  string `json:"alg,omitempty"`
 		Key  []byte `json:"key,omitempty"`
+		Gen  *int64 `json:"gen,omitempty"`
 		Made *int64 `json:"made,omitempty"`
 		From *int64 `json:"from,omitempty"`
 		Life *int64 `json:"life,omitempty"`
@@ -229,13 +237,14 @@ func (signingLanguage) Append(line []byte, f signingFact) []byte {
 		if err != nil {
 			panic(err) // key.NewPublic has done the same
 		}
+		out.Gen = &f.gen
 		out.Alg, out.Key, out.Made, out.From, out.Life = f.public.Algorithm().String(), der, &f.at, &f.from, &f.life
 	case factSooner:
 		out.From, out.At = &f.from, &f.at
 	case factLife:
 		out.Life = &f.life
 	case factRetire:
-		out.At = &f.at
+		out.Gen, out.At = &f.gen, &f.at
 	}
 	if f.kind == factEnd || f.end != 0 {
 		out.End = &f.end
@@ -252,13 +261,11 @@ func (signingLanguage) Append(line []byte, f signingFact) []byte {
 // Merge keeps of a retired key that it is retired. What belongs to a key whose last token has
 // expired gets that as its end, so that it is forgotten some time later.
 func (signingLanguage) Merge(facts []signingFact) []signingFact {
-	retired, ends, known := map[string]*signingFact{}, map[string]int64{}, map[string]bool{}
+	retired, ends, known := map[string]bool{}, map[string]int64{}, map[string]bool{}
 	for i := range facts {
 		f := &facts[i]
 		if f.kind == factRetire {
-			if first := retired[f.kid]; first == nil || f.before(first) {
-				retired[f.kid] = f
-			}
+			retired[f.kid] = true
 			continue
 		}
 		ends[f.kid] = max(ends[f.kid], f.end)
@@ -266,9 +273,10 @@ func (signingLanguage) Merge(facts []signingFact) []signingFact {
 	}
 	merged := make([]signingFact, 0, len(facts))
 	for _, f := range facts {
-		switch first := retired[f.kid]; {
-		case first != nil:
-			f = *first
+		switch {
+		case f.kind == factRetire:
+		case retired[f.kid]:
+			continue
 		case f.kind == factEnd && known[f.kid]:
 			continue // the others say it
 		default:
@@ -281,12 +289,9 @@ func (signingLanguage) Merge(facts []signingFact) []signingFact {
 	return slices.CompactFunc(merged, func(a, b signingFact) bool { return a.compare(&b) == 0 })
 }
 
-// before reports whether a retirement is the one to keep of two.
-func (f *signingFact) before(other *signingFact) bool { return f.compare(other) < 0 }
-
 // compare orders facts. Facts that are equal have equal lines.
 func (f *signingFact) compare(other *signingFact) int {
-	return cmp.Or(cmp.Compare(f.kid, other.kid), cmp.Compare(f.kind, other.kind), cmp.Compare(f.at, other.at),
+	return cmp.Or(cmp.Compare(f.kid, other.kid), cmp.Compare(f.kind, other.kind), cmp.Compare(f.gen, other.gen), cmp.Compare(f.at, other.at),
 		cmp.Compare(f.from, other.from), cmp.Compare(f.life, other.life), cmp.Compare(f.end, other.end),
 		cmp.Compare(f.algorithm(), other.algorithm()), cmp.Compare(f.by, other.by), cmp.Compare(f.node, other.node))
 }

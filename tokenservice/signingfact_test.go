@@ -54,7 +54,7 @@ func anyFacts(r *rand.Rand) []signingFact {
 		}
 		switch f.kind {
 		case factRetire:
-			f.at = at
+			f.at, f.gen = at, r.Int64N(3)
 		case factEnd:
 			f.end = 1 + r.Int64N(50)
 		case factLife:
@@ -62,6 +62,7 @@ func anyFacts(r *rand.Rand) []signingFact {
 		case factSooner:
 			f.at, f.from, f.end = at, at+r.Int64N(100), end
 		case factKey:
+			f.gen = r.Int64N(5)
 			f.public, f.at, f.from, f.life, f.end = public, at, at+r.Int64N(200_000), r.Int64N(900), end
 		}
 		facts[i] = f
@@ -71,7 +72,7 @@ func anyFacts(r *rand.Rand) []signingFact {
 
 // dump is all that follows from facts.
 func dump(facts ...[]signingFact) string {
-	s := signingState{}
+	s := newSigningState()
 	for _, list := range facts {
 		for i := range list {
 			s.add(&list[i])
@@ -87,7 +88,9 @@ func dump(facts ...[]signingFact) string {
 		fmt.Fprintf(&text, "%d ", i)
 	}
 	for _, kid := range slices.Sorted(maps.Keys(v.retired)) {
-		fmt.Fprintf(&text, "\nretired %s at %d", kid, s[kid].at)
+		if s.keys[kid].retired {
+			fmt.Fprintf(&text, "\nretired %s at %d", kid, s.keys[kid].at)
+		}
 	}
 	return text.String()
 }
@@ -164,7 +167,7 @@ func TestWhatAMergeOfSigningKeysKeeps(t *testing.T) {
 	t.Parallel()
 	a, b, c := someKeys()[0], someKeys()[1], someKeys()[2]
 	made := func(k *key.Public, end int64) signingFact {
-		return signingFact{kind: factKey, kid: k.ID(), public: k, at: 1, from: 2, life: 3, end: end}
+		return signingFact{kind: factKey, kid: k.ID(), public: k, gen: 1, at: 1, from: 2, life: 3, end: end}
 	}
 	got := factLines(signingLanguage{}.Merge([]signingFact{
 		made(a, 0), {kind: factSooner, kid: a.ID(), from: 1, at: 1}, {kind: factEnd, kid: a.ID(), end: 7}, {kind: factEnd, kid: a.ID(), end: 9},
@@ -172,7 +175,7 @@ func TestWhatAMergeOfSigningKeysKeeps(t *testing.T) {
 		made(c, 0), made(c, 0), {kind: factEnd, kid: someKeys()[3].ID(), end: 4},
 	}))
 	list := []signingFact{
-		{kind: factSooner, kid: a.ID(), from: 1, at: 1, end: 9}, made(a, 9), {kind: factRetire, kid: b.ID(), at: 4}, made(c, 0),
+		{kind: factSooner, kid: a.ID(), from: 1, at: 1, end: 9}, made(a, 9), {kind: factRetire, kid: b.ID(), at: 4}, {kind: factRetire, kid: b.ID(), at: 5}, made(c, 0),
 		{kind: factEnd, kid: someKeys()[3].ID(), end: 4},
 	}
 	slices.SortFunc(list, func(a, b signingFact) int { return a.compare(&b) })
@@ -184,7 +187,7 @@ func TestWhatAMergeOfSigningKeysKeeps(t *testing.T) {
 func TestFactsOfSigningKeysAreRead(t *testing.T) {
 	t.Parallel()
 	k := someKeys()[0]
-	line := string(signingLanguage{}.Append(nil, signingFact{kind: factKey, kid: k.ID(), public: k, at: 1, from: 2, life: 3, by: "ann", node: "n"}))
+	line := string(signingLanguage{}.Append(nil, signingFact{kind: factKey, kid: k.ID(), public: k, gen: 1, at: 1, from: 2, life: 3, by: "ann", node: "n"}))
 	other := someKeys()[2].ID()
 	change := func(old, next string) string {
 		t.Helper()
@@ -196,26 +199,26 @@ func TestFactsOfSigningKeysAreRead(t *testing.T) {
 	kid := `"kid":"` + k.ID() + `"`
 	unknown := replica.ErrUnknownKind
 	for text, want := range map[string]error{
-		line:                                nil,
-		`{"t":"retire",` + kid + `,"at":0}`: nil,
-		`{"t":"life",` + kid + `,"life":1}`: nil,
-		`{"t":"end",` + kid + `,"end":1}`:   nil,
+		line: nil,
+		`{"t":"retire",` + kid + `,"gen":1,"at":0}`:          nil,
+		`{"t":"life",` + kid + `,"life":1}`:                  nil,
+		`{"t":"end",` + kid + `,"end":1}`:                    nil,
 		`{"t":"sooner",` + kid + `,"at":0,"from":1,"end":2}`: nil,
 		`{"t":"other"}`: unknown,
-		`{"t":"retire",` + kid + `,"at":0,"x":1}`:   unknown,
-		`{"t":"retire",` + kid + `,"at":0,"end":1}`: unknown,
-		change(`"ES256"`, `"PS999"`):                unknown,
-		"":                                          errors.New("any"),
-		"[]":                                        errors.New("any"),
-		"{}":                                        errors.New("any"),
-		`{"t":1}`:                                   errors.New("any"),
-		`{"t":"retire","at":0}`:                     errors.New("any"),
-		`{"t":"retire",` + kid + `}`:                errors.New("any"),
-		`{"t":"retire",` + kid + `,"at":-1}`:        errors.New("any"),
-		`{"t":"retire",` + kid + `,"at":1.5}`:       errors.New("any"),
-		`{"t":"retire",` + kid + `,"at":"1"}`:       errors.New("any"),
+		`{"t":"retire",` + kid + `,"gen":1,"at":0,"x":1}`:   unknown,
+		`{"t":"retire",` + kid + `,"gen":1,"at":0,"end":1}`: unknown,
+		change(`"ES256"`, `"PS999"`):                        unknown,
+		"":                                                  errors.New("any"),
+		"[]":                                                errors.New("any"),
+		"{}":                                                errors.New("any"),
+		`{"t":1}`:                                           errors.New("any"),
+		`{"t":"retire","gen":1,"at":0}`:                     errors.New("any"),
+		`{"t":"retire",` + kid + `}`:                        errors.New("any"),
+		`{"t":"retire",` + kid + `,"gen":1,"at":-1}`:   errors.New("any"),
+		`{"t":"retire",` + kid + `,"at":1.5}`:          errors.New("any"),
+		`{"t":"retire",` + kid + `,"at":"1"}`:          errors.New("any"),
 		`{"t":"retire",` + kid + `,"at":253402300800}`: errors.New("any"),
-		`{"t":"retire","kid":"a","at":0}`:              errors.New("any"),
+		`{"t":"retire","kid":"a","gen":1,"at":0}`:      errors.New("any"),
 		`{"t":"life",` + kid + `,"life":9999999999}`:   errors.New("any"),
 		`{"t":"sooner",` + kid + `,"from":1}`:          errors.New("any"),
 		change(k.ID(), other):                          errors.New("any"),
@@ -237,7 +240,7 @@ func FuzzParseSigningFact(f *testing.F) {
 	for _, fact := range anyFacts(rand.New(rand.NewPCG(3, 7))) {
 		f.Add(signingLanguage{}.Append(nil, fact))
 	}
-	f.Add([]byte(`{"t":"retire","kid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs","at":1,"by":"\u2028\ud83d\ude00"}`))
+	f.Add([]byte(`{"t":"retire","kid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs","gen":0,"at":1,"by":"\u2028\ud83d\ude00"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		before := bytes.Clone(line)
 		fact, err := signingLanguage{}.Parse(line)
@@ -257,7 +260,7 @@ func FuzzParseSigningFact(f *testing.F) {
 		if len(merged) != 1 {
 			t.Fatalf("a fact and itself are %d", len(merged))
 		}
-		s := signingState{}
+		s := newSigningState()
 		s.add(&fact)
 		v := s.view(0, nil)
 		v.index()

@@ -81,6 +81,9 @@ func (k *SigningKeys) lookAfter(ctx context.Context) {
 	if !k.started.Load() || k.replica.Status().Err != nil {
 		return // what is in memory serves while the storage is away
 	}
+	if k.reseal.Swap(false) {
+		k.sealAgain(ctx)
+	}
 	k.read(ctx)
 	_ = k.ensure(ctx, false, "", "") // it is tried again
 	k.note(ctx)
@@ -112,12 +115,13 @@ func (k *SigningKeys) read(ctx context.Context) {
 	defer k.mu.Unlock()
 	changed := len(got) > 0
 	for kid, private := range got {
-		if s := k.state[kid]; s != nil && !s.retired {
+		if s := k.state.keys[kid]; s != nil && !k.state.isRetired(s) {
 			k.held[kid] = private
 		}
 	}
 	for kid := range k.held {
-		if i, ok := v.byID[kid]; ok && now >= v.keys[i].last {
+		i, ok := v.byID[kid]
+		if ok && now >= v.keys[i].last || !ok && k.state.keys[kid] == nil && !k.keep.isPending(kid) {
 			delete(k.held, kid)
 			changed = true
 		}
@@ -200,6 +204,9 @@ func (k *SigningKeys) ensure(ctx context.Context, hurry bool, by, node string) e
 		// If all are retired, the node where that was done makes the first.
 		k.keep.makeAt = now.Add(time.Duration(rand.Int64N(int64(spread))))
 		return nil
+	case k.keep.makeAt.Sub(now) > spread: // the clock was set back
+		k.keep.makeAt = now
+		return nil
 	case now.Before(k.keep.makeAt):
 		return nil
 	}
@@ -215,7 +222,7 @@ func (k *SigningKeys) ensure(ctx context.Context, hurry bool, by, node string) e
 		return nil
 	}
 	p := k.keep.pending
-	if p == nil || p.first != first || unix-p.facts[0].at > pendingFor || unix < p.facts[0].at || p.signers[0].Algorithm() != k.use.Load().Algorithm {
+	if p == nil || p.first != first || !k.good(p, unix) {
 		var err error
 		if p, err = k.generate(first, soon, unix, by, node); err != nil {
 			return err
@@ -227,6 +234,19 @@ func (k *SigningKeys) ensure(ctx context.Context, hurry bool, by, node string) e
 	}
 	k.keep.pending, k.keep.makeAt = nil, time.Time{}
 	return nil
+}
+
+// good reports whether keys that could not be published can still be.
+func (k *SigningKeys) good(p *pendingKeys, now int64) bool {
+	f := p.facts[0]
+	return now >= f.at && now-f.at <= pendingFor && f.gen == k.generation() && p.signers[0].Algorithm() == k.use.Load().Algorithm
+}
+
+// generation returns that of keys that are made now.
+func (k *SigningKeys) generation() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state.gone + 1
 }
 
 // generate makes the first key and the next one, or the next one alone.
@@ -262,7 +282,7 @@ func (k *SigningKeys) newKey(p *pendingKeys, now, from int64, by, node string) (
 		return signingFact{}, err
 	}
 	f := signingFact{
-		kind: factKey, kid: s.ID(), public: s.Public(), at: now, from: from, life: int64(use.Lifetime / time.Second), by: by, node: node,
+		kind: factKey, kid: s.ID(), public: s.Public(), gen: k.generation(), at: now, from: from, life: int64(use.Lifetime / time.Second), by: by, node: node,
 	}
 	p.signers, p.facts = append(p.signers, s), append(p.facts, f)
 	return f, nil
@@ -278,7 +298,7 @@ func (k *SigningKeys) store(ctx context.Context, signers []*key.Signer, facts []
 	}
 	k.mu.Lock()
 	for _, s := range signers {
-		if known := k.state[s.ID()]; known == nil || !known.retired {
+		if known := k.state.keys[s.ID()]; known == nil || !k.state.isRetired(known) {
 			k.held[s.ID()] = s
 		}
 	}

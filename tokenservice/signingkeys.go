@@ -1,6 +1,7 @@
 package tokenservice
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -37,6 +38,7 @@ type SigningKeys struct {
 	loop    sync.WaitGroup
 	wake    chan struct{} // with one place: there is something to do
 	dirty   atomic.Bool   // there may be private keys to delete
+	reseal  atomic.Bool   // there may be private keys to encrypt
 
 	mu      sync.Mutex // of what follows; never held during a call of the storage
 	state   signingState
@@ -60,7 +62,7 @@ func NewSigningKeys(c SigningConfig) *SigningKeys {
 		c.CanForget = func() bool { return true }
 	}
 	k := &SigningKeys{
-		config: c, state: signingState{}, held: map[string]*key.Signer{}, changed: make(chan struct{}),
+		config: c, state: newSigningState(), held: map[string]*key.Signer{}, changed: make(chan struct{}),
 		wake: make(chan struct{}, 1), keeping: make(chan struct{}, 1), keep: newKeep(),
 	}
 	k.life, k.end = context.WithCancel(context.Background())
@@ -124,8 +126,13 @@ func (k *SigningKeys) Close(ctx context.Context) {
 // Use replaces how a config uses the keys. A key that is made from now on is for the
 // algorithm; those that there are sign on until it may.
 func (k *SigningKeys) Use(u SigningUse) {
-	k.use.Store(&u)
-	k.publish()
+	old := k.use.Swap(&u)
+	if len(u.Secrets) > 0 && (len(old.Secrets) == 0 || !bytes.Equal(old.Secrets[0], u.Secrets[0])) {
+		k.reseal.Store(true)
+	}
+	k.mu.Lock()
+	k.show()
+	k.mu.Unlock()
 	k.awake()
 }
 
@@ -153,7 +160,12 @@ func (k *SigningKeys) move() {
 			carried[v.kid] = &v
 		}
 	}
-	maps.DeleteFunc(k.state, func(_ string, s *signingKeyState) bool { return !s.retired })
+	// Retired keys stay so. The generations of the other storage are its own.
+	maps.DeleteFunc(k.state.keys, func(_ string, s *signingKeyState) bool { return !s.retired })
+	for _, s := range k.state.keys {
+		s.public = nil
+	}
+	k.state.gone = 0
 	clear(k.held)
 	k.carried = carried
 	k.show()
@@ -189,11 +201,15 @@ func (k *SigningKeys) apply(facts []signingFact) {
 		f := &facts[i]
 		change, _ := k.state.add(f)
 		if f.kind == factRetire {
-			delete(k.held, f.kid)
 			k.dirty.Store(true)
 		}
 		if change != "" && tell {
 			events = append(events, KeyEvent{Issuer: k.config.Issuer, KeyID: f.kid, Change: change, By: f.by, Node: f.node})
+		}
+	}
+	for kid := range k.held {
+		if s := k.state.keys[kid]; s != nil && k.state.isRetired(s) {
+			delete(k.held, kid)
 		}
 	}
 	k.show()
@@ -212,20 +228,13 @@ func (k *SigningKeys) awake() {
 	}
 }
 
-// publish makes requests see what is so now.
-func (k *SigningKeys) publish() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.show()
-}
-
-// show is publish for who holds the lock.
+// show makes requests see what is so now. The caller holds the lock.
 func (k *SigningKeys) show() {
 	view := k.state.view(k.stale(), k.held)
 	now := k.config.Clock.Now().Unix()
 	maps.DeleteFunc(k.carried, func(_ string, v *viewedKey) bool { return v.until <= now })
 	for kid, v := range k.carried {
-		if s := k.state[kid]; s == nil || s.public == nil && !s.retired {
+		if s := k.state.keys[kid]; s == nil || s.public == nil && !s.retired {
 			view.keys = append(view.keys, *v)
 		}
 	}
@@ -406,8 +415,8 @@ func (k *SigningKeys) List(now time.Time) []SigningKey {
 		list = append(list, key)
 	}
 	var retired []SigningKey
-	for _, s := range k.state {
-		if s.retired && now.Sub(time.Unix(s.at, 0)) < retiredShown {
+	for _, s := range k.state.keys {
+		if k.state.isRetired(s) && now.Sub(time.Unix(s.at, 0)) < retiredShown {
 			v := viewedKey{signingKeyState: *s, begins: s.from(), stops: s.at, until: s.at}
 			key := v.shown()
 			key.State = "retired"

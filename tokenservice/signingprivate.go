@@ -12,6 +12,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"encoding/base64"
@@ -171,10 +173,23 @@ func (k *SigningKeys) loadPrivate(ctx context.Context, kid string) (*key.Signer,
 		return nil, err
 	}
 	s, again, err := openPrivate(k.config.Name, use.Secrets, kid, content)
-	if err == nil && again {
-		_ = k.storePrivate(ctx, s) // else the next node that reads it does
+	if err == nil && again && k.storePrivate(ctx, s) != nil {
+		k.reseal.Store(true)
 	}
 	return s, err
+}
+
+// sealAgain encrypts the private keys that this node has in memory with the key that the
+// config has now. One that is not in the storage is not stored.
+func (k *SigningKeys) sealAgain(ctx context.Context) {
+	k.mu.Lock()
+	kids := slices.Collect(maps.Keys(k.held))
+	k.mu.Unlock()
+	for _, kid := range kids {
+		if _, err := k.loadPrivate(ctx, kid); err != nil && ctx.Err() == nil && !errors.Is(err, errNoPrivateKey) && !errors.Is(err, errSealed) && !errors.Is(err, errPrivateKey) {
+			k.reseal.Store(true) // the storage is away
+		}
+	}
 }
 
 // deletePrivate deletes a private key.

@@ -138,6 +138,39 @@ func TestPrivateKeysAreEncryptedUnderTheKeysOfTheConfig(t *testing.T) {
 	}
 }
 
+func TestAReloadThatAddsAKeyEncryptsPrivateKeys(t *testing.T) {
+	t.Parallel()
+	c, d := clock.NewFake(noon), newDisk()
+	n := newNode(t, d, c)
+	s := n.signer(t)
+	name := privateFolder + "/" + privateName(s.ID())
+	if !shows(t, d.copied()[name], s) {
+		t.Error("it is encrypted without a key")
+	}
+	use := usual()
+	use.Private, use.Secrets = folder{d, privateFolder, nil}, secrets(1)
+	d.set(func() { d.full = "private" })
+	n.Use(use)
+	n.sync(t)
+	d.set(func() { d.full = "" })
+	n.sync(t)
+	if shows(t, d.copied()[name], s) {
+		t.Error("it is not encrypted")
+	}
+	if got, again, err := openPrivate(setFolder, secrets(1), s.ID(), d.copied()[name]); err != nil || again || got.ID() != s.ID() {
+		t.Error(again, err)
+	}
+	// One that was deleted is not stored.
+	d.set(func() { delete(d.content, name) })
+	use.Secrets = secrets(2, 1)
+	n.Use(use)
+	n.sync(t)
+	n.sync(t)
+	if _, ok := d.copied()[name]; ok {
+		t.Error("it was stored again")
+	}
+}
+
 func second(_ *key.Signer, _ bool, err error) error { return err }
 
 // Anyone who can write to the storage can put another private key in a key's place, which

@@ -10,13 +10,19 @@ import (
 )
 
 // signingState is what the facts of the signing keys that a node knows come to.
-type signingState map[string]*signingKeyState
+type signingState struct {
+	keys map[string]*signingKeyState
+	gone int64 // keys of this generation, and of those before, are retired
+}
+
+func newSigningState() signingState { return signingState{keys: map[string]*signingKeyState{}} }
 
 // signingKeyState is what the facts of one key come to. It may be known that a key is retired
 // before it is known itself.
 type signingKeyState struct {
 	kid     string
 	public  *key.Public // nil if it is not known
+	gen     int64       // its generation
 	made    int64       // since when it is published
 	starts  []start
 	life    int64 // the longest life of its tokens, in seconds
@@ -31,16 +37,19 @@ type start struct{ from, decided int64 }
 
 // add adds a fact, and reports what that changed, "" if nothing that a log should show, and
 // whether it changed anything.
-func (s signingState) add(f *signingFact) (change string, fresh bool) {
-	k := s[f.kid]
+func (s *signingState) add(f *signingFact) (change string, fresh bool) {
+	k := s.keys[f.kid]
 	if k == nil {
 		k = &signingKeyState{kid: strings.Clone(f.kid)}
-		s[k.kid] = k
+		s.keys[k.kid] = k
 	}
 	fresh = f.end > k.end
 	k.end = max(k.end, f.end)
 	switch f.kind {
 	case factRetire:
+		if f.gen > s.gone {
+			s.gone, fresh = f.gen, true
+		}
 		if k.retired {
 			k.at = min(k.at, f.at)
 			return "", fresh
@@ -49,9 +58,9 @@ func (s signingState) add(f *signingFact) (change string, fresh bool) {
 		return "retired", true
 	case factKey:
 		if k.public == nil {
-			change, k.public, k.made = "made", f.public, f.at
+			change, k.public, k.gen, k.made = "made", f.public, f.gen, f.at
 		}
-		k.made = min(k.made, f.at)
+		k.gen, k.made = min(k.gen, f.gen), min(k.made, f.at)
 		fallthrough
 	case factSooner:
 		if st := (start{f.from, f.at}); !slices.Contains(k.starts, st) {
@@ -63,6 +72,11 @@ func (s signingState) add(f *signingFact) (change string, fresh bool) {
 		k.life, fresh = f.life, true
 	}
 	return change, fresh
+}
+
+// isRetired reports whether nothing is accepted that a key has signed.
+func (s *signingState) isRetired(k *signingKeyState) bool {
+	return k.retired || k.public != nil && k.gen <= s.gone
 }
 
 // from returns when the key begins to sign.
@@ -126,11 +140,11 @@ func (k *viewedKey) atOnce() bool { return k.begins-k.made < int64(PublishBefore
 
 // view returns what follows from the facts, to be completed by index. A node that can't read the storage signs for the
 // time stale, in seconds.
-func (s signingState) view(stale int64, held map[string]*key.Signer) *signingView {
+func (s *signingState) view(stale int64, held map[string]*key.Signer) *signingView {
 	v := &signingView{byID: map[string]int{}, retired: map[string]bool{}}
 	var order []*signingKeyState
-	for _, k := range s {
-		if k.retired {
+	for _, k := range s.keys {
+		if s.isRetired(k) {
 			v.retired[k.kid] = true
 		} else if k.public != nil {
 			order = append(order, k)

@@ -138,7 +138,7 @@ func ChangedSigningKeys(logger *zap.Logger) func(tokenservice.KeyEvent) {
 			return
 		}
 		process.audit.write(logger, AuditItem{
-			Node: node, Action: "learned", Outcome: "learned", Who: bounded(e.By), ID: e.KeyID,
+			Node: node, Action: "learned", Outcome: "learned", Who: bounded(e.By), ID: bounded(e.KeyID),
 			Signing: &SigningAudit{Issuer: e.Issuer}, Change: e.Change, Origin: bounded(e.Node),
 		})
 	}

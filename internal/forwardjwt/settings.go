@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 )
 
 // Type is the "typ" of the tokens (RFC 7515 section 4.1.9). It keeps them apart from access
@@ -22,7 +23,7 @@ const Type = "forward+jwt"
 const (
 	DefaultLifetime = time.Minute
 	MinLifetime     = time.Second
-	MaxLifetime     = 10 * time.Minute
+	MaxLifetime     = shared.MaxForwardLifetime
 )
 
 // Settings are an option as it is configured.
@@ -80,7 +81,7 @@ func (s *Settings) checkClaims() error {
 		name := nameOf(c)
 		switch {
 		case claims.Reserved(name) || slices.Contains(own, name):
-			return setting.InOption(option, "claim %s: the claim %s of the token has a meaning of its own; give it another name: claim %s idp_%s", c.Path, name, c.Path, name)
+			return setting.InOption(option, "claim %s: the claim %s of the token has a meaning of its own; give it another name: claim %s original_%s", c.Path, name, c.Path, name)
 		case slices.ContainsFunc([]rune(name), unicode.IsControl):
 			return setting.InOption(option, "claim %s: the name %s has a control character; write letters, digits and _", c.Path, strconv.Quote(name))
 		case slices.Contains(names, name):

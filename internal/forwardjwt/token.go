@@ -133,7 +133,7 @@ func clientOf(id *identity.Identity) string {
 	}
 	for _, name := range clientClaims {
 		v, _ := id.Token.Claims().Member(name)
-		if text, _ := v.Text(); text != "" {
+		if text, ok := v.Text(); ok && text != "" {
 			return text
 		}
 	}

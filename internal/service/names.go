@@ -19,9 +19,6 @@ const ownScopes = "caddy-jwt:"
 // endpointAudience is the only value of assertion_audience.
 const endpointAudience = "token_endpoint"
 
-// readInstead are claims that are read where scope or client_id is absent.
-var readInstead = []string{"scp", "appid", "cid"}
-
 func (c *Checked) checkResources(resolve setting.Resolver) error {
 	if len(c.Settings.Audience) == 0 {
 		return errors.New("it has no audience, so that no token could say what it is for; write audience https://api.example.com into the block, with the audience that your jwt takes" + setting.Unset)
@@ -103,7 +100,7 @@ func checkClaimName(name string, before []string) error {
 	switch {
 	case name == "":
 		return errors.New("claim: a name is empty; write one such as claim tenant")
-	case claims.Reserved(name) || slices.Contains(readInstead, name):
+	case claims.Reserved(name):
 		return fmt.Errorf("claim: %s says whom a token is of, or what it may do, and can't be set; write another name", name)
 	case setting.HasPlaceholder(name) || strings.ContainsAny(name, " \t\r\n\"\\") || len(name) > 128:
 		return fmt.Errorf("claim: %q is not a valid name; write letters, digits, _ and -, or a URL", name)

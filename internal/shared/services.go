@@ -18,14 +18,14 @@ import (
 // provisioned in any order, so services and what depends on them are added while the config
 // is provisioned, and settled once, when all are: at the Start, or by the first request.
 type Services struct {
-	sources *Sources
+	sources   *Sources
+	audiences audiences
 
 	mu        sync.Mutex
 	list      []*service
 	forwards  []*ForwardKeys
 	federated []federated
 	trusted   []*Trusted
-	audiences audiences
 
 	once    sync.Once
 	settled atomic.Bool

@@ -16,9 +16,6 @@ const (
 	UseForward = "forward"
 )
 
-// forwardPath is what the "iss" of tokens for upstreams has behind that of the service.
-const forwardPath = "/forward"
-
 // SigningUse are signing keys, and what they are for.
 type SigningUse struct {
 	// Service is the issuer of the service, and Use one of the uses above.
@@ -33,7 +30,7 @@ func (st *State) SigningUses() []SigningUse {
 	list := make([]SigningUse, 0, len(all))
 	for issuer, signing := range all {
 		use := SigningUse{issuer, UseService, signing}
-		if service, ok := strings.CutSuffix(issuer, forwardPath); ok && all[service] != nil {
+		if service, ok := strings.CutSuffix(issuer, ForwardIssuer("")); ok && all[service] != nil {
 			use.Service, use.Use = service, UseForward
 		}
 		list = append(list, use)

@@ -88,22 +88,26 @@ func (s *stateSet) rotated(e tokenservice.KeyEvent) {
 	if st == nil {
 		return
 	}
-	fields := []zap.Field{zap.String("issuer", e.Issuer), zap.String("kid", e.KeyID)}
+	log := st.logger.With(zap.String("issuer", e.Issuer), zap.String("kid", e.KeyID))
 	if e.By != "" {
-		fields = append(fields, zap.String("by", terminal.Text(e.By)))
+		log = log.With(zap.String("by", terminal.Text(e.By)))
 	}
 	if e.Node != "" {
-		fields = append(fields, zap.String("node", terminal.Text(e.Node)))
+		log = log.With(zap.String("node", terminal.Text(e.Node)))
 	}
-	log := st.logger.Info
-	text := map[string]string{
-		"made": "a signing key was made", "signs": "another signing key signs now",
-		"retired": "a signing key was retired; what it signed is refused", "removed": "a signing key is no longer published: its last token has expired",
-	}[e.Change]
-	if e.Change == "retired" {
-		log = st.logger.Warn
+	switch e.Change {
+	case "made":
+		log.Info("a signing key was made")
+	case "signs":
+		log.Info("another signing key signs now")
+	case "retired":
+		log.Warn("a signing key was retired; what it signed is refused")
+	case "removed":
+		log.Info("a signing key is no longer published, as its last token has expired")
+	case "unreadable":
+		log.Error("a private signing key can't be read, so that this node does not sign with it", shownError(e.Err))
+		return // it is about this node, not about the key
 	}
-	log(text, fields...)
 	if st.RotatedKeys != nil {
 		st.RotatedKeys(e)
 	}
