@@ -363,8 +363,7 @@ func (k *SigningKeys) sweep(ctx context.Context) {
 			over = true
 		case known && !v.keys[i].carried:
 			over = forget && now.Unix() >= v.keys[i].last
-		case k.keep.isPending(kid):
-		default:
+		default: // it may be about to be published
 			since, ok := k.keep.strangers[kid]
 			if !ok {
 				since = now
