@@ -145,6 +145,7 @@ func TestOptionsMisused(t *testing.T) {
 			"require":             {line: "expression `claims.age > 17`", values: several, repeated: true},
 			"forward":             {line: "email X-Email", values: several, repeated: true},
 			"forward_payload":     {line: "X-JWT-Payload", values: one},
+			"forward_jwt":         {line: "X-Identity https://orders.internal", values: several, repeated: true, block: true},
 			"clear":               {line: "X-Tenant", values: list, repeated: true},
 			"optional":            {values: flag},
 			"allow_preflight":     {values: flag},
@@ -181,9 +182,20 @@ func TestOptionsMisused(t *testing.T) {
 			"bearer_token_file":  {line: "token", values: one},
 			"insecure_http":      {values: flag},
 		},
+		"jwt https://auth.example.com/ https://api.example.com {\nforward_jwt X-Identity https://orders.internal {\n%s\n}\n}": {
+			"lifetime": {line: "30s", values: one},
+			"claim":    {line: "address.email email", values: several, repeated: true},
+			"issuer":   {line: "https://auth.example.com", values: one},
+		},
 	}
 	for around, table := range tables {
-		method := map[bool]string{true: "Issuer", false: "Handler"}[strings.Contains(around, "issuer")]
+		method := "Handler"
+		switch {
+		case strings.Contains(around, "issuer"):
+			method = "Issuer"
+		case strings.Contains(around, "forward_jwt"):
+			method = "ForwardJWT"
+		}
 		if got, want := slices.Sorted(maps.Keys(table)), slices.Sorted(slices.Values(caddyjwt.OptionNames[method])); !slices.Equal(got, want) {
 			t.Errorf("%s reads the options %s, and the table has %s", method, want, got)
 		}

@@ -78,6 +78,18 @@ func (a *App) CachedRefused(rule *revocation.Rule, token string) int {
 	return revoked.Cached(rule, token, clock.System().Now())
 }
 
+// clientsOf returns the clients of the token service with an issuer, or nil. It is asked for
+// each token.
+func (a *App) clientsOf(issuer string) revoked.Clients {
+	if s := a.sources.Services().Find(issuer); s != nil {
+		return s
+	}
+	return nil
+}
+
+// ServicesOf returns the issuers of the token services of which a store's keys are clients.
+func (a *App) ServicesOf(store string) []string { return a.sources.Services().OfStore(store) }
+
 // KeyFiles returns the files of API keys.
 func (a *App) KeyFiles() []admin.KeyFile { return admin.KeyFilesOf(a.sources, a.storeNames) }
 

@@ -297,45 +297,50 @@ func (h *Handler) provisionAPIKeys() (*apikey.Lookup, error) {
 	if err := checkAPIKeyOptions(h); err != nil || !h.hasAPIKeys() {
 		return nil, err
 	}
+	return h.app.provisionKeys(h.APIKey, h.APIKeys, h.site)
+}
+
+// provisionKeys loads the keys of a config and those of its stores, for a site.
+func (a *App) provisionKeys(list []*APIKey, stores []*APIKeySource, site string) (*apikey.Lookup, error) {
 	keys := new(apikey.Lookup)
-	if err := provisionWritten(h, keys); err != nil {
+	if err := a.provisionWritten(list, site, keys); err != nil {
 		return nil, err
 	}
-	paths, names, err := keyFiles(h.APIKeys, h.app.APIKeys)
+	paths, names, err := keyFiles(stores, a.APIKeys)
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range paths {
-		file, err := h.app.sources.KeyFile(path)
+		file, err := a.sources.KeyFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("api_keys: %w", keyFileError(path, err))
 		}
 		keys.Files = append(keys.Files, file)
 	}
 	for _, name := range names {
-		keys.Stores = append(keys.Stores, h.app.state.KeysOf(name))
+		keys.Stores = append(keys.Stores, a.state.KeysOf(name))
 	}
-	h.app.accepted.addKeys(keys)
+	a.accepted.addKeys(keys)
 	return keys, nil
 }
 
 // provisionWritten loads the keys that the config holds. Those in files of their own are
 // read again when a file changes.
-func provisionWritten(h *Handler, keys *apikey.Lookup) error {
-	records, err := writtenKeys(h.APIKey, digestOf)
+func (a *App) provisionWritten(list []*APIKey, site string, keys *apikey.Lookup) error {
+	records, err := writtenKeys(list, digestOf)
 	if err != nil {
 		return err
 	}
-	for _, k := range h.APIKey {
+	for _, k := range list {
 		if value, err := setting.ResolveSecret(k.Hash); err == nil && seemsList(value) {
-			h.app.warnings.add(h.site, "api_key "+k.ID+": what "+k.Hash+" holds seems to be several keys, and is taken for one; put each on a line of a key file, with `caddy jwt api-key hash`, and write api_keys <path>")
+			a.warnings.add(site, "api_key "+k.ID+": what "+k.Hash+" holds seems to be several keys, and is taken for one; put each on a line of a key file, with `caddy jwt api-key hash`, and write api_keys <path>")
 		}
 	}
 	var written, placed []apikey.Record
 	var paths, places []string
 	for i, r := range records {
-		if path, ok := setting.SecretPath(h.APIKey[i].Hash); ok {
-			placed, paths, places = append(placed, r), append(paths, path), append(places, h.APIKey[i].Hash)
+		if path, ok := setting.SecretPath(list[i].Hash); ok {
+			placed, paths, places = append(placed, r), append(paths, path), append(places, list[i].Hash)
 		} else {
 			written = append(written, r)
 		}
@@ -367,7 +372,7 @@ func provisionWritten(h *Handler, keys *apikey.Lookup) error {
 	if err != nil {
 		return fmt.Errorf("api_key: %w", setting.Located(err))
 	}
-	h.app.sources.PlacedKeys(keys.Placed)
+	a.sources.PlacedKeys(keys.Placed)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
@@ -59,6 +60,7 @@ type App struct {
 	guards    errorGuards
 	warnings  siteWarnings
 	accepted  accepted
+	services  []*AuthorizationServer // in the order of provisioning
 }
 
 // Metrics says what is counted.
@@ -147,8 +149,15 @@ func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data 
 
 // Start starts fetching keys and watching files.
 func (a *App) Start() error {
+	if err := a.sources.Services().Settle(); err != nil {
+		return err
+	}
 	tokencache.Process.Resize(a.cache)
-	a.stopSweep = tokencache.Process.Sweeper()
+	forwardjwt.Process.Resize(a.cache / forwardedShare)
+	a.stopSweep = tokencache.Process.Sweeper(forwardjwt.Process.Sweep)
+	for _, s := range a.services {
+		s.warnUnreached()
+	}
 	a.warnings.log(a.logger)
 	for _, g := range a.guards.all() {
 		if err := g.review(a.logger); err != nil {
@@ -196,6 +205,19 @@ func (a *App) storeNames(path string) []string {
 	return names
 }
 
+// storeNamesByPath returns the names of the stores in files, by the full path. Of several
+// names of one file it is the first.
+func (a *App) storeNamesByPath() map[string]string {
+	names := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(a.APIKeys)) {
+		full, err := filepath.Abs(a.APIKeys[name].File)
+		if _, taken := names[full]; err == nil && a.APIKeys[name].File != "" && !taken {
+			names[full] = name
+		}
+	}
+	return names
+}
+
 // Cleanup releases the sources. Requests in flight keep the keys they have. Caddy
 // also calls it after a failed Provision, when there may be no sources yet.
 func (a *App) Cleanup() error {
@@ -210,6 +232,10 @@ var (
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
 )
+
+// forwardedShare is the share of the cache's size that tokens for upstreams may take
+// besides: they are smaller than those that they are made for.
+const forwardedShare = 2
 
 // The bounds of the cache's size. A smaller cache would be useless.
 const (

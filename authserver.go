@@ -1,10 +1,23 @@
 package caddyjwt
 
 import (
+	"fmt"
 	"net/http"
+	"reflect"
+	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
+	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
+	"github.com/caddy-jwt/caddy-jwt/internal/routes"
+	"github.com/caddy-jwt/caddy-jwt/internal/service"
+	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 func init() {
@@ -57,6 +70,13 @@ type AuthorizationServer struct {
 
 	// How long a key signs before the next one does, from 48h. Default: 720h (30 days).
 	Rotate caddy.Duration `json:"rotate,omitempty"`
+
+	app       *App
+	server    *caddyhttp.Server // nil if it is not known
+	site      string
+	endpoint  *service.Endpoint
+	published func() tokenservice.Keys // those of forwarded tokens; nil for none
+	memory    *service.Memory
 }
 
 // KeyClients is a store of API keys whose keys are clients.
@@ -147,7 +167,198 @@ func (*AuthorizationServer) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// Provision sets up the service. It reads the files that the config names, and nothing
+// else: signing keys are loaded when the config starts.
+func (a *AuthorizationServer) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("jwt")
+	if err != nil {
+		return err
+	}
+	a.app = app.(*App)
+	if err := a.provision(ctx, ctx.Logger()); err != nil {
+		return routes.SiteError(ctx, fmt.Errorf("authorization_server: %w", err))
+	}
+	return nil
+}
+
+func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) error {
+	checked, err := a.check(a.app, setting.Resolve)
+	if err != nil {
+		return err
+	}
+	if err := a.app.needState(ctx); err != nil {
+		return err
+	}
+	site := routes.NameOfSite(ctx)
+	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	a.site, a.published = site, a.app.sources.Services().Published(checked.Issuer())
+	if a.endpoint = a.app.sameService(a); a.endpoint != nil {
+		return nil
+	}
+	for _, w := range checked.Warnings {
+		a.app.warnings.add(site, w)
+	}
+	count := metrics.Process.Service(checked.Issuer())
+	parts := service.Parts{
+		Sources: a.app.sources, Logger: logger, Leeway: a.app.Leeway,
+		Observe: service.Observer(logger, checked.Issuer(), func(_ string, e tokenservice.Event) { count(e) }),
+	}
+	for _, k := range a.APIKeys {
+		keys, err := a.app.provisionKeys(nil, []*APIKeySource{{File: k.File, Name: k.Name}}, site)
+		if err != nil {
+			return err
+		}
+		parts.APIKeys, parts.StoreNames = append(parts.APIKeys, keys), append(parts.StoreNames, or(k.Name, k.File))
+	}
+	for _, k := range a.APIKey {
+		keys, err := a.app.provisionKeys([]*APIKey{&k.APIKey}, nil, site)
+		if err != nil {
+			return err
+		}
+		parts.APIKey = append(parts.APIKey, keys)
+	}
+	built, memory, err := checked.Build(ctx, parts)
+	if err != nil {
+		return err
+	}
+	a.memory, a.endpoint = memory, service.NewEndpoint(checked.Issuer(), built)
+	a.app.services = append(a.app.services, a)
+	return nil
+}
+
+// sameService returns the endpoint of a service with the very same settings, or nil: a site
+// of several addresses is in several servers, and has one service.
+func (a *App) sameService(s *AuthorizationServer) *service.Endpoint {
+	for _, other := range a.services {
+		if reflect.DeepEqual(s.settings(), other.settings()) {
+			return other.endpoint
+		}
+	}
+	return nil
+}
+
+// warnUnreached warns of endpoints that no request comes to, as in handle.
+func (a *AuthorizationServer) warnUnreached() {
+	if a.server == nil {
+		return
+	}
+	paths := a.endpoint.Unreached(a.published() != nil, func(r *http.Request) bool { return routes.Reaches(a.server, r, a) })
+	if len(paths) > 0 {
+		a.app.warnings.add(a.site, "authorization_server: no request for "+a.endpoint.Host()+" comes to it at "+strings.Join(paths, ", ")+"; put it at the site of that host itself, outside of handle, handle_path and route")
+	}
+}
+
+// check checks all settings, those of API keys included, without reading a file.
+func (a *AuthorizationServer) check(app *App, resolve setting.Resolver) (*service.Checked, error) {
+	var keys []*APIKey
+	for _, k := range a.APIKey {
+		if k == nil {
+			keys = append(keys, nil)
+			continue
+		}
+		keys = append(keys, &k.APIKey)
+	}
+	if good, err := writtenKeys(keys, digestShape); err != nil {
+		return nil, service.InEntry("api_key", len(good), err)
+	}
+	var stores []*APIKeySource
+	for n, k := range a.APIKeys {
+		if k == nil {
+			stores = append(stores, nil)
+		} else {
+			stores = append(stores, &APIKeySource{File: k.File, Name: k.Name})
+		}
+		if _, _, err := keyFiles(stores, app.APIKeys); err != nil {
+			return nil, service.InEntry("api_keys", n, err)
+		}
+	}
+	return a.settings().Check(resolve, func(name string) *issuer.Settings { return app.Issuer[name].settings() })
+}
+
+// settings returns the settings without types of Caddy.
+func (a *AuthorizationServer) settings() *service.Settings {
+	s := &service.Settings{
+		Issuer: a.Issuer, Audience: a.Audience, Scopes: a.Scopes, DefaultScopes: a.DefaultScopes,
+		Lifetime: time.Duration(a.Lifetime), Rotate: time.Duration(a.Rotate), Algorithm: a.Algorithm,
+	}
+	for _, k := range a.APIKeys {
+		if k == nil {
+			s.APIKeys = append(s.APIKeys, nil)
+			continue
+		}
+		s.APIKeys = append(s.APIKeys, &service.KeyStore{Place: or(k.Name, k.File), Audience: k.Audience, Claim: metaClaims(k.Claim)})
+	}
+	for _, k := range a.APIKey {
+		if k == nil {
+			s.APIKey = append(s.APIKey, nil)
+			continue
+		}
+		s.APIKey = append(s.APIKey, &service.Key{ID: k.ID, Scopes: k.Scopes, Audience: k.Audience, Claim: metaClaims(k.Claim)})
+	}
+	for _, c := range a.Client {
+		s.Client = append(s.Client, c.settings())
+	}
+	for _, f := range a.Federate {
+		if f == nil {
+			s.Federate = append(s.Federate, nil)
+			continue
+		}
+		s.Federate = append(s.Federate, &service.Federate{Name: f.Name, Client: f.Client, Issuer: f.Issuer.settings(), Require: requirements(f.Require)})
+	}
+	for _, i := range a.Introspect {
+		s.Introspect = append(s.Introspect, (*service.Introspector)(i))
+	}
+	return s
+}
+
+func (c *ServiceClient) settings() *service.Client {
+	if c == nil {
+		return nil
+	}
+	s := &service.Client{
+		ID: c.ID, JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile, PublicKey: c.PublicKey, Scopes: c.Scopes, Audience: c.Audience,
+		AssertionAudience: c.AssertionAudience,
+	}
+	for _, f := range c.Claim {
+		s.Claim = append(s.Claim, (*service.FixedClaim)(f))
+	}
+	return s
+}
+
+func metaClaims(list []*MetaClaim) []*service.MetaClaim {
+	out := make([]*service.MetaClaim, len(list))
+	for i, c := range list {
+		out[i] = (*service.MetaClaim)(c)
+	}
+	return out
+}
+
+// Cleanup gives back what the service remembers. Caddy also calls it after a failed
+// Provision.
+func (a *AuthorizationServer) Cleanup() error {
+	a.memory.Release()
+	return nil
+}
+
 // ServeHTTP answers requests for the endpoints and passes all others on.
 func (a *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	return next.ServeHTTP(w, r)
+	path, ours := a.endpoint.Path(r)
+	if !ours {
+		return next.ServeHTTP(w, r)
+	}
+	// The server may be asked before the app has started, or failed to.
+	if err := a.app.sources.Services().Settle(); err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	if !a.endpoint.Serve(w, r, path) {
+		return next.ServeHTTP(w, r)
+	}
+	return nil
 }
+
+var (
+	_ caddy.Provisioner           = (*AuthorizationServer)(nil)
+	_ caddy.CleanerUpper          = (*AuthorizationServer)(nil)
+	_ caddyhttp.MiddlewareHandler = (*AuthorizationServer)(nil)
+	_ caddyfile.Unmarshaler       = (*AuthorizationServer)(nil)
+)

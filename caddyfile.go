@@ -21,6 +21,10 @@ func init() {
 	// which then see the identity; after rewrites, so that a matcher sees what
 	// downstream handlers will see.
 	httpcaddyfile.RegisterDirectiveOrder("jwt", httpcaddyfile.After, "try_files")
+	// Registered later for the same place, it stands in front of jwt, so that a site may
+	// require tokens for everything else.
+	httpcaddyfile.RegisterDirective("authorization_server", adaptAuthorizationServer)
+	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.After, "try_files")
 }
 
 // adaptDirective makes a route of the directive. With a matcher and headers to clear
@@ -58,6 +62,9 @@ func clearedBy(h *Handler) []string {
 	if h.ForwardPayload != "" {
 		names = append(names, h.ForwardPayload)
 	}
+	for _, f := range h.ForwardJWT {
+		names = append(names, f.Header)
+	}
 	return append(names, h.Clear...)
 }
 
@@ -93,6 +100,9 @@ func clearedBy(h *Handler) []string {
 //	    claim <path> [<name>]
 //	    forward <what> <header> [json]
 //	    forward_payload <header>
+//	    forward_jwt <header> <audience> {
+//	        ...                              (see readForwardJWT)
+//	    }
 //	    clear <header>...
 //	    keep_credentials
 //
@@ -104,8 +114,8 @@ func clearedBy(h *Handler) []string {
 //	    mode enforce | report | clear
 //	}
 //
-// issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward and
-// clear may be repeated; any other duplicate is an error. The default of token_from
+// issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward,
+// forward_jwt and clear may be repeated; any other duplicate is an error. The default of token_from
 // is header Authorization Bearer, that of api_key_from is header X-API-Key.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return readDirective(h, &reader{Dispenser: d, global: new(App)})
@@ -169,6 +179,7 @@ func handlerOptions() options[Handler] {
 		{"claim", readClaim, func(h *Handler) bool { return len(h.Claim) > 0 }},
 		{"forward", readForward, func(h *Handler) bool { return len(h.Forward) > 0 }},
 		textOption("forward_payload", "X-JWT-Payload", func(h *Handler) *string { return &h.ForwardPayload }),
+		{"forward_jwt", readForwardJWT, func(h *Handler) bool { return len(h.ForwardJWT) > 0 }},
 		{"clear", readClear, func(h *Handler) bool { return len(h.Clear) > 0 }},
 		flagOption("keep_credentials", func(h *Handler) *bool { return &h.KeepCredentials }),
 		flagOption("optional", func(h *Handler) *bool { return &h.Optional }),

@@ -20,12 +20,22 @@ import (
 //
 // meta may be repeated. The block may be left out.
 func readAPIKey(h *Handler, r *reader) error {
+	k := new(APIKey)
+	if err := readKey(k, r, apiKeyOptions().read); err != nil {
+		return err
+	}
+	h.APIKey = append(h.APIKey, k)
+	return nil
+}
+
+// readKey reads an API key, whose options are read by read.
+func readKey(k *APIKey, r *reader, read func(*APIKey, *reader, *unknownOption) error) error {
 	at := *r.Dispenser
 	args := r.RemainingArgs()
 	if len(args) != 2 {
 		return r.Err("an API key needs an id and its hash; write api_key partner sha256:HEX with the hash that `caddy jwt api-key hash` prints, or api_key partner {env.PARTNER_KEY}")
 	}
-	k := &APIKey{ID: args[0], Hash: args[1]}
+	k.ID, k.Hash = args[0], args[1]
 	record, err := k.record(digestShape)
 	if err == nil {
 		err = r.keys.add(k, record)
@@ -37,14 +47,13 @@ func readAPIKey(h *Handler, r *reader) error {
 	r = r.inner()
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		line := *r.Dispenser
-		if err := apiKeyOptions().read(k, r, unknown); err != nil {
+		if err := read(k, r, unknown); err != nil {
 			return err
 		}
 		if _, err := k.record(digestShape); err != nil {
 			return line.Errf("%v", err)
 		}
 	}
-	h.APIKey = append(h.APIKey, k)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package caddyjwt
 
 import (
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
@@ -53,10 +55,69 @@ func readForward(h *Handler, r *reader) error {
 		return r.Err("forward needs a value and a header, optionally followed by json; write forward user X-User, forward email X-Email or forward roles X-Roles json")
 	}
 	h.Forward = append(h.Forward, &Forward{What: args[0], Header: args[1], JSON: len(args) == 3})
-	if err := header.Check(forwards(h.Forward), "", nil, nil); err != nil {
+	if err := (&header.Config{Values: forwards(h.Forward)}).Check(); err != nil {
 		return r.Errf("%v", err)
 	}
 	return grammar.NoBlock(r.Dispenser, "forward")
+}
+
+// readForwardJWT reads a token for the upstream:
+//
+//	forward_jwt <header> <audience> {
+//	    lifetime <duration>
+//	    claim <path> [<name>]
+//	    issuer <url>
+//	}
+//
+// claim may be repeated. The block may be left out.
+func readForwardJWT(h *Handler, r *reader) error {
+	at := *r.Dispenser
+	args := r.RemainingArgs()
+	if len(args) != 2 {
+		return r.Err("forward_jwt needs a header and an audience; write forward_jwt X-Identity https://orders.internal")
+	}
+	f := &ForwardJWT{Header: args[0], Audience: args[1]}
+	h.ForwardJWT = append(h.ForwardJWT, f)
+	if err := (&header.Config{Tokens: forwardedTokens(h.ForwardJWT)}).Check(); err != nil {
+		return at.Errf("%v", err)
+	}
+	if err := h.checkForwardJWT(); err != nil {
+		return at.Errf("%v", err)
+	}
+	unknown := &unknownOption{kind: "forward_jwt option"}
+	r = r.inner()
+	for nesting := r.Nesting(); r.NextBlock(nesting); {
+		line := *r.Dispenser
+		if err := forwardJWTOptions().read(f, r, unknown); err != nil {
+			return err
+		}
+		if err := h.checkForwardJWT(); err != nil {
+			return line.Errf("%v", err)
+		}
+	}
+	return nil
+}
+
+// forwardJWTOptions returns the options of a token for the upstream.
+func forwardJWTOptions() options[ForwardJWT] {
+	return options[ForwardJWT]{
+		durationOption("lifetime", "60s", func(f *ForwardJWT) *caddy.Duration { return &f.Lifetime }),
+		{"claim", readForwardedClaim, func(f *ForwardJWT) bool { return len(f.Claim) > 0 }},
+		textOption("issuer", "https://auth.example.com", func(f *ForwardJWT) *string { return &f.Issuer }),
+	}
+}
+
+func readForwardedClaim(f *ForwardJWT, r *reader) error {
+	args := r.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return r.Err("claim needs a path, optionally followed by a name; write claim email, or claim realm_access.roles roles")
+	}
+	c := &ForwardedClaim{Path: args[0]}
+	if len(args) == 2 {
+		c.Name = args[1]
+	}
+	f.Claim = append(f.Claim, c)
+	return grammar.NoBlock(r.Dispenser, "claim")
 }
 
 func readClear(h *Handler, r *reader) error {
@@ -65,7 +126,7 @@ func readClear(h *Handler, r *reader) error {
 		return r.Err("clear needs a header; write clear X-User")
 	}
 	h.Clear = append(h.Clear, args...)
-	if err := header.Check(nil, "", h.Clear, nil); err != nil {
+	if err := (&header.Config{Clears: h.Clear}).Check(); err != nil {
 		return r.Errf("%v", err)
 	}
 	return grammar.NoBlock(r.Dispenser, "clear")

@@ -119,7 +119,7 @@ func TestGrammarIsWrittenDown(t *testing.T) {
 		}
 		reference = append(reference, text...)
 	}
-	for typ, reader := range map[string]string{"Handler": "UnmarshalCaddyfile", "Issuer": "readIssuer", "APIKey": "readAPIKey"} {
+	for typ, reader := range map[string]string{"Handler": "UnmarshalCaddyfile", "Issuer": "readIssuer", "APIKey": "readAPIKey", "ForwardJWT": "readForwardJWT"} {
 		options := caddyjwt.OptionNames[typ]
 		if got := commentOptions(t, reader); !slices.Equal(got, options) {
 			t.Errorf("the comment of %s has\n%s\nand these are read, in this order:\n%s", reader, got, options)
@@ -152,7 +152,7 @@ func FuzzCaddyfile(f *testing.F) {
 			return
 		}
 		for _, h := range readBack(t, config) {
-			if len(h.Issuer)+len(h.APIKey)+len(h.APIKeys)+len(h.Clear) == 0 {
+			if len(h.Issuer)+len(h.APIKey)+len(h.APIKeys)+len(h.Clear)+len(h.Forward)+len(h.ForwardJWT) == 0 {
 				t.Error("it is accepted without an issuer, without an API key and without a header to clear")
 			}
 			for _, k := range h.APIKey {

@@ -229,6 +229,11 @@ func docDecode(t *testing.T, place string, config []byte) int {
 	}
 	handlers := 0
 	docWalk(tree, func(object map[string]any) {
+		if object["handler"] == "jwt_authorization_server" {
+			handlers++
+			docService(t, place, object, &declared.Apps.JWT)
+			return
+		}
 		if object["handler"] != "jwt" {
 			return
 		}
@@ -259,6 +264,25 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		docRules(t, place, h)
 	})
 	return handlers
+}
+
+// docService decodes a token service the strict way, and checks it.
+func docService(t *testing.T, place string, object map[string]any, declared *App) {
+	t.Helper()
+	delete(object, "handler")
+	raw, err := json.Marshal(object)
+	if err != nil {
+		t.Errorf("%s: %v", place, err)
+		return
+	}
+	s := new(AuthorizationServer)
+	if err := caddy.StrictUnmarshalJSON(raw, s); err != nil {
+		t.Errorf("%s: %v", place, err)
+		return
+	}
+	if _, err := s.check(declared, setting.Unresolved); err != nil {
+		t.Errorf("%s: %v", place, err)
+	}
 }
 
 // docRules checks the expressions of a handler as loading them does.
@@ -416,6 +440,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		{"Options of jwt", "Handler", docFields(Handler{})},
 		{"Options of issuer", "Issuer", docFields(Issuer{})},
 		{"Options of api_key", "APIKey", docFields(APIKey{})},
+		{"Options of forward_jwt", "ForwardJWT", docFields(ForwardJWT{})},
 	} {
 		options := OptionNames[part.receiver]
 		for _, option := range options {
@@ -437,7 +462,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		// In JSON each field is named as its option, but for those that are
 		// arguments.
 		for _, field := range part.fields {
-			if !slices.Contains([]string{"iss", "name", "id", "hash"}, field) && !slices.Contains(options, field) {
+			if !slices.Contains([]string{"iss", "name", "id", "hash", "header", "audience"}, field) && !slices.Contains(options, field) {
 				t.Errorf("the field %s is no option of the Caddyfile", field)
 			}
 		}
@@ -491,7 +516,7 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 	}
 	for _, v := range []any{
 		App{}, Handler{}, Issuer{}, Secret{}, CredentialSource{}, ClaimName{}, APIKey{}, APIKeySource{}, APIKeyStore{},
-		Requirement{}, ClaimRequirement{}, Forward{},
+		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{},
 	} {
 		for _, field := range docFields(v) {
 			if !seen[field] {

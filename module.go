@@ -93,6 +93,10 @@ type Handler struct {
 	// none.
 	ForwardPayload string `json:"forward_payload,omitempty"`
 
+	// Short-lived tokens that are signed for the upstream and forwarded in headers. Default:
+	// none.
+	ForwardJWT []*ForwardJWT `json:"forward_jwt,omitempty"`
+
 	// Headers of the client that are removed from every request. Default: none.
 	Clear []string `json:"clear,omitempty"`
 
@@ -110,7 +114,8 @@ type Handler struct {
 
 	// `enforce`, or `report` to refuse nothing: requests that would be refused
 	// continue as anonymous, and are logged and counted. `clear` authenticates nobody:
-	// every request passes, without the headers of clear, forward and forward_payload.
+	// every request passes, without the headers of clear, forward, forward_payload and
+	// forward_jwt.
 	// Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
@@ -234,9 +239,9 @@ func (h *Handler) decide(r *http.Request, st *state) decision {
 	if unmet, code := h.rules.Check(r, id); code != "" {
 		return decision{code: code, cause: causeOf(id, unmet, nil), basic: presented.Basic(), tried: id}
 	}
-	headers, err := h.forwarding.Headers(id, &st.Sent)
+	headers, err := h.forwarding.Headers(r.Context(), id, presented.APIKey.Text, &st.Sent)
 	if err != nil {
-		return decision{code: reason.UnforwardableClaim, cause: causeOf(id, "", nil), basic: presented.Basic(), tried: id}
+		return decision{code: refusal.CodeOf(err), cause: causeOf(id, "", err), basic: presented.Basic(), tried: id}
 	}
 	h.credentials.RemoveCopies(r, &presented, &st.Removed)
 	return decision{id: id, headers: headers}

@@ -1,7 +1,12 @@
 package caddyjwt
 
 import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
@@ -31,6 +36,34 @@ type Forward struct {
 	Header string `json:"header"`
 	// Writes the value as JSON. Default: false, the value is that of a placeholder.
 	JSON bool `json:"json,omitempty"`
+}
+
+// ForwardJWT is a short-lived token about the identity that is signed for the upstream and
+// forwarded in a header. Its keys and its `iss`, `<issuer>/forward`, are those of a token
+// service of the config, but not those of the service's own tokens.
+type ForwardJWT struct {
+	// The name of the header. Whatever a client sends under it is removed.
+	Header string `json:"header"`
+	// The audience (`aud`) of the token: the upstream. It must be none of a site or a token
+	// service of the config. It may hold `{env.NAME}`.
+	Audience string `json:"audience"`
+	// How long the token lives, from 1s to 10m, but not longer than the credential.
+	// Default: 1m.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+	// Claims of the identity that become claims of the token. Default: none besides the
+	// usual ones.
+	Claim []*ForwardedClaim `json:"claim,omitempty"`
+	// The issuer of the token service whose keys sign. It may hold `{env.NAME}`. Default:
+	// the only one of the config.
+	Issuer string `json:"issuer,omitempty"`
+}
+
+// ForwardedClaim is a claim of the identity that becomes one of a token for the upstream.
+type ForwardedClaim struct {
+	// The claim's path, as in `claim`.
+	Path string `json:"path"`
+	// The name of the claim in the token. Default: the last step of the path.
+	Name string `json:"name,omitempty"`
 }
 
 // ClaimName gives a claim a placeholder of its own.
@@ -91,6 +124,25 @@ func forwards(list []*Forward) []*header.Forward {
 		out[i] = (*header.Forward)(f)
 	}
 	return out
+}
+
+// forwardedTokens returns the headers of tokens, without what signs them.
+func forwardedTokens(list []*ForwardJWT) []header.Token {
+	out := make([]header.Token, len(list))
+	for i, f := range list {
+		if f != nil {
+			out[i].Header = f.Header
+		}
+	}
+	return out
+}
+
+func (f *ForwardJWT) settings() forwardjwt.Settings {
+	s := forwardjwt.Settings{Audience: f.Audience, Lifetime: time.Duration(f.Lifetime), Issuer: f.Issuer}
+	for _, c := range f.Claim {
+		s.Claims = append(s.Claims, (*identity.NamedClaim)(c))
+	}
+	return s
 }
 
 func claimNames(list []*ClaimName) []*identity.NamedClaim {

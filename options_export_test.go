@@ -5,4 +5,6 @@ var OptionNames = map[string][]string{
 	"Handler": handlerOptions().names(),
 	"Issuer":  issuerOptions().names(),
 	"APIKey":  apiKeyOptions().names(),
+
+	"ForwardJWT": forwardJWTOptions().names(),
 }

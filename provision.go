@@ -3,13 +3,16 @@ package caddyjwt
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
+	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
@@ -19,6 +22,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
+	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
@@ -61,10 +65,10 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}
-	if h.forwarding, err = header.New(forwards(h.Forward), h.ForwardPayload, h.Clear, h.credentials.Headers()); err != nil {
+	if err := h.checkMode(); err != nil {
 		return err
 	}
-	if err := h.checkMode(); err != nil {
+	if h.forwarding, err = h.provisionForwarding(h.forwardKeys); err != nil {
 		return err
 	}
 	h.logs = server == nil || server.Logs != nil
@@ -144,10 +148,13 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
 	h.app.accepted.addPolicies(policies)
+	for i := range policies {
+		h.app.sources.Services().TakeAudiences(h.site, policies[i].Audience)
+	}
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
-	v, err := validator.New(policies, nil)
+	v, err := validator.New(policies, clock.System().Now)
 	if err != nil {
 		return nil, err
 	}
@@ -159,11 +166,66 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	v = v.Limited(size)
-	if h.app.state != nil {
-		v = v.Revoking(revoked.Tokens{State: h.app.state})
-	}
+	// A handler that is provisioned later may need a state, so it is asked for then.
+	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }, Clients: h.app.clientsOf})
 	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
+}
+
+// forwardingConfig returns what is forwarded and cleared, with tokens that nothing signs.
+func (h *Handler) forwardingConfig(credentials []string) header.Config {
+	return header.Config{
+		Values: forwards(h.Forward), Payload: h.ForwardPayload, Tokens: forwardedTokens(h.ForwardJWT), Clears: h.Clear, Credentials: credentials,
+	}
+}
+
+// checkForwardJWT checks the tokens for the upstream, without reading any environment
+// variable.
+func (h *Handler) checkForwardJWT() error {
+	for _, f := range h.ForwardJWT {
+		if f == nil {
+			return setting.InOption("forward_jwt", "an entry is null; write an object with header and audience")
+		}
+		if _, err := f.settings().Check(setting.Unresolved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forwardKeys returns the keys of tokens for the upstream. Handlers are provisioned in any
+// order, so whether there are such keys is known when the config starts.
+func (h *Handler) forwardKeys(s forwardjwt.Settings) forwardjwt.Keys {
+	services := h.app.sources.Services()
+	services.ForwardTo(h.site, s.Audience)
+	return services.Forward(s.Issuer)
+}
+
+// provisionForwarding makes what is forwarded and cleared, with the keys of tokens for the
+// upstream. A handler that authenticates nobody signs nothing.
+func (h *Handler) provisionForwarding(keys func(forwardjwt.Settings) forwardjwt.Keys) (*header.Forwarding, error) {
+	if err := h.checkForwardJWT(); err != nil {
+		return nil, err
+	}
+	c := h.forwardingConfig(h.credentials.Headers())
+	if h.Mode == modeClear {
+		return header.New(c)
+	}
+	for i, f := range h.ForwardJWT {
+		settings, err := f.settings().Check(setting.Resolve)
+		if err != nil {
+			return nil, err
+		}
+		maker := forwardjwt.Config{
+			Settings: settings, Keys: keys(settings), UserPrefix: h.APIKeyUserPrefix, StoreNames: h.app.storeNamesByPath(),
+			AnyIssuer: slices.Contains(h.issuers, issuer.Any),
+		}
+		if h.app.cache > 0 {
+			maker.Cache = forwardjwt.Process
+		}
+		c.Tokens[i].Sign = forwardjwt.New(maker).Sign
+	}
+	return header.New(c)
 }
 
 // maxTokenSize returns the limit on the length of a token, in bytes.
@@ -198,7 +260,11 @@ func (h *Handler) checkTogether() error {
 	if err != nil {
 		return err
 	}
-	if err := header.Check(forwards(h.Forward), h.ForwardPayload, h.Clear, credentialHeaders); err != nil {
+	forwarding := h.forwardingConfig(credentialHeaders)
+	if err := forwarding.Check(); err != nil {
+		return err
+	}
+	if err := h.checkForwardJWT(); err != nil {
 		return err
 	}
 	if err := h.checkMode(); err != nil {
@@ -223,7 +289,7 @@ func (h *Handler) checkMode() error {
 	}
 	for _, o := range handlerOptions() {
 		switch o.name {
-		case "mode", "clear", "forward", "forward_payload":
+		case "mode", "clear", "forward", "forward_payload", "forward_jwt":
 		default:
 			if o.isSet(h) {
 				return setting.InOption(o.name, "%w", errAuthenticatesNobody)

@@ -118,11 +118,20 @@ func (a *App) storedKeys() []string {
 
 // provisionState makes the shared state, if the config asks for it. It reads nothing.
 func (a *App) provisionState(ctx caddy.Context) error {
-	stores := a.storedKeys()
-	if a.State == nil && len(stores) == 0 {
+	if a.State == nil && len(a.storedKeys()) == 0 {
 		return nil
 	}
-	s := a.State
+	return a.needState(ctx)
+}
+
+// needState makes the shared state if there is none yet, with the defaults if the config
+// says nothing of it. Handlers that were provisioned before use it too, as they ask for it
+// at each request.
+func (a *App) needState(ctx caddy.Context) error {
+	if a.state != nil {
+		return nil
+	}
+	stores, s := a.storedKeys(), a.State
 	if s == nil {
 		s = new(SharedState)
 	}
@@ -142,7 +151,7 @@ func (a *App) provisionState(ctx caddy.Context) error {
 		Cluster: or(s.Cluster, shared.DefaultCluster), Interval: or(time.Duration(s.SyncInterval), shared.DefaultInterval),
 		MaxStale: or(time.Duration(s.MaxStale), shared.DefaultMaxStale), Serve: s.OnStale == staleServe, Keys: keys,
 		Stores: stores, StorageModule: module, MirrorFolder: mirror,
-		LearnedRules: admin.LearnedRules(a.audit), LearnedKeys: admin.LearnedKeys(a.audit),
+		LearnedRules: admin.LearnedRules(a.audit), LearnedKeys: admin.LearnedKeys(a.audit), RotatedKeys: admin.ChangedSigningKeys(a.audit),
 	})
 	return err
 }

@@ -1,10 +1,8 @@
 package apikey
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"strings"
 
@@ -16,23 +14,18 @@ type builder struct {
 	keys        *table.Table[Digest, entry]
 	texts       []byte
 	ids         *table.Table[idHash, uint32] // the numbers of the keys, to find duplicate ids
-	seeds       [2]maphash.Seed
+	seeds       idSeeds
 	lineNumbers []uint32 // of each key, for errors
 	sets        [][]string
 	scopes      map[string]uint32 // their places among sets
 	joined      []byte
 }
 
-// idHash identifies an id. Among a billion ids no two have the same 128 bits by chance,
-// and random seeds keep an attacker from constructing two.
-type idHash [16]byte
-
 // newBuilder makes a builder with room for n keys and text bytes of text.
 func newBuilder(n, text int) *builder {
 	return &builder{
 		keys: table.New[Digest, entry](n), texts: make([]byte, 0, text),
-		ids: table.New[idHash, uint32](n), seeds: [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		scopes: map[string]uint32{},
+		ids: table.New[idHash, uint32](n), seeds: newIDSeeds(), scopes: map[string]uint32{},
 	}
 }
 
@@ -41,7 +34,7 @@ func (b *builder) add(r *Record, lineNumber int) error {
 	if first := b.keys.Find(&r.Hash); first != nil {
 		return fmt.Errorf("the keys %s and %s have the same hash; remove one of them", b.name(first), describeKey(r.ID, lineNumber))
 	}
-	id := b.hash(r.ID)
+	id := b.seeds.hash(r.ID)
 	if first := b.ids.Find(&id); first != nil {
 		return fmt.Errorf("duplicate id %s, first used by %s; give each key its own", r.ID, describeKey(r.ID, int(b.lineNumbers[*first])))
 	}
@@ -59,12 +52,6 @@ func (b *builder) add(r *Record, lineNumber int) error {
 
 // maxKeys is how many a set holds: far more than a file can.
 const maxKeys = 1 << 30
-
-func (b *builder) hash(id string) (h idHash) {
-	binary.LittleEndian.PutUint64(h[:8], maphash.String(b.seeds[0], id))
-	binary.LittleEndian.PutUint64(h[8:], maphash.String(b.seeds[1], id))
-	return h
-}
 
 // name describes a key. It copies the id, as the texts move when they grow.
 func (b *builder) name(e *entry) string {

@@ -126,6 +126,7 @@ func cutOffError(lost int) error {
 // take reports an event if the keys have changed.
 func (f *File) take(current, read *reading, recovered bool) (Event, bool) {
 	f.cutSince = time.Time{}
+	read.Value.indexLike(current.Value)
 	e := Event{Kind: Changed, File: f.path, Keys: read.Value.Len()}
 	switch {
 	case recovered:

@@ -35,6 +35,13 @@ type Stored interface {
 	// AwaitNews reports whether something may have been learned meanwhile of a key that is
 	// refused. It may wait a little, until ctx is done.
 	AwaitNews(ctx context.Context, text string) bool
+	// Name returns the name of the store.
+	Name() string
+	// FindID returns how the key with this id stands. It is asked for each request with a
+	// token of the key.
+	FindID(id string, now time.Time) Standing
+	// AwaitID is AwaitNews for an id that is unknown.
+	AwaitID(ctx context.Context, id string) bool
 }
 
 // Find finds the key with this text. For any text it computes one digest and makes one

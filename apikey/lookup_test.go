@@ -93,7 +93,15 @@ type inOne struct{ key Key }
 
 func (inOne) Unavailable(context.Context, time.Time) bool { return false }
 func (inOne) AwaitNews(context.Context, string) bool      { return false }
-func (s inOne) Has(Digest) bool                           { return s.key.ID() != "" }
+func (inOne) AwaitID(context.Context, string) bool        { return false }
+func (s inOne) Name() string                              { return "partners" }
+func (s inOne) FindID(id string, _ time.Time) Standing {
+	if s.key == (Key{}) || s.key.ID() != id {
+		return StandingUnknown
+	}
+	return StandingValid
+}
+func (s inOne) Has(Digest) bool { return s.key.ID() != "" }
 func (s inOne) Find(Digest, time.Time) (Key, reason.Code) {
 	if s.key == (Key{}) {
 		return Key{}, reason.UnknownAPIKey

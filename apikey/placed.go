@@ -82,6 +82,7 @@ func (p *Placed) read() (r reading, err error) {
 
 func (p *Placed) take(current, read *reading, recovered bool) (Event, bool) {
 	e := Event{Kind: Changed, File: p.paths[0], Keys: read.Value.Len()}
+	read.Value.indexLike(current.Value)
 	same := current.Value.equal(read.Value)
 	if recovered {
 		e.Kind = Recovered

@@ -146,6 +146,7 @@ func loadSet(path string, open func(string) (openedFile, error)) (keys *Set, bef
 	if keys, before, err = readOpen(f, path); err != nil {
 		return nil, before, nil, errors.Join(err, f.Close())
 	}
+	keys.file = path
 	return keys, before, holdFile(f), nil
 }
 

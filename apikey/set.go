@@ -2,6 +2,8 @@ package apikey
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +20,8 @@ type Set struct {
 	texts  []byte
 	scopes [][]string // each combination once
 	store  string     // the name of the store that the set is of, empty for none
+	file   string     // the path of the file that the set is of, empty for none
+	ids    idIndex
 }
 
 // NewSet makes a set of records. It returns an error if two records have the same id or
@@ -93,6 +97,42 @@ func (k Key) Store() string {
 		return ""
 	}
 	return k.set.store
+}
+
+// File returns the path of the key file that the key is in; empty for one of a store or of
+// the config.
+func (k Key) File() string { return k.set.file }
+
+// fingerprints is the seed of Fingerprint.
+var fingerprints = maphash.MakeSeed()
+
+// Fingerprint returns a hash of the place that the key is in and of all that its record
+// says of its holder: while it is the same, so are they. It has no meaning for another
+// process.
+func (k Key) Fingerprint() uint64 {
+	var h maphash.Hash
+	h.SetSeed(fingerprints)
+	for _, text := range [...]string{k.set.store, k.set.file, k.ID(), k.entry.consumerIn(k.set.texts), k.meta()} {
+		writeText(&h, text)
+	}
+	writeNumber(&h, uint64(k.entry.expires))
+	for _, scope := range k.Scopes() {
+		writeText(&h, scope)
+	}
+	return h.Sum64()
+}
+
+// writeText adds a text and its length to a hash, so that texts in a row can't be mistaken
+// for others.
+func writeText(h *maphash.Hash, text string) {
+	writeNumber(h, uint64(len(text)))
+	_, _ = h.WriteString(text)
+}
+
+func writeNumber(h *maphash.Hash, n uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], n)
+	_, _ = h.Write(b[:])
 }
 
 // Scopes returns the key's scopes. The caller must not change the slice.

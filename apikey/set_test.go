@@ -423,3 +423,48 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	runtime.KeepAlive(content)
 }
+
+// TestTheFingerprintOfAKey: it changes with each value of the record that says who holds
+// the key and what it may do, and with the place, and with nothing else.
+func TestTheFingerprintOfAKey(t *testing.T) {
+	t.Parallel()
+	of := func(place func(*Set), change func(*Record)) uint64 {
+		r := record("a")
+		r.Consumer, r.Scopes, r.Expires = "partner", []string{"read", "write"}, time.UnixMilli(1e12)
+		r.Meta = claims.ObjectValue(claims.Member{Name: "plan", Value: claims.TextValue("gold")})
+		change(&r)
+		s := must(NewSet([]Record{record("z"), r}))
+		place(s)
+		k, ok := s.Find(r.Hash)
+		if !ok {
+			t.Fatal("no key")
+		}
+		return k.Fingerprint()
+	}
+	anywhere := func(*Set) {}
+	first := of(anywhere, func(*Record) {})
+	for name, change := range map[string]func(*Record){
+		"nothing": func(*Record) {}, "the hash": func(r *Record) { r.Hash = DigestOf("another secret") }, "a text for people": func(r *Record) { r.Name = "x" },
+	} {
+		if of(anywhere, change) != first {
+			t.Errorf("%s changes it", name)
+		}
+	}
+	for name, change := range map[string]func(*Record){
+		"the id": func(r *Record) { r.ID = "b" }, "the consumer": func(r *Record) { r.Consumer = "partners" }, "no consumer": func(r *Record) { r.Consumer = "" },
+		"scopes": func(r *Record) { r.Scopes = r.Scopes[:1] }, "no scopes": func(r *Record) { r.Scopes = nil }, "scopes in one": func(r *Record) { r.Scopes = []string{"readwrite"} },
+		"the expiry": func(r *Record) { r.Expires = time.UnixMilli(1e12 + 1) }, "no expiry": func(r *Record) { r.Expires = time.Time{} },
+		"meta": func(r *Record) {
+			r.Meta = claims.ObjectValue(claims.Member{Name: "plan", Value: claims.TextValue("silver")})
+		},
+		"no meta": func(r *Record) { r.Meta = claims.Value{} },
+	} {
+		if of(anywhere, change) == first {
+			t.Errorf("%s does not change it", name)
+		}
+	}
+	if of(func(s *Set) { s.store = "partners" }, func(*Record) {}) == first || of(func(s *Set) { s.file = "partners" }, func(*Record) {}) == first ||
+		of(func(s *Set) { s.store = "x" }, func(*Record) {}) == of(func(s *Set) { s.file = "x" }, func(*Record) {}) {
+		t.Error("the place does not change it")
+	}
+}

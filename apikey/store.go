@@ -46,6 +46,7 @@ type Store struct {
 	replica *replica.Replica[fact]
 	ready   <-chan struct{}
 	view    atomic.Pointer[storeView] // what requests look into
+	byID    atomic.Pointer[idView]    // likewise, by ids; nil until somebody asks
 	early   *replica.Early
 	changes changeLocks
 
@@ -136,6 +137,7 @@ func (s *Store) apply(facts []fact) {
 		learned = s.learn(learned, f, change)
 	}
 	s.publish(touched, gone)
+	s.publishIDs(touched)
 	s.mu.Unlock()
 	if len(learned) > 0 {
 		s.config.Learned(learned)

@@ -36,6 +36,9 @@ type options struct {
 	trusted bool
 	// noTLS leaves Caddy's own authority out, which it makes even if no site uses it.
 	noTLS bool
+	// port is where its sites are; a free one if zero. A test knows it before then that
+	// has it in its Caddyfile, in the URL of an issuer.
+	port int
 	// redis is where its storage is; a folder of its own if nil.
 	redis *redisServer
 	// level of the default log; DEBUG if empty, so that every test also looks
@@ -68,6 +71,9 @@ func startCaddy(t *testing.T, sites string, opts options) *caddy {
 		port:  peers.FreePort(t),
 		plain: peers.FreePort(t),
 		admin: peers.FreePort(t),
+	}
+	if opts.port != 0 {
+		c.port = opts.port
 	}
 	file := filepath.Join(c.dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(c.caddyfile(sites)), 0o600); err != nil {

@@ -29,6 +29,15 @@ const (
 	redisPlugin
 	chromium
 	prometheus
+	authlib
+	haproxy
+	modOAuth2
+)
+
+// Where Debian has what its packages install for Python and Apache.
+const (
+	debianPython  = "/usr/bin/python3"
+	apacheModules = "/usr/lib/apache2/modules"
 )
 
 // need skips a test whose peer is not installed, with the way to install it. On
@@ -38,9 +47,10 @@ func need(t *testing.T, what dependency) {
 	var reason string
 	switch what {
 	case nodeModules:
+		missing := func(name string) bool { return !exists(filepath.Join("npm", "node_modules", name)) }
 		if _, err := exec.LookPath("node"); err != nil {
 			reason = "node is not installed: install Node.js 20 or later"
-		} else if !exists(filepath.Join("npm", "node_modules", "oidc-provider")) || !exists(filepath.Join("npm", "node_modules", "jsonwebtoken")) {
+		} else if slices.ContainsFunc([]string{"oidc-provider", "jsonwebtoken", "oauth4webapi", "openid-client"}, missing) {
 			reason = "the Node peers are not installed: run `npm ci` in integration/npm"
 		}
 	case rateLimiter:
@@ -66,6 +76,18 @@ func need(t *testing.T, what dependency) {
 	case prometheus:
 		if _, err := exec.LookPath("promtool"); err != nil {
 			reason = "promtool is not installed: install Debian's package prometheus"
+		}
+	case authlib:
+		if exec.CommandContext(t.Context(), debianPython, "-c", "import authlib, requests, cryptography").Run() != nil {
+			reason = "Authlib is not installed: install Debian's packages python3-authlib, python3-requests and python3-cryptography"
+		}
+	case haproxy:
+		if _, err := exec.LookPath("haproxy"); err != nil {
+			reason = "haproxy is not installed: install Debian's package haproxy"
+		}
+	case modOAuth2:
+		if _, err := exec.LookPath("apache2"); err != nil || !exists(filepath.Join(apacheModules, "mod_oauth2.so")) {
+			reason = "Apache's mod_oauth2 is not installed: install Debian's packages apache2-bin and libapache2-mod-oauth2"
 		}
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {

@@ -41,8 +41,13 @@ func startOIDCProvider(t *testing.T, ca *peers.CA, audiences map[string]string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	process := exec.Command("node", filepath.Join("npm", "oidc-provider.mjs"),
-		strconv.Itoa(peers.FreePort(t)), certFile, keyFile, string(algorithms))
+	return runOIDCProvider(t, trusting(t, ca), strconv.Itoa(peers.FreePort(t)), certFile, keyFile, string(algorithms))
+}
+
+// runOIDCProvider runs one with the arguments that its script documents.
+func runOIDCProvider(t *testing.T, client *http.Client, args ...string) *oidcProvider {
+	t.Helper()
+	process := exec.Command("node", append([]string{filepath.Join("npm", "oidc-provider.mjs")}, args...)...)
 	process.SysProcAttr = childAttributes()
 	stdin, err := process.StdinPipe()
 	if err != nil {
@@ -64,7 +69,7 @@ func startOIDCProvider(t *testing.T, ca *peers.CA, audiences map[string]string) 
 		_ = process.Wait()
 	})
 
-	provider := &oidcProvider{client: trusting(t, ca), stdin: stdin, lines: make(chan string, 10)}
+	provider := &oidcProvider{client: client, stdin: stdin, lines: make(chan string, 10)}
 	go func() {
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
 			// The library writes notices of its own.

@@ -25,4 +25,7 @@ var (
 	// RevokedAPIKey: it is the API key that is revoked. Clients are told no more than
 	// of an unknown one.
 	RevokedAPIKey = &Detailed{Revoked, "the API key is revoked"}
+	// SigningKeysUnavailable: it is the keys that sign tokens for the upstream that are
+	// not available at the moment. The credential is valid.
+	SigningKeysUnavailable = &Detailed{KeysUnavailable, "the keys of forward_jwt, which sign tokens for the upstream, are not loaded"}
 )

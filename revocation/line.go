@@ -27,6 +27,7 @@ import (
 //	by     By
 //	node   Node
 //	at     At
+//	own    Own
 //	gone   Gone
 //
 // of which those that are empty are left out.
@@ -47,6 +48,7 @@ const (
 	hasBy
 	hasNode
 	hasAt
+	hasOwn
 	hasGone
 )
 
@@ -149,6 +151,9 @@ func (s *scanner) member(r *Rule, name string) (bit int, err error) {
 	case "at":
 		r.At, err = s.time()
 		return hasAt, err
+	case "own":
+		r.Own, err = s.bool()
+		return hasOwn, err
 	case "gone":
 		r.Gone, err = s.bool()
 		return hasGone, err
@@ -169,6 +174,9 @@ func (language) Append(line []byte, r Rule) []byte {
 	line = appendText(line, `,"by":`, r.By)
 	line = appendText(line, `,"node":`, r.Node)
 	line = appendTime(line, `,"at":`, r.At)
+	if r.Own {
+		line = append(line, `,"own":true`...)
+	}
 	if r.Gone {
 		line = append(line, `,"gone":true`...)
 	}
@@ -242,7 +250,7 @@ func compare(a, b Rule) int {
 	return cmp.Or(
 		cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Value, b.Value), strings.Compare(a.Issuer, b.Issuer), strings.Compare(a.Store, b.Store),
 		cmp.Compare(a.ID, b.ID), compareBool(a.Gone, b.Gone), -cmp.Compare(lasts(&a), lasts(&b)), a.NotBefore.Compare(b.NotBefore),
-		a.At.Compare(b.At), strings.Compare(a.Reason, b.Reason), strings.Compare(a.By, b.By), strings.Compare(a.Node, b.Node))
+		a.At.Compare(b.At), strings.Compare(a.Reason, b.Reason), strings.Compare(a.By, b.By), strings.Compare(a.Node, b.Node), compareBool(a.Own, b.Own))
 }
 
 // lasts returns the end of a rule in seconds since 1970, the greatest number for never.
@@ -251,6 +259,16 @@ func lasts(r *Rule) int64 {
 		return math.MaxInt64
 	}
 	return r.End.Unix()
+}
+
+// isForgotten reports whether a rule or a removal matters no more: the cell that it makes
+// would be over.
+func (r *Rule) isForgotten(now int64) bool {
+	margin := int64(marginSeconds)
+	if r.Own {
+		margin = 0
+	}
+	return lasts(r) <= now-margin
 }
 
 func compareBool(a, b bool) int {

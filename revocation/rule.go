@@ -93,6 +93,9 @@ type Rule struct {
 	Reason, By, Node string
 	// At is when the rule was made, in whole seconds.
 	At time.Time
+	// Own says that a client has revoked its own token, which was in hand with its end: the
+	// rule holds until End, and not for a day longer. Only for KindJTI, with an End.
+	Own bool
 	// Gone makes it the removal of the rule with the same Kind, Value, Issuer, Store
 	// and ID.
 	Gone bool
@@ -180,6 +183,8 @@ func (r *Rule) check() error {
 		return invalid("store", "can be given only for kind key")
 	case r.Kind == KindIssuer && r.NotBefore.IsZero():
 		return invalid("not_before", "must be given for kind issuer: tokens issued before it are refused")
+	case r.Own && (r.Kind != KindJTI || r.End.IsZero()):
+		return invalid("kind", "must be jti, with an end, for a rule that a client makes")
 	case !r.NotBefore.IsZero() && !r.Kind.hasNotBefore():
 		return invalid("not_before", "can be given only for kinds sub, client and issuer")
 	}

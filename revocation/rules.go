@@ -73,7 +73,7 @@ func (r *rules) apply(facts []Rule, learned func(*Rule)) {
 		for i := range facts {
 			f := &facts[i]
 			c := &changes[f.Kind]
-			if f.Gone != removals || forget && lasts(f) <= now.Unix()-marginSeconds {
+			if f.Gone != removals || forget && f.isForgotten(now.Unix()) {
 				continue
 			}
 			if c.add(&r.kinds[f.Kind], f, len(facts)) && learned != nil {

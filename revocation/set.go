@@ -209,7 +209,7 @@ func (s *Set) read(ctx context.Context, after string, visit func(object string, 
 
 // isOver reports whether a rule no longer holds.
 func (r *Rule) isOver(now time.Time) bool {
-	return !r.End.IsZero() && now.Unix() >= r.End.Unix()+r.Kind.holds()
+	return !r.End.IsZero() && now.Unix() >= r.End.Unix()+r.holds()
 }
 
 // Query selects rules. The zero value selects all of them.

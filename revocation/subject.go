@@ -147,6 +147,10 @@ func (r *Rule) cell() cell {
 		if r.End.Unix() < math.MaxUint32 {
 			c.end = max(secondsOf(r.End, math.MaxUint32), inert+1)
 		}
+		if r.Own {
+			// So that it is over at its end with the margin that look-ups give its kind.
+			c.end = max(c.end, marginSeconds+inert+1) - marginSeconds
+		}
 	}
 	if !r.NotBefore.IsZero() {
 		c.notBefore = secondsOf(r.NotBefore, lastNotBefore) // after 1970, and so not 0
@@ -160,6 +164,14 @@ func (k Kind) holds() int64 {
 		return marginSeconds
 	}
 	return 0
+}
+
+// holds is the margin of the rule's kind, unless it needs none.
+func (r *Rule) holds() int64 {
+	if r.Own {
+		return 0
+	}
+	return r.Kind.holds()
 }
 
 // marginSeconds is how long after its end a rule is forgotten: a day, as for all facts.

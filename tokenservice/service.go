@@ -25,7 +25,8 @@ type Config struct {
 	// DefaultScopes are granted when none is asked for, as far as the client has them;
 	// empty for all that the client has.
 	DefaultScopes []string
-	// Lifetime is the life of a token.
+	// Lifetime is the life of a token, from 1s to 24h. A token for a platform's token lives
+	// for an hour at most, and none longer than its client.
 	Lifetime time.Duration
 	// APIKeys are the clients by API key.
 	APIKeys []KeyClients
@@ -42,11 +43,17 @@ type Config struct {
 	Forward func() Keys
 	// Rules are the revocations.
 	Rules Rules
+	// Leeway returns the largest leeway with which handlers accept the tokens, at most an
+	// hour; nil for an hour. It is asked for each token that is revoked.
+	Leeway func() time.Duration
 	// Memory is what outlives configs.
 	Memory *Memory
 	// Observe is called for each answer of the endpoints for tokens, revocation and
 	// introspection; nil for nobody. It must not block.
 	Observe func(Event)
+	// Warn is called once for each thing about a client that an operator should know; nil
+	// for nobody. It must not block.
+	Warn func(Warning)
 	// Clock is the time. Default: the clock of the process.
 	Clock clock.Clock
 }
@@ -95,7 +102,9 @@ type Federate struct {
 	Name string
 	// Policy is that of the platform's tokens; its audience is the service's issuer alone.
 	Policy validator.Policy
-	// SubjectPrefix is what "sub" must begin with, for tokens without "iss"; else empty.
+	// SubjectPrefix is what "sub" must begin with in a SPIFFE trust domain, such as
+	// spiffe://example.org/; else empty. Its tokens may be without "iss" (JWT-SVID section
+	// 3), and have any if the policy takes any: the keys are those of the domain.
 	SubjectPrefix string
 	// Pins reports whether the claims are those of whom the rules pin.
 	Pins func(ctx context.Context, body claims.Value) bool
@@ -145,13 +154,17 @@ type Event struct {
 	Error string
 	// Reason is the exact reason, for logs alone. It is a fixed text.
 	Reason string
+	// Limited reports whether the request was refused for the failures of its client alone
+	// (429), rather than for a reason of the service.
+	Limited bool
 	// Address is the client's.
 	Address netip.Addr
 }
 
-// Memory is what a service remembers from request to request: failures, and assertions that
-// were used. It outlives configs.
-type Memory struct{}
-
-// NewMemory makes an empty one.
-func NewMemory() *Memory { return &Memory{} }
+// Warning is a thing about a client that an operator should know.
+type Warning struct {
+	// Client is the id of a client that exists, and Store the name of KeyClients.
+	Client, Store string
+	// Text is a fixed text.
+	Text string
+}

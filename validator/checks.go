@@ -59,10 +59,10 @@ func (p *policy) checkAudience(t *Verified) error {
 // token, a DPoP proof, a security event) must not be accepted as an access token.
 func (p *policy) checkType(typ string) error {
 	types := p.types
+	if typ == "" && (types == nil || p.AllowNoType) {
+		return nil
+	}
 	if types == nil {
-		if typ == "" {
-			return nil
-		}
 		types = defaultTypes
 	}
 	for _, t := range types {

@@ -71,6 +71,8 @@ type Policy struct {
 	// case, with or without "application/". A token without typ is refused.
 	// Default: JWT, JOSE, at+jwt, and tokens without typ.
 	Types []string
+	// AllowNoType accepts tokens without typ beside Types.
+	AllowNoType bool
 	// Leeway is the tolerance for clocks that differ, at least 0.
 	Leeway time.Duration
 	// MaxLifetime refuses tokens whose exp is further away. 0: no limit.

@@ -1,6 +1,7 @@
 package validator
 
 import (
+	"crypto/sha256"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/claims"
@@ -66,3 +67,15 @@ func (t *Token) KeyID() string { return t.token.head.kid }
 
 // Expires returns the time in "exp", or the zero Time.
 func (t *Token) Expires() time.Time { return t.token.when.expires }
+
+// Digest returns the SHA-256 of the token's text, and whether it is known: only a Validator
+// with a cache computes it.
+func (t *Token) Digest() (digest [sha256.Size]byte, ok bool) {
+	return t.token.digest, t.token.digest != digest
+}
+
+// Issued returns the time in "iat", or the zero Time.
+func (t *Token) Issued() time.Time { return t.token.when.issued }
+
+// SignedBy returns the kid of the key that verified the signature, or "" if that has none.
+func (t *Token) SignedBy() string { return t.token.verifiedBy.id }

@@ -213,7 +213,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	v.header.remember(parts.headerSegment, t.head)
 	err = v.accept(a, t, verified)
 	if digest != nil {
-		t.size = footprint(t, token)
+		t.size, t.digest = footprint(t, token), *digest
 		v.cache.Put(*digest, t)
 	}
 	if err != nil {

@@ -1,25 +1,32 @@
 // An OpenID provider on a loopback port, with keys and a client made at start:
 //   node oidc-provider.mjs <port> <cert.pem> <key.pem> '{"<audience>": "<alg>", ...}'
+// With a fifth argument it is one behind a proxy: the certificate is not used, it
+// speaks plain HTTP, and it has this issuer, these clients and scopes:
+//   '{"issuer": "https://…", "clients": [{…}], "scopes": ["…"]}'
+// A client that names no resource gets tokens for the first audience then.
 // It prints one line of JSON when it serves, and ends when stdin does, so that
 // it can't outlive the test that started it. A line on stdin changes its keys and
 // is answered with one on stdout: `rotate` has new ones sign and drops the old,
 // `rotate keep` publishes the old ones behind them.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
 import { createInterface } from 'node:readline';
 import { exportJWK, generateKeyPair } from 'jose';
 import { Provider } from 'oidc-provider';
 
-const [port, certFile, keyFile, audiences] = process.argv.slice(2);
+const [port, certFile, keyFile, audiences, behindProxy] = process.argv.slice(2);
 const algorithms = JSON.parse(audiences);
+const proxied = behindProxy && JSON.parse(behindProxy);
 
 async function signingKey(alg) {
   const { privateKey } = await generateKeyPair(alg, { extractable: true });
   return { ...(await exportJWK(privateKey)), alg, use: 'sig' };
 }
 
-const issuer = `https://localhost:${port}`;
+const issuer = proxied?.issuer ?? `https://localhost:${port}`;
+const scopes = proxied?.scopes ?? ['read', 'write'];
 const client = {
   client_id: 'integration-client',
   client_secret: randomBytes(32).toString('base64url'),
@@ -32,32 +39,41 @@ const newKeys = () => Promise.all(['RS256', 'ES256'].map(signingKey));
 const cookieKey = randomBytes(32).toString('base64url');
 
 // Each set of keys is a provider of its own: the first key that fits signs.
-const handlerWith = (keys) => new Provider(issuer, {
-  clients: [client],
+const providerWith = (keys) => new Provider(issuer, {
+  clients: [client, ...(proxied?.clients ?? [])],
   cookies: { keys: [cookieKey] },
   jwks: { keys: structuredClone(keys) },
-  scopes: ['read', 'write'],
+  scopes,
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     // Access tokens are opaque without a resource: RFC 8707 names the audience.
     resourceIndicators: {
       enabled: true,
+      ...(proxied && { defaultResource: () => Object.keys(algorithms)[0] }),
       getResourceServerInfo: (_ctx, resource) => ({
         audience: resource,
-        scope: 'read write',
+        scope: scopes.join(' '),
         accessTokenFormat: 'jwt',
         accessTokenTTL: 600,
         jwt: { sign: { alg: algorithms[resource] } },
       }),
     },
   },
-}).callback();
+});
+
+function handlerWith(keys) {
+  const provider = providerWith(keys);
+  provider.proxy = proxied !== undefined; // X-Forwarded-Proto and -Host are the proxy's
+  return provider.callback();
+}
 
 let keys = await newKeys();
 let handle = handlerWith(keys);
 
-createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, (req, res) => handle(req, res))
+const serve = (req, res) => handle(req, res);
+const server = proxied ? createPlainServer(serve) : createServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, serve);
+server
   .listen(Number(port), '127.0.0.1', () => {
     const { client_id, client_secret } = client;
     console.log(JSON.stringify({ issuer, client_id, client_secret }));

@@ -174,6 +174,8 @@ type KeyAnswer struct {
 	Key string `json:"key,omitempty"`
 	// Stored is false if the change holds on this node only, until it can be stored.
 	Stored bool `json:"stored"`
+	// Notes are what the operator should know.
+	Notes []string `json:"notes,omitempty"`
 	// Repeated is true if this answers a repeated Idempotency-Key. It has no Key then.
 	Repeated bool `json:"repeated,omitempty"`
 }
@@ -231,7 +233,7 @@ type AuditItem struct {
 	// Node is the name of this node, empty without shared state.
 	Node string `json:"node,omitempty"`
 	// Action is revoke, unrevoke, key_create, key_import, key_edit, key_enable,
-	// key_disable, key_roll, key_delete, accept or learned.
+	// key_disable, key_roll, key_delete, signing_rotate, signing_retire, accept or learned.
 	Action string `json:"action"`
 	// Outcome is stored; node_only for a change that could not be stored yet; repeated
 	// for the answer to a repeated Idempotency-Key; refused; failed; or learned.
@@ -255,6 +257,8 @@ type AuditItem struct {
 	Key *KeyItem `json:"key,omitempty"`
 	// Imported are the ids of the keys that an import added or changed.
 	Imported []string `json:"imported,omitempty"`
+	// Signing is what became of signing keys.
+	Signing *SigningAudit `json:"signing,omitempty"`
 	// Change is what another node did with a key: created, rolled, edited, disabled,
 	// enabled, deleted; or, with a rule, added or removed.
 	Change string `json:"change,omitempty"`

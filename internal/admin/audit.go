@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // auditKept is how many lines of the audit log a process keeps.
@@ -95,10 +96,14 @@ func (a *auditLog) page(after uint64, limit int) AuditPage {
 }
 
 // LearnedRules returns a function that writes a line for each rule, and each removal of one,
-// that other nodes made.
+// that other nodes made. Clients that revoke their own tokens leave none, as they could push
+// out all that operators have done.
 func LearnedRules(logger *zap.Logger) func(rules []revocation.Rule) {
 	return func(rules []revocation.Rule) {
 		for _, r := range rules {
+			if r.Own && !r.Gone {
+				continue
+			}
 			item, change := itemOfRule(r), "added"
 			if r.Gone {
 				change = "removed"
@@ -121,6 +126,21 @@ func LearnedKeys(logger *zap.Logger) func(store string, changes []apikey.StoreCh
 				Change: c.Change, Origin: bounded(c.Node),
 			})
 		}
+	}
+}
+
+// ChangedSigningKeys returns a function that writes a line for each change of a signing key,
+// but those that were asked for at this endpoint, which have a line already.
+func ChangedSigningKeys(logger *zap.Logger) func(tokenservice.KeyEvent) {
+	return func(e tokenservice.KeyEvent) {
+		node := thisNode()
+		if e.By != "" && e.Node == node {
+			return
+		}
+		process.audit.write(logger, AuditItem{
+			Node: node, Action: "learned", Outcome: "learned", Who: bounded(e.By), ID: bounded(e.KeyID),
+			Signing: &SigningAudit{Issuer: e.Issuer}, Change: e.Change, Origin: bounded(e.Node),
+		})
 	}
 }
 

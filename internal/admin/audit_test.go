@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // chained reads the lines of the log and checks that each follows from the one before.
@@ -175,10 +176,17 @@ func TestWhatOtherNodesHaveChanged(t *testing.T) {
 	rule := revocation.Rule{Kind: revocation.KindSub, Value: "alice", Reason: "left\x1b", By: "unix:/run/x", Node: "node-2", At: noon}
 	gone := rule
 	gone.Gone = true
-	LearnedRules(s.logs.logger())([]revocation.Rule{rule, gone})
+	own := revocation.Rule{Kind: revocation.KindJTI, Value: "one", End: noon, By: "partner", Own: true}
+	LearnedRules(s.logs.logger())([]revocation.Rule{rule, own, gone, own})
 	LearnedKeys(s.logs.logger())("partners", []apikey.StoreChange{{ID: "k1", Change: "disabled", By: "bob", Node: "node-3"}})
+	keys := ChangedSigningKeys(s.logs.logger())
+	keys(tokenservice.KeyEvent{Issuer: "https://auth.example", KeyID: "kid-1", Change: "retired", By: "bob", Node: "node-3"})
+	keys(tokenservice.KeyEvent{Issuer: "https://auth.example", KeyID: "kid-2", Change: "signs"})
+	process.running.Add(s.app)
+	keys(tokenservice.KeyEvent{Issuer: "https://auth.example", KeyID: "kid-3", Change: "retired", By: "bob", Node: "node-1"}) // which has a line
+	process.running.Remove(s.app)
 	items := process.audit.page(before, maxLimit).Items
-	if len(items) != 3 {
+	if len(items) != 5 {
 		t.Fatal(items)
 	}
 	for _, item := range items {
@@ -192,7 +200,12 @@ func TestWhatOtherNodesHaveChanged(t *testing.T) {
 	if items[2].Change != "disabled" || items[2].Store != "partners" || items[2].ID != "k1" || items[2].Who != "bob" || items[2].Origin != "node-3" {
 		t.Errorf("%+v", items[2])
 	}
-	if strings.Count(s.logs.String(), "\n") != 3 {
+	for i, e := range []AuditItem{{ID: "kid-1", Change: "retired", Who: "bob", Origin: "node-3"}, {ID: "kid-2", Change: "signs"}} {
+		if got := items[3+i]; got.ID != e.ID || got.Change != e.Change || got.Who != e.Who || got.Origin != e.Origin || got.Signing == nil || got.Signing.Issuer != "https://auth.example" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if strings.Count(s.logs.String(), "\n") != 5 {
 		t.Error(s.logs)
 	}
 }

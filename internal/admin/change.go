@@ -96,6 +96,9 @@ func (c *change) serve(takesBody bool, do changer) (status int, answer any, err 
 		return 0, nil, err
 	}
 	if c.state == nil {
+		if c.line.Action == rotateAction {
+			return 0, nil, errNoService // which brings the state with it
+		}
 		return 0, nil, errNoState
 	}
 	id, err := repeatID(c.request)

@@ -107,6 +107,14 @@ func (s *site) everyCall(c *Client, who string) {
 	if no(err); accepted.Signed != 0 {
 		t.Errorf("%+v", accepted)
 	}
+	signing, err := c.SigningKeys(ctx)
+	if no(err); len(signing.Services) != 1 || len(signing.Services[0].Service.Keys) != 2 || signing.Services[0].Forward == nil {
+		t.Errorf("%+v", signing)
+	}
+	rotated, err := c.RotateSigningKeys(ctx, SigningRequest{Issuer: "https://auth.example", Forward: true, RetireNow: true})
+	if no(err); rotated.Issuer != "https://auth.example/forward" || len(rotated.Retired) != 2 || len(rotated.Rules) != 2 || !rotated.Stored {
+		t.Errorf("%+v", rotated)
+	}
 	audit, err := c.Audit(ctx, 1, 3)
 	if no(err); len(audit.Items) != 3 || audit.Items[0].Seq != 2 || audit.Next != 4 || audit.Items[0].ClaimedBy != "alice@laptop" || audit.Items[0].Who != who {
 		t.Errorf("%+v", audit)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,9 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
@@ -44,6 +47,13 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, clock: clock.NewFake(noon), logs: new(logLines), rules: &fakeRules{stored: true}}
 	s.state = &fakeState{rules: s.rules, stores: []Store{newFakeStore("partners"), newFakeStore("staff")}, node: "node-1"}
+	s.state.signing = []SigningSet{{
+		Service: "https://auth.example", Use: shared.UseService, Keys: newFakeSigning("service"),
+		SigningSettings: tokenservice.SigningSettings{Issuer: "https://auth.example", Rotate: 30 * 24 * time.Hour},
+	}, {
+		Service: "https://auth.example", Use: shared.UseForward, Keys: newFakeSigning("forward"),
+		SigningSettings: tokenservice.SigningSettings{Issuer: "https://auth.example/forward", Rotate: 30 * 24 * time.Hour},
+	}}
 	s.app = &fakeApp{
 		state: s.state, issuers: []string{"https://a.example", "https://b.example"}, leeway: 30 * time.Second, logger: s.logs.logger(),
 	}
@@ -73,6 +83,17 @@ func serveMux(s *service) *http.ServeMux {
 		})
 	}
 	return mux
+}
+
+// signing returns the signing keys of the service for a use.
+func (s *site) signing(use string) *fakeSigning {
+	for _, set := range s.state.signing {
+		if set.Use == use {
+			return set.Keys.(*fakeSigning)
+		}
+	}
+	s.t.Fatal("there are no keys for " + use)
+	return nil
 }
 
 // store returns the fake with a name.
@@ -162,6 +183,7 @@ type fakeApp struct {
 	lifetime time.Duration
 	cached   int
 	token    string // of the last CachedRefused
+	services map[string][]string
 	files    []KeyFile
 	written  []*apikey.Set
 	logger   *zap.Logger
@@ -183,9 +205,10 @@ func (a *fakeApp) CachedRefused(_ *revocation.Rule, token string) int {
 	a.token = token
 	return a.cached
 }
-func (a *fakeApp) KeyFiles() []KeyFile        { return a.files }
-func (a *fakeApp) WrittenKeys() []*apikey.Set { return a.written }
-func (a *fakeApp) Audit() *zap.Logger         { return a.logger }
+func (a *fakeApp) ServicesOf(store string) []string { return a.services[store] }
+func (a *fakeApp) KeyFiles() []KeyFile              { return a.files }
+func (a *fakeApp) WrittenKeys() []*apikey.Set       { return a.written }
+func (a *fakeApp) Audit() *zap.Logger               { return a.logger }
 
 type fakeState struct {
 	mu       sync.Mutex // of revoked and changed
@@ -198,6 +221,96 @@ type fakeState struct {
 	err      error
 	revoked  []revocation.Rule
 	changed  []string
+	signing  []SigningSet
+}
+
+func (s *fakeState) SigningSets() []SigningSet { return s.signing }
+
+// fakeSigning are signing keys in memory, the newest first.
+type fakeSigning struct {
+	mu     sync.Mutex
+	keys   []tokenservice.SigningKey
+	made   int
+	by     string // of the last change
+	early  bool   // whether the next key has not been published for long enough
+	stored bool
+	err    error
+}
+
+// newFakeSigning makes a key that signs and a next one.
+func newFakeSigning(name string) *fakeSigning {
+	f := &fakeSigning{stored: true}
+	f.add(name, "signing", noon.Add(-time.Hour))
+	f.add(name, "next", noon.Add(23*time.Hour))
+	return f
+}
+
+func (f *fakeSigning) add(name, state string, from time.Time) {
+	f.made++
+	f.keys = slices.Insert(f.keys, 0, tokenservice.SigningKey{
+		ID: name + "-" + strconv.Itoa(f.made), Algorithm: key.ES256, State: state, Made: noon.Add(-time.Hour), SignsFrom: from,
+	})
+}
+
+func (f *fakeSigning) List(time.Time) []tokenservice.SigningKey {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.keys)
+}
+
+func (f *fakeSigning) Rotate(_ context.Context, by, node string) (tokenservice.RotateResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return tokenservice.RotateResult{}, f.err
+	}
+	f.by = by + " at " + node
+	if !f.early {
+		for i := range f.keys {
+			switch k := &f.keys[i]; k.State {
+			case "signing":
+				k.State, k.SignsUntil = "published", noon
+			case "next":
+				k.State, k.SignsFrom = "signing", noon
+			}
+		}
+		f.add("rotated", "next", noon.Add(24*time.Hour))
+	}
+	return f.result(), nil
+}
+
+func (f *fakeSigning) RetireNow(_ context.Context, by, node string) (tokenservice.RotateResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return tokenservice.RotateResult{}, f.err
+	}
+	f.by = by + " at " + node
+	var retired []string
+	for i := range f.keys {
+		if k := &f.keys[i]; k.State != "retired" {
+			k.State = "retired"
+			retired = append(retired, k.ID)
+		}
+	}
+	f.add("safe", "signing", noon)
+	f.add("safe", "next", noon.Add(24*time.Hour))
+	result := f.result()
+	result.Retired = retired
+	return result, nil
+}
+
+func (f *fakeSigning) result() tokenservice.RotateResult {
+	r := tokenservice.RotateResult{Stored: f.stored}
+	for _, k := range f.keys {
+		switch k.State {
+		case "signing":
+			r.Signing = k
+		case "next":
+			r.Next = k
+		}
+	}
+	return r
 }
 
 func (s *fakeState) Revocations() Revocations { return s.rules }

@@ -17,7 +17,7 @@ func FuzzAdminBody(f *testing.F) {
 	}
 	for _, body := range []string{
 		`{"kind":"token","value":"a.b.c"}`, `{"kind":"token","value":"eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjFlOTk5fQ.x"}`, `{"kind":"jti","value":"\u001b","any_issuer":true}`,
-		`{"store":"partners","meta":{"a":{"b":[1e999]}},"scopes":["a"],"expires":"9999-12-31T23:59:59Z"}`, `{"enabled":false}`, `{"overlap":"1d"}`, `{"a":1,"a":2}`, "[]", "\xff",
+		`{"store":"partners","meta":{"a":{"b":[1e999]}},"scopes":["a"],"expires":"9999-12-31T23:59:59Z"}`, `{"enabled":false}`, `{"overlap":"1d"}`, `{"retire_now":true,"forward":true}`, `{"a":1,"a":2}`, "[]", "\xff",
 	} {
 		for i := range changes {
 			f.Add(uint8(i), []byte(body))

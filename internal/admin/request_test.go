@@ -18,6 +18,7 @@ var changes = []struct{ method, path, body string }{
 	{"PATCH", "/jwt/api-keys/k1", `{"name":"new"}`},
 	{"PUT", "/jwt/api-keys/k1/secret", `{"overlap":"1h"}`},
 	{"POST", "/jwt/state/accept", `{}`},
+	{"POST", "/jwt/signing-keys", `{"issuer":"https://auth.example"}`},
 	{"DELETE", "/jwt/api-keys/k1", ""},
 }
 
@@ -89,6 +90,11 @@ func TestBodiesAreReadStrictly(t *testing.T) {
 // unchanged expects that nothing was changed.
 func (s *site) unchanged() {
 	s.t.Helper()
+	for _, set := range s.state.signing {
+		if keys := set.Keys.(*fakeSigning); keys.by != "" {
+			s.t.Errorf("signing keys were changed: %v", keys.keys)
+		}
+	}
 	if len(s.rules.rules) > 0 || len(s.state.changed) > 0 || len(s.state.revoked) > 0 {
 		s.t.Errorf("something was changed: %v %v", s.rules.rules, s.state.changed)
 	}
@@ -98,7 +104,7 @@ func TestOtherMethods(t *testing.T) {
 	t.Parallel()
 	for path, allowed := range map[string]string{
 		"/jwt/revocations": "GET, POST", "/jwt/revocations/jti-000000000000000000000000": "DELETE", "/jwt/api-keys": "GET, POST",
-		"/jwt/api-keys/k1": "DELETE, GET, PATCH", "/jwt/api-keys/k1/secret": "PUT", "/jwt/audit": "GET", "/jwt/state/accept": "POST", "/jwt/status": "GET",
+		"/jwt/api-keys/k1": "DELETE, GET, PATCH", "/jwt/api-keys/k1/secret": "PUT", "/jwt/audit": "GET", "/jwt/signing-keys": "GET, POST", "/jwt/state/accept": "POST", "/jwt/status": "GET",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"} {
 			if strings.Contains(allowed, method) {
@@ -183,7 +189,11 @@ func TestWithoutState(t *testing.T) {
 	for _, c := range changes {
 		s := newSite(t)
 		s.app.state = nil
-		s.fails(409, "add the line `state` to the block `jwt`", c.method, c.path, c.body)
+		part := "add the line `state` to the block `jwt`"
+		if c.path == signingKeysPath {
+			part = "add the directive `authorization_server`" // which brings the state with it
+		}
+		s.fails(409, part, c.method, c.path, c.body)
 		if line := s.last(); line.Outcome != "refused" || line.Status != 409 {
 			t.Errorf("%+v", line)
 		}

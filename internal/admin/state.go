@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
 // State is what the endpoint needs of the shared state. *shared.State meets it by way of
@@ -23,6 +24,9 @@ type State interface {
 	Stores() []Store
 	// Usage returns what is counted of a store's keys, or nil.
 	Usage(store string) Usage
+	// SigningSets returns the signing keys of the token services, those of a service for
+	// itself before those for upstreams.
+	SigningSets() []SigningSet
 	// The rest is that of shared.State.
 	Node() string
 	Cluster() string
@@ -65,6 +69,31 @@ type Usage interface {
 	Read(ctx context.Context) (map[string]apikey.Uses, error)
 }
 
+// SigningSet are the signing keys of a token service for one use.
+type SigningSet struct {
+	// Service is the issuer of the service, and Use shared.UseService or shared.UseForward.
+	Service, Use string
+	// The issuer of it is the "iss" of what the keys sign.
+	tokenservice.SigningSettings
+	// Keys are nil before the first start.
+	Keys SigningKeys
+}
+
+// SigningKeys is what the endpoint needs of signing keys.
+type SigningKeys interface {
+	List(now time.Time) []tokenservice.SigningKey
+	Rotate(ctx context.Context, by, node string) (tokenservice.RotateResult, error)
+	RetireNow(ctx context.Context, by, node string) (tokenservice.RotateResult, error)
+}
+
+// list returns the keys, none before the first start.
+func (s *SigningSet) list(now time.Time) []tokenservice.SigningKey {
+	if s.Keys == nil {
+		return nil
+	}
+	return s.Keys.List(now)
+}
+
 // StateOf returns the shared state of a config for the endpoint: nil for nil.
 func StateOf(s *shared.State) State {
 	if s == nil {
@@ -91,6 +120,18 @@ func (s sharedState) Stores() []Store {
 		}
 	}
 	return stores
+}
+
+func (s sharedState) SigningSets() []SigningSet {
+	var sets []SigningSet
+	for _, use := range s.SigningUses() {
+		set := SigningSet{Service: use.Service, Use: use.Use, SigningSettings: use.Settings()}
+		if keys := use.SigningKeys(); keys != nil {
+			set.Keys = keys
+		}
+		sets = append(sets, set)
+	}
+	return sets
 }
 
 func (s sharedState) Cluster() string { return s.StateSettings.Cluster }
@@ -144,7 +185,7 @@ func storageError(err error, otherwise int) error {
 		status = http.StatusConflict
 	case errors.Is(err, replica.ErrTooLarge):
 		status = http.StatusBadRequest
-	case errors.Is(err, replica.ErrNotStored), errors.Is(err, replica.ErrNoSet),
+	case errors.Is(err, replica.ErrNotStored), errors.Is(err, replica.ErrNoSet), errors.Is(err, tokenservice.ErrKeysUnavailable),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		status = http.StatusServiceUnavailable
 	}

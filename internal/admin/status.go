@@ -19,6 +19,8 @@
 //	editkey.go      API keys: edit, enable, disable, delete
 //	rollkey.go      API keys: a new secret
 //	keyfiles.go     API keys in files
+//	signing.go      signing keys of token services: list, rotate, retire
+//	signingapi.go   its bodies and answers, and the client's part
 //	accept.go       signing what is in the storage
 //	client.go       the client: the status page
 //	clientapi.go    the client: everything else
@@ -63,6 +65,9 @@ type App interface {
 	// CachedRefused returns how many tokens in the cache a rule refuses. token is the one
 	// that the rule is about, empty if it is not in hand. It is -1 if there is no cache.
 	CachedRefused(rule *revocation.Rule, token string) int
+	// ServicesOf returns the issuers of the token services of which the API keys of a store
+	// are clients.
+	ServicesOf(store string) []string
 	// KeyFiles returns the files of API keys. See KeyFilesOf.
 	KeyFiles() []KeyFile
 	// WrittenKeys returns the API keys that are written in the config.
@@ -124,6 +129,9 @@ type Page struct {
 	APIKeys []APIKeyStatus `json:"api_keys"`
 	// State is the shared state, nil if the config has none.
 	State *StateStatus `json:"state,omitempty"`
+	// Services are the token services, each with the keys of its tokens before those of the
+	// tokens for upstreams.
+	Services []ServiceStatus `json:"services,omitempty"`
 }
 
 // APIKeyStatus is the state of one file of API keys.
@@ -195,6 +203,7 @@ func (s *service) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	now := s.now()
 	page := a.Status(now)
 	page.State = stateStatus(r.Context(), a.Shared(), now)
+	page.Services = serviceStatuses(a.Shared(), now)
 	status := http.StatusOK
 	if r.URL.Query().Has("ready") && page.State != nil && !page.State.ready() {
 		status = http.StatusServiceUnavailable

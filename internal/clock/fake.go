@@ -90,3 +90,10 @@ func (c *Fake) due(until time.Time) *timer {
 	}
 	return first
 }
+
+// Timers returns how many timers are set.
+func (c *Fake) Timers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.timers)
+}

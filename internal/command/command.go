@@ -25,6 +25,8 @@
 //	status*.go            caddy jwt status
 //	revoke*.go            caddy jwt revoke
 //	revocations.go        caddy jwt revocations
+//	rotate.go             caddy jwt rotate
+//	token*.go             caddy jwt token
 //	state*.go             caddy jwt state
 //	apikey.go             caddy jwt api-key; its commands are in apikey_*.go
 //	takeover.go           changing a key file, and waiting for the running server
@@ -62,10 +64,12 @@ keys.
   caddy jwt revoke        makes the servers refuse tokens or an API key
   caddy jwt revocations   lists what is revoked, and takes it back
   caddy jwt api-key       makes and manages API keys
+  caddy jwt token         fetches a token from a token service
+  caddy jwt rotate        changes the signing keys of a token service
   caddy jwt state         repairs the state that servers share
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, quickstartCommand(), statusCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), stateCommand())
+			group(cmd, quickstartCommand(), statusCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand())
 		},
 	}
 }

@@ -1,16 +1,13 @@
 package command
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,13 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/examples"
-	"github.com/caddy-jwt/caddy-jwt/internal/setting"
-)
-
-// The issuer and audience in the Caddyfile of the quickstart.
-const (
-	quickstartIssuer   = "https://quickstart.example/"
-	quickstartAudience = "https://api.quickstart.example"
 )
 
 // quickstartCommand returns the command `caddy jwt quickstart`.
@@ -34,14 +24,15 @@ func quickstartCommand() *cobra.Command {
 		Use:   "quickstart [--dir <folder>] [--port <port>]",
 		Short: "Starts a protected site on this machine and prints commands to try it",
 		Long: `
-Makes a signing key, a key set, tokens and a Caddyfile in a temporary folder,
-starts Caddy with them on https://localhost in front of a small upstream that
-shows what it receives, and prints commands to paste. Nothing outside the
-folder is touched; it is removed at the end unless --dir names one to keep.
+Makes an API key and a Caddyfile in a temporary folder, starts Caddy with them on
+http://localhost, in front of a small upstream that shows what it receives, and prints
+commands to paste: from the key to a token, a request with it, and the token revoked.
+Nothing outside the folder is touched; it is removed at the end unless --dir names one to
+keep.
 `,
 	}
 	dir := cmd.Flags().String("dir", "", "The folder to make and keep the files in (default: a temporary one)")
-	port := cmd.Flags().Int("port", 0, "The port of the site (default: 8443, or a free one if it is taken)")
+	port := cmd.Flags().Int("port", 0, "The port of the site (default: 8080, or a free one if it is taken)")
 	return leaf(cmd, 0, 0, func([]string) error {
 		caddy.TrapSignals() // first, so that a temporary folder is removed in any case
 		if err := quickstart(*dir, *port, cmd.OutOrStdout()); err != nil {
@@ -52,7 +43,7 @@ folder is touched; it is removed at the end unless --dir names one to keep.
 }
 
 // quickstart makes the files, starts Caddy and prints what to try. If it fails, it
-// removes a temporary folder, which holds a private key.
+// removes a temporary folder, which holds keys.
 func quickstart(named string, port int, out io.Writer) (err error) {
 	site, err := choosePorts(port)
 	if err != nil {
@@ -77,7 +68,8 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 	if err := os.Chdir(dir); err != nil {
 		return err
 	}
-	if err := quickstartFiles(dir); err != nil {
+	id, err := quickstartFiles(dir)
+	if err != nil {
 		return err
 	}
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(examples.Quickstart, map[string]any{"filename": "Caddyfile"})
@@ -87,43 +79,38 @@ func quickstart(named string, port int, out io.Writer) (err error) {
 	if err := caddy.Load(adapted, true); err != nil {
 		return err
 	}
-	// Copied to a name that is short enough to type.
-	ca, err := setting.ReadFile(caddyCA)
-	if err != nil {
-		return fmt.Errorf("reading the certificate of Caddy's own authority: %w", err)
-	}
-	if !sameFile("ca.crt", ca) {
-		if err := writeNew("ca.crt", ca); err != nil {
-			return err
-		}
-	}
-	// The certificate is made in the background, and a command that is pasted at
-	// once must not fail for that.
-	if err := awaitTLS(site, ca); err != nil {
+	url := fmt.Sprintf("http://localhost:%d", site)
+	// The signing keys are made in the background, and a command that is pasted at once must
+	// not fail for that.
+	if err := awaitService(url); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, quickstartText, site, dir, shellQuote(dir), site, site, site, site)
+	program, err := os.Executable()
+	if err != nil {
+		program = "caddy"
+	}
+	_, err = io.WriteString(out, strings.NewReplacer(
+		"{url}", url, "{dir}", dir, "{cd}", shellQuote(dir), "{id}", id, "{caddy}", shellQuote(program),
+	).Replace(quickstartText))
 	return err
 }
 
-// awaitTLS waits until the site serves TLS.
-func awaitTLS(port int, ca []byte) error {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+// awaitService waits until the token service of a site has signing keys.
+func awaitService(url string) error {
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	var err error
 	for range 100 {
-		var c *tls.Conn
-		if c, err = tls.Dial("tcp", address, &tls.Config{RootCAs: pool, ServerName: "localhost"}); err == nil {
-			return c.Close()
+		var answer *http.Response
+		if answer, err = client.Get(url + "/.well-known/jwks.json"); err == nil {
+			if answer.Body.Close(); answer.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = fmt.Errorf("%s answers %s", answer.Request.URL, answer.Status)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return fmt.Errorf("the site does not serve TLS: %w", err)
+	return fmt.Errorf("the token service is not ready: %w", err)
 }
-
-// caddyCA is the path of the certificate of Caddy's own authority.
-var caddyCA = filepath.Join("data", "pki", "authorities", "local", "root.crt")
 
 // plainWord matches a word that needs no quotes in any shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
@@ -136,26 +123,45 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// quickstartText has the port, the folder twice, and the port four times.
+// quickstartText is what is printed. Each line that begins with # says what the commands
+// below it answer.
 const quickstartText = `
-A site that only valid tokens reach is running: https://localhost:%d
-Its Caddyfile, signing key, key set and tokens are in %s
+An API that only valid credentials reach is running: {url}
+Its Caddyfile, and an API key for it, are in {dir}
 
-Paste into another terminal:
+Paste into another terminal, one after the other:
 
-cd %s
+cd {cd}
 
-# a valid token: 200, and the upstream sees who it is
-curl -i --cacert ca.crt -H @valid.header https://localhost:%d/hello
+# the API key: 200, and the upstream sees who it is
+curl -i -H @api-key.header {url}/hello
 
-# an expired token: 401, the token has expired
-curl -i -w '\n' --cacert ca.crt -H @expired.header https://localhost:%d/hello
+# the API key for a token that lives for five minutes: 200, as client_credentials
+curl -si -w '\n' -H @api-key.header -d grant_type=client_credentials {url}/oauth2/token | tee token.json
+sed -n 's/.*"access_token": *"\([^"]*\)".*/token=\1/p' token.json > token.form
+sed 's/token=/Authorization: Bearer /' token.form > token.header
 
-# a token for another API: 401, the token is for another audience
-curl -i -w '\n' --cacert ca.crt -H @other-audience.header https://localhost:%d/hello
+# the token: 200, and the upstream sees whose it is
+curl -i -H @token.header {url}/hello
 
-# no token: 401, a token is required
-curl -i -w '\n' --cacert ca.crt https://localhost:%d/hello
+# the key's holder revokes the token: 200, whether it was valid or not
+curl -i -H @api-key.header -d @token.form {url}/oauth2/revoke
+
+# the token again: 401, with the next request
+curl -i -w '\n' -H @token.header {url}/hello
+
+# nothing: 401, a credential is required
+curl -i -w '\n' {url}/hello
+
+What to try next:
+
+- a token in one line, for scripts:
+  {caddy} jwt token --issuer {url} --secret-file api-key.txt
+- disable the key: it and all its tokens are refused at once:
+  {caddy} jwt api-key disable {id} --file keys.jsonl --no-wait
+- what any OAuth client finds by itself:
+  curl {url}/.well-known/oauth-authorization-server
+- keep the files with --dir, change the Caddyfile, and start it with caddy run
 
 Ctrl-C ends it.
 `

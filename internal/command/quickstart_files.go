@@ -3,13 +3,7 @@ package command
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -20,14 +14,14 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/examples"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
 // quickstartDir makes the folder. A temporary one is removed when the process ends, as
-// it holds a private key.
+// it holds an API key.
 func quickstartDir(dir string) (string, error) {
 	if dir == "" {
 		dir, err := os.MkdirTemp("", "caddy-jwt-quickstart-")
@@ -73,52 +67,19 @@ func checkNoneExists(dir string, names []string) error {
 	return withHint(fmt.Errorf("%s already has %s, which must not be overwritten", dir, strings.Join(there, ", ")), "name another folder with --dir, or remove them")
 }
 
-// quickstartFiles makes a new signing key and tokens signed with it.
-func quickstartFiles(dir string) error {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// quickstartFiles makes an API key, and returns its id.
+func quickstartFiles(dir string) (id string, err error) {
+	text, id := apikey.New("cj")
+	record, err := json.Marshal(apikey.Record{
+		ID: id, Consumer: "quickstart", Hash: apikey.DigestOf(text), Scopes: []string{"read", "write"}, Created: time.Now().UTC().Truncate(time.Second),
+	})
 	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return err
-	}
-	point, err := private.PublicKey.Bytes() // 4, x, y
-	if err != nil {
-		return err
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	set, err := json.MarshalIndent(map[string]any{"keys": []map[string]string{{
-		"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:]),
-		"kid": "quickstart", "alg": "ES256", "use": "sig",
-	}}}, "", "\t")
-	if err != nil {
-		return err
+		return "", err
 	}
 	files := []quickstartFile{
-		{"signing-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})},
-		{"jwks.json", append(set, '\n')},
-	}
-	now := time.Now()
-	for _, t := range []struct {
-		name     string
-		audience string
-		expires  time.Duration
-	}{
-		{"valid", quickstartAudience, time.Hour},
-		{"expired", quickstartAudience, -time.Hour},
-		{"other-audience", "https://other.quickstart.example", time.Hour},
-	} {
-		token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-			"iss": quickstartIssuer, "aud": t.audience, "sub": "alice", "name": "Alice", "scope": "read write",
-			"iat": now.Add(-2 * time.Hour).Unix(), "exp": now.Add(t.expires).Unix(),
-		})
-		token.Header["kid"] = "quickstart"
-		signed, err := token.SignedString(private)
-		if err != nil {
-			return err
-		}
-		files = append(files, quickstartFile{t.name + ".header", []byte("Authorization: Bearer " + signed + "\n")})
+		{"keys.jsonl", append(record, '\n')},
+		{"api-key.txt", []byte(text + "\n")},
+		{"api-key.header", []byte("X-API-Key: " + text + "\n")},
 	}
 	// The example's own folder has this very Caddyfile.
 	if !sameFile("Caddyfile", examples.Quickstart) {
@@ -128,19 +89,15 @@ func quickstartFiles(dir string) error {
 	for _, f := range files {
 		names = append(names, f.name)
 	}
-	// A certificate of an earlier run may stay if its authority is still in use.
-	if ca, err := setting.ReadFile(caddyCA); err != nil || !sameFile("ca.crt", ca) {
-		names = append(names, "ca.crt")
-	}
 	if err := checkNoneExists(dir, names); err != nil {
-		return err
+		return "", err
 	}
 	for _, f := range files {
 		if err := writeNew(f.name, f.content); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return id, nil
 }
 
 type quickstartFile struct {
@@ -153,14 +110,11 @@ type quickstartFile struct {
 // free, it returns an error.
 func choosePorts(asked int) (site int, err error) {
 	const (
-		usualSite, usualUpstream = 8443, 8481
-		plainHTTP, last          = 80, 65535
+		usualSite, usualUpstream = 8080, 8481
+		last                     = 65535
 		namePort                 = "name another with --port, or none"
 	)
-	switch {
-	case asked == plainHTTP:
-		return 0, withHint(errors.New("port 80 is Caddy's for plain http, and the site is https"), namePort)
-	case asked < 0 || asked > last:
+	if asked < 0 || asked > last {
 		return 0, withHint(fmt.Errorf("invalid port %d", asked), "name one from 1 to 65535 with --port, or none")
 	}
 	candidates := []int{usualSite, 0}
@@ -179,7 +133,7 @@ func choosePorts(asked int) (site int, err error) {
 	defer second.Close()
 	site = first.Addr().(*net.TCPAddr).Port
 	upstream := second.Addr().(*net.TCPAddr).Port
-	return site, errors.Join(os.Setenv("HTTPS_PORT", strconv.Itoa(site)), os.Setenv("UPSTREAM_PORT", strconv.Itoa(upstream)))
+	return site, errors.Join(os.Setenv("HTTP_PORT", strconv.Itoa(site)), os.Setenv("UPSTREAM_PORT", strconv.Itoa(upstream)))
 }
 
 // freePort listens on the first port that is free.

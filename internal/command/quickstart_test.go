@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/examples"
 )
 
@@ -22,7 +24,7 @@ func quickstartFails(t *testing.T, dir string, port int, want ...string) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
 	t.Setenv("TMP", temporary)
-	t.Setenv("HTTPS_PORT", "")
+	t.Setenv("HTTP_PORT", "")
 	t.Setenv("UPSTREAM_PORT", "")
 	err := quickstart(dir, port, brokenPipe{})
 	if err == nil {
@@ -62,10 +64,9 @@ func TestQuickstartChoosesPortsFirst(t *testing.T) {
 		port int
 		want string
 	}{
-		"taken":        {taken.Addr().(*net.TCPAddr).Port, "name another with --port, or none"},
-		"plain http's": {80, "port 80 is Caddy's for plain http"},
-		"too large":    {65536, "invalid port 65536"},
-		"negative":     {-1, "invalid port -1"},
+		"taken":     {taken.Addr().(*net.TCPAddr).Port, "name another with --port, or none"},
+		"too large": {65536, "invalid port 65536"},
+		"negative":  {-1, "invalid port -1"},
 	} {
 		for _, dir := range []string{"", filepath.Join(t.TempDir(), "new")} {
 			t.Run(name, func(t *testing.T) {
@@ -90,7 +91,7 @@ func TestQuickstartLeavesNoKeyBehind(t *testing.T) {
 }
 
 func TestQuickstartPortsDiffer(t *testing.T) {
-	t.Setenv("HTTPS_PORT", "")
+	t.Setenv("HTTP_PORT", "")
 	t.Setenv("UPSTREAM_PORT", "")
 	l, err := net.Listen("tcp", "127.0.0.1:8481")
 	if err != nil { // by somebody else: a port that was asked for is taken or nothing is
@@ -104,7 +105,7 @@ func TestQuickstartPortsDiffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv("HTTPS_PORT") != strconv.Itoa(site) || os.Getenv("UPSTREAM_PORT") == strconv.Itoa(site) {
+	if os.Getenv("HTTP_PORT") != strconv.Itoa(site) || os.Getenv("UPSTREAM_PORT") == strconv.Itoa(site) {
 		t.Errorf("the site has %d, the upstream %s", site, os.Getenv("UPSTREAM_PORT"))
 	}
 }
@@ -114,10 +115,8 @@ func TestQuickstartPortsDiffer(t *testing.T) {
 func TestQuickstartOverwritesNothing(t *testing.T) {
 	const theirs = "theirs"
 	for name, there := range map[string][]string{
-		"a file":           {"jwks.json"},
-		"several":          {"signing-key.pem", "valid.header", "Caddyfile"},
-		"a certificate":    {"ca.crt"},
-		"one and that too": {"expired.header", "ca.crt"},
+		"a file":  {"keys.jsonl"},
+		"several": {"api-key.txt", "api-key.header", "Caddyfile"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -139,20 +138,24 @@ func TestQuickstartOverwritesNothing(t *testing.T) {
 	}
 }
 
-// TestQuickstartKnowsItsOwn: the example's Caddyfile, and the certificate of an
-// authority that goes on.
+// TestQuickstartKnowsItsOwn: the example's Caddyfile.
 func TestQuickstartKnowsItsOwn(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name, content := range map[string][]byte{"Caddyfile": examples.Quickstart, "ca.crt": []byte("ca"), caddyCA: []byte("ca")} {
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile("Caddyfile", examples.Quickstart, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if err := quickstartFiles("."); err != nil {
-		t.Error(err)
+	id, err := quickstartFiles(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("api-key.txt")
+	if got, ok := apikey.IDOf(strings.TrimSpace(string(text))); err != nil || !ok || got != id {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, name := range []string{"api-key.txt", "api-key.header", "keys.jsonl"} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
 	}
 }
 

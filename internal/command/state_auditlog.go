@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 )
@@ -17,6 +18,8 @@ type auditLog struct {
 	keys  []auditKey
 	// others are keys that were made, edited or rolled, which can't be done again.
 	others []auditKey
+	// retired are the issuers whose signing keys were retired.
+	retired []string
 }
 
 // auditKey is a key and what became of it.
@@ -29,6 +32,12 @@ const maxAuditLine = 1 << 20
 func readAuditLog(in io.Reader) (log auditLog, err error) {
 	var order []string // the ids of rules
 	rules := map[string]admin.RevocationItem{}
+	add := func(rule admin.RevocationItem) {
+		if _, known := rules[rule.ID]; !known {
+			order = append(order, rule.ID)
+		}
+		rules[rule.ID] = rule
+	}
 	type name struct{ store, id string }
 	var keyOrder []name
 	keys := map[name]string{}
@@ -43,10 +52,14 @@ func readAuditLog(in io.Reader) (log auditLog, err error) {
 			key := name{item.Store, item.ID}
 			switch change := changeOf(item); change {
 			case "added":
-				if _, known := rules[item.ID]; !known {
-					order = append(order, item.ID)
+				add(*item.Rule)
+			case "retired":
+				if !slices.Contains(log.retired, item.Signing.Issuer) {
+					log.retired = append(log.retired, item.Signing.Issuer)
 				}
-				rules[item.ID] = *item.Rule
+				for _, rule := range item.Signing.Rules {
+					add(rule)
+				}
 			case "removed":
 				delete(rules, item.ID)
 			case "":
@@ -112,13 +125,14 @@ func parseAuditLine(line []byte) (item admin.AuditItem, ok bool) {
 	return *logged.Audit, logged.Audit.Action != ""
 }
 
-// changeOf returns what a line changed: added or removed for a rule; created, rolled,
-// edited, disabled, enabled or deleted for a key; empty for nothing.
+// changeOf returns what a line changed: added or removed for a rule; retired for signing
+// keys, with rules; created, rolled, edited, disabled, enabled or deleted for an API key;
+// empty for nothing.
 func changeOf(item admin.AuditItem) string {
 	switch item.Outcome {
 	case "stored", "node_only":
 	case "learned":
-		if item.Rule == nil && (item.Change == "added" || item.Change == "removed") {
+		if item.Rule == nil && (item.Change == "added" || item.Change == "removed") || item.Signing != nil {
 			return ""
 		}
 		return item.Change
@@ -132,6 +146,10 @@ func changeOf(item admin.AuditItem) string {
 		}
 	case "unrevoke":
 		return "removed"
+	case "signing_retire":
+		if item.Signing != nil {
+			return "retired"
+		}
 	}
 	return map[string]string{
 		"key_create": "created", "key_edit": "edited", "key_enable": "enabled", "key_disable": "disabled",

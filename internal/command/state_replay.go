@@ -30,7 +30,9 @@ again, and what is so already stays as it is, so that the command may be repeate
     journalctl -u caddy -o cat | caddy jwt state replay @- --dry-run
 
 The log is of JSON lines, those of the logger jwt.audit; others are passed over. It says
-nothing of edited and rolled keys that it can do again: they are listed, to look at.
+nothing of edited and rolled keys that it can do again: they are listed, to look at. So are
+the issuers whose signing keys were retired: what those signed is refused again, but keys
+that are back in the storage have to be retired again, with caddy jwt rotate --retire-now.
 `,
 	}
 	dryRun := cmd.Flags().Bool("dry-run", false, "Print what would be done and change nothing")
@@ -91,6 +93,7 @@ type replayReport struct {
 	Ended     int         `json:"ended"`     // rules that have ended since
 	Failed    []string    `json:"failed"`    // what was not done, and why
 	Look      []replayKey `json:"look"`      // keys that were edited or rolled
+	Retire    []string    `json:"retire"`    // issuers whose signing keys were retired
 }
 
 // replayKey is a key of a store.
@@ -100,7 +103,7 @@ type replayKey struct {
 }
 
 func (r *replay) run(log auditLog, asJSON bool) error {
-	r.report = replayReport{Lines: log.lines, Revoked: []string{}, Disabled: []replayKey{}, Deleted: []replayKey{}, Failed: []string{}, Look: []replayKey{}}
+	r.report = replayReport{Lines: log.lines, Revoked: []string{}, Disabled: []replayKey{}, Deleted: []replayKey{}, Failed: []string{}, Look: []replayKey{}, Retire: append([]string{}, log.retired...)}
 	if log.lines == 0 {
 		return withHint(errors.New("the log has no line of the logger jwt.audit"), "is it of JSON lines? a log of another format has no such lines")
 	}
@@ -244,6 +247,9 @@ func (r *replay) print(asJSON bool) error {
 	}
 	for _, k := range r.report.Look {
 		fmt.Fprintf(notes, "Look at the key %s in %s: it was edited or rolled.\n", cell(k.ID), cell(k.Store))
+	}
+	for _, issuer := range r.report.Retire {
+		fmt.Fprintf(notes, "Signing keys of %s were retired: if they are back, retire them again, with caddy jwt rotate --retire-now.\n", cell(issuer))
 	}
 	_, err := fmt.Fprintf(notes, "%d lines of the audit log, %d were so already, %d rules have ended.\n", r.report.Lines, r.report.Unchanged, r.report.Ended)
 	return err

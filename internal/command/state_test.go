@@ -27,7 +27,7 @@ func rule(id, more string) string {
 	return fmt.Sprintf(`{"id":%q,"kind":"sub","value":%q%s}`, id, "user of "+id, more)
 }
 
-// replayed is a log, out of which TestStateReplay expects the rules r1 and r5, a disabled and
+// replayed is a log, out of which TestStateReplay expects the rules r1, r5 and r6, a disabled and
 // a deleted key.
 var replayed = auditLine(`{"seq":1,"action":"revoke","outcome":"stored","id":"r1","rule":`+rule("r1", `,"issuer":"https://i/","reason":"left"`)+`}`) +
 	auditLine(`{"seq":2,"action":"revoke","outcome":"refused","id":"r2","rule":`+rule("r2", "")+`}`) +
@@ -44,11 +44,15 @@ var replayed = auditLine(`{"seq":1,"action":"revoke","outcome":"stored","id":"r1
 	auditLine(`{"seq":11,"action":"learned","outcome":"learned","change":"deleted","store":"partners","id":"k3"}`) +
 	auditLine(`{"seq":12,"action":"key_roll","outcome":"stored","store":"partners","id":"k4"}`) +
 	auditLine(`{"seq":13,"action":"key_delete","outcome":"failed","store":"partners","id":"k5"}`) +
-	auditLine(`{"seq":14,"action":"key_delete","outcome":"stored","store":"partners","id":"k6"}`)
+	auditLine(`{"seq":14,"action":"key_delete","outcome":"stored","store":"partners","id":"k6"}`) +
+	auditLine(`{"seq":15,"action":"signing_retire","outcome":"stored","signing":{"issuer":"https://auth.example","signing":"kid-2","retired":["kid-1"],"rules":[{"id":"r6","kind":"kid","value":"kid-1","issuer":"https://auth.example"}]}}`) +
+	auditLine(`{"seq":16,"action":"signing_retire","outcome":"failed","signing":{"issuer":"https://other.example"}}`) +
+	auditLine(`{"seq":17,"action":"signing_rotate","outcome":"stored","signing":{"issuer":"https://other.example","signing":"kid-3"}}`) +
+	auditLine(`{"seq":18,"action":"learned","outcome":"learned","change":"retired","id":"kid-1","signing":{"issuer":"https://other.example"}}`)
 
 type replayReport struct {
 	Lines, Unchanged, Ended int
-	Revoked, Failed         []string
+	Revoked, Failed, Retire []string
 	Disabled, Deleted, Look []struct{ Store, ID string }
 }
 
@@ -61,15 +65,15 @@ func TestStateReplay(t *testing.T) {
 		run(t, "", "new", "--store", "partners", "--id", fmt.Sprintf("k%d", n+1), "--config", o.config).want(t, 0)
 	}
 	log := write(t, replayed)
-	dry := runJWT(t, "", "state", "replay", log, "--config", o.config, "--dry-run").want(t, 0, "Look at the key k4 in partners: it was edited or rolled.", "14 lines of the audit log, 1 were so already, 1 rules have ended.")
-	if want := "r1: would be revoked\nr5: would be revoked\nk1 in partners: would be disabled\nk3 in partners: would be deleted\n"; dry.out != want {
+	dry := runJWT(t, "", "state", "replay", log, "--config", o.config, "--dry-run").want(t, 0, "Look at the key k4 in partners: it was edited or rolled.", "Signing keys of https://auth.example were retired: if they are back, retire them again", "18 lines of the audit log, 1 were so already, 1 rules have ended.")
+	if want := "r1: would be revoked\nr5: would be revoked\nr6: would be revoked\nk1 in partners: would be disabled\nk3 in partners: would be deleted\n"; dry.out != want {
 		t.Errorf("--dry-run: %q", dry.out)
 	}
 	if len(o.rules(t)) != 0 || o.store(t, "partners").Len() != 4 {
 		t.Fatal("--dry-run has changed something")
 	}
 	r := parseJSON[replayReport](t, runJWT(t, replayed, "state", "replay", "@-", "--config", o.config, "--json").want(t, 0).out)
-	if r.Lines != 14 || r.Ended != 1 || r.Unchanged != 1 || len(r.Revoked) != 2 || len(r.Failed) != 0 || len(r.Disabled) != 1 || r.Disabled[0].ID != "k1" ||
+	if r.Lines != 18 || r.Ended != 1 || r.Unchanged != 1 || len(r.Revoked) != 3 || len(r.Retire) != 1 || r.Retire[0] != "https://auth.example" || len(r.Failed) != 0 || len(r.Disabled) != 1 || r.Disabled[0].ID != "k1" ||
 		len(r.Deleted) != 1 || r.Deleted[0].ID != "k3" || r.Deleted[0].Store != "partners" || len(r.Look) != 1 || r.Look[0].ID != "k4" {
 		t.Errorf("%+v", r)
 	}
@@ -78,7 +82,10 @@ func TestStateReplay(t *testing.T) {
 		rules[rule.Value] = rule
 	}
 	first, fifth := rules["user of r1"], rules["user of r5"]
-	if len(rules) != 2 || first.Issuer != "https://i/" || first.Reason != "left" || !first.End.IsZero() || fifth.End.Year() != 2100 {
+	if kid := rules["kid-1"]; kid.Kind != revocation.KindKid || kid.Issuer != "https://auth.example" {
+		t.Errorf("%+v", kid)
+	}
+	if len(rules) != 3 || first.Issuer != "https://i/" || first.Reason != "left" || !first.End.IsZero() || fifth.End.Year() != 2100 {
 		t.Errorf("%+v", rules)
 	}
 	s := o.store(t, "partners")
@@ -91,7 +98,7 @@ func TestStateReplay(t *testing.T) {
 		t.Errorf("k3: %v", err)
 	}
 	files := len(o.files(t))
-	again := runJWT(t, "", "state", "replay", "@"+log, "--config", o.config).want(t, 0, "5 were so already")
+	again := runJWT(t, "", "state", "replay", "@"+log, "--config", o.config).want(t, 0, "6 were so already")
 	if again.out != "" || len(o.files(t)) != files {
 		t.Errorf("%+v", again)
 	}
@@ -123,7 +130,7 @@ func TestStateReplayFails(t *testing.T) {
 		"GET /jwt/api-keys/k3": {{http.StatusGone, `{"error":"deleted"}`}}, "GET /jwt/api-keys/k6": {{http.StatusNotFound, `{"error":"none"}`}},
 	})
 	r := runJWT(t, replayed, "state", "replay", "@-", "--address", f.address)
-	if r.code != 1 || r.out != "new: revoked\n" {
+	if r.code != 1 || r.out != "new: revoked\nnew: revoked\n" {
 		t.Errorf("%+v", r)
 	}
 	for _, text := range []string{"Failed: r1: no\n", "Failed: k1: down\n", "2 lines could not be done again"} {

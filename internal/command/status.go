@@ -19,13 +19,14 @@ import (
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--json] [--ready] [--address <interface>] [--config <path> [--adapter <name>]]",
-		Short: "Shows the issuers, API keys and shared state of the running server",
+		Short: "Shows the issuers, API keys, token services and shared state of the running server",
 		Long: `
 Asks the running server, through its admin endpoint, for its issuers: where
 their keys come from, which are in hand and how old they are, when they are
 fetched again, and the last error. Behind them it shows the files of API keys:
-how many keys are in hand, when they were read, and the last error. Last come the
-revocations and the stores of API keys that servers share.
+how many keys are in hand, when they were read, and the last error. Then come the token
+services, with the id of the key that signs and when the next one does, and last the state
+that servers share: revocations, stores of API keys and signing keys.
 
 The exit code is 1 if the keys of an issuer can't be fetched, a file of API keys
 can't be used, or shared state is damaged or not ready.
@@ -135,11 +136,11 @@ func status(server *serverAddress, asJSON bool, out io.Writer) error {
 
 // printPage prints the page for people.
 func printPage(out io.Writer, p admin.Page) error {
-	if len(p.Issuers) == 0 && len(p.APIKeys) == 0 && p.State == nil {
+	if len(p.Issuers) == 0 && len(p.APIKeys) == 0 && len(p.Services) == 0 && p.State == nil {
 		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
 		return err
 	}
-	return errors.Join(printIssuers(out, p), printAPIKeys(out, p), printState(out, p.State))
+	return errors.Join(printIssuers(out, p), printAPIKeys(out, p), printServices(out, p, time.Now()), printState(out, p.State))
 }
 
 // printIssuers prints the issuers.

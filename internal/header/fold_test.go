@@ -14,7 +14,9 @@ const tokenMarks = "!#$%&'*+-.^_`|~"
 // any other mark, in headers, trailers and Connection, and that other names stay.
 func TestNamesFoldCompletely(t *testing.T) {
 	t.Parallel()
-	f, err := New([]*Forward{{What: "user", Header: "X-User-Id"}}, "X-Claims", []string{"X-Role"}, []string{"X-Token"})
+	f, err := New(Config{
+		Values: []*Forward{{What: "user", Header: "X-User-Id"}}, Payload: "X-Claims", Tokens: []Token{{Header: "X-Jwt-Of"}}, Clears: []string{"X-Role"}, Credentials: []string{"X-Token"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +29,7 @@ func TestNamesFoldCompletely(t *testing.T) {
 		}
 		return all
 	}
-	for _, name := range []string{"X-User-Id", "X-Claims", "X-Role", "X-Token"} {
+	for _, name := range []string{"X-User-Id", "X-Claims", "X-Jwt-Of", "X-Role", "X-Token"} {
 		for _, spelled := range spellings(name) {
 			r := &http.Request{Header: http.Header{spelled: {"mallory"}, "X-Other": {"stays"}, "Connection": {spelled + ", close"}}, Trailer: http.Header{spelled: {"mallory"}}, Body: http.NoBody}
 			f.Clear(r, new(Sent), false)

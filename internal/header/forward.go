@@ -3,14 +3,13 @@
 package header
 
 import (
+	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -27,10 +26,34 @@ type Forward struct {
 	JSON   bool
 }
 
+// Token is a token that is made for the upstream and passed on in a header.
+type Token struct {
+	Header string
+	// Sign makes the token of an identity. apiKey is the text of the API key that is a part
+	// of it, "" for none. The error is a reason.Code or a reason.Detailed.
+	Sign func(ctx context.Context, id *identity.Identity, apiKey string) (string, error)
+}
+
+// Config is what a handler passes on and what it clears.
+type Config struct {
+	// Values are values of the identity, each in a header of its own.
+	Values []*Forward
+	// Payload is the header that gets all claims, empty for none.
+	Payload string
+	// Tokens are made for the upstream.
+	Tokens []Token
+	// Clears are headers that are only cleared.
+	Clears []string
+	// Credentials are the headers in which credentials are sent, which can be none of
+	// the others.
+	Credentials []string
+}
+
 // Forwarding holds what a handler passes on and what it clears.
 type Forwarding struct {
 	values  []forwarded
-	payload string   // the header that gets all claims, or ""
+	payload string // the header that gets all claims, or ""
+	tokens  []Token
 	Names   []string // the headers that are cleared, folded
 	// Trailers are the trailers that are cleared, folded: Names, and the headers
 	// that credentials are read from.
@@ -56,35 +79,39 @@ const (
 )
 
 // New makes what is forwarded and cleared, which it checks.
-func New(values []*Forward, payload string, clears, credentials []string) (*Forwarding, error) {
-	if err := Check(values, payload, clears, credentials); err != nil {
+func New(c Config) (*Forwarding, error) {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	f := &Forwarding{}
-	for _, v := range values {
+	for _, v := range c.Values {
 		name := http.CanonicalHeaderKey(v.Header)
 		f.values = append(f.values, forwarded{Forward{v.What, name, v.JSON}, slices.Index(identityValues, v.What)})
 		f.Names = append(f.Names, fold(name))
 	}
-	if payload != "" {
-		f.payload = http.CanonicalHeaderKey(payload)
+	if c.Payload != "" {
+		f.payload = http.CanonicalHeaderKey(c.Payload)
 		f.Names = append(f.Names, fold(f.payload))
 	}
-	for _, c := range clears {
-		f.Names = append(f.Names, fold(c))
+	for _, t := range c.Tokens {
+		name := http.CanonicalHeaderKey(t.Header)
+		f.tokens = append(f.tokens, Token{name, t.Sign})
+		f.Names = append(f.Names, fold(name))
+	}
+	for _, name := range c.Clears {
+		f.Names = append(f.Names, fold(name))
 	}
 	f.Trailers = slices.Clone(f.Names)
-	for _, c := range credentials {
-		f.Trailers = append(f.Trailers, fold(c))
+	for _, name := range c.Credentials {
+		f.Trailers = append(f.Trailers, fold(name))
 	}
 	return f, nil
 }
 
-// Check checks what is forwarded and cleared. credentials are the names of the
-// headers in which credentials are sent, which can be neither.
-func Check(values []*Forward, payload string, clears, credentials []string) error {
-	names := &names{credentials: credentials}
-	for _, v := range values {
+// Check checks what is forwarded and cleared.
+func (c *Config) Check() error {
+	names := &names{credentials: c.Credentials}
+	for _, v := range c.Values {
 		if v == nil {
 			return setting.InOption("forward", "an entry is null; write an object with what and header")
 		}
@@ -100,13 +127,18 @@ func Check(values []*Forward, payload string, clears, credentials []string) erro
 			return err
 		}
 	}
-	if payload != "" {
-		if err := names.add("forward_payload", payload); err != nil {
+	if c.Payload != "" {
+		if err := names.add("forward_payload", c.Payload); err != nil {
 			return err
 		}
 	}
-	for _, c := range clears {
-		if err := names.add("clear", c); err != nil {
+	for _, t := range c.Tokens {
+		if err := names.add("forward_jwt", t.Header); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.Clears {
+		if err := names.add("clear", name); err != nil {
 			return err
 		}
 	}
@@ -173,15 +205,14 @@ func reservedHeader(name string) bool {
 	return false
 }
 
-// errUnforwardable is the error for a value that a header can't carry unchanged.
-var errUnforwardable = errors.New("a value can't be forwarded")
-
-// Headers returns the headers for an identity. Values that it lacks get none.
-func (f *Forwarding) Headers(id *identity.Identity, sent *Sent) ([]Header, error) {
-	if len(f.values) == 0 && f.payload == "" {
+// Headers returns the headers for an identity. Values that it lacks get none. apiKey is the
+// text of the API key that is a part of it, "" for none. The error is a reason.Code, that of
+// a value that a header can't carry unchanged, or the error of Token.Sign.
+func (f *Forwarding) Headers(ctx context.Context, id *identity.Identity, apiKey string, sent *Sent) ([]Header, error) {
+	n := len(f.values) + len(f.tokens)
+	if n == 0 && f.payload == "" {
 		return nil, nil
 	}
-	n := len(f.values)
 	if f.payload != "" {
 		n++
 	}
@@ -202,102 +233,12 @@ func (f *Forwarding) Headers(id *identity.Identity, sent *Sent) ([]Header, error
 	if f.payload != "" {
 		add(f.payload, base64.RawURLEncoding.EncodeToString(id.Claims().AppendJSON(nil)))
 	}
+	for i := range f.tokens {
+		token, err := f.tokens[i].Sign(ctx, id, apiKey)
+		if err != nil {
+			return nil, err
+		}
+		add(f.tokens[i].Header, token)
+	}
 	return headers, nil
-}
-
-// value returns the value for an identity; ok is false for a claim that is absent,
-// null or an empty list.
-func (f *forwarded) value(id *identity.Identity) (value string, ok bool, err error) {
-	var (
-		v    claims.Value
-		text string
-	)
-	isText := true
-	switch f.index {
-	case forwardUser:
-		text = id.User()
-	case forwardIssuer:
-		text = id.Issuer()
-	case forwardKeyID:
-		text = id.KeyID()
-	case forwardMethod:
-		text = id.Method()
-	case forwardScopes:
-		if isText = !f.JSON; isText {
-			text = strings.Join(id.Scopes(), " ")
-		} else {
-			v = claims.TextList(id.Scopes())
-		}
-	default:
-		v, _ = id.Claims().Lookup(f.What)
-		text, isText = v.Text()
-	}
-	switch {
-	case isText && f.JSON:
-		return asciiJSON(claims.TextValue(text).AppendJSON(nil)), true, nil
-	case isText && !sendable(text):
-		return "", false, errUnforwardable
-	case isText:
-		return text, text != "", nil
-	case v.Kind() == claims.Null:
-		return "", false, nil
-	case f.JSON:
-		return asciiJSON(v.AppendJSON(nil)), true, nil
-	case v.Kind() == claims.Array && !listable(v):
-		return "", false, errUnforwardable
-	}
-	if value = v.Render(); !sendable(value) {
-		return "", false, errUnforwardable
-	}
-	return value, value != "", nil
-}
-
-// asciiJSON returns JSON with \u escapes for what is not printable ASCII, which is only in
-// its strings: many servers read a header's bytes as another encoding than UTF-8 (RFC 9110
-// section 5.5).
-func asciiJSON(text []byte) string {
-	plain := true
-	for _, c := range text {
-		if c >= 0x7f {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return string(text)
-	}
-	out := make([]byte, 0, len(text)*2)
-	for _, r := range string(text) {
-		switch {
-		case r < 0x7f:
-			out = append(out, byte(r))
-		case r <= 0xffff:
-			out = fmt.Appendf(out, "\\u%04x", r)
-		default:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, "\\u%04x\\u%04x", high, low)
-		}
-	}
-	return string(out)
-}
-
-// listable reports whether a list, joined with commas, can be split again.
-func listable(v claims.Value) bool {
-	for i := range v.Len() {
-		if element := v.At(i).Render(); strings.Contains(element, ",") || !sendable(element) {
-			return false
-		}
-	}
-	return true
-}
-
-// sendable reports whether a value reaches the upstream unchanged: control
-// characters would end the header or be refused, and HTTP trims spaces at the ends.
-func sendable(value string) bool {
-	for i := range len(value) {
-		if c := value[i]; c < ' ' || c == 0x7f {
-			return false
-		}
-	}
-	return value == "" || value[0] != ' ' && value[len(value)-1] != ' '
 }

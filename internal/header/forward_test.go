@@ -17,7 +17,7 @@ func TestHeaderNames(t *testing.T) {
 		if clear != "" {
 			clears = []string{clear}
 		}
-		_, err := New(values, payload, clears, nil)
+		_, err := New(Config{Values: values, Payload: payload, Clears: clears})
 		return err
 	}
 	refused := func(err error, option string) bool { return err != nil && strings.HasPrefix(err.Error(), option+": ") }
@@ -60,6 +60,6 @@ func TestHeaderNames(t *testing.T) {
 }
 
 func forwardError(f *Forward) error {
-	_, err := New([]*Forward{f}, "", nil, nil)
+	_, err := New(Config{Values: []*Forward{f}})
 	return err
 }

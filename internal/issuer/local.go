@@ -49,7 +49,7 @@ func (i *Settings) provisionLocal(from *shared.Sources, logger *zap.Logger, p *v
 // Text returns the iss of a policy as a config writes it.
 func Text(p *validator.Policy) string {
 	if p.AnyIssuer {
-		return anyValue
+		return Any
 	}
 	return p.Issuer
 }

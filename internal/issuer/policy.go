@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// anyValue accepts any issuer or any audience.
-const anyValue = "*"
+// Any is how a config writes that any issuer, or any audience, is accepted.
+const Any = "*"
 
 // maxLeeway is more than the clocks of two machines differ if they are set at all.
 const maxLeeway = time.Hour
@@ -45,7 +45,7 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 		return p, err
 	case iss == "":
 		return p, errors.New("it is empty; write the exact iss of the tokens, or * for any")
-	case iss == anyValue:
+	case iss == Any:
 		p.AnyIssuer = true
 	default:
 		p.Issuer = iss
@@ -118,9 +118,9 @@ func resolveAudience(own []string, resolve setting.Resolver) (list []string, wai
 			return nil, false, fmt.Errorf("audience: %w", err)
 		case value == "":
 			return nil, false, errors.New("audience: a value is empty; write your API's identifier")
-		case value == anyValue && len(own) > 1:
+		case value == Any && len(own) > 1:
 			return nil, false, errors.New("audience: * disables the check, so it must be the only value; remove it or the others")
-		case value == anyValue:
+		case value == Any:
 			return nil, true, nil
 		}
 		list = append(list, value)

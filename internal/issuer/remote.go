@@ -215,6 +215,16 @@ func (i *Settings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *va
 	return i.provisionLocal(from, logger, p)
 }
 
+// Provision checks the settings and returns a policy with keys, for who is not an issuer of
+// a handler. It has no audience.
+func (i *Settings) Provision(from *shared.Sources, logger *zap.Logger) (validator.Policy, error) {
+	p, err := i.Policy(setting.Resolve)
+	if err != nil {
+		return p, err
+	}
+	return p, i.provisionKeys(from, logger, &p)
+}
+
 // provisionRemote sets the key source of an issuer whose keys are fetched.
 func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) error {
 	var urls [2]string
@@ -240,6 +250,15 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 		if _, err := setting.BearerToken(i.BearerTokenFile); err != nil {
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
+	}
+	if i.Discovery == "" && i.JWKSURL == "" {
+		// It may be a token service of this config, which is known only later.
+		source, err := from.Trusted(p.Issuer, s)
+		if err != nil {
+			return err
+		}
+		p.Keys = source
+		return nil
 	}
 	source, err := from.Remote(p.Issuer, s)
 	if err != nil {

@@ -3,6 +3,8 @@
 //	requests.go   the counters of the process
 //	handler.go    those of one handler, found when the config loads
 //	sources.go    the state of key sources, key files and the cache
+//	state.go      that of the shared state
+//	services.go   what token services answer, and their signing keys
 package metrics
 
 import (
@@ -21,6 +23,8 @@ type Requests struct {
 	requests *prometheus.CounterVec
 	seconds  prometheus.Histogram
 	ahead    *prometheus.GaugeVec
+
+	services services
 
 	mu        sync.RWMutex
 	consumers map[consumerSeries]prometheus.Counter

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ func (Sources) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{fetchesDesc, keysDesc, ageDesc, nextDesc, failuresDesc, reportDesc, lookupsDesc, cacheBytesDesc, cacheTokensDesc, apiKeysDesc, apiKeyFailuresDesc, apiKeyAgeDesc} {
 		ch <- d
 	}
-	for _, d := range stateDescs {
+	for _, d := range slices.Concat(stateDescs, serviceDescs) {
 		ch <- d
 	}
 }
@@ -77,6 +78,7 @@ func (m Sources) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	m.collectState(ch, now)
+	m.collectServices(ch, now)
 	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
 	hits, misses := tokencache.Process.Lookups()
 	for result, n := range map[string]uint64{"hit": hits, "miss": misses} {

@@ -97,6 +97,8 @@ var variants = map[*reason.Detailed]string{
 	reason.NoAudience: "the token has no audience",
 
 	reason.RevokedAPIKey: answers[reason.UnknownAPIKey].Text,
+
+	reason.SigningKeysUnavailable: "the keys to sign a token for the upstream are not available",
 }
 
 // Accepted is which kinds of credential a handler accepts, and where.

@@ -4,6 +4,7 @@ package revoked
 import (
 	"context"
 	"crypto/sha256"
+	"math"
 	"slices"
 	"time"
 
@@ -17,27 +18,86 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// Tokens are the validator's question to the state of a config.
-type Tokens struct{ State *shared.State }
+// Tokens are the validator's questions about a token that it accepts otherwise.
+type Tokens struct {
+	// State returns the state, or nil if the config has none. It is asked for each token.
+	State func() *shared.State
+	// Clients returns the clients of the token service of the config that has this issuer,
+	// or nil if there is none; a nil func for no services at all. It is asked for each
+	// token.
+	Clients func(issuer string) Clients
+}
 
-// Check implements validator.Revocations.
+// Clients are the clients of a token service. *tokenservice.Service meets it.
+type Clients interface {
+	// CheckClient returns the reason for refusing tokens of a client, or "". It must be
+	// cheap.
+	CheckClient(ctx context.Context, id string, now time.Time) reason.Code
+}
+
+// Check implements validator.Revocations: it asks the rules and, for a token of a service of
+// this config, what has become of the client.
 func (c Tokens) Check(ctx context.Context, t *validator.Verified, text, user string, now time.Time) reason.Code {
-	if c.State.AwaitRevocations(ctx, now) {
-		return reason.RevocationsUnavailable
+	var rules *revocation.Snapshot
+	if st := c.State(); st != nil {
+		if st.AwaitRevocations(ctx, now) {
+			return reason.RevocationsUnavailable
+		}
+		if rules = st.Rules(); rules.Empty() {
+			rules = nil
+		}
 	}
-	rules := c.State.Rules()
-	if rules.Empty() {
+	var clients Clients
+	if c.Clients != nil {
+		clients = c.Clients(t.Issuer())
+	}
+	if rules == nil && clients == nil {
 		return ""
 	}
-	subject, ok := t.Mark().(*revocation.Subject)
+	m, ok := t.Mark().(*mark)
 	if !ok {
-		subject = subjectOf(t, text)
-		t.SetMark(subject)
+		m = newMark(t, text)
+		t.SetMark(m)
 	}
-	if rules.Revokes(subject, user, now) {
+	if rules != nil && rules.Revokes(&m.subject, user, now) {
 		return reason.Revoked
 	}
-	return ""
+	if clients == nil {
+		return ""
+	}
+	id, ok := m.client(t)
+	if !ok {
+		// The service issues none without: nothing would end it.
+		return reason.Revoked
+	}
+	return clients.CheckClient(ctx, id, now)
+}
+
+// mark is what is kept with a token that is cached.
+type mark struct {
+	subject  revocation.Subject
+	clientAt int16 // the place of "client_id" among the claims, -1 for none
+}
+
+// newMark makes the mark of a token. Without its text no rule for this one token finds it.
+func newMark(t *validator.Verified, text string) *mark {
+	m := &mark{subject: *subjectOf(t, text), clientAt: -1}
+	body := t.Claims()
+	for i := range min(body.Len(), math.MaxInt16) {
+		if body.NameAt(i) == "client_id" {
+			m.clientAt = int16(i)
+		}
+	}
+	return m
+}
+
+// client returns "client_id", if it is a text and not empty.
+func (m *mark) client(t *validator.Verified) (id string, ok bool) {
+	if m.clientAt < 0 {
+		return "", false
+	}
+	id, ok = t.Claims().At(int(m.clientAt)).Text()
+	return id, ok && id != ""
 }
 
 // Key returns the reason for refusing an API key that is valid otherwise, or nil.
@@ -91,10 +151,11 @@ func Cached(r *revocation.Rule, token string, now time.Time) int {
 	}
 	n := 0
 	for t := range tokencache.Process.Tokens() {
-		subject, ok := t.Mark().(*revocation.Subject)
+		m, ok := t.Mark().(*mark)
 		if !ok {
-			subject = subjectOf(t, "")
+			m = newMark(t, "")
 		}
+		subject := &m.subject
 		if slices.ContainsFunc(append(t.Users(), ""), func(user string) bool { return r.Matches(subject, user, now) }) {
 			n++
 		}

@@ -30,7 +30,7 @@ type site struct {
 	secret []byte
 }
 
-func newSite(t *testing.T, cluster string, start bool) *site {
+func newSite(t testing.TB, cluster string, start bool) *site {
 	t.Helper()
 	sources := shared.New(zap.NewNop(), &certmagic.FileStorage{Path: t.TempDir()}, nil)
 	st, err := sources.NewState(shared.StateSettings{Cluster: cluster, Interval: time.Second, MaxStale: time.Hour})
@@ -58,10 +58,10 @@ func newSite(t *testing.T, cluster string, start bool) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{v.Cached(tokencache.Process).Revoking(Tokens{st}), st, secret[:]}
+	return &site{v.Cached(tokencache.Process).Revoking(Tokens{State: func() *shared.State { return st }}), st, secret[:]}
 }
 
-func (s *site) sign(t *testing.T, claims jwt.MapClaims) string {
+func (s *site) sign(t testing.TB, claims jwt.MapClaims) string {
 	t.Helper()
 	claims["iss"], claims["exp"] = issuer, time.Now().Add(time.Hour).Unix()
 	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(s.secret)
@@ -71,7 +71,7 @@ func (s *site) sign(t *testing.T, claims jwt.MapClaims) string {
 	return text
 }
 
-func (s *site) revoke(t *testing.T, r revocation.Rule) revocation.Rule {
+func (s *site) revoke(t testing.TB, r revocation.Rule) revocation.Rule {
 	t.Helper()
 	r, err := revocation.New(r)
 	if err == nil {

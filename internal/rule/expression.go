@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 )
 
@@ -231,6 +232,33 @@ func (e *evaluation) ResolveName(name string) (any, bool) {
 	}
 	return nil, false
 }
+
+// holdsFor is holds for claims that no request has as its identity.
+func (e *expression) holdsFor(body claims.Value, issuer string) bool {
+	out, _, err := e.program.Eval(&claimsAlone{body, issuer})
+	return err == nil && out == types.True
+}
+
+// claimsAlone provides the variables of an expression where there is no request. All that
+// it does not have is an error, which is not true.
+type claimsAlone struct {
+	body   claims.Value
+	issuer string
+}
+
+// ResolveName implements interpreter.Activation.
+func (c *claimsAlone) ResolveName(name string) (any, bool) {
+	switch name {
+	case "claims":
+		return &celObject{v: c.body}, true
+	case "issuer":
+		return types.String(c.issuer), true
+	}
+	return nil, false
+}
+
+// Parent implements interpreter.Activation.
+func (*claimsAlone) Parent() interpreter.Activation { return nil }
 
 // Parent implements interpreter.Activation.
 func (*evaluation) Parent() interpreter.Activation { return nil }

@@ -243,3 +243,15 @@ func scalarMatches(v claims.Value, values []string) bool {
 		return false
 	}
 }
+
+// HoldFor reports whether the expressions are true of claims that no request has as its
+// identity, such as those of a token that is exchanged for another. What they ask of the
+// request is not to be had, and makes them false.
+func (all *Rules) HoldFor(body claims.Value, issuer string) bool {
+	for _, e := range all.expressions {
+		if !e.holdsFor(body, issuer) {
+			return false
+		}
+	}
+	return true
+}

@@ -37,18 +37,21 @@ type Sources struct {
 	cleaned  bool
 	settleBy time.Time // when Settle gives up; zero before its first call
 	state    *State    // nil for none
+	services *Services
 }
 
 // New makes the sources of a config. storage keeps fetched keys, nil for none;
 // emit emits an event, if somebody listens.
 func New(logger *zap.Logger, storage certmagic.Storage, emit func(name string, data func() map[string]any)) *Sources {
-	return &Sources{logger: logger, store: storedKeySets{storage: storage, logger: logger}, emit: emit}
+	s := &Sources{logger: logger, store: storedKeySets{storage: storage, logger: logger}, emit: emit}
+	s.services = &Services{sources: s}
+	return s
 }
 
 // Used is a key source of this config.
 type Used struct {
 	ID      string
-	Kind    string   // remote, file or config
+	Kind    string   // remote, file, config or service
 	Issuers []string // the iss of all that use it
 	Source  Source
 }

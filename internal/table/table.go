@@ -121,6 +121,21 @@ func (t *Table[D, V]) All() iter.Seq[*Cell[D, V]] {
 	}
 }
 
+// Places visits the cells in the order of All, with the place of each. Adding a cell may
+// move the others.
+func (t *Table[D, V]) Places() iter.Seq2[int, *Cell[D, V]] {
+	return func(yield func(int, *Cell[D, V]) bool) {
+		for place, tag := range t.tags {
+			if tag != 0 && !yield(place, &t.cells[place]) {
+				return
+			}
+		}
+	}
+}
+
+// At returns the cell at a place that Places gave.
+func (t *Table[D, V]) At(place int) *Cell[D, V] { return &t.cells[place] }
+
 // begin returns where a search for a digest begins, and the byte to look for.
 func (t *Table[D, V]) begin(d *D) (place int, tag uint8) {
 	h := maphash.Bytes(t.seed, unsafe.Slice((*byte)(unsafe.Pointer(d)), unsafe.Sizeof(*d)))

@@ -61,6 +61,18 @@ func finds(t *testing.T, table *Table[[32]byte, int], n int) {
 	for range table.All() {
 		break
 	}
+	for place, c := range table.Places() {
+		if table.At(place) != c || !seen[c.Value] {
+			t.Fatalf("%d cells: another one at the place of %d", n, c.Value)
+		}
+		delete(seen, c.Value)
+	}
+	if len(seen) > 0 {
+		t.Fatalf("%d cells: %d have no place", n, len(seen))
+	}
+	for range table.Places() {
+		break
+	}
 }
 
 // Digests may be short, and differ in one bit.

@@ -79,8 +79,8 @@ func (c *Cache) sweep(now time.Time) {
 	c.store.CleanUp()
 }
 
-// Sweeper sweeps from time to time until it is stopped.
-func (c *Cache) Sweeper() (stop func()) {
+// Sweeper sweeps from time to time until it is stopped, and so do others then.
+func (c *Cache) Sweeper(others ...func(now time.Time)) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		tick := time.NewTicker(sweepInterval)
@@ -91,6 +91,9 @@ func (c *Cache) Sweeper() (stop func()) {
 				return
 			case now := <-tick.C:
 				c.sweep(now)
+				for _, sweep := range others {
+					sweep(now)
+				}
 			}
 		}
 	}()
