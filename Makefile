@@ -51,9 +51,10 @@ fuzz: ## each fuzz target for FUZZTIME (10s), one after the other
 	done
 
 # The tests run a short part of each of these.
-stress: ## trailers that end in errors for STRESS_TIME (10m), and 20,000 sites of random error routes
+stress: ## trailers that end in errors for STRESS_TIME (10m), 20,000 sites of random error routes, requests to the token endpoint for TOKEN_FUZZ_TIME (10m)
 	cd integration && STRESS_TIME=$${STRESS_TIME:-10m} go test -race -count=1 -timeout 30m -v -run UnderStress .
 	CADDY_JWT_SITES=20000 go test -count=1 -timeout 30m -v -run TestThreat52_Generated .
+	cd integration && TOKEN_FUZZ_TIME=$${TOKEN_FUZZ_TIME:-10m} go test -race -count=1 -timeout 30m -v -run TokenEndpointIsFuzzed .
 	JWT_PAGE_LONG=1 go test -count=1 -timeout 30m -run TestWhatIsSafe ./internal/routes
 
 # The tests run a short part of it. A run is 6,000 steps; MODEL_SEED repeats one.

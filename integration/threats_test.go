@@ -14,7 +14,7 @@ import (
 )
 
 // lastThreat is the highest number in the list of what must not get through.
-const lastThreat = 66
+const lastThreat = 77
 
 // threatTests lists for each attack which test fails when the defence against it
 // is taken out. Packages have more tests of the same numbers; here is at least
@@ -57,10 +57,10 @@ var threatTests = map[int][]string{
 	35: {"TestThreat35_BadAnswersChangeNothing", "TestThreat35_OddAnswersAreUsed", "TestThreat35_TheBearerTokenStaysAtHome"},
 	36: {"TestThreat36_ReloadsUnderLoad"},
 	37: {"TestThreat37_NothingIsLostByKills", "TestThreat37_TwoNodesShareOneRedis", "TestThreat37_AFolderThatCantBeRead", "TestThreat37_RedisGoesAwayDuringTheStart", "TestThreat37_ADiskThatIsFullOrReadOnly", "TestThreat37_ReloadsOfTheSharedState", "TestThreat37_ChangesDuringReloads", "TestThreat37_ARedisThatHangs", "TestThreat37_AReloadAndAStopAroundAnOutage", "TestThreat37_AReloadToAnotherRedis", "TestThreat37_ConfigsThatNeverRun", "TestThreat37_NodesThatMakeOneSet"},
-	38: {"TestThreat38_APIKeysAreNotWritten", "TestThreat38_ClaimsAreNotWritten", "TestThreat38_SharedStateHasNoSecrets"},
+	38: {"TestThreat38_APIKeysAreNotWritten", "TestThreat38_ClaimsAreNotWritten", "TestThreat38_SharedStateHasNoSecrets", "TestThreat38_PrivateKeysAreNowhereElse"},
 	39: {"TestThreat39_NoLabelsFromClients", "TestThreat39_NoSeriesFromRequests"},
 	40: {"TestThreat40_AdminDuringReloads"},
-	42: {"TestThreat42_TheAdminEndpointIsStrict"},
+	42: {"TestThreat42_TheAdminEndpointIsStrict", "TestThreat42_TheTokenEndpointIsStrict", "TestThreat42_TheTokenEndpointIsFuzzed"},
 	43: {"TestThreat43_CookiesOfOtherOrigins", "TestThreat43_APIKeysInCookiesOfOtherOrigins"},
 	44: {"TestThreat44_BoundTokensAreNoBearerTokens"},
 	45: {"TestThreat45_LeavingTheTokenOutSkipsNoRule", "TestThreat45_RulesAndOptionalDoNotLoad"},
@@ -81,10 +81,21 @@ var threatTests = map[int][]string{
 	60: {"TestThreat60_OtherThingsInTheFolder", "TestThreat60_OtherClustersAndStores", "TestThreat60_UnsignedObjectsUnderAKey"},
 	61: {"TestThreat61_ANodeLooksAtOthersClocks"},
 	62: {"TestThreat62_RulesMatchWhatTheySay"},
-	63: {"TestThreat63_RevokedKeysAreRefused"},
+	63: {"TestThreat63_RevokedKeysAreRefused", "TestThreat63_TokensEndWithTheirKey", "TestThreat63_TokensOfTheSameSecond"},
 	64: {"TestThreat64_OfflineCommandsFindTheServersState", "TestThreat64_NoSetIsMadeOffline"},
 	65: {"TestThreat65_ChangesAreRecorded", "TestThreat65_NarrowRolesOfTheAdminEndpoint"},
 	66: {"TestThreat66_WithoutStateTheStorageDoesNotMatter", "TestThreat66_ReadOnlyStorage"},
+	67: {"TestThreat67_ClientsAreNotMixedUp"},
+	68: {"TestThreat68_NoOtherResourceAndNoMoreScopes"},
+	69: {"TestThreat69_MetaSetsNoClaimThatDecides"},
+	70: {"TestThreat70_AssertionsAreForThisServiceAndOnce"},
+	71: {"TestThreat71_OnlyTheJobThatIsPinned"},
+	72: {"TestThreat72_FailuresKeepNoClientOut"},
+	73: {"TestThreat73_RevokingIsBounded"},
+	74: {"TestThreat74_IntrospectionTellsNothingOfOthers"},
+	75: {"TestThreat75_ForwardedTokensAreForOneUpstream"},
+	76: {"TestThreat76_ForwardedTokensAreOfTheirCredential"},
+	77: {"TestThreat77_RotationUnderLoad", "TestThreat77_AStolenStorageSignsNoMore", "TestThreat77_TwoFirstNodesAtOnce", "TestThreat77_TheStorageIsAway", "TestThreat77_APrivateKeyInAnothersPlace"},
 }
 
 // threatsToCome have no test yet: what they attack is not built.

@@ -260,7 +260,7 @@ func TestThreat70ReplayAtTheSameTime(t *testing.T) {
 }
 
 // awayKeys are keys of a client that can't be fetched.
-type awayKeys struct{ someKeys }
+type awayKeys struct{ nobodysKeys }
 
 func TestAClientWhoseKeysAreAway(t *testing.T) {
 	t.Parallel()

@@ -16,9 +16,9 @@ func configOf(change func(*Config)) Config {
 	c := Config{
 		Issuer: testIssuer, Audience: []string{testAPI}, Lifetime: time.Minute, Keys: someKeysOf(),
 		APIKeys: []KeyClients{{Name: "partners"}},
-		Clients: []Client{{ID: "deploy-bot", Keys: someKeys{}}, {ID: "ci"}},
+		Clients: []Client{{ID: "deploy-bot", Keys: nobodysKeys{}}, {ID: "ci"}},
 		Federates: []Federate{{
-			Name: "github", Client: "ci", Policy: validator.Policy{Issuer: "https://platform.example", Keys: someKeys{}},
+			Name: "github", Client: "ci", Policy: validator.Policy{Issuer: "https://platform.example", Keys: nobodysKeys{}},
 			Pins: func(context.Context, claims.Value) bool { return true },
 		}},
 	}

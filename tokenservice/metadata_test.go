@@ -14,28 +14,28 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
-// publishedKeys are keys of which only the key set matters.
-type publishedKeys struct {
-	someKeys
+// keySetAlone are keys of which only the key set matters.
+type keySetAlone struct {
+	nobodysKeys
 	set string
 }
 
-func (k publishedKeys) Signer(context.Context, time.Time) (*key.Signer, error) {
+func (k keySetAlone) Signer(context.Context, time.Time) (*key.Signer, error) {
 	return nil, ErrKeysUnavailable
 }
 
-func (k publishedKeys) Published(context.Context, time.Time) ([]byte, error) {
+func (k keySetAlone) Published(context.Context, time.Time) ([]byte, error) {
 	if k.set == "" {
 		return nil, ErrKeysUnavailable
 	}
 	return []byte(k.set), nil
 }
 
-// someKeys are keys that nobody asks for.
-type someKeys struct{}
+// nobodysKeys are keys that nobody asks for.
+type nobodysKeys struct{}
 
-func (someKeys) Keys(context.Context, string) ([]key.Key, error) { return nil, key.ErrUnavailable }
-func (someKeys) Version(string, time.Time) uint64                { return 0 }
+func (nobodysKeys) Keys(context.Context, string) ([]key.Key, error) { return nil, key.ErrUnavailable }
+func (nobodysKeys) Version(string, time.Time) uint64                { return 0 }
 
 const (
 	serviceKeySet = `{"keys":[{"kty":"EC","alg":"ES256","kid":"a"},{"kty":"EC","alg":"ES256","kid":"b"},{"kty":"OKP","alg":"EdDSA","kid":"c"}]}`
@@ -46,7 +46,7 @@ const (
 func publicService(t *testing.T, issuer string, change func(*Config)) *Service {
 	t.Helper()
 	c := Config{
-		Issuer: issuer, Audience: []string{"https://api.example.com"}, Keys: publishedKeys{set: serviceKeySet},
+		Issuer: issuer, Audience: []string{"https://api.example.com"}, Keys: keySetAlone{set: serviceKeySet},
 		APIKeys: []KeyClients{{Name: "partners"}}, Memory: NewMemory(), Lifetime: time.Minute,
 	}
 	if change != nil {
@@ -105,10 +105,10 @@ func TestMetadataIsAtEachPlaceOfTheIssuer(t *testing.T) {
 
 func TestMetadataPromisesOnlyWhatTheConfigCanDo(t *testing.T) {
 	t.Parallel()
-	signer := Client{ID: "deploy", Keys: someKeys{}, Algorithms: key.NewAlgorithms(key.ES256, key.RS256)}
+	signer := Client{ID: "deploy", Keys: nobodysKeys{}, Algorithms: key.NewAlgorithms(key.ES256, key.RS256)}
 	federate := Federate{
 		Name: "github", Client: "ci", Pins: func(context.Context, claims.Value) bool { return true },
-		Policy: validator.Policy{Issuer: "https://token.actions.githubusercontent.com", Keys: someKeys{}},
+		Policy: validator.Policy{Issuer: "https://token.actions.githubusercontent.com", Keys: nobodysKeys{}},
 	}
 	for name, test := range map[string]struct {
 		change                    func(*Config)
@@ -121,7 +121,7 @@ func TestMetadataPromisesOnlyWhatTheConfigCanDo(t *testing.T) {
 			algs: []string{"RS256", "ES256"}, scopes: []string{"read", "write"},
 		},
 		"clients with any keys": {
-			change: func(c *Config) { c.APIKeys, c.Clients = nil, []Client{{ID: "deploy", Keys: someKeys{}}} },
+			change: func(c *Config) { c.APIKeys, c.Clients = nil, []Client{{ID: "deploy", Keys: nobodysKeys{}}} },
 			grants: []string{"client_credentials"}, methods: []string{"private_key_jwt"}, siblings: []string{"private_key_jwt"},
 			algs: []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
 		},
@@ -198,7 +198,7 @@ func TestWhatIsPublicIsOnlyRead(t *testing.T) {
 
 func TestWithoutKeysMetadataIsUnavailable(t *testing.T) {
 	t.Parallel()
-	s := publicService(t, "https://auth.example.com", func(c *Config) { c.Keys = publishedKeys{} })
+	s := publicService(t, "https://auth.example.com", func(c *Config) { c.Keys = keySetAlone{} })
 	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/openid-configuration"} {
 		w, _ := askPublic(s, "GET", "auth.example.com", path)
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get("Cache-Control") != "no-store" {
@@ -224,7 +224,7 @@ func TestForwardedTokensHaveAnIssuerOfTheirOwn(t *testing.T) {
 			t.Errorf("%s is there without keys", place)
 		}
 	}
-	keys = publishedKeys{set: forwardKeySet}
+	keys = keySetAlone{set: forwardKeySet}
 	for _, place := range places {
 		w, _ := askPublic(s, "GET", "auth.example.com", place)
 		const want = `{"issuer":"https://auth.example.com/tenant/forward","jwks_uri":"https://auth.example.com/tenant/forward/.well-known/jwks.json",` +

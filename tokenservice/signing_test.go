@@ -18,8 +18,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
-var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-
 const day = 24 * time.Hour
 
 // disk is a storage that several nodes share.

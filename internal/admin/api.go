@@ -174,6 +174,8 @@ type KeyAnswer struct {
 	Key string `json:"key,omitempty"`
 	// Stored is false if the change holds on this node only, until it can be stored.
 	Stored bool `json:"stored"`
+	// Notes are what the operator should know.
+	Notes []string `json:"notes,omitempty"`
 	// Repeated is true if this answers a repeated Idempotency-Key. It has no Key then.
 	Repeated bool `json:"repeated,omitempty"`
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
+	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
 func TestCreateAKey(t *testing.T) {
@@ -211,6 +212,60 @@ func TestRollAKey(t *testing.T) {
 		s.fails(400, part, "PUT", path, body)
 	}
 	s.noSecrets(answer.Key)
+}
+
+// Tokens that a key got with its old secret end with that, where it is a client of a token
+// service.
+func TestARollWithoutOverlapRevokesTheKeysTokens(t *testing.T) {
+	t.Parallel()
+	const path, body = "/jwt/api-keys/Acme0000id/secret", `{"overlap":"0s"}`
+	s := newSite(t)
+	s.withKey("partners", "Acme0000id")
+	s.withKey("staff", "other")
+	s.app.leeway = 30 * time.Second
+	s.app.services = map[string][]string{"partners": {"https://auth.example", "https://auth2.example"}}
+	want[KeyAnswer](s, 200, "PUT", path, `{"overlap":"1h"}`)
+	want[KeyAnswer](s, 200, "PUT", "/jwt/api-keys/other/secret", body)
+	if len(s.rules.rules) > 0 {
+		t.Fatalf("with an overlap, or of no service: %+v", s.rules.rules)
+	}
+	answer := want[KeyAnswer](s, 200, "PUT", path, body)
+	if !slices.Equal(answer.Notes, []string{"the tokens that the key got before are revoked"}) {
+		t.Errorf("%q", answer.Notes)
+	}
+	if len(s.rules.rules) != 2 || len(s.state.revoked) != 2 {
+		t.Fatalf("%+v", s.rules.rules)
+	}
+	for i, issuer := range s.app.services["partners"] {
+		rule, actor := s.rules.rules[i], s.last()
+		wanted := revocation.Rule{
+			ID: rule.ID, Kind: revocation.KindClient, Value: "Acme0000id", Issuer: issuer, NotBefore: noon, At: noon,
+			End: noon.Add(24*time.Hour + 90*time.Second), Reason: "rolled without overlap", By: rule.By, Node: actor.Node,
+		}
+		if rule != wanted || rule.By == "" {
+			t.Errorf("%+v, want %+v", rule, wanted)
+		}
+	}
+	s.rules.stored = false
+	if answer = want[KeyAnswer](s, 200, "PUT", path, body); len(answer.Notes) != 2 || !strings.Contains(answer.Notes[1], "this node only") {
+		t.Errorf("%q", answer.Notes)
+	}
+	// The key is rolled then, and its holder needs the secret.
+	s.rules.err = errors.New("disk full")
+	answer = want[KeyAnswer](s, 200, "PUT", path, body)
+	if answer.Key == "" || len(answer.Notes) != 1 || !strings.Contains(answer.Notes[0], "caddy jwt revoke --client Acme0000id --not-before now --issuer https://auth.example`") {
+		t.Errorf("%+v", answer)
+	}
+	if line := s.last(); line.Outcome != "stored" || !strings.Contains(line.Error, "disk full") {
+		t.Errorf("%+v", line)
+	}
+	// Nothing is revoked for a key that is not rolled.
+	s.rules.err, s.store("partners").err = nil, replica.ErrNotStored
+	before := len(s.rules.rules)
+	s.fails(503, "", "PUT", path, body)
+	if len(s.rules.rules) != before {
+		t.Error("the roll failed, and the tokens are revoked")
+	}
 }
 
 func TestDeleteAKey(t *testing.T) {

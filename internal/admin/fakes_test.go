@@ -183,6 +183,7 @@ type fakeApp struct {
 	lifetime time.Duration
 	cached   int
 	token    string // of the last CachedRefused
+	services map[string][]string
 	files    []KeyFile
 	written  []*apikey.Set
 	logger   *zap.Logger
@@ -204,9 +205,10 @@ func (a *fakeApp) CachedRefused(_ *revocation.Rule, token string) int {
 	a.token = token
 	return a.cached
 }
-func (a *fakeApp) KeyFiles() []KeyFile        { return a.files }
-func (a *fakeApp) WrittenKeys() []*apikey.Set { return a.written }
-func (a *fakeApp) Audit() *zap.Logger         { return a.logger }
+func (a *fakeApp) ServicesOf(store string) []string { return a.services[store] }
+func (a *fakeApp) KeyFiles() []KeyFile              { return a.files }
+func (a *fakeApp) WrittenKeys() []*apikey.Set       { return a.written }
+func (a *fakeApp) Audit() *zap.Logger               { return a.logger }
 
 type fakeState struct {
 	mu       sync.Mutex // of revoked and changed

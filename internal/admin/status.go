@@ -65,6 +65,9 @@ type App interface {
 	// CachedRefused returns how many tokens in the cache a rule refuses. token is the one
 	// that the rule is about, empty if it is not in hand. It is -1 if there is no cache.
 	CachedRefused(rule *revocation.Rule, token string) int
+	// ServicesOf returns the issuers of the token services of which the API keys of a store
+	// are clients.
+	ServicesOf(store string) []string
 	// KeyFiles returns the files of API keys. See KeyFilesOf.
 	KeyFiles() []KeyFile
 	// WrittenKeys returns the API keys that are written in the config.

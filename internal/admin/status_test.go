@@ -39,6 +39,7 @@ func (noConfig) Issuers() []string                          { return nil }
 func (noConfig) Leeway() time.Duration                      { return 0 }
 func (noConfig) MaxLifetime() time.Duration                 { return 0 }
 func (noConfig) CachedRefused(*revocation.Rule, string) int { return 0 }
+func (noConfig) ServicesOf(string) []string                 { return nil }
 func (noConfig) KeyFiles() []KeyFile                        { return nil }
 func (noConfig) WrittenKeys() []*apikey.Set                 { return nil }
 func (noConfig) Audit() *zap.Logger                         { return zap.NewNop() }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // storeFlag adds the flag --store.
@@ -162,6 +163,13 @@ func (k storedKeys) printSecret(cmd *cobra.Command, answer admin.KeyAnswer, asJS
 	if !answer.OldUntil.IsZero() {
 		until = " The secret until now is accepted until " + answer.OldUntil.UTC().Format(time.RFC3339) + "."
 	}
-	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "This is the key, shown once. Its id is %s, in the store %s.%s\n", cell(answer.ID), cell(k.store), until)
-	return err
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "This is the key, shown once. Its id is %s, in the store %s.%s\n", cell(answer.ID), cell(k.store), until); err != nil {
+		return err
+	}
+	for _, note := range answer.Notes {
+		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Note: "+terminal.Text(note)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -63,7 +63,8 @@ func (c *stateConfig) sets() []string {
 		}
 	}
 	slices.Sort(names)
-	if c.Apps.JWT.State != nil || len(names) > 0 {
+	services, _ := c.services()
+	if c.Apps.JWT.State != nil || len(names) > 0 || len(services) > 0 {
 		names = append([]string{revocationsSet}, names...)
 	}
 	return names

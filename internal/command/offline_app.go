@@ -146,6 +146,12 @@ func (a *offlineApp) MaxLifetime() time.Duration { return 0 }
 // CachedRefused implements admin.App: there is no cache.
 func (a *offlineApp) CachedRefused(*revocation.Rule, string) int { return -1 }
 
+// ServicesOf implements admin.App.
+func (a *offlineApp) ServicesOf(store string) []string {
+	issuers, stores := a.config.services()
+	return slices.DeleteFunc(issuers, func(issuer string) bool { return !slices.Contains(stores[issuer], store) })
+}
+
 // KeyFiles implements admin.App.
 func (a *offlineApp) KeyFiles() []admin.KeyFile { return nil }
 
@@ -252,7 +258,7 @@ func (c *stateConfig) issuers() (list []string, leeway time.Duration) {
 	for _, i := range c.Apps.JWT.Issuer {
 		add(i)
 	}
-	eachHandler(c.all, func(handler json.RawMessage) {
+	eachHandler(c.all, "jwt", func(handler json.RawMessage) {
 		var h struct {
 			Issuer []configIssuer `json:"issuer"`
 		}
@@ -272,21 +278,50 @@ type configIssuer struct {
 	Leeway caddy.Duration `json:"leeway"`
 }
 
-// eachHandler visits the jwt handlers of a config, wherever they are in it.
-func eachHandler(config json.RawMessage, visit func(json.RawMessage)) {
+// services returns the issuers of the token services of a config, sorted, with the stores of
+// API keys whose keys are their clients.
+func (c *stateConfig) services() (issuers []string, stores map[string][]string) {
+	stores = map[string][]string{}
+	eachHandler(c.all, "jwt_authorization_server", func(handler json.RawMessage) {
+		var h struct {
+			Issuer  string `json:"issuer"`
+			APIKeys []struct {
+				Name string `json:"name"`
+			} `json:"api_keys"`
+		}
+		if json.Unmarshal(handler, &h) != nil {
+			return
+		}
+		issuer, err := setting.Resolve(h.Issuer)
+		if err != nil || slices.Contains(issuers, issuer) {
+			return
+		}
+		issuers = append(issuers, issuer)
+		for _, k := range h.APIKeys {
+			if k.Name != "" {
+				stores[issuer] = append(stores[issuer], k.Name)
+			}
+		}
+	})
+	slices.Sort(issuers)
+	return issuers, stores
+}
+
+// eachHandler visits the handlers of a config with a name, wherever they are in it.
+func eachHandler(config json.RawMessage, name string, visit func(json.RawMessage)) {
 	var object map[string]json.RawMessage
 	var list []json.RawMessage
 	switch {
 	case json.Unmarshal(config, &object) == nil:
-		if string(object["handler"]) == `"jwt"` {
+		if string(object["handler"]) == `"`+name+`"` {
 			visit(config)
 		}
 		for _, member := range object {
-			eachHandler(member, visit)
+			eachHandler(member, name, visit)
 		}
 	case json.Unmarshal(config, &list) == nil:
 		for _, element := range list {
-			eachHandler(element, visit)
+			eachHandler(element, name, visit)
 		}
 	}
 }

@@ -290,6 +290,30 @@ func TestStoredKeysOffline(t *testing.T) {
 	}
 }
 
+// A token service makes a state of its own, and the tokens of its clients end with a roll.
+func TestARollOfAServicesClientOffline(t *testing.T) {
+	t.Parallel()
+	const handlers = `"api_keys":{"partners":{"storage":true},"staff":{"storage":true}},"services":[` +
+		`{"handler":"jwt_authorization_server","issuer":"https://auth.example","api_keys":[{"name":"partners"},{"file":"staff"}]},` +
+		`{"handler":"jwt_authorization_server","issuer":"https://auth2.example"}]`
+	o := newOffline(t, handlers, "jwt/default/revocations", "jwt/default/keys-partners", "jwt/default/keys-staff")
+	for _, store := range []string{"partners", "staff"} {
+		on := []string{"--store", store, "--config", o.config}
+		run(t, "", append([]string{"new", "--id", "Partner001"}, on...)...).want(t, 0)
+		run(t, "", append([]string{"roll", "Partner001", "--overlap", "1h"}, on...)...).want(t, 0)
+		rolled := run(t, "", append([]string{"roll", "Partner001", "--overlap", "0s"}, on...)...).want(t, 0)
+		if noted := strings.Contains(rolled.err, "Note: the tokens that the key got before are revoked"); noted != (store == "partners") {
+			t.Errorf("%s: %s", store, rolled.err)
+		}
+	}
+	rules := o.rules(t)
+	if len(rules) != 1 || rules[0].Kind != revocation.KindClient || rules[0].Value != "Partner001" || rules[0].Issuer != "https://auth.example" || rules[0].NotBefore.IsZero() {
+		t.Errorf("%+v", rules)
+	}
+	alone := newOffline(t, `"services":[{"handler":"jwt_authorization_server","issuer":"https://auth.example"}]`, "jwt/default/revocations")
+	runJWT(t, "", "revocations", "--config", alone.config).want(t, 0)
+}
+
 func TestImportIntoAStoreOffline(t *testing.T) {
 	t.Parallel()
 	o := newOffline(t, someStore, "jwt/default/revocations", "jwt/default/keys-partners")

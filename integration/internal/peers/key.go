@@ -181,3 +181,13 @@ func merge(into, from map[string]any) map[string]any {
 }
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
+
+// PrivateDER is the private key as PKCS #8.
+func (k *Key) PrivateDER(t testing.TB) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(k.Private)
+	if err != nil {
+		t.Fatalf("encoding a private key: %v", err)
+	}
+	return der
+}
