@@ -3,6 +3,7 @@ package caddyjwt
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -189,6 +190,11 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 		return err
 	}
 	site := routes.NameOfSite(ctx)
+	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	a.site, a.published = site, a.app.sources.Services().Published(checked.Issuer())
+	if a.endpoint = a.app.sameService(a); a.endpoint != nil {
+		return nil
+	}
 	for _, w := range checked.Warnings {
 		a.app.warnings.add(site, w)
 	}
@@ -216,9 +222,18 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 		return err
 	}
 	a.memory, a.endpoint = memory, service.NewEndpoint(checked.Issuer(), built)
-	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	a.site, a.published = site, a.app.sources.Services().Published(checked.Issuer())
 	a.app.services = append(a.app.services, a)
+	return nil
+}
+
+// sameService returns the endpoint of a service with the very same settings, or nil: a site
+// of several addresses is in several servers, and has one service.
+func (a *App) sameService(s *AuthorizationServer) *service.Endpoint {
+	for _, other := range a.services {
+		if reflect.DeepEqual(s.settings(), other.settings()) {
+			return other.endpoint
+		}
+	}
 	return nil
 }
 

@@ -229,6 +229,11 @@ func docDecode(t *testing.T, place string, config []byte) int {
 	}
 	handlers := 0
 	docWalk(tree, func(object map[string]any) {
+		if object["handler"] == "jwt_authorization_server" {
+			handlers++
+			docService(t, place, object, &declared.Apps.JWT)
+			return
+		}
 		if object["handler"] != "jwt" {
 			return
 		}
@@ -259,6 +264,25 @@ func docDecode(t *testing.T, place string, config []byte) int {
 		docRules(t, place, h)
 	})
 	return handlers
+}
+
+// docService decodes a token service the strict way, and checks it.
+func docService(t *testing.T, place string, object map[string]any, declared *App) {
+	t.Helper()
+	delete(object, "handler")
+	raw, err := json.Marshal(object)
+	if err != nil {
+		t.Errorf("%s: %v", place, err)
+		return
+	}
+	s := new(AuthorizationServer)
+	if err := caddy.StrictUnmarshalJSON(raw, s); err != nil {
+		t.Errorf("%s: %v", place, err)
+		return
+	}
+	if _, err := s.check(declared, setting.Unresolved); err != nil {
+		t.Errorf("%s: %v", place, err)
+	}
 }
 
 // docRules checks the expressions of a handler as loading them does.

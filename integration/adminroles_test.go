@@ -35,27 +35,30 @@ var adminRoles = []adminRole{
 	{"roll", "/jwt/api-keys", "PUT", []string{"roll a key"}},
 	{"edit", "/jwt/api-keys", "PATCH", []string{"edit a key"}},
 	{"delete", "/jwt/api-keys", "DELETE", []string{"delete a key"}},
-	{"read", "/jwt", "GET", []string{"list rules", "list keys", "read a key", "read the audit log", "status"}},
+	{"read", "/jwt", "GET", []string{"list rules", "list keys", "read a key", "read the audit log", "status", "list signing keys"}},
+	{"rotate", "/jwt/signing-keys", "POST", []string{"rotate signing keys"}},
 	{"accept", "/jwt/state/accept", "POST", []string{"accept"}},
 }
 
 // adminRequests are what roles may do; the path may name a key or rule that there is not.
 var adminRequests = map[string]struct{ method, path, body string }{
-	"revoke":             {"POST", "/jwt/revocations", `{"kind":"jti","value":"x","any_issuer":true}`},
-	"remove a rule":      {"DELETE", "/jwt/revocations/jti-000000000000000000000000?reason=x", ""},
-	"make a key":         {"POST", "/jwt/api-keys", `{}`},
-	"roll a key":         {"PUT", "/jwt/api-keys/none/secret", `{"overlap":"1h"}`},
-	"edit a key":         {"PATCH", "/jwt/api-keys/none", `{"enabled":true}`},
-	"delete a key":       {"DELETE", "/jwt/api-keys/none", ""},
-	"list rules":         {"GET", "/jwt/revocations", ""},
-	"list keys":          {"GET", "/jwt/api-keys", ""},
-	"read a key":         {"GET", "/jwt/api-keys/none", ""},
-	"read the audit log": {"GET", "/jwt/audit", ""},
-	"status":             {"GET", "/jwt/status", ""},
-	"accept":             {"POST", "/jwt/state/accept", `{}`},
-	"a long way":         {"POST", "/jwt/revocations/../api-keys", `{}`},
-	"the config":         {"GET", "/config/", ""},
-	"stop":               {"POST", "/stop", ""},
+	"revoke":              {"POST", "/jwt/revocations", `{"kind":"jti","value":"x","any_issuer":true}`},
+	"remove a rule":       {"DELETE", "/jwt/revocations/jti-000000000000000000000000?reason=x", ""},
+	"make a key":          {"POST", "/jwt/api-keys", `{}`},
+	"roll a key":          {"PUT", "/jwt/api-keys/none/secret", `{"overlap":"1h"}`},
+	"edit a key":          {"PATCH", "/jwt/api-keys/none", `{"enabled":true}`},
+	"delete a key":        {"DELETE", "/jwt/api-keys/none", ""},
+	"list rules":          {"GET", "/jwt/revocations", ""},
+	"list keys":           {"GET", "/jwt/api-keys", ""},
+	"read a key":          {"GET", "/jwt/api-keys/none", ""},
+	"read the audit log":  {"GET", "/jwt/audit", ""},
+	"status":              {"GET", "/jwt/status", ""},
+	"list signing keys":   {"GET", "/jwt/signing-keys", ""},
+	"rotate signing keys": {"POST", "/jwt/signing-keys", `{"retire_now":true}`},
+	"accept":              {"POST", "/jwt/state/accept", `{}`},
+	"a long way":          {"POST", "/jwt/revocations/../api-keys", `{}`},
+	"the config":          {"GET", "/config/", ""},
+	"stop":                {"POST", "/stop", ""},
 }
 
 // operator makes a client certificate, and a client that shows it.
@@ -123,6 +126,10 @@ func (c *caddy) withRemoteAdmin(t *testing.T, port int, certificates map[string]
 func TestThreat65_NarrowRolesOfTheAdminEndpoint(t *testing.T) {
 	t.Parallel()
 	c := startCaddy(t, `https://app.example.test {
+	authorization_server https://app.example.test {
+		api_keys partners
+		audience https://api.example.test
+	}
 	jwt {
 		api_keys partners
 	}

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,7 +65,7 @@ func TestDashboard(t *testing.T) {
 		return err == nil && a.status == http.StatusOK
 	}, s.logs.String)
 	code, stored := caddyCommandIn(t, t.TempDir(), nil, "jwt", "api-key", "new", "--store", "stored", "--consumer", "acme", "--json", "--address", s.adminAddress())
-	var made struct{ Key string }
+	var made struct{ Key, ID string }
 	if _, object, ok := strings.Cut(stored, "{"); code != 0 || !ok || json.NewDecoder(strings.NewReader("{"+object)).Decode(&made) != nil || made.Key == "" {
 		t.Fatalf("caddy jwt api-key new: exit code %d", code)
 	}
@@ -79,6 +80,13 @@ func TestDashboard(t *testing.T) {
 	s.send(t, s.http, http.MethodGet, "optional.example.test", "/")
 	s.passes(t, s.withKeyAt(t, "optional.example.test", partner), partner)
 	s.send(t, s.http, http.MethodGet, "optional.example.test", "/", bearer(keys(t).RS256.Token(t, s.claims(nil), nil)))
+	for secret, status := range map[string]int{made.Key: http.StatusOK, "wrong": http.StatusUnauthorized} {
+		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {made.ID}, "client_secret": {secret}}
+		a := s.send(t, s.http, http.MethodPost, "stored.example.test", "/oauth2/token", body(form.Encode()), header("Content-Type", "application/x-www-form-urlencoded"))
+		if a.status != status {
+			t.Errorf("asking for a token: status %d, want %d", a.status, status)
+		}
+	}
 	page, err := s.adminGet("/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +170,10 @@ var labelValues = regexp.MustCompile(`^label_values\((caddy_jwt_[a-z_]+)(?:\{([^
 // storedSite is a site with keys of the shared state.
 const storedSite = `
 https://stored.example.test {
+	authorization_server https://stored.example.test {
+		api_keys stored
+		audience https://api.example.test
+	}
 	jwt {
 		api_keys stored
 	}

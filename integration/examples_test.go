@@ -27,6 +27,8 @@ type example struct {
 	tokens func(t *testing.T, dir string, env map[string]string) []string
 	// without is the status of a request without a credential; 401 if zero.
 	statusWithout int
+	// plain is whether its site is plain HTTP, for this machine alone.
+	plain bool
 	// requests are others that its README describes.
 	requests func(t *testing.T, dir string) []exampleRequest
 	// filtered means that only its own filter keeps credentials out of its log, so
@@ -103,10 +105,14 @@ var examples = map[string]example{
 			q.stop()
 			return nil
 		},
-		tokens: func(t *testing.T, dir string, _ map[string]string) []string {
-			line := readFile(t, filepath.Join(dir, "valid.header"))
-			return []string{strings.TrimSpace(strings.TrimPrefix(line, "Authorization: Bearer "))}
+		tokens: func(t *testing.T, dir string, env map[string]string) []string {
+			code, token := caddyCommandIn(t, dir, nil, "jwt", "token", "--issuer", "http://localhost:"+env["HTTP_PORT"], "--secret-file", "api-key.txt")
+			if code != 0 {
+				t.Fatalf("caddy jwt token: exit code %d\n%s", code, token)
+			}
+			return []string{strings.TrimSpace(token)}
 		},
+		plain: true,
 	},
 	"static-keys": {
 		prepare: func(t *testing.T, dir string) map[string]string {
@@ -173,6 +179,9 @@ func (e example) run(t *testing.T, dir string) {
 		"UPSTREAM_PORT": strconv.Itoa(peers.FreePort(t)),
 		"CADDY_ADMIN":   fmt.Sprintf("127.0.0.1:%d", peers.FreePort(t)),
 	}
+	if e.plain {
+		env["HTTP_PORT"] = port
+	}
 	maps.Copy(env, e.prepare(t, dir))
 	checkExampleConfig(t, dir, env)
 	r := startExample(t, e, dir, port, env)
@@ -237,7 +246,11 @@ func startExample(t *testing.T, e example, dir, port string, env map[string]stri
 		c.stop()
 		c.logs.check(t, true)
 	})
-	r := &runningExample{e, c.logs, "https://localhost:" + port, &http.Client{
+	scheme := "https"
+	if e.plain {
+		scheme = "http"
+	}
+	r := &runningExample{e, c.logs, scheme + "://localhost:" + port, &http.Client{
 		Timeout: 20 * time.Second,
 		// The certificate is of an authority that the example has just made.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -245,6 +246,45 @@ func TestThreat63RevokedClientsGetNoToken(t *testing.T) {
 			w.refused(out, 401, c.code)
 		default:
 			w.refused(out, 503, c.code)
+		}
+	}
+}
+
+// countingStore counts how often it is asked, by what.
+type countingStore struct {
+	apikey.Stored // nil: what else is asked panics
+	found         apikey.Key
+	code          reason.Code
+	finds, awaits int
+}
+
+func (*countingStore) Unavailable(context.Context, time.Time) bool { return false }
+func (*countingStore) Name() string                                { return "counting" }
+func (c *countingStore) AwaitNews(context.Context, string) bool    { c.awaits++; return false }
+func (c *countingStore) Find(apikey.Digest, time.Time) (apikey.Key, reason.Code) {
+	c.finds++
+	return c.found, c.code
+}
+
+// TestRefusedKeysTakeTheSameTime: the same is asked for unknown clients, wrong secrets, and
+// keys that are disabled or have expired.
+func TestRefusedKeysTakeTheSameTime(t *testing.T) {
+	t.Parallel()
+	set, err := apikey.NewSet(testRecords())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, _ := set.Find(apikey.DigestOf(disabledText))
+	for _, id := range []string{"nobody", "partner001", "disabled", "deploy-bot", "ci"} {
+		for _, code := range []reason.Code{reason.UnknownAPIKey, reason.APIKeyDisabled, reason.APIKeyExpired} {
+			store := &countingStore{found: held, code: code}
+			w := newWorld(t, func(c *Config) {
+				c.APIKeys = append(c.APIKeys, KeyClients{Name: "counting", Keys: &apikey.Lookup{Stores: []apikey.Stored{store}}})
+			})
+			w.refused(w.ask(tokenRequest(ofKey(id, unknownText))), 401, "invalid_client")
+			if store.finds != 1 || store.awaits != 1 {
+				t.Errorf("%s, %s: %d look-ups, %d waits", id, code, store.finds, store.awaits)
+			}
 		}
 	}
 }

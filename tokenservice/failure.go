@@ -126,7 +126,7 @@ func (s *Service) fail(w http.ResponseWriter, f *failure, e Event) {
 		body = append(body, f.description...)
 	}
 	body = append(body, `"}`...)
-	e.Error, e.Reason = f.code, f.reason
+	e.Error, e.Reason, e.Limited = f.code, f.reason, f.status == http.StatusTooManyRequests
 	if e.Reason == "" {
 		e.Reason = f.description
 	}

@@ -186,6 +186,30 @@ func TestThreat71OtherAuthenticationBesides(t *testing.T) {
 	}
 }
 
+// TestThreat71LaxPolicies: what a policy allows for requests is not allowed for exchange.
+func TestThreat71LaxPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		federates(c)
+		for i := range c.Federates {
+			p := &c.Federates[i].Policy
+			p.AllowNoExpiry, p.AllowBound, p.AnyAudience, p.MaxLifetime = true, true, true, 0
+			p.Audience, p.AudienceClaims, p.Types = nil, []string{"sub"}, []string{"at+jwt", "JWT"}
+		}
+	})
+	for name, changes := range map[string][2]object{
+		"no expiry":      {nil, {"exp": nil}},
+		"bound":          {nil, {"cnf": object{"jkt": "x"}}},
+		"other audience": {nil, {"aud": "x"}},
+		"two days":       {nil, {"exp": noon.Unix() + 2*86400}},
+		"type":           {{"typ": "at+jwt"}, nil},
+	} {
+		t.Log(name)
+		w.refused(w.ask(tokenRequest(federation(platformToken(t, changes[0], changes[1])))), 400, "invalid_grant")
+	}
+	w.token(w.ask(tokenRequest(federation(platformToken(t, nil, nil)))))
+}
+
 // TestOneOfTwoFederatesIsAway: with keys from two places, either may have the token's.
 func TestOneOfTwoFederatesIsAway(t *testing.T) {
 	t.Parallel()

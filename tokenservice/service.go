@@ -154,6 +154,9 @@ type Event struct {
 	Error string
 	// Reason is the exact reason, for logs alone. It is a fixed text.
 	Reason string
+	// Limited reports whether the request was refused for the failures of its client alone
+	// (429), rather than for a reason of the service.
+	Limited bool
 	// Address is the client's.
 	Address netip.Addr
 }

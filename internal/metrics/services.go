@@ -17,7 +17,7 @@ var (
 	mintedDesc = prometheus.NewDesc("caddy_jwt_tokens_minted_total",
 		"Tokens that a token service has issued, by grant (client_credentials, jwt-bearer).", []string{"service", "grant"}, nil)
 	tokenFailuresDesc = prometheus.NewDesc("caddy_jwt_token_failures_total",
-		"Requests to the endpoints of a token service that it refused, by the error code that the client got.", []string{"service", "error"}, nil)
+		"Requests to the endpoints of a token service that it refused, by the error code that the client got; too_many_failures for temporarily_unavailable with the status 429.", []string{"service", "error"}, nil)
 	signingAgeDesc = prometheus.NewDesc("caddy_jwt_signing_key_age_seconds",
 		"How long the signing key of a token service has been signing.", signingLabels, nil)
 	nextRotationDesc = prometheus.NewDesc("caddy_jwt_signing_key_next_rotation_seconds",
@@ -41,8 +41,12 @@ var grants = []struct{ grant, label string }{
 // of RFC 6749 that a service answers with. The last one stands for all others.
 var tokenErrors = []string{
 	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
-	"unsupported_token_type", "invalid_target", "invalid_dpop_proof", "use_dpop_nonce", "temporarily_unavailable", "server_error", otherErrors,
+	"unsupported_token_type", "invalid_target", "invalid_dpop_proof", "use_dpop_nonce", "temporarily_unavailable", "server_error", limitedErrors, otherErrors,
 }
+
+// limitedErrors is the label of refusals for failures before, which have the error code
+// temporarily_unavailable too, but say nothing of the service.
+const limitedErrors = "too_many_failures"
 
 // otherErrors is the label of error codes that are not in the list.
 const otherErrors = "other"
@@ -86,7 +90,11 @@ func (m *Requests) Service(issuer string) func(tokenservice.Event) {
 // observe counts an answer.
 func (c *serviceCounts) observe(e tokenservice.Event) {
 	if e.Error != "" {
-		n := slices.Index(tokenErrors, e.Error)
+		label := e.Error
+		if e.Limited {
+			label = limitedErrors
+		}
+		n := slices.Index(tokenErrors, label)
 		if n < 0 {
 			n = len(tokenErrors) - 1
 		}

@@ -67,6 +67,8 @@ func TestServiceCounts(t *testing.T) {
 		observe(tokenservice.Event{Endpoint: "token", Grant: "no grant", Error: "unsupported_grant_type"})
 		observe(tokenservice.Event{Endpoint: "introspect", Error: "invalid_client"})
 		observe(tokenservice.Event{Endpoint: "token", Error: "a text that nobody knows"})
+		observe(tokenservice.Event{Endpoint: "token", Error: "temporarily_unavailable"})
+		observe(tokenservice.Event{Endpoint: "token", Error: "temporarily_unavailable", Limited: true})
 		observe(tokenservice.Event{Endpoint: "introspect"})
 		observe(tokenservice.Event{Endpoint: "revoke"})
 		other(tokenservice.Event{Endpoint: "token", Grant: "client_credentials"})
@@ -76,7 +78,7 @@ func TestServiceCounts(t *testing.T) {
 	want := map[string]float64{
 		"tokens_minted_total client_credentials " + service: 2, "tokens_minted_total jwt-bearer " + service: 2,
 		"token_failures_total invalid_client " + service: 4, "token_failures_total unsupported_grant_type " + service: 2,
-		"token_failures_total other " + service: 2,
+		"token_failures_total other " + service: 2, "token_failures_total temporarily_unavailable " + service: 2, "token_failures_total too_many_failures " + service: 2,
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", got, want)
