@@ -29,7 +29,7 @@ type ending struct {
 // gets no token from then on.
 func TestThreat63_TokensEndWithTheirKey(t *testing.T) {
 	t.Parallel()
-	a, b := twoServices(t, serviceSites(t), nil)
+	a, b := twoServices(t, attackedSites(t), nil)
 	rule := func(members object) func(changeAnswer) string {
 		return func(key changeAnswer) string {
 			all := object{"value": key.ID, "reason": "test"}
@@ -106,7 +106,7 @@ func TestThreat63_TokensEndWithTheirKey(t *testing.T) {
 // that very second is not; and no token outlives its key, or the secret that asked for it.
 func TestThreat63_TokensOfTheSameSecond(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	key := n.newClientKey(t, nil)
 	for round := range 3 {
 		before := n.minted(t, key)

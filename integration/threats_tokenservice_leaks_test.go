@@ -196,7 +196,7 @@ func TestThreat38_PrivateKeysAreNowhereElse(t *testing.T) {
 func TestThreat77_APrivateKeyInAnothersPlace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	n := startService(t, fileStorage(dir), serviceSites(t), nil)
+	n := startService(t, fileStorage(dir), attackedSites(t), nil)
 	key := n.newClientKey(t, nil)
 	before := n.minted(t, key)
 	_, files := privateKeys(t, dir)

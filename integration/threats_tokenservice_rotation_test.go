@@ -54,7 +54,7 @@ func kidOf(t *testing.T, token string) string { return fmt.Sprint(headerOf(t, to
 // accepts which has fetched the key set an hour before.
 func TestThreat77_RotationUnderLoad(t *testing.T) {
 	t.Parallel()
-	storage, sites := fileStorage(t.TempDir()), serviceSites(t)
+	storage, sites := fileStorage(t.TempDir()), attackedSites(t)
 	yesterday := startService(t, storage, sites, nil)
 	made := yesterday.keySet(t, "/.well-known/jwks.json").ids(t)
 	yesterday.stop()
@@ -213,7 +213,7 @@ func put(t *testing.T, from, to string) {
 func TestThreat77_AStolenStorageSignsNoMore(t *testing.T) {
 	t.Parallel()
 	dir, stolen := t.TempDir(), t.TempDir()
-	sites := serviceSites(t)
+	sites := attackedSites(t)
 	a := startService(t, fileStorage(dir), sites, nil)
 	b := startService(t, fileStorage(dir), sites, nil)
 	key := a.newClientKey(t, nil)
@@ -335,7 +335,7 @@ func TestThreat77_TwoFirstNodesAtOnce(t *testing.T) {
 	nodes := make([]*node, 2)
 	for i := range nodes {
 		nodes[i] = newNode(t, options{global: serviceOptions(t, fileStorage(dir))})
-		nodes[i].sites = serviceSites(t)
+		nodes[i].sites = attackedSites(t)
 		nodes[i].begin()
 	}
 	var tokens []string
@@ -379,7 +379,7 @@ func TestThreat77_TwoFirstNodesAtOnce(t *testing.T) {
 func TestThreat77_TheStorageIsAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	n := startService(t, fileStorage(dir), serviceSites(t), nil)
+	n := startService(t, fileStorage(dir), attackedSites(t), nil)
 	key := n.newClientKey(t, nil)
 	before := n.minted(t, key)
 	unknown := keys(t).ES256.Named(strings.Repeat("A", 42)+"E").Token(t, peers.Claims(authIssuer, audience, object{"client_id": key.ID, "jti": "unknown"}), object{"typ": "at+jwt"})
