@@ -140,12 +140,39 @@ func forTest(t *testing.T, apps map[string]any, keyFile, upstream string) {
 			issuer(i)
 		}
 	}
+	services := map[any]bool{} // whose keys are here
+	docWalk(apps["http"], func(object map[string]any) {
+		if object["handler"] != "jwt_authorization_server" {
+			return
+		}
+		services[object["issuer"]] = true
+		if object["api_keys"] != nil {
+			object["api_keys"] = []any{map[string]any{"file": keyFile}}
+		}
+		federates, _ := object["federate"].([]any)
+		for _, f := range federates {
+			from := f.(map[string]any)["issuer"].(map[string]any)
+			issuer(from)
+			delete(from, "ca")
+			delete(from, "bearer_token_file")
+		}
+		clients, _ := object["client"].([]any)
+		for _, c := range clients {
+			if client := c.(map[string]any); client["public_key"] != nil {
+				client["public_key"] = []any{publicPEM(t, signer().Public())}
+			}
+		}
+		// A client by a key of the guide's own file.
+		delete(object, "introspect")
+	})
 	docWalk(apps["http"], func(object map[string]any) {
 		switch object["handler"] {
 		case "jwt":
 			issuers, _ := object["issuer"].([]any)
 			for _, i := range issuers {
-				issuer(i)
+				if !services[i.(map[string]any)["iss"]] {
+					issuer(i)
+				}
 			}
 			if object["api_keys"] != nil {
 				object["api_keys"] = []any{map[string]any{"file": keyFile}}
@@ -253,6 +280,7 @@ func TestGuides_EveryCaddyfileLoads(t *testing.T) {
 	for _, name := range []string{
 		"scopes-per-route", "multi-tenant", "caching", "webhooks", "header-auth-upstreams", "spa-cors", "websockets",
 		"error-pages", "cluster", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens", "grpc",
+		"machine-to-machine", "full-identity-provider",
 		"from-aws-api-gateway", "from-caddy-security", "from-envoy", "from-ggicci", "from-kong", "from-nginx-plus", "from-traefik-hub",
 	} {
 		for _, b := range docBlocks(t, filepath.Join("docs/guides", name+".md")) {

@@ -195,9 +195,11 @@ func TestGuides_KeylessCICommands(t *testing.T) {
 			t.Errorf("after %s the upstream has seen %+v", scripts[i], seen)
 		}
 	}
-	pod := guideLine(t, ciGuide, "curl -sSf https://auth.example.com/oauth2/token")
-	token := p.shell(t, changed(t, pod, "/var/run/identity/token", tempFile(t, "token", p.kubernetes(t, nil))))
-	p.passes(t, strings.TrimSpace(token), "deploy")
+	for _, start := range []string{"curl -sSf https://auth.example.com/oauth2/token", "caddy jwt token"} {
+		command := guideLine(t, ciGuide, start)
+		token := p.shell(t, changed(t, command, "/var/run/identity/token", tempFile(t, "token", p.kubernetes(t, nil))))
+		p.passes(t, strings.TrimSpace(token), "deploy")
+	}
 }
 
 // The federates as they are printed, with the addresses of the platforms: rules may

@@ -38,6 +38,11 @@ func TestGuides_MachineToMachine(t *testing.T) {
 	token := strings.TrimSpace(g.shell(t, guideLine(t, g.guide, "TOKEN=$(curl")+"\n"+guideLine(t, g.guide, `curl -s -H "Authorization`)+" >&2\necho $TOKEN"))
 	g.passes(t, token, "reports")
 
+	t.Run("caddy jwt token", func(t *testing.T) {
+		for line, client := range map[string]string{"--client-id reports": "reports", "--client-id deploy-bot": "deploy-bot"} {
+			g.passes(t, strings.TrimSpace(g.line(t, "caddy jwt token --issuer https://auth.example.com "+line)), client)
+		}
+	})
 	t.Run("programs", func(t *testing.T) {
 		for _, c := range []struct {
 			name, client, language string
@@ -100,9 +105,15 @@ func TestGuides_MachineToMachine(t *testing.T) {
 			t.Errorf("of a wrong secret it prints %s", got)
 		}
 		before := g.token(t, "reports", secret)
-		g.shell(t, "caddy jwt revoke --client reports --not-before now --reason test --any-issuer")
+		g.said(t, "caddy jwt revoke --client reports --not-before now")
 		g.denied(t, "a token of before", before, http.StatusUnauthorized)
 		after := g.token(t, "reports", secret)
+		g.passes(t, after, "reports")
+		g.said(t, "caddy jwt rotate")
+		g.passes(t, after, "reports") // the next key has not been published for a day
+		g.said(t, "caddy jwt rotate --retire-now --yes")
+		g.denied(t, "a token of a retired key", after, http.StatusUnauthorized)
+		after = g.token(t, "reports", secret)
 		g.passes(t, after, "reports")
 		g.shell(t, "caddy jwt api-key disable reports --file /etc/caddy/clients.jsonl")
 		g.denied(t, "a token of a disabled client", after, http.StatusUnauthorized)

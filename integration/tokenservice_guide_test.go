@@ -86,8 +86,18 @@ func (g *serviceGuide) line(t *testing.T, start string, env ...string) string {
 	return g.shell(t, guideLine(t, g.guide, start), env...)
 }
 
-// shell runs commands as the guide prints them. What they print to standard output is
-// returned; they may fail, but for those before the last.
+// said runs a command that the guide names in its text.
+func (g *serviceGuide) said(t *testing.T, command string) {
+	t.Helper()
+	text := strings.ReplaceAll(readFile(t, filepath.Join("..", "docs", "guides", g.guide)), "\n  ", " ")
+	if !strings.Contains(text, "`"+command+"`") {
+		t.Errorf("%s does not name %s", g.guide, command)
+	}
+	g.shell(t, command)
+}
+
+// shell runs commands as the guide prints them, and returns what they print to standard
+// output.
 func (g *serviceGuide) shell(t *testing.T, commands string, env ...string) string {
 	t.Helper()
 	return g.run(t, env, "sh", "-ec", g.here.Replace(commands))

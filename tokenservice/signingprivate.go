@@ -8,6 +8,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,8 +16,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"encoding/base64"
 
 	"github.com/caddy-jwt/caddy-jwt/key"
 )

@@ -3,6 +3,7 @@ package tokenservice
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"testing"
@@ -43,6 +44,89 @@ func TestAnotherAlgorithmIsForTheNextKey(t *testing.T) {
 		if n.signer(t).Algorithm() != key.EdDSA {
 			t.Fatal("the old algorithm signs again")
 		}
+	}
+}
+
+func TestAnAlgorithmIsChangedBack(t *testing.T) {
+	t.Parallel()
+	c, d := clock.NewFake(noon), newDisk()
+	n := newNode(t, d, c)
+	c.Set(noon.Add(5 * day))
+	use := usual()
+	use.Private = folder{d, privateFolder, nil}
+	for _, alg := range []key.Algorithm{key.EdDSA, key.ES256} {
+		use.Algorithm = alg
+		n.Use(use)
+		settled(t, n)
+		c.Set(c.Now().Add(2 * time.Hour))
+	}
+	c.Set(c.Now().Add(day))
+	if s := n.signer(t); s.Algorithm() != key.ES256 {
+		t.Errorf("%s signs", s.Algorithm())
+	}
+}
+
+// Of keys that begin at the same time, the newest signs; of these the one with the smaller
+// id.
+func TestWhichKeySigns(t *testing.T) {
+	t.Parallel()
+	a, b := someKeys()[0], someKeys()[1]
+	if a.ID() > b.ID() {
+		a, b = b, a
+	}
+	for _, test := range []struct {
+		made, from [2]int64 // of a and b
+		want       *key.Public
+	}{
+		{[2]int64{1, 1}, [2]int64{5, 5}, a},
+		{[2]int64{1, 2}, [2]int64{5, 5}, b},
+		{[2]int64{2, 1}, [2]int64{5, 5}, a},
+		{[2]int64{2, 1}, [2]int64{5, 6}, b},
+		{[2]int64{1, 1}, [2]int64{5, 11}, a},
+		{[2]int64{1, 1}, [2]int64{11, 5}, b},
+	} {
+		s := newSigningState()
+		for i, k := range []*key.Public{a, b} {
+			s.add(&signingFact{kind: factKey, kid: k.ID(), public: k, gen: 1, at: test.made[i], from: test.from[i]})
+		}
+		v := s.view(0, nil)
+		v.index()
+		if turn := v.turn(10); turn == nil || turn.kid != test.want.ID() {
+			t.Errorf("%+v: %v", test, turn)
+		}
+	}
+}
+
+// A retirement reaches keys that its node does not know: one that another has made at this
+// moment, and one that is forgotten until a node brings it back that has slept.
+func TestARetirementReachesKeysThatAreNotKnown(t *testing.T) {
+	t.Parallel()
+	c, d := clock.NewFake(noon), newDisk()
+	one, two := newNode(t, d, c), newNode(t, d, c)
+	before := d.copied()
+	if _, err := two.Rotate(t.Context(), "ann", "host-2"); err != nil {
+		t.Fatal(err)
+	}
+	made := two.List(c.Now())[0].ID
+	private, err := two.loadPrivate(t.Context(), made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := d.copied()
+	d.set(func() { d.content = before })
+	if r, err := one.RetireNow(t.Context(), "ann", "host-1"); err != nil || slices.Contains(r.Retired, made) {
+		t.Fatal(r, err)
+	}
+	signer := one.signer(t)
+	d.set(func() { maps.Copy(d.content, after) })
+	for i, n := range []*node{one, two, newNode(t, d, c)} {
+		n.sync(t)
+		if n.accepts(t, private) || slices.Contains(n.published(t), made) || n.signer(t).ID() != signer.ID() {
+			t.Errorf("node %d: it is accepted", i)
+		}
+	}
+	if slices.Contains(d.names(privateFolder), privateName(made)) {
+		t.Error("its private key is there")
 	}
 }
 
