@@ -54,6 +54,9 @@ func TestStepBenchesAreThere(t *testing.T) {
 	t.Parallel()
 	all := maps.Clone(stepBenches)
 	all["./revocation"] = ruleBenches
+	for name, benchmarks := range tokenBenches {
+		all[name] = append(slices.Clone(all[name]), benchmarks...)
+	}
 	for name, want := range all {
 		list := exec.CommandContext(t.Context(), "go", "test", "-run", "^$", "-list", pattern(want), name)
 		list.Dir = ".."
@@ -202,5 +205,43 @@ BenchmarkRevocationBeside/1M/folds-2 1 60 ns/op 61 p50-ns 65 p99-ns
 	}
 	if l := s.plots()[0].lines[0]; len(l.x) != 2 || l.x[1] != 100_000 || l.y[1] != 0.06 {
 		t.Errorf("the plot: %+v", l)
+	}
+}
+
+// The section about token services has a row for each server, and says whether budgets hold.
+func TestTokenTables(t *testing.T) {
+	t.Parallel()
+	k := &tokens{
+		Rows: []row{
+			{Name: besideText, Bare: figures{Micros: 80}, With: figures{Micros: 130}, Ratio: 1.62},
+			{Name: besideSignature, Bare: figures{Micros: 110}, With: figures{Micros: 130}, Ratio: 1.18},
+			{Name: ownToken, Bare: figures{Micros: 90}, With: figures{Micros: 91}, Ratio: 1.01},
+		},
+		PerSecond: 4999,
+		Floods:    []tokenFlood{{Name: "a static text", P99Millis: 2}, {Name: "wrong secrets", P99Millis: 3, Tokens: 1400}, {Name: "forged assertions", P99Millis: 2.5}},
+		Steps:     &goBenches{Values: map[string]map[string][]float64{}},
+	}
+	err := k.Steps.parse([]byte(`BenchmarkForwardJWT/token-2 100 9 ns/op 300 net-ns 1 net-allocs
+BenchmarkForwardJWT/api_key-2 100 9 ns/op 1400 net-ns 1 net-allocs
+BenchmarkForwardJWT/signed-2 100 9 ns/op 31000 net-ns 9 net-allocs
+BenchmarkCheckClient/partner001-2 100 65 ns/op
+BenchmarkToken/ES256/bare_signature-2 100 20000 ns/op
+BenchmarkToken/ES256/token-2 100 25000 ns/op
+BenchmarkToken/EdDSA/bare_signature-2 100 20000 ns/op
+BenchmarkToken/EdDSA/token-2 100 25000 ns/op
+BenchmarkToken/RS256/bare_signature-2 100 900000 ns/op
+BenchmarkToken/RS256/token-2 100 905000 ns/op
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := (&results{Token: k}).tokenSection()
+	for _, want := range []string{"| 1.18 ×", "4,999 a second", "| 1.40 µs", "1.50 × (wrong secrets)", "65 ns", "31 µs", "| RS256     | 900.0 µs", "**no**"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "**no**"); n != 2 {
+		t.Errorf("%d budgets do not hold, want those of tokens a second and forward_jwt", n)
 	}
 }

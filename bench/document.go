@@ -78,6 +78,7 @@ that the processor's cache does not have. Tokens beyond what fits into the cache
 claims cost their digest when the token was seen before, and their parsing when it was not.
 
 %s
+%s
 ## The store of the cache
 
 The cache asks little of a store: to be found by a digest, from all processors at once, and to be bounded. What decides
@@ -98,5 +99,5 @@ A profile of the handler for tokens seen before, with one forward and one requir
 PrepareRequest are the benchmark and Caddy.
 
 `+"```text\n%s```\n", r.Machine.Date, r.Machine, pinned, e.Rounds, e.Seconds, r.endToEndTable(),
-		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), r.reloadText(), plotFile, r.stateSection(), r.storeTable(), r.Profile)
+		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), r.reloadText(), plotFile, r.stateSection(), r.tokenSection(), r.storeTable(), r.Profile)
 }

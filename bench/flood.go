@@ -41,7 +41,7 @@ const (
 // floodFor sends tokens that are all different for a while, and says how many were
 // accepted.
 func (b *bench) floodFor(s *server, seconds int) (int, error) {
-	c := credential{b.file("flood.txt"), "Authorization", "Bearer "}
+	c := credential{file: b.file("flood.txt"), header: "Authorization", prefix: "Bearer "}
 	n := freshTokensPerSecond * seconds
 	if err := b.keys.tokenFile(c.file, b.signed, n); err != nil {
 		return 0, err
@@ -65,7 +65,9 @@ func (b *bench) flood() (*flood, error) {
 	if err != nil {
 		return nil, err
 	}
-	bearer := func(file string) credential { return credential{file, "Authorization", "Bearer "} }
+	bearer := func(file string) credential {
+		return credential{file: file, header: "Authorization", prefix: "Bearer "}
+	}
 	if _, err := b.send(s.url, bearer(garbage), 3*time.Second); err != nil {
 		return nil, err
 	}

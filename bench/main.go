@@ -35,6 +35,7 @@ type bench struct {
 	benchTime              string
 	tenMillion             bool // rules
 	pinned, haproxy        bool
+	processors             int // of servers; 1 if zero
 }
 
 // results are what a run has measured.
@@ -46,6 +47,7 @@ type results struct {
 	Stores   *goBenches  `json:"stores,omitempty"`
 	Reloads  *reloads    `json:"reloads,omitempty"`
 	State    *state      `json:"state,omitempty"`
+	Token    *tokens     `json:"token,omitempty"`
 	Profile  string      `json:"profile,omitempty"`
 	Took     string      `json:"took"`
 	Settings runSettings `json:"settings"`
@@ -71,7 +73,7 @@ func run(ctx context.Context) (err error) {
 	docs := flag.Bool("docs", false, "write docs/performance.md and its plots")
 	from := flag.String("from", "", "take the figures of an earlier run from this file, and measure nothing but the part that -only names")
 	save := flag.String("save", "", "write the figures to this file, as JSON")
-	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores, reloads or state; with -docs, state writes its section alone")
+	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores, reloads, state or token; with -docs, state and token write their section alone")
 	withReloads := flag.Bool("reloads", true, "reload a server a thousand times under load")
 	flag.BoolVar(&b.tenMillion, "ten-million", true, "measure ten million rules, too, which takes minutes and 7 GiB, unless -seconds is less than 3")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of the servers under load")
@@ -83,7 +85,7 @@ func run(ctx context.Context) (err error) {
 	if b.root, err = repository(); err != nil {
 		return err
 	}
-	order := []string{"endtoend", "flood", "steps", "stores", "state"}
+	order := []string{"endtoend", "flood", "steps", "stores", "state", "token"}
 	if *withReloads {
 		order = append(order, "reloads")
 	}
@@ -107,8 +109,8 @@ func run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if *docs && r.State != nil && r.EndToEnd == nil {
-		return r.writeStateDocs(filepath.Join(b.root, "docs"))
+	if *docs && r.EndToEnd == nil && (r.State != nil || r.Token != nil) {
+		return r.writeSections(filepath.Join(b.root, "docs"))
 	}
 	if *docs {
 		return r.writeDocs(filepath.Join(b.root, "docs"))
@@ -141,10 +143,11 @@ func (b *bench) measure(r *results, order []string) (err error) {
 		"stores":  func(r *results) (err error) { r.Stores, err = b.stores(); return err },
 		"reloads": func(r *results) (err error) { r.Reloads, err = b.reloads(); return err },
 		"state":   func(r *results) (err error) { r.State, err = b.state(); return err },
+		"token":   func(r *results) (err error) { r.Token, err = b.token(); return err },
 	}
 	for _, name := range order {
 		if parts[name] == nil {
-			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores, reloads and state", name)
+			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores, reloads, state and token", name)
 		}
 	}
 	began := time.Now()

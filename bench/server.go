@@ -43,8 +43,8 @@ const caddyGlobal = `{
 }
 `
 
-// startCaddy runs a Caddy with one site, made of directives. Its storage is its own, unless
-// the global options begin with one.
+// startCaddy runs a Caddy with one site, made of directives, in which {PORT} is its port. Its
+// storage is its own, unless the global options begin with one.
 func (b *bench) startCaddy(name, scheme, global, directives string) (*server, error) {
 	port, admin, err := freePorts()
 	if err != nil {
@@ -61,6 +61,7 @@ func (b *bench) startCaddy(name, scheme, global, directives string) (*server, er
 	if strings.HasPrefix(global, "storage ") {
 		storage = "" // it has one that several share
 	}
+	directives = strings.ReplaceAll(directives, "{PORT}", strconv.Itoa(port))
 	config := fmt.Sprintf(caddyGlobal, admin, storage, global) + fmt.Sprintf("%s://127.0.0.1:%d {\n%s\n}\n", scheme, port, directives)
 	file := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -99,7 +100,7 @@ func (b *bench) start(url string, command ...string) (*server, error) {
 	s.command.WaitDelay = 10 * time.Second
 	s.command.Cancel = func() error { return s.command.Process.Signal(syscall.SIGTERM) }
 	// One processor, one thread for Go code: on more, work moves between them.
-	s.command.Env = append(os.Environ(), "GOMAXPROCS=1", "HOME="+b.dir)
+	s.command.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(max(1, b.processors)), "HOME="+b.dir)
 	if err := s.command.Start(); err != nil {
 		return nil, err
 	}

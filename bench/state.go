@@ -238,7 +238,7 @@ func (b *bench) beside(s *state) error {
 	if err != nil {
 		return err
 	}
-	c := credential{b.file("state-token.txt"), "Authorization", "Bearer "}
+	c := credential{file: b.file("state-token.txt"), header: "Authorization", prefix: "Bearer "}
 	if err := os.WriteFile(c.file, []byte(text+"\n"), 0o600); err != nil {
 		return err
 	}

@@ -17,18 +17,25 @@ func (r *results) writeStatePlot(dir string) error {
 	return os.WriteFile(filepath.Join(dir, statePlotFile), []byte(page(r.State.plots())), 0o644)
 }
 
-// writeStateDocs writes the section and its plot into the page that there is, as these
-// can be measured alone.
-func (r *results) writeStateDocs(dir string) error {
+// writeSections writes the sections that were measured alone, and their plot, into the page
+// that there is.
+func (r *results) writeSections(dir string) error {
 	path := filepath.Join(dir, "performance.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if err := r.writeStatePlot(dir); err != nil {
-		return err
+	page := string(text)
+	if r.State != nil {
+		if err := r.writeStatePlot(dir); err != nil {
+			return err
+		}
+		page = putSection(page, r.stateSection())
 	}
-	return os.WriteFile(path, []byte(putSection(string(text), r.stateSection())), 0o644)
+	if r.Token != nil {
+		page = putSection(page, r.tokenSection())
+	}
+	return os.WriteFile(path, []byte(page), 0o644)
 }
 
 // putSection replaces the section of a page that has the same title, or adds it in front of

@@ -1,15 +1,29 @@
 -- Sends the lines of a file as credentials, one a request.
 --
---   wrk ... -s wrk.lua URL -- FILE HEADER PREFIX
+--   wrk ... -s wrk.lua URL -- FILE HEADER PREFIX [FORM]
+--
+-- With a form it is a POST of that.
 --
 -- A file of one line is one request, sent again and again. Of a longer one each
 -- line is sent once: no token comes twice. It must have enough lines for the time,
 -- as at its end nothing more is sent until the time is over.
 
-local file, header, prefix
+local file, header, prefix, form
+
+local function with(line)
+	local headers = { [header] = prefix .. line }
+	if not form then
+		return wrk.format("GET", nil, headers)
+	end
+	headers["Content-Type"] = "application/x-www-form-urlencoded"
+	return wrk.format("POST", nil, headers, form)
+end
 
 function init(args)
-	header, prefix = args[2], args[3] or ""
+	header, prefix, form = args[2], args[3] or "", args[4]
+	if form == "" then
+		form = nil
+	end
 	file = assert(io.open(args[1]))
 	local first, second = file:read(), file:read()
 	if second then
@@ -17,7 +31,7 @@ function init(args)
 		return
 	end
 	file:close()
-	local constant = wrk.format("GET", "/", { [header] = prefix .. first })
+	local constant = with(first)
 	request = function() return constant end
 end
 
@@ -27,7 +41,7 @@ function request()
 		wrk.thread:stop()
 		line = "end"
 	end
-	return wrk.format("GET", "/", { [header] = prefix .. line })
+	return with(line)
 end
 
 function done(summary, latency)

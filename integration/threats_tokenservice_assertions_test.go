@@ -15,7 +15,7 @@ import (
 // signed with the client's own key.
 func TestThreat70_AssertionsAreForThisServiceAndOnce(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	k := keys(t)
 	key := n.newClientKey(t, nil)
 	access := n.minted(t, key)
@@ -157,7 +157,7 @@ func platformToken(t *testing.T, claims, headers object) string {
 // pinned by what never changes hands.
 func TestThreat71_OnlyTheJobThatIsPinned(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	own := n.minted(t, n.newClientKey(t, nil))
 	github := func(claims object) string { return platformToken(t, claims, nil) }
 	svid := func(claims object) string {

@@ -49,9 +49,9 @@ func serviceOptions(t *testing.T, storage string) string {
 	return clusterOptions(t, storage, "") + "\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1\n\t}"
 }
 
-// serviceSites are a token service and sites that trust it. One shows what an upstream of it
+// attackedSites are a token service and sites that trust it. One shows what an upstream of it
 // would get.
-func serviceSites(t *testing.T) string {
+func attackedSites(t *testing.T) string {
 	t.Helper()
 	k := keys(t)
 	return fmt.Sprintf(`
@@ -121,11 +121,11 @@ http://open.example.test {
 `, k.ES256.PublicFile(t), k.RS256.PublicFile(t))
 }
 
-// forwarding are serviceSites of which one signs for its upstream, and another that does.
+// forwarding are attackedSites of which one signs for its upstream, and another that does.
 func forwarding(t *testing.T) string {
 	t.Helper()
 	const audience = "audience https://api.example.test\n\t}\n\trespond"
-	sites := serviceSites(t)
+	sites := attackedSites(t)
 	if strings.Count(sites, audience) != 1 {
 		t.Fatal("no such site")
 	}

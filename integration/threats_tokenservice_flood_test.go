@@ -18,7 +18,7 @@ import (
 // It measures, so it runs alone.
 func TestThreat72_FailuresKeepNoClientOut(t *testing.T) {
 	n := newNode(t, options{global: serviceOptions(t, ""), level: "INFO"})
-	n.sites = serviceSites(t)
+	n.sites = attackedSites(t)
 	n.begin()
 	n.waitUntilItRuns()
 	n.untilIssuing(t)

@@ -171,7 +171,7 @@ func (f *fuzzer) send(t *testing.T) (what string, a answer, err error) {
 func TestThreat42_TheTokenEndpointIsFuzzed(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, options{global: serviceOptions(t, ""), level: "INFO"})
-	n.sites = serviceSites(t)
+	n.sites = attackedSites(t)
 	n.begin()
 	n.waitUntilItRuns()
 	n.untilIssuing(t)

@@ -98,14 +98,18 @@ func TestThreat38_PrivateKeysAreNowhereElse(t *testing.T) {
 	minted := n.minted(t, key)
 	n.upstreamOf(t, site, bearer(minted))
 	for _, host := range []string{authHost, "eddsa.example.test", "rs256.example.test"} {
+		n.eventually("the keys of "+host+" are made", longWait, func() bool {
+			return n.request(t, http.MethodGet, host, "/.well-known/jwks.json", "").status == http.StatusOK
+		}, n.logs.String)
 		a := n.request(t, http.MethodPost, host, tokenPath, "grant_type=client_credentials", clientBasic(key.ID, key.Key), formType)
 		a.token(t)
 		keep(host, toJSON(t, a.header))
 	}
-	first, files := privateKeys(t, dir)
-	if len(first) != 8 {
-		t.Fatalf("%d private keys; want two for each of three services and two for forwarded tokens", len(first))
-	}
+	var files map[string]string
+	n.eventually("there are two private keys for each of three services, and two for forwarded tokens", longWait, func() bool {
+		_, files = privateKeys(t, dir)
+		return len(files) == 8
+	}, func() string { return fmt.Sprint(files) })
 	all := map[string]crypto.Signer{}
 	collect := func() {
 		keys, at := privateKeys(t, dir)
@@ -196,7 +200,7 @@ func TestThreat38_PrivateKeysAreNowhereElse(t *testing.T) {
 func TestThreat77_APrivateKeyInAnothersPlace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	n := startService(t, fileStorage(dir), serviceSites(t), nil)
+	n := startService(t, fileStorage(dir), attackedSites(t), nil)
 	key := n.newClientKey(t, nil)
 	before := n.minted(t, key)
 	_, files := privateKeys(t, dir)

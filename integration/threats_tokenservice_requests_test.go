@@ -15,7 +15,7 @@ import (
 // What is wrong with a request is said by RFC 6749 section 5.2, and by nothing of the request.
 func TestThreat42_TheTokenEndpointIsStrict(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	key := n.newClientKey(t, nil)
 	basic, grant := clientBasic(key.ID, key.Key), "grant_type=client_credentials"
 	contentType := func(text string) change {
@@ -109,7 +109,7 @@ func TestThreat42_TheTokenEndpointIsStrict(t *testing.T) {
 // place of a request.
 func TestThreat67_ClientsAreNotMixedUp(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	key, other := n.newClientKey(t, nil), n.newClientKey(t, nil)
 	twin := peers.NewAPIKey(t, "deployer", map[string]any{"scopes": []string{"deploy", "read"}})
 	n.must(t, http.StatusCreated, http.MethodPost, "/jwt/api-keys", object{"store": "partners", "import": []object{twin.Record}})
@@ -190,7 +190,7 @@ func TestThreat67_ClientsAreNotMixedUp(t *testing.T) {
 // A client gets a token for one resource that it may ask for, and never more scopes than it has.
 func TestThreat68_NoOtherResourceAndNoMoreScopes(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	key := n.newClientKey(t, object{"scopes": []string{"read", "write", "caddy-jwt:keys"}})
 	many := strings.TrimSpace(strings.Repeat("read ", 1600))
 	for _, c := range []struct {
@@ -285,7 +285,7 @@ var reservedClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "
 // What others may write into a key's record never becomes a claim that decides.
 func TestThreat69_MetaSetsNoClaimThatDecides(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	meta := object{"plan": "gold"}
 	for _, name := range reservedClaims {
 		meta[name] = "forged"
@@ -302,7 +302,7 @@ func TestThreat69_MetaSetsNoClaimThatDecides(t *testing.T) {
 	for _, name := range reservedClaims {
 		for what, option := range map[string]string{"a key's meta": "claim plan " + name, "a client's claim": "scopes deploy read\n\t\t\tclaim " + name + " x"} {
 			instead := map[string]string{"a key's meta": "claim plan", "a client's claim": "scopes deploy read"}[what]
-			sites := strings.Replace(serviceSites(t), instead, option, 1)
+			sites := strings.Replace(attackedSites(t), instead, option, 1)
 			before := n.sites
 			if n.sites = sites; before == sites {
 				t.Fatal("the site has no such option")

@@ -14,7 +14,7 @@ import (
 // A client that issues and revokes without end fills nothing, and revokes nobody else's tokens.
 func TestThreat73_RevokingIsBounded(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", serviceSites(t), nil)
+	n := startService(t, "", attackedSites(t), nil)
 	key, other := n.newClientKey(t, nil), n.newClientKey(t, nil)
 	revoke := func(token string, by changeAnswer) answer {
 		return n.form(t, revokePath, []string{"token", token}, clientBasic(by.ID, by.Key))
