@@ -55,6 +55,13 @@ func (l *ledger) note(round int, count int, f func(*promises)) {
 	f(p)
 }
 
+// count returns how many changes were acknowledged.
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.acknowledged
+}
+
 // writeUntilKilled makes changes, one after the other, until one is not answered. What that
 // one was about may hold or not.
 func (n *node) writeUntilKilled(round, writer int, l *ledger, pause time.Duration) error {
