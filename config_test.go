@@ -86,6 +86,11 @@ func TestJSONMirrorsCaddyfile(t *testing.T) {
 		reflect.TypeFor[caddyjwt.Handler](): nil,
 		reflect.TypeFor[caddyjwt.Issuer]():  {"iss", "name"}, // one argument for both
 		reflect.TypeFor[caddyjwt.APIKey]():  {"id", "hash"},
+
+		reflect.TypeFor[caddyjwt.AuthorizationServer](): {"issuer"},
+		reflect.TypeFor[caddyjwt.KeyClients]():          {"file", "name"}, // one argument for both
+		reflect.TypeFor[caddyjwt.ServiceClient]():       {"id"},
+		reflect.TypeFor[caddyjwt.Federate]():            {"name"},
 	} {
 		var names []string
 		for field := range typ.Fields() {

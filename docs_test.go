@@ -440,6 +440,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		{"Options of jwt", "Handler", docFields(Handler{})},
 		{"Options of issuer", "Issuer", docFields(Issuer{})},
 		{"Options of api_key", "APIKey", docFields(APIKey{})},
+		{"Options of authorization_server", "AuthorizationServer", docFields(AuthorizationServer{})},
 		{"Options of forward_jwt", "ForwardJWT", docFields(ForwardJWT{})},
 	} {
 		options := OptionNames[part.receiver]
@@ -462,7 +463,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		// In JSON each field is named as its option, but for those that are
 		// arguments.
 		for _, field := range part.fields {
-			if !slices.Contains([]string{"iss", "name", "id", "hash", "header", "audience"}, field) && !slices.Contains(options, field) {
+			if !slices.Contains([]string{"iss", "name", "id", "hash", "issuer", "header", "audience"}, field) && !slices.Contains(options, field) {
 				t.Errorf("the field %s is no option of the Caddyfile", field)
 			}
 		}

@@ -6,5 +6,11 @@ var OptionNames = map[string][]string{
 	"Issuer":  issuerOptions().names(),
 	"APIKey":  apiKeyOptions().names(),
 
+	"AuthorizationServer": serviceOptions().names(),
+	"KeyClients":          keyClientsOptions().names(),
+	"KeyClient":           keyClientOptions().names(),
+	"ServiceClient":       clientOptions().names(),
+	"Federate":            federateOptions().names(),
+
 	"ForwardJWT": forwardJWTOptions().names(),
 }

@@ -82,7 +82,8 @@ func TestDashboard(t *testing.T) {
 	s.send(t, s.http, http.MethodGet, "optional.example.test", "/", bearer(keys(t).RS256.Token(t, s.claims(nil), nil)))
 	for secret, status := range map[string]int{made.Key: http.StatusOK, "wrong": http.StatusUnauthorized} {
 		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {made.ID}, "client_secret": {secret}}
-		a := s.send(t, s.http, http.MethodPost, "stored.example.test", "/oauth2/token", body(form.Encode()), header("Content-Type", "application/x-www-form-urlencoded"))
+		a := s.send(t, s.http, http.MethodPost, "stored.example.test", "/oauth2/token", body(form.Encode()), header("Content-Type", "application/x-www-form-urlencoded"),
+			func(r *http.Request) { r.Host = "stored.example.test" }) // without the port, as the issuer
 		if a.status != status {
 			t.Errorf("asking for a token: status %d, want %d", a.status, status)
 		}

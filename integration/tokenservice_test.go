@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// basicServiceSites are an API that trusts the token service of the same Caddy, in front of it
+// ownServiceSites are an API that trusts the token service of the same Caddy, in front of it
 // in the file, and the service.
-const basicServiceSites = `
+const ownServiceSites = `
 api.localhost {
 	jwt https://auth.localhost https://api.example.com {
 		require scope orders:read
@@ -39,7 +39,7 @@ auth.localhost {
 // partnerKey is the secret of the client partner.
 const partnerKey = "ck_partner_Zq3vT8yB1nM5kR7wX2cL9dF4gH6jS0aP"
 
-// tokenService is a Caddy with basicServiceSites.
+// tokenService is a Caddy with ownServiceSites.
 type tokenService struct {
 	*caddy
 	http *http.Client
@@ -135,7 +135,7 @@ func (s *tokenService) accepted(t *testing.T, token string) {
 // TestTokenService: a key becomes a token, the token a request, and after its life 401.
 func TestTokenService(t *testing.T) {
 	t.Parallel()
-	s := startTokenService(t, basicServiceSites)
+	s := startTokenService(t, ownServiceSites)
 	token := s.token(t)
 	s.accepted(t, token)
 
@@ -168,7 +168,7 @@ func TestTokenService(t *testing.T) {
 	})
 	t.Run("a reload keeps keys and tokens", func(t *testing.T) {
 		before := s.kids(t)
-		if err := s.reload(strings.Replace(basicServiceSites, "lifetime 5m", "lifetime 5m\n\t\talgorithm ES256", 1)); err != nil {
+		if err := s.reload(strings.Replace(ownServiceSites, "lifetime 5m", "lifetime 5m\n\t\talgorithm ES256", 1)); err != nil {
 			t.Fatal(err)
 		}
 		s.http.CloseIdleConnections()
@@ -215,7 +215,7 @@ func TestTokenService(t *testing.T) {
 // whatever it says of itself. The two addresses of the site have one service.
 func TestTokenServiceInPlainHTTP(t *testing.T) {
 	t.Parallel()
-	s := startTokenService(t, strings.Replace(basicServiceSites, "\nauth.localhost {", "\nauth.localhost, http://auth.localhost {", 1))
+	s := startTokenService(t, strings.Replace(ownServiceSites, "\nauth.localhost {", "\nauth.localhost, http://auth.localhost {", 1))
 	s.accepted(t, s.token(t))
 	r, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/oauth2/token", s.plain), strings.NewReader("grant_type=client_credentials"))
 	if err != nil {

@@ -110,7 +110,6 @@ var (
 	otherDomain    = invalidGrant("assertion: sub is not in the trust domain")
 	notPinned      = invalidGrant("assertion: it is not of those whom the rules name")
 	otherClient    = invalidGrant("client_id is not the client of the federate")
-	revokedByRule  = invalidGrant("the client of the federate is revoked")
 	platformAway   = unavailable("the keys of the platform are not available")
 )
 
@@ -159,11 +158,8 @@ func (s *Service) federated(ctx context.Context, r *http.Request, f *form, from 
 		return client{}, found.Name, refused
 	}
 	c := client{id: found.client.ID, configured: found.client}
-	switch id := f.Get("client_id"); {
-	case id != "" && id != c.id:
+	if id := f.Get("client_id"); id != "" && id != c.id {
 		return c, found.Name, otherClient
-	case s.revoked(c.id, now):
-		return c, found.Name, revokedByRule
 	}
 	return c, found.Name, nil
 }

@@ -57,7 +57,8 @@ func (t *turn) begin(ctx context.Context) bool {
 	}
 	g := t.gate
 	g.mu.Lock()
-	if g.free(t.rank) && g.nobodyBefore(t.rank) {
+	// If there is a slot, nobody waits who comes before: end hands slots over at once.
+	if g.free(t.rank) {
 		g.take(t.rank)
 		g.mu.Unlock()
 		t.held = true
@@ -116,16 +117,6 @@ func (t *turn) end() {
 // if there is more than one.
 func (g *gate) free(r rank) bool {
 	return g.busy < g.slots && (r < knownFailing || g.failing < max(1, g.slots-1))
-}
-
-// nobodyBefore reports whether nobody waits who comes before a newcomer of this rank.
-func (g *gate) nobodyBefore(r rank) bool {
-	for before := range r + 1 {
-		if len(g.waiting[before]) > 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func (g *gate) take(r rank) {

@@ -85,7 +85,7 @@ type pair digest
 // pairOf returns a pair. The network is what one customer of a provider has: a /24 of IPv4
 // or a /56 of IPv6.
 func pairOf(kind, issuer, name string, from netip.Addr) pair {
-	from = from.Unmap().WithZone("")
+	from = from.Unmap()
 	bits := 56
 	if from.Is4() {
 		bits = 24

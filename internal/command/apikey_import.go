@@ -41,7 +41,7 @@ was done with each row:
 - the lines of another key file, which has hashes instead of keys.
 
 Keys of 6 to 19 characters could be guessed and are skipped; --allow-short imports them
-too, and the report counts them.
+too, and the report counts them. They get no token from a token service.
 
 A row that can't be imported is skipped and reported; with --strict nothing is written
 if there is one, and the exit code is 1. A file in neither format changes nothing.
