@@ -32,8 +32,8 @@ http://open.example.test {
 }
 `
 
-// form sends a form to an endpoint of the token service, with a client's key.
-func (n *node) form(t *testing.T, endpoint, id, key string, form url.Values) (int, map[string]any) {
+// sendForm sends a form to an endpoint of the token service, with a client's key.
+func (n *node) sendForm(t *testing.T, endpoint, id, key string, form url.Values) (int, map[string]any) {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, standingIssuer+"/oauth2/"+endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -57,10 +57,10 @@ func (n *node) form(t *testing.T, endpoint, id, key string, form url.Values) (in
 	return res.StatusCode, answer
 }
 
-// minted returns a token for a client by API key.
-func (n *node) minted(t *testing.T, id, key string) string {
+// mintedFor returns a token for a client by API key.
+func (n *node) mintedFor(t *testing.T, id, key string) string {
 	t.Helper()
-	status, answer := n.form(t, "token", id, key, url.Values{"grant_type": {"client_credentials"}})
+	status, answer := n.sendForm(t, "token", id, key, url.Values{"grant_type": {"client_credentials"}})
 	token, ok := answer["access_token"].(string)
 	if status != http.StatusOK || !ok {
 		t.Fatalf("no token: %d %v", status, answer)
@@ -70,7 +70,7 @@ func (n *node) minted(t *testing.T, id, key string) string {
 
 func (n *node) introspected(t *testing.T, id, key, token string) any {
 	t.Helper()
-	_, answer := n.form(t, "introspect", id, key, url.Values{"token": {token}})
+	_, answer := n.sendForm(t, "introspect", id, key, url.Values{"token": {token}})
 	return answer["active"]
 }
 
@@ -109,7 +109,7 @@ func TestATokenOfAServiceEndsWithItsKey(t *testing.T) {
 	} {
 		made := one.mustCreateKey(t)
 		secrets = append(secrets, made.Key)
-		token := one.minted(t, made.ID, made.Key)
+		token := one.mintedFor(t, made.ID, made.Key)
 		// The other node has not seen the key, and perhaps not who signs.
 		two.becomes(t, name+": the other node, before", within, func() exchange { return two.withToken(token) }, accepted)
 		one.is(t, name+": before", one.withToken(token), accepted)
@@ -118,7 +118,7 @@ func TestATokenOfAServiceEndsWithItsKey(t *testing.T) {
 		}
 		secret := end(made.ID)
 		one.is(t, name, one.withToken(token), isRevoked)
-		if status, answer := one.form(t, "token", made.ID, made.Key, url.Values{"grant_type": {"client_credentials"}}); status != http.StatusUnauthorized {
+		if status, answer := one.sendForm(t, "token", made.ID, made.Key, url.Values{"grant_type": {"client_credentials"}}); status != http.StatusUnauthorized {
 			t.Errorf("%s: it gets a token: %d %v", name, status, answer)
 		}
 		two.becomes(t, name+": the other node", within, func() exchange { return two.withToken(token) }, isRevoked)
@@ -128,19 +128,19 @@ func TestATokenOfAServiceEndsWithItsKey(t *testing.T) {
 			if active := one.introspected(t, made.ID, secret, token); active != false {
 				t.Errorf("%s: active is %v", name, active)
 			}
-			one.is(t, name+": with the new secret", one.withToken(one.minted(t, made.ID, secret)), accepted)
+			one.is(t, name+": with the new secret", one.withToken(one.mintedFor(t, made.ID, secret)), accepted)
 		}
 	}
 
 	// A client ends its own token, and nobody else's.
 	made, other := one.mustCreateKey(t), one.mustCreateKey(t)
-	token := one.minted(t, made.ID, made.Key)
+	token := one.mintedFor(t, made.ID, made.Key)
 	form := url.Values{"token": {token}}
-	if status, answer := one.form(t, "revoke", other.ID, other.Key, form); status != http.StatusBadRequest || answer["error"] != "unauthorized_client" {
+	if status, answer := one.sendForm(t, "revoke", other.ID, other.Key, form); status != http.StatusBadRequest || answer["error"] != "unauthorized_client" {
 		t.Errorf("another's token: %d %v", status, answer)
 	}
 	one.is(t, "another could not revoke it", one.withToken(token), accepted)
-	if status, answer := one.form(t, "revoke", made.ID, made.Key, form); status != http.StatusOK {
+	if status, answer := one.sendForm(t, "revoke", made.ID, made.Key, form); status != http.StatusOK {
 		t.Errorf("%d %v", status, answer)
 	}
 	one.is(t, "revoked by its client", one.withToken(token), isRevoked)

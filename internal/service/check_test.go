@@ -94,7 +94,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestEventsAreLogged: refusals at WARN, a few in a second, all others at DEBUG.
+// TestEventsAreLogged: all at DEBUG, as a client can cause any number of them.
 func TestEventsAreLogged(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -104,14 +104,11 @@ func TestEventsAreLogged(t *testing.T) {
 	if all := logs.TakeAll(); len(all) != 1 || all[0].Level != zapcore.DebugLevel || all[0].ContextMap()["client"] != "deploy" {
 		t.Errorf("a token is logged as %v", all)
 	}
-	for range 1000 {
-		observe(tokenservice.Event{Endpoint: "token", Error: "invalid_client", Reason: "unknown"})
+	observe(tokenservice.Event{Endpoint: "token", Error: "invalid_client", Reason: "unknown"})
+	if all := logs.TakeAll(); len(all) != 1 || all[0].Level != zapcore.DebugLevel || all[0].ContextMap()["reason"] != "unknown" {
+		t.Errorf("a refusal is logged as %v", all)
 	}
-	// All are in one second, or in two.
-	if all := logs.TakeAll(); len(all) < 10 || len(all) > 20 || all[0].Level != zapcore.WarnLevel || all[0].ContextMap()["reason"] != "unknown" {
-		t.Errorf("a thousand refusals are %d lines", len(all))
-	}
-	if counted != 1001 {
+	if counted != 2 {
 		t.Errorf("%d events are counted", counted)
 	}
 }

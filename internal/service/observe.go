@@ -1,8 +1,6 @@
 package service
 
 import (
-	"time"
-
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -10,19 +8,15 @@ import (
 )
 
 // Observer returns a function that logs what the endpoints of a service answer, and passes
-// it on to count, nil for nobody. A refusal is a line at WARN, and as anyone can cause them
-// at will, there are at most ten in a second.
+// it on to count, nil for nobody. Its lines are at DEBUG, as anyone can cause refusals at
+// will: metrics count them, and alerts tell of many.
 func Observer(logger *zap.Logger, issuer string, count func(issuer string, e tokenservice.Event)) func(tokenservice.Event) {
-	const most = 10
-	refused := logger.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(c, time.Second, most, 0)
-	}))
 	return func(e tokenservice.Event) {
 		if count != nil {
 			count(issuer, e)
 		}
 		if e.Error != "" {
-			if c := refused.Check(zapcore.WarnLevel, "token service refuses a request"); c != nil {
+			if c := logger.Check(zapcore.DebugLevel, "token service refuses a request"); c != nil {
 				c.Write(append(fields(issuer, e), zap.String("error", e.Error), zap.String("reason", e.Reason))...)
 			}
 			return
