@@ -68,7 +68,7 @@ func TestSpellings(t *testing.T) {
 	secret := []byte("0123456789abcdefghijklmnopqrstuv")
 	for what, text := range map[string]string{
 		"JSON": toJSON(t, object{"d": secret}), "in DER": base64.StdEncoding.EncodeToString(append([]byte("12345"), append(secret, 1, 2, 3)...)),
-		"printed": fmt.Sprintf("%v", secret), "quoted": fmt.Sprintf("%s", secret), "hexadecimal": fmt.Sprintf("%X", secret), "a number": new(big.Int).SetBytes(secret).String(),
+		"printed": fmt.Sprintf("%v", secret), "quoted": fmt.Sprintf("%q", secret), "hexadecimal": fmt.Sprintf("%X", secret), "a number": new(big.Int).SetBytes(secret).String(),
 	} {
 		found := false
 		for _, spelling := range spellings(secret) {
