@@ -94,7 +94,7 @@ Measured on %s, on this machine: %s.
 Whole Caddys over HTTPS, as above. A client with an API key asks for tokens that are signed with ES256: beside a Caddy that
 answers the same requests with a text, and beside one that makes one ES256 signature with Go's crypto for each of them. Then a
 token that a site has seen before: of the service in the same Caddy, whose client is looked up for each request, beside the
-same claims of another issuer. Medians of %d rounds of %d s for each.
+same claims of another issuer at a site of a Caddy that is alike. Medians of %d rounds of %d s for each.
 
 %s
 The budgets. On two processors, the Caddy shares them with wrk.

@@ -42,7 +42,7 @@ type fuzzer struct {
 
 // oddities are values that parsers have stumbled over.
 var oddities = []string{
-	"", " ", "\x00", "\n", "null", "true", "0", "-1", "1e999", "[]", "{}", `"`, `\`, "%", "%00", "%zz", "+", "&", "=", ";", "é", "\xff", "‮", "../../etc/passwd", "{env.HOME}", "{http.request.host}",
+	"", " ", "\x00", "\n", "null", "true", "0", "-1", "1e999", "[]", "{}", `"`, `\`, "%", "%00", "%zz", "+", "&", "=", ";", "é", "\xff", "\u202e", "../../etc/passwd", "{env.HOME}", "{http.request.host}",
 	"client_credentials", typeAssertion, grantBearer, "refresh_token", "deployer", "console", "ci", "caddy-jwt:keys", audience, reports, authIssuer, authIssuer + tokenPath, authIssuer + "/forward",
 	"a.b.c", "..", "eyJ.eyJ.x", strings.Repeat("a", 300), strings.Repeat(".", 300), strings.Repeat("{\"a\":", 60), strings.Repeat("[", 300), "urn:ietf:params:oauth:grant-type:token-exchange",
 }

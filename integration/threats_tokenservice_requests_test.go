@@ -166,7 +166,7 @@ func TestThreat67_ClientsAreNotMixedUp(t *testing.T) {
 		}
 	})
 	t.Run("the operator is told of the key that is no client", func(t *testing.T) {
-		if n.logged(0, "deployer") == 0 {
+		if n.logged(0, "an API key has the id of a client of the config") == 0 {
 			t.Errorf("no line\n%s", n.logs)
 		}
 	})

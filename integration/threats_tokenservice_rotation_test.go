@@ -19,14 +19,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
-// signingKeys is GET /jwt/signing-keys as far as tests read it.
-type signingKeys struct {
-	Services []struct {
-		Issuer  string
-		Service struct{ Keys []signingKeyItem }
-	}
-}
-
+// signingKeyItem is a key in an answer about signing keys, as far as tests read it.
 type signingKeyItem struct {
 	Kid       string
 	State     string
