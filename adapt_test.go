@@ -111,7 +111,7 @@ func adapt(input string) ([]byte, []caddyconfig.Warning, error) {
 	return config, warnings, err
 }
 
-// TestOptionsMisused writes each option of the directive and of issuer in all the
+// TestOptionsMisused writes each option of the directives and of their blocks in all the
 // ways that are invalid for any option.
 func TestOptionsMisused(t *testing.T) {
 	t.Parallel()
@@ -121,6 +121,10 @@ func TestOptionsMisused(t *testing.T) {
 		one
 		several
 		list
+
+		// What an authorization_server must have besides.
+		audience = "\naudience https://api.example.com"
+		clients  = "\napi_keys /etc/caddy/keys.jsonl"
 	)
 	type option struct {
 		line   string
@@ -129,6 +133,8 @@ func TestOptionsMisused(t *testing.T) {
 		repeated bool
 		// block reports whether it may have a block.
 		block bool
+		// body is the block that it must have.
+		body string
 	}
 	tables := map[string]map[string]option{
 		"jwt https://auth.example.com/ https://api.example.com {\n%s\n}": {
@@ -187,10 +193,49 @@ func TestOptionsMisused(t *testing.T) {
 			"claim":    {line: "address.email email", values: several, repeated: true},
 			"issuer":   {line: "https://auth.example.com", values: one},
 		},
+		"authorization_server https://auth.example.com {\n%s\n}": {
+			"api_keys":       {line: "/etc/caddy/keys.jsonl" + audience, values: one, repeated: true, block: true},
+			"api_key":        {line: "partner {env.PARTNER_KEY}" + audience, values: several, repeated: true, block: true},
+			"client":         {line: "deploy" + audience, values: one, repeated: true, block: true, body: "public_key deploy.pem"},
+			"federate":       {line: "ci" + audience + "\nclient deploy {\nscopes release\n}", values: one, repeated: true, block: true, body: "issuer https://ci.example.com\nrequire claim sub a\nclient deploy"},
+			"introspect":     {line: "gateway https://api.example.com" + audience + clients + "\napi_key gateway {env.GATEWAY_KEY}", values: list, repeated: true},
+			"audience":       {line: "https://api.example.com" + clients, values: list},
+			"scopes":         {line: "orders:read" + audience + clients, values: list},
+			"default_scopes": {line: "orders:read" + audience + clients, values: list},
+			"lifetime":       {line: "5m" + audience + clients, values: one},
+			"algorithm":      {line: "EdDSA" + audience + clients, values: one},
+			"rotate":         {line: "720h" + audience + clients, values: one},
+		},
+		"authorization_server https://auth.example.com {\naudience https://api.example.com\napi_keys /etc/caddy/keys.jsonl {\n%s\n}\n}": {
+			"audience": {line: "https://api.example.com", values: list},
+			"claim":    {line: "plan tier", values: several, repeated: true},
+		},
+		"authorization_server https://auth.example.com {\naudience https://api.example.com\nclient deploy {\n%s\n}\n}": {
+			"jwks_url":           {line: "https://deploy.example.com/keys", values: one},
+			"jwks_file":          {line: "deploy.jwks", values: one},
+			"public_key":         {line: "deploy.pem", values: one, repeated: true},
+			"scopes":             {line: "release\npublic_key deploy.pem", values: list},
+			"audience":           {line: "https://api.example.com\npublic_key deploy.pem", values: list},
+			"claim":              {line: "tenant acme\npublic_key deploy.pem", values: several, repeated: true},
+			"assertion_audience": {line: "token_endpoint\npublic_key deploy.pem", values: one},
+		},
+		"authorization_server https://auth.example.com {\naudience https://api.example.com\nclient deploy {\nscopes release\n}\nfederate ci {\n%s\n}\n}": {
+			"issuer":  {line: "https://ci.example.com\nrequire claim sub a\nclient deploy", values: one, block: true},
+			"require": {line: "expression `claims.age > 17`\nissuer https://ci.example.com\nrequire claim sub a\nclient deploy", values: several, repeated: true},
+			"client":  {line: "deploy\nissuer https://ci.example.com\nrequire claim sub a", values: one},
+		},
 	}
 	for around, table := range tables {
 		method := "Handler"
 		switch {
+		case strings.Contains(around, "federate"):
+			method = "Federate"
+		case strings.Contains(around, "client"):
+			method = "ServiceClient"
+		case strings.Contains(around, "api_keys"):
+			method = "KeyClients"
+		case strings.Contains(around, "authorization_server"):
+			method = "AuthorizationServer"
 		case strings.Contains(around, "issuer"):
 			method = "Issuer"
 		case strings.Contains(around, "forward_jwt"):
@@ -219,7 +264,11 @@ func TestOptionsMisused(t *testing.T) {
 					}
 				})
 			}
-			check("right", good, 0)
+			if o.body != "" {
+				check("right", good+" {\n"+o.body+"\n}", 0)
+			} else {
+				check("right", good, 0)
+			}
 			if !o.repeated {
 				check("twice", good+"\n"+good, first+1)
 			}

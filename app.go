@@ -158,6 +158,9 @@ func (a *App) Start() error {
 	for _, s := range a.services {
 		s.warnUnreached()
 	}
+	for _, w := range a.sources.Services().Warnings() {
+		a.warnings.add(w.Site, w.Text)
+	}
 	a.warnings.log(a.logger)
 	for _, g := range a.guards.all() {
 		if err := g.review(a.logger); err != nil {

@@ -267,6 +267,44 @@ func TestSettling(t *testing.T) {
 	}
 }
 
+// TestWhatNoTokenOfTheServiceHas: a site that refuses all tokens of the service that it means
+// to trust is warned of.
+func TestWhatNoTokenOfTheServiceHas(t *testing.T) {
+	t.Parallel()
+	const auth = "https://auth.example.com"
+	for name, c := range map[string]struct {
+		issuer, options string // of the site
+		want            string // a part of the warning; empty for none
+	}{
+		"the same":                    {auth, "audience https://api.example.com", ""},
+		"one audience of two":         {auth, "audience https://api.example.com https://other.example.com", ""},
+		"a slash":                     {auth + "/", "audience https://api.example.com", "issuer https://auth.example.com/: no token has it"},
+		"the default port":            {auth + ":443", "audience https://api.example.com", "issuer https://auth.example.com:443: no token has it"},
+		"capitals":                    {"https://Auth.example.com", "audience https://api.example.com", "issuer https://Auth.example.com: no token has it"},
+		"another path":                {auth + "/other", "audience https://api.example.com", ""},
+		"another host":                {"https://login.example.com/", "audience https://api.example.com", ""},
+		"a slash, and keys":           {auth + "/", "audience https://api.example.com\njwks_url https://auth.example.com/keys", ""},
+		"an audience not issued for":  {auth, "audience https://other.example.com", "issues no tokens for https://other.example.com"},
+		"any audience":                {auth, "audience *", ""},
+		"an audience of other claims": {auth, "audience orders\naudience_claim resource", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := serviceApp(t)
+			addState(t, a)
+			addSite(t, a, "issuer "+c.issuer+" {\n"+c.options+"\n}")
+			addService(t, a, auth, "")
+			if err := a.sources.Services().Settle(); err != nil {
+				t.Fatal(err)
+			}
+			got := a.sources.Services().Warnings()
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.Contains(got[0].Text, c.want) || !strings.Contains(got[0].Text, "; write ")) {
+				t.Errorf("the warnings are %v, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // TestTheSameIssuerTwice: at two sites, too.
 func TestTheSameIssuerTwice(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -132,13 +133,13 @@ func serviceOptions() options[AuthorizationServer] {
 
 func readKeyClients(a *AuthorizationServer, r *reader) error {
 	args := r.RemainingArgs()
-	if len(args) != 1 {
+	if len(args) != 1 || args[0] == "" {
 		return r.Err("api_keys needs the path of a key file or the name of a store; write api_keys /etc/caddy/keys.jsonl")
 	}
 	s := apiKeySource(r.global, args[0])
 	k := &KeyClients{File: s.File, Name: s.Name}
 	a.APIKeys = append(a.APIKeys, k)
-	return keyClientsOptions().readBlock(k, r.inner(), "api_keys option")
+	return keyClientsOptions().readBlock(k, r.inner(), &unknownOption{kind: "api_keys option"})
 }
 
 func keyClientsOptions() options[KeyClients] {
@@ -179,7 +180,7 @@ func metaClaimOption[T any](field func(*T) *[]*MetaClaim) option[T] {
 		"claim",
 		func(t *T, r *reader) error {
 			args := r.RemainingArgs()
-			if len(args) < 1 || len(args) > 2 {
+			if len(args) < 1 || len(args) > 2 || slices.Contains(args, "") {
 				return r.Err("claim needs the name of a meta value, optionally followed by that of the claim; write claim plan, or claim plan tier")
 			}
 			c := &MetaClaim{Meta: args[0]}
@@ -200,7 +201,13 @@ func readClient(a *AuthorizationServer, r *reader) error {
 	}
 	c := &ServiceClient{ID: args[0]}
 	a.Client = append(a.Client, c)
-	return clientOptions().readBlock(c, r.inner(), "client option")
+	unknown := &unknownOption{
+		kind: "client option", others: []string{"secret", "client_secret", "private_key"}, are: "is not an option of client, which proves who it is by a signature that its public key verifies",
+		remedy: func(string) string {
+			return "write public_key deploy.pem, or, for a client with a secret, api_key deploy {env.DEPLOY_KEY} in the place of client"
+		},
+	}
+	return clientOptions().readBlock(c, r.inner(), unknown)
 }
 
 func clientOptions() options[ServiceClient] {
@@ -231,12 +238,12 @@ func clientOptions() options[ServiceClient] {
 
 func readFederate(a *AuthorizationServer, r *reader) error {
 	args := r.RemainingArgs()
-	if len(args) != 1 {
+	if len(args) != 1 || args[0] == "" {
 		return r.Err("federate needs a name and a block; write federate github { issuer https://token.actions.githubusercontent.com; require claim repository_id 123456; client deploy }, each on a line of its own")
 	}
 	f := &Federate{Name: args[0]}
 	a.Federate = append(a.Federate, f)
-	return federateOptions().readBlock(f, r.inner(), "federate option")
+	return federateOptions().readBlock(f, r.inner(), &unknownOption{kind: "federate option"})
 }
 
 func federateOptions() options[Federate] {
@@ -244,6 +251,10 @@ func federateOptions() options[Federate] {
 		{"issuer", func(f *Federate, r *reader) error {
 			if err := r.once.Check(r.Dispenser, "write a federate for each issuer"); err != nil {
 				return err
+			}
+			arguments := *r.Dispenser
+			if args := arguments.RemainingArgs(); len(args) > 0 && args[0] == "" {
+				return r.Err("the issuer is empty; write issuer https://token.actions.githubusercontent.com, or that of your platform" + setting.Unset)
 			}
 			h := new(Handler)
 			if err := readIssuer(h, r); err != nil {
@@ -274,8 +285,7 @@ func readIntrospect(a *AuthorizationServer, r *reader) error {
 }
 
 // readBlock reads a block of the options, if there is one.
-func (all options[T]) readBlock(into *T, r *reader, kind string) error {
-	unknown := &unknownOption{kind: kind}
+func (all options[T]) readBlock(into *T, r *reader, unknown *unknownOption) error {
 	for nesting := r.Nesting(); r.NextBlock(nesting); {
 		if err := all.read(into, r, unknown); err != nil {
 			return err

@@ -124,10 +124,14 @@ func TestGrammarIsWrittenDown(t *testing.T) {
 		}
 		reference = append(reference, text...)
 	}
-	for typ, reader := range map[string]string{"Handler": "UnmarshalCaddyfile", "Issuer": "readIssuer", "APIKey": "readAPIKey", "ForwardJWT": "readForwardJWT"} {
+	const service = "AuthorizationServer.UnmarshalCaddyfile"
+	for typ, grammar := range map[string][]string{ // the function with the comment, and the block in it
+		"Handler": {"Handler.UnmarshalCaddyfile", ""}, "Issuer": {"readIssuer", ""}, "APIKey": {"readAPIKey", ""}, "ForwardJWT": {"readForwardJWT", ""},
+		"AuthorizationServer": {service, ""}, "KeyClients": {service, "api_keys"}, "ServiceClient": {service, "client"}, "Federate": {service, "federate"},
+	} {
 		options := caddyjwt.OptionNames[typ]
-		if got := commentOptions(t, reader); !slices.Equal(got, options) {
-			t.Errorf("the comment of %s has\n%s\nand these are read, in this order:\n%s", reader, got, options)
+		if got := commentOptions(t, grammar[0], grammar[1]); !slices.Equal(got, options) {
+			t.Errorf("the comment of %s has\n%s\nand these are read, in this order:\n%s", grammar, got, options)
 		}
 		for _, option := range options {
 			if reference != nil && !regexp.MustCompile(`\b`+option+`\b`).Match(reference) {
@@ -210,13 +214,20 @@ func parsePackage(t *testing.T) (files []*ast.File) {
 	return files
 }
 
-// commentOptions returns the options in the grammar above a function: the
-// first words of the indented lines, without those of deeper blocks.
-func commentOptions(t *testing.T, name string) (options []string) {
+// commentOptions returns the options in the grammar above a function, or those in the block
+// of one of them: the first words of the indented lines, without those of deeper blocks.
+func commentOptions(t *testing.T, name, block string) (options []string) {
 	t.Helper()
+	indent, inside := "\t    ", block == ""
+	if block != "" {
+		indent += "    "
+	}
 	for _, line := range strings.Split(function(t, name).Doc.Text(), "\n") {
-		line, ok := strings.CutPrefix(line, "\t    ")
-		if !ok || line == "" || strings.ContainsAny(line[:1], " }") {
+		if outer, ok := strings.CutPrefix(line, "\t    "); ok && block != "" && !strings.HasPrefix(outer, " ") {
+			inside = strings.HasPrefix(outer, block+" ") && strings.HasSuffix(outer, "{")
+		}
+		line, ok := strings.CutPrefix(line, indent)
+		if !ok || !inside || line == "" || strings.ContainsAny(line[:1], " }") {
 			continue
 		}
 		// token_from has a line for each place.
@@ -227,19 +238,23 @@ func commentOptions(t *testing.T, name string) (options []string) {
 	return options
 }
 
-// function returns a function, or a method of the handler, by its name.
+// function returns a function, or a method by <type>.<name>.
 func function(t *testing.T, name string) *ast.FuncDecl {
 	t.Helper()
+	receiver, method, isMethod := strings.Cut(name, ".")
+	if !isMethod {
+		receiver, method = "", name
+	}
 	for _, file := range parsePackage(t) {
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
-			if !ok || f.Name.Name != name {
+			if !ok || f.Name.Name != method || (f.Recv != nil) != isMethod {
 				continue
 			}
 			if f.Recv == nil {
 				return f
 			}
-			if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == "Handler" {
+			if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok && star.X.(*ast.Ident).Name == receiver {
 				return f
 			}
 		}

@@ -148,9 +148,7 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
 	}
 	h.app.accepted.addPolicies(policies)
-	for i := range policies {
-		h.app.sources.Services().TakeAudiences(h.site, policies[i].Audience)
-	}
+	h.takeTokens(policies)
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
@@ -191,6 +189,21 @@ func (h *Handler) checkForwardJWT() error {
 		}
 	}
 	return nil
+}
+
+// takeTokens notes which tokens the handler takes, for what is wrong with them beside the
+// token services of the config.
+func (h *Handler) takeTokens(policies []validator.Policy) {
+	services := h.app.sources.Services()
+	for i := range policies {
+		p := &policies[i]
+		services.TakeAudiences(h.site, p.Audience)
+		if p.AnyAudience || len(p.AudienceClaims) > 0 {
+			services.TakeIssuer(h.site, p.Issuer, nil)
+		} else {
+			services.TakeIssuer(h.site, p.Issuer, p.Audience)
+		}
+	}
 }
 
 // forwardKeys returns the keys of tokens for the upstream. Handlers are provisioned in any

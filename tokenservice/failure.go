@@ -79,7 +79,7 @@ var (
 	twoWays        = invalidRequest("the client authenticates itself in more than one way")
 	halfAssertion  = invalidRequest("client_assertion and client_assertion_type come together")
 	noCredential   = notAuthenticated("there is no client authentication; use Basic, or client_id and client_secret")
-	otherScheme    = notAuthenticated("the scheme of Authorization is not Basic")
+	otherScheme    = notAuthenticated("the scheme of Authorization is not Basic; use Basic, or client_id and client_secret")
 	badBasic       = notAuthenticated("Basic is not base64 of a client_id, a colon and a client_secret")
 	unknownSecret  = invalidClient("no API key has this text")
 	disabledKey    = invalidClient("the API key is disabled")
@@ -94,8 +94,8 @@ var (
 	signingAway    = unavailable("the signing keys are not available")
 	signingFailed  = unavailable("the token could not be signed")
 	gaveUp         = unavailable("the client has gone")
-	noGrant        = invalidRequest("grant_type is missing")
-	otherGrant     = &failure{code: errUnsupported, status: http.StatusBadRequest, description: "grant_type is not one of this server"}
+	noGrant        = invalidRequest("grant_type is missing; use client_credentials")
+	otherGrant     = &failure{code: errUnsupported, status: http.StatusBadRequest, description: "grant_type is not one of this server; its metadata lists them as grant_types_supported"}
 	malformedScope = &failure{code: errInvalidScope, status: http.StatusBadRequest, description: "scope is malformed"}
 	manyScopes     = &failure{code: errInvalidScope, status: http.StatusBadRequest, description: "scope has more than 1000 words"}
 	noScope        = &failure{code: errInvalidScope, status: http.StatusBadRequest, description: "the client has none of the scopes that it asks for"}

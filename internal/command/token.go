@@ -34,7 +34,8 @@ OpenID discovery). Nothing is kept: each call asks for a new token.
 
 With a secret, from a file, standard input (-) or an environment variable. It never is an
 argument, which the shell's history and the list of processes would show. Of an API key
-that was made here, the client's id is the key's, and may be left out:
+that was made here, the client's id is the key's, and may be left out, unless the key was
+made with --id:
 
     caddy jwt token --issuer https://auth.example.com --secret-file api.key
     TOKEN=$(pass show api | caddy jwt token --issuer https://auth.example.com --secret-file -)

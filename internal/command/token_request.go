@@ -222,7 +222,7 @@ func (c *tokenClient) do(r *http.Request) (status int, body []byte, err error) {
 
 // tokenHints are what to do about the errors of a token service.
 var tokenHints = map[string]string{
-	"invalid_client":          "is the client's id right, and its secret or key the one that the service knows? has the key expired, or was it disabled?",
+	"invalid_client":          "is the client's id right (name it with --client-id if the API key was made with --id), and its secret or key the one that the service knows? has the key expired, or was it disabled?",
 	"invalid_grant":           "does the service exchange tokens of this platform, for this repository or account? is the token's audience the issuer of the service, and has it not expired?",
 	"invalid_scope":           "ask for scopes that the client has, or leave --scope out",
 	"invalid_target":          "name a resource that the client may ask for, or leave --resource out",

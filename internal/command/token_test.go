@@ -304,7 +304,7 @@ func TestTokenIsRefused(t *testing.T) {
 		answer string
 		parts  []string
 	}{
-		"the client":   {401, `{"error":"invalid_client","error_description":"the client can't be authenticated"}`, []string{"the token service refuses with invalid_client: the client can't be authenticated", "was it disabled?"}},
+		"the client":   {401, `{"error":"invalid_client","error_description":"the client can't be authenticated"}`, []string{"the token service refuses with invalid_client: the client can't be authenticated", "name it with --client-id if", "was it disabled?"}},
 		"a scope":      {400, `{"error":"invalid_scope"}`, []string{"refuses with invalid_scope", "leave --scope out"}},
 		"a resource":   {400, `{"error":"invalid_target"}`, []string{"leave --resource out"}},
 		"for now":      {429, `{"error":"temporarily_unavailable"}`, []string{"try again later"}},

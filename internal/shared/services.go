@@ -26,6 +26,7 @@ type Services struct {
 	forwards  []*ForwardKeys
 	federated []federated
 	trusted   []*Trusted
+	accepted  []acceptance
 
 	once    sync.Once
 	settled atomic.Bool
