@@ -22,7 +22,7 @@ import (
 
 // Errors of private keys. None says anything of what was read.
 var (
-	errNoPrivateKey = errors.New("the private key is not in the storage")
+	errNoPrivateKey = errors.New("the private key is not in the storage; restore it, or replace the signing keys with `caddy jwt rotate --retire-now`")
 	errPrivateKey   = errors.New("the object is not the private key of its name")
 	errSealed       = errors.New("the private key is encrypted with a key that is not in `state { key }`; write that key too, or replace the signing keys with `caddy jwt rotate --retire-now`")
 )

@@ -243,6 +243,9 @@ func TestAKeyWhosePrivateKeyIsLostIsReplaced(t *testing.T) {
 	if _, err := n.Signer(ctx, c.Now()); !errors.Is(err, ErrKeysUnavailable) {
 		t.Error("a key signs that was not published for a day")
 	}
+	if !strings.Contains(errNoPrivateKey.Error(), "rotate --retire-now") {
+		t.Error("the error does not tell the way out")
+	}
 	if n.accepts(t, s) == false {
 		t.Error("what the lost key signed is refused")
 	}

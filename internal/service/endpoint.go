@@ -96,7 +96,10 @@ func (e *Endpoint) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
-	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	// The ranges of trusted proxies often have this machine in them, which asks directly
+	// too.
+	if trusted && !(e.plain && direct(r.Header)) {
 		// More than one, or a list, would be of several proxies, of which only the
 		// last is trusted.
 		proto := r.Header.Values("X-Forwarded-Proto")
@@ -107,6 +110,16 @@ func (e *Endpoint) secure(r *http.Request) bool {
 	}
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// direct reports whether no proxy says that it has forwarded a request.
+func direct(h http.Header) bool {
+	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		if len(h[name]) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // clientOf returns the client's address, as far as proxies are trusted.

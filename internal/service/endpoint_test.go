@@ -96,6 +96,8 @@ func TestWhichConnectionsAreSecure(t *testing.T) {
 		"loopback issuer, another machine":                     {loopback, "192.0.2.1:1", false, false, nil, false},
 		"loopback issuer, a socket":                            {loopback, "@", false, false, nil, false},
 		"loopback issuer, a proxy of this machine for another": {loopback, "127.0.0.1:1", false, true, []string{"http"}, false},
+		"loopback issuer, this machine is a trusted proxy":     {loopback, "127.0.0.1:1", false, true, nil, true},
+		"loopback issuer, a trusted proxy of another machine":  {loopback, "192.0.2.1:1", false, true, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,6 +113,20 @@ func TestWhichConnectionsAreSecure(t *testing.T) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestAProxyOfThisMachine: one that is trusted must say that the way to it is encrypted,
+// whatever header tells that it is one.
+func TestAProxyOfThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"} {
+		vars := map[string]any{caddyhttp.TrustedProxyVarKey: true}
+		r := (&http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{}, URL: &url.URL{}}).WithContext(context.WithValue(t.Context(), caddyhttp.VarsCtxKey, vars))
+		r.Header.Set(name, "192.0.2.1")
+		if endpoint(t, "http://localhost:8080").secure(r) {
+			t.Errorf("%s: the request counts as one of this machine", name)
+		}
 	}
 }
 

@@ -2,9 +2,11 @@ package service
 
 import (
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
 
@@ -12,7 +14,11 @@ import (
 // forgets neither failures nor assertions that were used.
 var memories = caddy.NewUsagePool()
 
-// Memory is what a service remembers, as long as a config uses it.
+// rememberFor is for how long more there is a memory that no config uses: longer than an
+// assertion is valid, which could otherwise be used twice after a config without the service.
+const rememberFor = 15 * time.Minute
+
+// Memory is what a service remembers, as long as a config uses it and a while longer.
 type Memory struct {
 	*tokenservice.Memory
 	issuer   string
@@ -35,8 +41,13 @@ func acquireMemory(issuer string) (*Memory, error) {
 }
 
 // Release gives the memory back. A second call does nothing.
-func (m *Memory) Release() {
-	if m != nil {
-		m.released.Do(func() { _, _ = memories.Delete(m.issuer) })
+func (m *Memory) Release() { m.release(clock.System()) }
+
+func (m *Memory) release(c clock.Clock) {
+	if m == nil {
+		return
 	}
+	m.released.Do(func() {
+		c.AfterFunc(rememberFor, func() { _, _ = memories.Delete(m.issuer) })
+	})
 }
