@@ -86,7 +86,19 @@ func (e *Endpoint) isHost(host string) bool {
 
 // Serve answers a request for a path of the service.
 func (e *Endpoint) Serve(w http.ResponseWriter, r *http.Request, path string) (served bool) {
-	return e.service.Serve(w, r, tokenservice.Request{Path: path, Host: e.host, Secure: e.secure(r), Client: clientOf(r)})
+	return e.service.Serve(w, asWritten(r), tokenservice.Request{Path: path, Host: e.host, Secure: e.secure(r), Client: clientOf(r)})
+}
+
+// asWritten returns a request with the URL that the client wrote. A handler in front may have
+// added a query, as for a front controller, or taken out one that has a secret in it.
+func asWritten(r *http.Request) *http.Request {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil || r.URL.RawQuery == original.URL.RawQuery && r.RequestURI == original.RequestURI {
+		return r
+	}
+	written := r.WithContext(r.Context())
+	written.URL, written.RequestURI = original.URL, original.RequestURI
+	return written
 }
 
 // secure reports whether nobody on the way could read a request: the connection is

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,6 +128,44 @@ func TestAProxyOfThisMachine(t *testing.T) {
 		r.Header.Set(name, "192.0.2.1")
 		if endpoint(t, "http://localhost:8080").secure(r) {
 			t.Errorf("%s: the request counts as one of this machine", name)
+		}
+	}
+}
+
+// TestTheQueryIsThatOfTheClient: what a handler in front has rewritten neither refuses a
+// request nor hides a parameter in the URL.
+func TestTheQueryIsThatOfTheClient(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		written, rewritten string
+		refused            bool
+	}{
+		"none":    {"/oauth2/token", "/oauth2/token", false},
+		"added":   {"/oauth2/token", "/index.php?p=x", false},
+		"removed": {"/oauth2/token?client_secret=x", "/index.php", true},
+		"kept":    {"/oauth2/token?a=b", "/oauth2/token?a=b", true},
+	} {
+		of := func(uri string) *http.Request {
+			u, err := url.Parse(uri)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &http.Request{
+				Method: http.MethodPost, Host: "auth.example.com", URL: u, RequestURI: uri, TLS: new(tls.ConnectionState), Body: http.NoBody,
+				Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
+			}
+		}
+		r := of(c.rewritten).WithContext(context.WithValue(t.Context(), caddyhttp.OriginalRequestCtxKey, *of(c.written)))
+		e, w := endpoint(t, "https://auth.example.com"), httptest.NewRecorder()
+		path, ours := e.Path(r)
+		if !ours || !e.Serve(w, r, path) {
+			t.Fatalf("%s: it is not served", name)
+		}
+		if got := strings.Contains(w.Body.String(), "not in the URL"); got != c.refused {
+			t.Errorf("%s: %s", name, w.Body)
+		}
+		if r.RequestURI != c.rewritten {
+			t.Errorf("%s: the request of other handlers has changed", name)
 		}
 	}
 }
