@@ -77,7 +77,7 @@ func operator(t *testing.T, name string) (certificate string, client *http.Clien
 		t.Fatal(err)
 	}
 	return base64.StdEncoding.EncodeToString(der), &http.Client{
-		Timeout: 20 * time.Second,
+		Timeout: patience,
 		// The path must reach the server as it is written.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{

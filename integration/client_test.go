@@ -19,6 +19,10 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
 
+// patience is how long a client waits for an answer. On a busy machine, under the race
+// detector, a wrong password alone keeps Caddy busy for many seconds.
+const patience = time.Minute
+
 // protocol is a version of HTTP.
 type protocol string
 
@@ -52,7 +56,7 @@ func (c *caddy) tlsConfig(host string, alpn ...string) *tls.Config {
 func (c *caddy) client(version protocol) *http.Client {
 	c.t.Helper()
 	client := &http.Client{
-		Timeout: 20 * time.Second,
+		Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},

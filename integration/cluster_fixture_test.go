@@ -104,7 +104,7 @@ func newNode(t *testing.T, opts options) *node {
 		},
 		MaxIdleConnsPerHost: 64,
 	}
-	n.client = &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	n.client = &http.Client{Transport: transport, Timeout: patience}
 	t.Cleanup(transport.CloseIdleConnections)
 	return n
 }

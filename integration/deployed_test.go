@@ -66,7 +66,7 @@ func (d deployment) start(t *testing.T) (server *runningExample, file string, en
 		c.logs.check(t, true)
 	})
 	server = &runningExample{example{filtered: true}, c.logs, d.url, &http.Client{
-		Timeout:   20 * time.Second,
+		Timeout:   patience,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}}
 	var last error

@@ -251,7 +251,7 @@ func startExample(t *testing.T, e example, dir, port string, env map[string]stri
 		scheme = "http"
 	}
 	r := &runningExample{e, c.logs, scheme + "://localhost:" + port, &http.Client{
-		Timeout: 20 * time.Second,
+		Timeout: patience,
 		// The certificate is of an authority that the example has just made.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}}

@@ -118,7 +118,7 @@ func remoteAdminClient(t *testing.T, dir string, root []byte, address string) *h
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(root)
-	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{certificate}},
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -153,7 +153,7 @@ func trusting(t *testing.T, ca *peers.CA) *http.Client {
 	pool.AppendCertsFromPEM(text)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Timeout: 20 * time.Second, Transport: transport}
+	return &http.Client{Timeout: patience, Transport: transport}
 }
 
 // What the first page of the README promises: an issuer, an audience, and no

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // tokenExample is examples/token-service, running: what clients of other languages, and
@@ -40,7 +39,7 @@ func openTokenExample(t *testing.T, dir string, env map[string]string) *tokenExa
 			"data", "clients.jsonl", "reports.key", "gateway.key", "deploy-bot.key", "deploy-bot.pem", "nightly.key", "nightly.pem"),
 		issuer: "http://localhost:" + p[0],
 		api:    "http://localhost:" + p[2],
-		http:   &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+		http:   &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	e.run("./clients.sh make")
 	for _, name := range []string{"reports.key", "gateway.key", "deploy-bot.key", "nightly.key"} {

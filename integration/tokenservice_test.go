@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // ownServiceSites are an API that trusts the token service of the same Caddy, in front of it
@@ -225,7 +224,7 @@ func TestTokenServiceInPlainHTTP(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("X-Forwarded-Proto", "https")
 	r.SetBasicAuth("partner", partnerKey)
-	res, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
+	res, err := (&http.Client{Timeout: patience}).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -243,7 +243,7 @@ func startGateway(t *testing.T, port int, command ...string) *gateway {
 			<-ended
 		}
 	})
-	g := &gateway{fmt.Sprintf("http://127.0.0.1:%d/", port), &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}}
+	g := &gateway{fmt.Sprintf("http://127.0.0.1:%d/", port), &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		res, err := g.http.Get(g.url)
 		if err == nil {
