@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
@@ -27,10 +28,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("authorization_server", httpcaddyfile.After, "try_files")
 }
 
-// adaptDirective makes a route of the directive. With a matcher and headers to clear
-// it makes two routes: requests that do not match go to the same upstream, and must
-// not bring such a header there.
-func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+// readMatched reads a directive, and returns its matcher.
+func readMatched[T any](h httpcaddyfile.Helper, into *T, read func(*T, *reader) error) (caddy.ModuleMap, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
 	}
@@ -42,8 +41,16 @@ func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
+	return matcher, read(into, &reader{Dispenser: h.Dispenser, global: declared})
+}
+
+// adaptDirective makes a route of the directive. With a matcher and headers to clear
+// it makes two routes: requests that do not match go to the same upstream, and must
+// not bring such a header there.
+func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	handler := new(Handler)
-	if err := readDirective(handler, &reader{Dispenser: h.Dispenser, global: declared}); err != nil {
+	matcher, err := readMatched(h, handler, readDirective)
+	if err != nil {
 		return nil, err
 	}
 	routes := h.NewRoute(matcher, handler)

@@ -16,19 +16,9 @@ import (
 
 // adaptAuthorizationServer makes a route of the directive.
 func adaptAuthorizationServer(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	if !h.Next() {
-		return nil, h.ArgErr()
-	}
-	matcher, err := h.ExtractMatcherSet()
-	if err != nil {
-		return nil, err
-	}
-	declared, err := declaredApp(h)
-	if err != nil {
-		return nil, err
-	}
 	a := new(AuthorizationServer)
-	if err := readAuthorizationServer(a, &reader{Dispenser: h.Dispenser, global: declared}); err != nil {
+	matcher, err := readMatched(h, a, readAuthorizationServer)
+	if err != nil {
 		return nil, err
 	}
 	return h.NewRoute(matcher, a), nil
