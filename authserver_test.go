@@ -16,7 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
@@ -24,6 +23,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -37,7 +37,7 @@ const partnerKey = "ck_partner_0123456789abcdefghijklmnopqrstuvwxyz"
 // serviceApp is an app with a storage of its own that has not started.
 func serviceApp(t *testing.T) *App {
 	t.Helper()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	a := &App{logger: zap.NewNop(), audit: zap.NewNop(), sources: shared.New(zap.NewNop(), storage, nil), cache: tokencache.DefaultSize}
 	t.Cleanup(func() {
 		a.sources.StopState(false)

@@ -55,6 +55,8 @@ func newNode(t testing.TB, folder replica.Objects, c clock.Clock, learned ...fun
 	if len(learned) > 0 {
 		config.Learned = learned[0]
 	}
+	paused := make(chan struct{})
+	config.Clock = &pausing{Clock: c, pause: config.Binding.Interval * 8 / 10, paused: paused}
 	s := NewStore(config)
 	s.Start()
 	t.Cleanup(func() {
@@ -62,11 +64,29 @@ func newNode(t testing.TB, folder replica.Objects, c clock.Clock, learned ...fun
 		cancel()
 		s.Close(ctx)
 	})
+	<-paused // from here on it syncs only when it is told to
 	for !s.Status().Ready {
 		synced(t, s)
 	}
 	<-s.Ready()
 	return s
+}
+
+// pausing tells when the first sync that a node makes by itself is over: the node then sets
+// a timer for the next one.
+type pausing struct {
+	clock.Clock
+	pause  time.Duration
+	once   sync.Once
+	paused chan struct{}
+}
+
+func (p *pausing) AfterFunc(d time.Duration, f func()) func() bool {
+	stop := p.Clock.AfterFunc(d, f)
+	if d >= p.pause {
+		p.once.Do(func() { close(p.paused) })
+	}
+	return stop
 }
 
 func synced(t testing.TB, nodes ...*Store) {

@@ -5,17 +5,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddyserver/certmagic"
-
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 )
 
 // Two nodes share a folder of Caddy's file storage, and both change keys and count uses at
 // the same time: none is lost.
 func TestStoresInTheFileSystem(t *testing.T) {
 	t.Parallel()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	open := func() replica.Objects { return replica.Folder(storage, "jwt/default/keys-partners") }
 	c := clock.NewFake(noon)
 	nodes := []*Store{newNode(t, open(), c), newNode(t, open(), c)}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -212,7 +213,7 @@ func TestStateOf(t *testing.T) {
 		t.Error("no state is a state")
 	}
 	s := newSite(t)
-	sources := shared.New(s.logs.logger(), &certmagic.FileStorage{Path: t.TempDir()}, nil)
+	sources := shared.New(s.logs.logger(), storagetest.Files(t), nil)
 	st, err := sources.NewState(shared.StateSettings{
 		Cluster: "test-" + strings.ToLower(t.Name()), Interval: time.Hour, MaxStale: time.Hour, Stores: []string{"partners"}, StorageModule: "caddy.storage.file_system",
 	})

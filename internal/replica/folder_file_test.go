@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 )
 
 // files is a folder of file storage, and its path.
@@ -26,7 +28,7 @@ func files(t *testing.T) (o Objects, path string) {
 func TestAListingMissesNothingWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	o := Folder(storage, testPath)
 	throughout := []string{"1-a", "5-e", markerName}
 	for _, name := range throughout {

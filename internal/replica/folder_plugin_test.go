@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 )
 
 var errOutage = errors.New("connection refused")
@@ -467,7 +469,7 @@ func TestAnObjectIsStoredUnderItsPath(t *testing.T) {
 func TestAWrappedFileStorageIsListedWhileSomebodyWrites(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	o := Folder(struct{ certmagic.Storage }{storage}, testPath)
 	mustDo(t, o.Store(ctx, markerName, []byte("marker")))
 	stop, stopped := make(chan struct{}), make(chan error)

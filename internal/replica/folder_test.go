@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 )
 
 const testPath = "jwt/default/revocations"
@@ -41,7 +43,7 @@ func expectNames(t *testing.T, o Objects, want ...string) {
 func TestAFolderOfFilesHoldsObjects(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	o := Folder(&certmagic.FileStorage{Path: t.TempDir()}, testPath)
+	o := Folder(storagetest.Files(t), testPath)
 	expectNames(t, o)
 	if err := o.Probe(ctx); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a probe without the marker: %v", err)
@@ -65,7 +67,7 @@ func TestAFolderOfFilesHoldsObjects(t *testing.T) {
 func TestNamesAndPathsThatNotEveryStorageCanHaveAreRefused(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	all := func(o Objects, name string) map[string]error {
 		_, loaded := o.Load(ctx, name)
 		return map[string]error{"Load": loaded, "Store": o.Store(ctx, name, []byte("x")), "Delete": o.Delete(ctx, name)}
@@ -100,7 +102,7 @@ func TestNamesAndPathsThatNotEveryStorageCanHaveAreRefused(t *testing.T) {
 func TestNothingEmptyIsAnObject(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	o := Folder(storage, testPath)
 	if err := o.Store(ctx, "a", nil); !errors.Is(err, ErrEmpty) {
 		t.Errorf("storing nothing: %v", err)

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/certmagic"
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -32,7 +32,7 @@ type site struct {
 
 func newSite(t testing.TB, cluster string, start bool) *site {
 	t.Helper()
-	sources := shared.New(zap.NewNop(), &certmagic.FileStorage{Path: t.TempDir()}, nil)
+	sources := shared.New(zap.NewNop(), storagetest.Files(t), nil)
 	st, err := sources.NewState(shared.StateSettings{Cluster: cluster, Interval: time.Second, MaxStale: time.Hour})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -17,7 +18,7 @@ import (
 // take effect all the same.
 func TestAnEventKeepsNoChangeWaiting(t *testing.T) {
 	t.Parallel()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	s, st, _ := stateOf(t, storage, func(s *StateSettings) { s.Cluster = "events" })
 	handled, hang := make(chan error, 1), make(chan struct{})
 	defer close(hang)
@@ -109,7 +110,7 @@ func (h hung) Store(ctx context.Context, key string, value []byte) error {
 // The end of a config does not wait for a storage that hangs longer than it was given.
 func TestStopWhileTheStorageHangs(t *testing.T) {
 	t.Parallel()
-	storage := hung{&certmagic.FileStorage{Path: t.TempDir()}, make(chan struct{}, 1), make(chan struct{})}
+	storage := hung{storagetest.Files(t), make(chan struct{}, 1), make(chan struct{})}
 	defer close(storage.end)
 	_, st, _ := stateOf(t, storage, func(s *StateSettings) { s.Cluster = "hangs" })
 	st.start(false)

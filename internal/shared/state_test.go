@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
 
@@ -100,7 +101,7 @@ func revokes(st *State, jti string) bool {
 // is in the storage for the next process.
 func TestStateOutlivesConfigs(t *testing.T) {
 	t.Parallel()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	cluster := func(s *StateSettings) { s.Cluster = "outlives"; s.Stores = []string{"partners"} }
 	first, st1, _ := stateOf(t, storage, cluster)
 	if st1.Revocations() != nil || st1.Store("partners") != nil || st1.Rules() != nil || st1.Usage("partners") != nil {
@@ -147,7 +148,7 @@ func TestStateOutlivesConfigs(t *testing.T) {
 func TestStateMovesToAnotherStorage(t *testing.T) {
 	t.Parallel()
 	cluster := func(s *StateSettings) { s.Cluster = "moves" }
-	one, two := &certmagic.FileStorage{Path: t.TempDir()}, &certmagic.FileStorage{Path: t.TempDir()}
+	one, two := storagetest.Files(t), storagetest.Files(t)
 	first, st1, _ := stateOf(t, one, cluster)
 	first.StartState(false)
 	until(t, "ready", func() bool { return !st1.AwaitRevocations(t.Context(), time.Now()) })
@@ -197,7 +198,7 @@ func TestRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			storage := &holding{Storage: &certmagic.FileStorage{Path: t.TempDir()}}
+			storage := &holding{Storage: storagetest.Files(t)}
 			storage.down.Store(c.down)
 			sources, st, _ := stateOf(t, storage, func(s *StateSettings) {
 				s.Cluster = "refuses-" + strings.Map(func(r rune) rune {
@@ -237,7 +238,7 @@ func TestRefuses(t *testing.T) {
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	storage := &holding{Storage: &certmagic.FileStorage{Path: t.TempDir()}}
+	storage := &holding{Storage: storagetest.Files(t)}
 	// The set is there: one that a node has to make is believed a little later.
 	before, made, _ := stateOf(t, storage.Storage, func(s *StateSettings) { s.Cluster = "awaits" })
 	before.StartState(false)
@@ -272,7 +273,7 @@ func TestAwait(t *testing.T) {
 // refused; and a node is listed until it stops.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	storage := &holding{Storage: &certmagic.FileStorage{Path: t.TempDir()}}
+	storage := &holding{Storage: storagetest.Files(t)}
 	sources, st, _ := stateOf(t, storage, func(s *StateSettings) { s.Cluster = "watched"; s.Interval = time.Second })
 	var mu sync.Mutex
 	var told []map[string]any
@@ -314,12 +315,12 @@ func TestWatch(t *testing.T) {
 // What other nodes change is told of, with events.
 func TestLearned(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	files := storagetest.Files(t)
 	var mu sync.Mutex
 	var events []string
 	var rules, keys int
 	node := func() (*Sources, *State) {
-		s, st, _ := stateOf(t, &certmagic.FileStorage{Path: dir}, func(s *StateSettings) {
+		s, st, _ := stateOf(t, &certmagic.FileStorage{Path: files.Path}, func(s *StateSettings) {
 			s.Cluster, s.Stores = "learned", []string{"partners"}
 			s.LearnedRules = func(r []revocation.Rule) { mu.Lock(); rules += len(r); mu.Unlock() }
 			s.LearnedKeys = func(_ string, c []apikey.StoreChange) { mu.Lock(); keys += len(c); mu.Unlock() }

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/tokenservice"
 )
@@ -46,7 +47,7 @@ func signs(t *testing.T, s *Signing) *key.Signer {
 
 func TestSigningKeysAreAddedUntilTheStart(t *testing.T) {
 	t.Parallel()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	sources, st, _ := stateOf(t, storage, func(s *StateSettings) { s.Cluster = "adds" })
 	s := addSigning(t, st, signingSettings(key.ES256))
 	if st.Signing()[testIssuer] != s || len(st.Signing()) != 1 || s.SigningKeys() != nil {
@@ -110,7 +111,7 @@ func TestSigningKeysAreAddedUntilTheStart(t *testing.T) {
 
 func TestSigningKeysOutliveConfigs(t *testing.T) {
 	t.Parallel()
-	storage := &certmagic.FileStorage{Path: t.TempDir()}
+	storage := storagetest.Files(t)
 	cluster := func(s *StateSettings) { s.Cluster = "signing-outlives" }
 	first, st1, _ := stateOf(t, storage, cluster)
 	one := addSigning(t, st1, signingSettings(key.ES256))
@@ -156,8 +157,8 @@ func TestSigningKeysOutliveConfigs(t *testing.T) {
 
 func TestSigningKeysWithoutAStorage(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	before, made, _ := stateOf(t, &certmagic.FileStorage{Path: dir}, func(s *StateSettings) { s.Cluster = "signing-down" })
+	files := storagetest.Files(t)
+	before, made, _ := stateOf(t, &certmagic.FileStorage{Path: files.Path}, func(s *StateSettings) { s.Cluster = "signing-down" })
 	s := addSigning(t, made, signingSettings(key.ES256))
 	before.StartState(false)
 	signer := signs(t, s)
@@ -165,7 +166,7 @@ func TestSigningKeysWithoutAStorage(t *testing.T) {
 	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
-	storage := &holding{Storage: &certmagic.FileStorage{Path: dir}}
+	storage := &holding{Storage: files}
 	storage.down.Store(true)
 	sources, st, _ := stateOf(t, storage, func(s *StateSettings) { s.Cluster = "signing-down" })
 	s = addSigning(t, st, signingSettings(key.ES256))
@@ -211,11 +212,11 @@ func TestSigningKeysWithoutAStorage(t *testing.T) {
 // key.
 func TestChangesOfSigningKeysAreTold(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	files := storagetest.Files(t)
 	var mu sync.Mutex
 	var events []string
 	var told []tokenservice.KeyEvent
-	sources, st, logs := stateOf(t, &certmagic.FileStorage{Path: dir}, func(s *StateSettings) {
+	sources, st, logs := stateOf(t, &certmagic.FileStorage{Path: files.Path}, func(s *StateSettings) {
 		s.Cluster, s.Keys = "signing-told", [][]byte{make([]byte, 32)}
 		s.RotatedKeys = func(e tokenservice.KeyEvent) { mu.Lock(); told = append(told, e); mu.Unlock() }
 	})
@@ -275,7 +276,7 @@ func TestChangesOfSigningKeysAreTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	err = filepath.WalkDir(files.Path, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
