@@ -21,6 +21,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/key"
@@ -209,6 +210,9 @@ func (a *fakeApp) ServicesOf(store string) []string { return a.services[store] }
 func (a *fakeApp) KeyFiles() []KeyFile              { return a.files }
 func (a *fakeApp) WrittenKeys() []*apikey.Set       { return a.written }
 func (a *fakeApp) Audit() *zap.Logger               { return a.logger }
+func (a *fakeApp) Explain(context.Context, *explain.Question) (explain.Report, error) {
+	return explain.Report{}, nil
+}
 
 type fakeState struct {
 	mu       sync.Mutex // of revoked and changed

@@ -40,6 +40,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
@@ -72,6 +73,8 @@ type App interface {
 	KeyFiles() []KeyFile
 	// WrittenKeys returns the API keys that are written in the config.
 	WrittenKeys() []*apikey.Set
+	// Explain answers a question by the config. It changes nothing.
+	Explain(ctx context.Context, q *explain.Question) (explain.Report, error)
 	// Audit returns the logger of the audit log, jwt.audit.
 	Audit() *zap.Logger
 }

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/keystore"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
@@ -164,4 +165,8 @@ func TestEndpoint(t *testing.T) {
 			t.Error("the older one is not back in force")
 		}
 	})
+}
+
+func (runningConfig) Explain(context.Context, *explain.Question) (explain.Report, error) {
+	return explain.Report{}, nil
 }

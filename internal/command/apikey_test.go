@@ -45,7 +45,7 @@ func runJWT(t *testing.T, stdin string, args ...string) ran {
 	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	cmd := &cobra.Command{Use: "jwt"}
 	caddy.AddCommand(cmd)
-	command.New().CobraFunc(cmd)
+	command.New(nil).CobraFunc(cmd)
 	var out, notes strings.Builder
 	caddy.SetIn(strings.NewReader(stdin))
 	caddy.SetOut(&out)

@@ -36,6 +36,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,12 +46,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
+// ExplainOffline answers a question about a config that no server runs. It is in the root
+// package, as it needs the modules themselves.
+type ExplainOffline func(ctx context.Context, o *explain.Offline) (explain.Report, error)
+
 // New returns the command `caddy jwt`.
-func New() caddycmd.Command {
+func New(offline ExplainOffline) caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "jwt",
 		Usage: "<command>",

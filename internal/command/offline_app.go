@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
@@ -157,6 +158,11 @@ func (a *offlineApp) KeyFiles() []admin.KeyFile { return nil }
 
 // WrittenKeys implements admin.App.
 func (a *offlineApp) WrittenKeys() []*apikey.Set { return nil }
+
+// Explain implements admin.App. `caddy jwt explain` provisions the whole config instead.
+func (a *offlineApp) Explain(context.Context, *explain.Question) (explain.Report, error) {
+	return explain.Report{}, errors.ErrUnsupported
+}
 
 // Audit implements admin.App. The log is the server's: what a command writes here, servers
 // find in the storage, with its maker.

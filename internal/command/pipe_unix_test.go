@@ -26,7 +26,7 @@ func TestAPipeStopsNoCommand(t *testing.T) {
 		t.Run(args, func(t *testing.T) {
 			caddy, cmd := &cobra.Command{Use: "caddy", SilenceUsage: true}, &cobra.Command{Use: "jwt"}
 			caddy.AddCommand(cmd)
-			New().CobraFunc(cmd)
+			New(nil).CobraFunc(cmd)
 			var out strings.Builder
 			caddy.SetOut(&out)
 			caddy.SetErr(&out)

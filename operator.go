@@ -2,12 +2,15 @@ package caddyjwt
 
 import (
 	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 func init() {
 	caddy.RegisterModule(adminAPI{})
+	caddycmd.RegisterCommand(command.New(explainOffline))
 }
 
 // adminAPI serves /jwt/ on Caddy's admin endpoint, which has access control of its

@@ -1,0 +1,28 @@
+package explain
+
+import (
+	"net/http"
+	"time"
+)
+
+// Question is what is asked.
+type Question struct {
+	// Credential is a token or an API key; empty for a request whose headers have all, or
+	// which has none. It is put where the first handler that takes its kind looks first,
+	// unless the headers have one.
+	Credential string
+	// Site narrows the answer to the site with a host, such as api.example.com, or :8080;
+	// empty for the one that the URI or the header Host names, or the only one.
+	Site string
+	// Method is the method of the request. Default: GET.
+	Method string
+	// URI is a path with a query, or a whole URL. Default: /.
+	URI string
+	// Header are headers of the request, with Host for another than the site's.
+	Header http.Header
+	// Remote is the address of the client. Default: 127.0.0.1.
+	Remote string
+	// At is the time at which the request is made; zero for now. Only a config that no
+	// server runs can be asked for another time.
+	At time.Time
+}
