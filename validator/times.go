@@ -50,11 +50,11 @@ func (p *policy) checkTimes(t times, now time.Time) error {
 	switch {
 	case t.expires.IsZero():
 		if !p.AllowNoExpiry {
-			return noExpiry
+			return reason.NoExpiry
 		}
 		// A token that never expires exceeds any limit.
 		if p.MaxLifetime > 0 {
-			return neverExpires
+			return reason.NeverExpires
 		}
 	// RFC 7519 section 4.1.4: "on or after" exp is expired.
 	case !now.Before(t.expires.Add(p.Leeway)):

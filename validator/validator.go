@@ -112,7 +112,7 @@ func (v *Validator) Limited(maxLength int) *Validator {
 
 func (v *Validator) limit(maxLength int) {
 	v.maxLength = maxLength
-	v.tooLong = &reason.Detailed{Code: reason.MalformedToken, Detail: fmt.Sprintf("larger than %d bytes; max_token_size raises the limit", maxLength)}
+	v.tooLong = tooLarge(maxLength)
 }
 
 // maxValues is how many JSON values the header and the claims may have.
@@ -293,7 +293,7 @@ func (p *policy) checkVerified(t *Verified) error {
 	// RFC 7800: a token bound to its holder's key is useless to a thief only if
 	// nobody accepts it without proof of possession.
 	if t.bound && !p.AllowBound {
-		return boundToken
+		return reason.Bound
 	}
 	return nil
 }
@@ -320,11 +320,11 @@ func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*pol
 		}
 	}
 	if alg == 0 {
-		return i.either(), algUnknown
+		return i.either(), reason.AlgUnknown
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return i.either(), algRefused
+		return i.either(), reason.AlgRefused
 	}
 	return p, nil
 }
@@ -346,7 +346,7 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, par
 	keys, err := p.Keys.Keys(ctx, kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
-		return noKey, unknownKid
+		return noKey, reason.UnknownKid
 	case err != nil:
 		return noKey, reason.KeysUnavailable
 	}
@@ -363,7 +363,7 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, par
 			break
 		}
 		if n == p.KidlessKeys && !sameKid {
-			return noKey, manyKeys
+			return noKey, reason.ManyKeys
 		}
 		candidates[n] = k
 		n++
@@ -373,7 +373,7 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, par
 		if p.distrust != nil && kid != "" {
 			p.distrust()
 		}
-		return noKey, algOfOtherKey
+		return noKey, reason.AlgOfOtherKey
 	}
 	if parts == nil {
 		for _, k := range candidates[:n] {
