@@ -34,18 +34,18 @@ func (p *policy) checkAudience(body claims.Value) error {
 			return nil
 		}
 		if aud == "" {
-			return audienceType
+			return reason.AudienceType
 		}
 		return reason.WrongAudience
 	}
 	if v.Kind() != claims.Array || v.Len() == 0 {
-		return audienceType
+		return reason.AudienceType
 	}
 	found := false
 	for i := range v.Len() {
 		aud, ok := v.At(i).Text()
 		if !ok {
-			return audienceType
+			return reason.AudienceType
 		}
 		found = found || slices.Contains(p.Audience, aud)
 	}
@@ -77,7 +77,7 @@ func (p *policy) checkType(typ string) error {
 // only if nobody accepts it without proof of possession.
 func (p *policy) checkBinding(bound bool) error {
 	if bound && !p.AllowBound {
-		return boundToken
+		return reason.Bound
 	}
 	return nil
 }

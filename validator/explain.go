@@ -67,7 +67,7 @@ func (e *explanation) add(c reason.Check, err error) {
 	switch r := err.(type) { //nolint:errorlint // the checks do not wrap them
 	case nil:
 	case *reason.Detailed:
-		c.Outcome, c.Reason, c.Detail = reason.Failed, r.Code, r.Detail
+		c.Outcome, c.Reason, c.Detail = reason.Failed, r.Code(), r.Detail()
 	case reason.Code:
 		c.Outcome, c.Reason = reason.Failed, r
 	}

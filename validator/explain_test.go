@@ -44,7 +44,7 @@ func agrees(t testing.TB, v *Validator, token string) {
 	detail := ""
 	switch e := err.(type) { //nolint:errorlint // as the validator returns it
 	case *reason.Detailed:
-		code, detail = e.Code, e.Detail
+		code, detail = e.Code(), e.Detail()
 	case reason.Code:
 		code = e
 	}

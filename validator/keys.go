@@ -39,7 +39,7 @@ func (c *candidates) choose(ctx context.Context, p *policy, head header) error {
 	keys, err := p.Keys.Keys(ctx, kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
-		return unknownKid
+		return reason.UnknownKid
 	case err != nil:
 		return reason.KeysUnavailable
 	}
@@ -52,13 +52,13 @@ func (c *candidates) choose(ctx context.Context, p *policy, head header) error {
 			break
 		}
 		if c.n == p.KidlessKeys && !sameKid {
-			return manyKeys
+			return reason.ManyKeys
 		}
 		c.keys[c.n] = k
 		c.n++
 	}
 	if c.n == 0 {
-		return algOfOtherKey
+		return reason.AlgOfOtherKey
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (c *candidates) verify(alg key.Algorithm, parts *compact) (signer, error) {
 // still the issuer's: none of them verifies the signature, or those that it has for the kid
 // are not for this algorithm.
 func (p *policy) isDistrust(head header, err error) bool {
-	return err == reason.BadSignature || err == algOfOtherKey && p.kid(head) != "" //nolint:errorlint // they are not wrapped
+	return err == reason.BadSignature || err == reason.AlgOfOtherKey && p.kid(head) != "" //nolint:errorlint // they are not wrapped
 }
 
 // verify verifies the signature with the keys that fit the header, and returns the key

@@ -64,7 +64,7 @@ func (p *policy) checkExpires(expires, now time.Time) error {
 	switch {
 	case expires.IsZero():
 		if !p.AllowNoExpiry {
-			return noExpiry
+			return reason.NoExpiry
 		}
 	// RFC 7519 section 4.1.4: "on or after" exp is expired.
 	case !now.Before(expires.Add(p.Leeway)):
@@ -79,7 +79,7 @@ func (p *policy) checkLifetime(expires, now time.Time) error {
 	case p.MaxLifetime == 0:
 	// A token that never expires exceeds any limit.
 	case expires.IsZero():
-		return neverExpires
+		return reason.NeverExpires
 	case expires.After(now.Add(p.MaxLifetime).Add(p.Leeway)):
 		return reason.LifetimeTooLong
 	}

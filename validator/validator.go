@@ -102,7 +102,7 @@ func (v *Validator) Limited(maxLength int) *Validator {
 
 func (v *Validator) limit(maxLength int) {
 	v.maxLength = maxLength
-	v.tooLong = &reason.Detailed{Code: reason.MalformedToken, Detail: fmt.Sprintf("larger than %d bytes; max_token_size raises the limit", maxLength)}
+	v.tooLong = tooLarge(maxLength)
 }
 
 // maxValues is how many JSON values the header and the claims may have.
@@ -336,11 +336,11 @@ func (v *Validator) ofIssuer(issuer string, present bool) (issuerPolicies, error
 // ofAlgorithm returns the policy for an algorithm, or one of the issuer's and an error.
 func (i issuerPolicies) ofAlgorithm(alg key.Algorithm) (*policy, error) {
 	if alg == 0 {
-		return i.either(), algUnknown
+		return i.either(), reason.AlgUnknown
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return i.either(), algRefused
+		return i.either(), reason.AlgRefused
 	}
 	return p, nil
 }
