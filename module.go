@@ -254,7 +254,7 @@ func causeOf(id *identity.Identity, unmet string, err error) *refusal.Cause {
 		user, issuer = id.Sender()
 	}
 	if d, ok := err.(*reason.Detailed); ok { //nolint:errorlint // the validator does not wrap it
-		detail = d.Detail
+		detail = d.Detail()
 	}
 	if user == "" && issuer == "" && detail == "" && unmet == "" {
 		return nil
