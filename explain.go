@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/explain"
+	"github.com/caddy-jwt/caddy-jwt/internal/offline"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -75,7 +76,7 @@ func (h *Handler) quiet(at time.Time) *Handler {
 	if at.IsZero() {
 		at = h.clock.Now()
 	}
-	c.clock = frozen{h.clock, at}
+	c.clock = clock.At(at)
 	if h.validator != nil {
 		c.validator = h.validator.Quiet().At(c.clock.Now)
 	}
@@ -88,15 +89,6 @@ func (h *Handler) quiet(at time.Time) *Handler {
 	c.logs, c.metrics, c.logger, c.reportLog = false, nil, nil, nil
 	return &c
 }
-
-// frozen is a clock that stands still.
-type frozen struct {
-	clock.Clock
-	at time.Time
-}
-
-// Now implements clock.Clock.
-func (f frozen) Now() time.Time { return f.at }
 
 // explanation is the explanation of a request under way.
 type explanation struct {
@@ -269,14 +261,35 @@ func (e *explanation) permissions(d *decision) {
 	e.list = append(e.list, h.forwarding.Unasked()...)
 }
 
+// CleanURI implements explain.Explainer.
+func (h *Handler) CleanURI(uri string) string { return h.guard.shown.CleanURI(uri) }
+
 // Explain implements admin.App: it answers a question by the config that runs.
 func (a *App) Explain(ctx context.Context, q *explain.Question) (explain.Report, error) {
-	return explain.Report{}, errors.New("not yet")
+	if !q.At.IsZero() {
+		return explain.Report{}, explain.ErrAt
+	}
+	ctx, done, err := explain.Running.Begin(ctx)
+	if err != nil {
+		return explain.Report{}, err
+	}
+	defer done()
+	return explain.Walk(ctx, a.servers, q)
+}
+
+// Look makes the app of a config that is explained offline answer as if it had started: an
+// error is one that the start would have.
+func (a *App) Look(ctx context.Context) error {
+	if err := a.sources.Services().Settle(); err != nil {
+		return err
+	}
+	a.sources.ReadState(ctx)
+	return nil
 }
 
 // explainOffline answers a question by a config that no server runs.
 func explainOffline(ctx context.Context, o *explain.Offline) (explain.Report, error) {
-	return explain.Report{}, errors.New("not yet")
+	return offline.Explain(ctx, o)
 }
 
 var _ explain.Explainer = (*Handler)(nil)
