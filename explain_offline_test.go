@@ -261,3 +261,37 @@ func TestExplainOfflineOfBadConfigs(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainBesideAServer: a server runs in the process, and another config is explained. The
+// server's sources, state and counts are not touched, and its own answers are the same.
+func TestExplainBesideAServer(t *testing.T) {
+	d := newDesk(t, deskCaddyfile)
+	sources := shared.New(zap.NewNop(), &certmagic.FileStorage{Path: d.storage}, nil)
+	remote, err := sources.Remote("https://issuer.example/", shared.Settings{JWKSURL: d.issuer.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources.Start()
+	defer func() {
+		if err := sources.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := sources.List()[0].Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sources.Settle()
+	status := remote.Status()
+	storage := certmagic.Default.Storage
+	report := d.explain(explain.Offline{Question: explain.Question{Credential: withKid(t, nil)}})
+	d.wants("no state", report, explain.Undecided, "", "jwt/default/revocations")
+	if now := remote.Status(); now.FetchedAt != status.FetchedAt || now.State != status.State {
+		t.Errorf("%+v, then %+v", status, now)
+	}
+	if keys, err := remote.Keys(t.Context(), "a"); err != nil || len(keys) != 1 {
+		t.Errorf("the server's keys: %v %v", keys, err)
+	}
+	if !reflect.DeepEqual(certmagic.Default.Storage, storage) {
+		t.Error("Caddy's default storage is another one")
+	}
+}
