@@ -125,7 +125,7 @@ func (w *wayfarer) enter(r *http.Request) error {
 	if w.server.Errors != nil {
 		defer w.within(&rest{list: w.server.Errors.Routes, at: "/errors/routes"})()
 	}
-	return w.proceed(&rest{list: w.server.Routes, at: "/routes", handler: atMatchers}, w.paper, r)
+	return w.proceed(&rest{list: w.server.Routes, at: "/routes", handler: atMatchers, behind: nothing}, w.paper, r)
 }
 
 // within notes lists around a request until the result is called.
@@ -183,6 +183,10 @@ func (to *rest) place(handler int) string {
 	return fmt.Sprintf("%s/%d/handle/%d", to.at, to.number(), handler)
 }
 
+// nothing is behind lists at whose end nothing happens, whatever error the request has had.
+// The end of the server's error routes answers with the error's status.
+var nothing = new(rest)
+
 // atMatchers is where it is still to be decided whether a route is taken.
 const atMatchers = -1
 
@@ -195,10 +199,12 @@ func (w *wayfarer) proceed(to *rest, rw http.ResponseWriter, r *http.Request) er
 			w.doubt(tooLarge)
 			return errOver
 		}
-		if to == nil || to.route >= len(to.list) {
-			if to == nil {
-				return w.end(rw, r)
-			}
+		switch {
+		case to == nothing:
+			return nil
+		case to == nil:
+			return w.end(rw, r)
+		case to.route >= len(to.list):
 			to = to.behind
 			continue
 		}
@@ -272,7 +278,7 @@ func (w *wayfarer) takes(route *caddyhttp.Route, r *http.Request) (bool, error) 
 	return matches, err
 }
 
-// end is what follows the last handler.
+// end is what follows a terminal route, and the error routes.
 func (w *wayfarer) end(rw http.ResponseWriter, r *http.Request) error {
 	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
 		rw.WriteHeader(statusOf(err))

@@ -214,7 +214,7 @@ func (w *wayfarer) intercept(h *intercept.Intercept, at string, next *rest, rw h
 	}
 	repl.Set("http.intercept.status_code", rec.Status())
 	again := caddyhttp.NewResponseRecorder(rw, nil, nil)
-	lists[chosen].handler = atMatchers
+	lists[chosen].handler, lists[chosen].behind = atMatchers, nothing
 	if err := w.proceed(lists[chosen], again, r); err != nil {
 		return err
 	}
