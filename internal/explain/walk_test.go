@@ -147,19 +147,23 @@ func nameAt(t *testing.T, config []byte, pointer string) string {
 
 const twoSites = `
 api.example.com {
-	route /v1/* {
-		fake_jwt first
-		uri strip_prefix /v1
-		@admin path /admin*
-		fake_jwt @admin second refused
-		respond "served"
+	@admin path /admin*
+	handle /v1/* {
+		route {
+			fake_jwt first
+			uri strip_prefix /v1
+			fake_jwt @admin second refused
+			respond "served"
+		}
 	}
 	handle /public* {
 		respond "public"
 	}
 	handle {
-		fake_jwt third anonymous
-		error 404
+		route {
+			fake_jwt third anonymous
+			error 404
+		}
 	}
 	handle_errors {
 		fake_jwt late
