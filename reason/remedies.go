@@ -35,7 +35,7 @@ var codes = map[Code]Entry{
 	},
 	Expired: {
 		Meaning: "the time in `exp` has passed, and `leeway` with it",
-		Remedy:  "The client must get a new token before the old one ends; check that it does. If the token is new, compare the clocks of issuer and server: `caddy jwt explain @FILE` shows `exp` and now.",
+		Remedy:  "The client must get a new token before the old one ends; check that it does. If the token is new, compare the clocks of issuer and server (`caddy jwt explain @FILE` shows `exp` and now); `leeway` is how far they may differ.",
 		See:     []string{"issuers-and-keys.md#leeway"},
 	},
 	NotYetValid: {
@@ -60,7 +60,7 @@ var codes = map[Code]Entry{
 	},
 	WrongType: {
 		Meaning: "the `typ` of the token's header is none of those that are accepted",
-		Remedy:  "Have the client send an access token, not an ID token, a logout token or one for another purpose. If it is one, name its `typ` with `typ`.",
+		Remedy:  "Have the client send an access token, not an ID token, a logout token or one for another purpose. If it is one, add its type to `typ`.",
 		See:     []string{"issuers-and-keys.md#typ"},
 	},
 	MissingClaim: {
@@ -106,7 +106,7 @@ var codes = map[Code]Entry{
 	UnknownAPIKey: {
 		Meaning: "there is no such API key",
 		Remedy:  "Look for a typing error, a key of another environment, or one that was deleted: `caddy jwt api-key list` shows those that there are, and `caddy jwt status` whether the file or store was read.",
-		See:     []string{"api-keys.md"},
+		See:     []string{"api-keys.md#the-key-file"},
 	},
 	APIKeyExpired: {
 		Meaning: "the API key was good until the time in `expires`",
@@ -116,7 +116,6 @@ var codes = map[Code]Entry{
 	APIKeyDisabled: {
 		Meaning: "the API key was disabled",
 		Remedy:  "Ask whoever disabled it; if it should work, run `caddy jwt api-key enable`.",
-		See:     []string{"operation.md#caddy-jwt-api-key"},
 	},
 	APIKeysUnavailable: {
 		Meaning: "the stored API keys are not there at the moment; the key may well be good",
@@ -125,7 +124,7 @@ var codes = map[Code]Entry{
 	},
 	InsufficientScope: {
 		Meaning: "the credential is good, but has not the scopes that `require` asks for",
-		Remedy:  "Have the client ask for a token with the scopes that the challenge names, or give the API key these scopes; `requirement` in the log is the line of the config that was not met. If the scopes are in another claim, name it with `scope_claim`.",
+		Remedy:  "Have the client ask for a token with the scopes that the challenge names, or give the API key these scopes; `requirement` in the log is the `require` line that was not met. If the scopes are in another claim, name it with `scope_claim`.",
 		See:     []string{"rules-and-headers.md#require", "issuers-and-keys.md#scope_claim"},
 	},
 	Forbidden: {
