@@ -19,8 +19,8 @@ var outcomeMarks = map[reason.Outcome]string{
 	reason.Unknown: "? unknown",
 }
 
-// The columns of a check. A text that is longer than maxSeen pushes what was wanted to a
-// line of its own, so that lines stay readable.
+// The columns of a check. Where what was seen is longer than maxSeen, or a line would
+// be too long, what was wanted has a line of its own.
 const (
 	markWidth = len("? unknown") + 1
 	maxSeen   = 38
@@ -57,7 +57,8 @@ func (p *reportPrinter) checks(checks []explain.Check) {
 			mark, decided = ">", true
 		}
 		seen, wanted := shown(c.Seen), terminal.Text(c.Wanted)
-		if width(c.Seen) > maxSeen && c.Wanted != "" {
+		tooLong := width(c.Seen) > maxSeen || 2+markWidth+nameWidth+seenWidth+2+width(wanted) > maxProse
+		if tooLong && wanted != "" {
 			row(mark, outcomeMarks[c.Outcome], string(c.Name), seen, "")
 			row(" ", "", "", "wanted: "+wanted, "")
 		} else {
