@@ -136,23 +136,23 @@ func (d *decodedToken) read(part, name string, value *claims.Value, object *json
 	if err != nil || strings.ContainsAny(part, "\r\n") {
 		clean := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(part, "="))
 		if raw, err = base64.RawURLEncoding.DecodeString(clean); err != nil {
-			return withHint(fmt.Errorf("the %s can't be decoded, as what stands there is not base64url", name), "was the token cut or changed when it was copied?")
+			return withHint(fmt.Errorf("the token can't be decoded, as the part with the %s is not base64url", name), "was the token cut or changed when it was copied?")
 		}
-		d.note("encoding", "the %s is not in strict base64url (RFC 7515 section 2): lenient readers take it, and servers with this plugin don't", name)
+		d.note("encoding", "the part with the %s is not in strict base64url (RFC 7515 section 2): lenient readers take it, and servers with this plugin don't", name)
 	}
 	if *value, err = claims.ParseLarge(raw, recognize.MaxSize); err == nil {
 		*object = json.RawMessage(raw)
 		return nil
 	}
 	if start := bytes.TrimSpace(raw); !json.Valid(raw) || start[0] != '{' {
-		return withHint(fmt.Errorf("the %s can't be decoded, as what stands there is not a JSON object", name), "was the token cut or changed when it was copied? what is signed and no JWT has other content")
+		return withHint(fmt.Errorf("the token can't be decoded, as the part with the %s is not a JSON object", name), "was the token cut or changed when it was copied? what is signed and no JWT has other content")
 	}
 	*text = string(raw)
 	if !errors.Is(err, claims.ErrDuplicate) {
-		d.note("not_strict", "the %s is JSON that readers disagree about (%s): servers with this plugin refuse it", name, err)
+		d.note("not_strict", "readers of JSON disagree about the %s (%s): servers with this plugin refuse the token", name, err)
 		return nil
 	}
-	d.note("duplicate_members", "the %s has %s more than once: Go, Python, JavaScript and most others take the last, some Java, C and C++ readers the first, so that two servers may read two different tokens; servers with this plugin refuse it (RFC 7519 section 4)", name, duplicateNames(raw))
+	d.note("duplicate_members", "in the %s, %s is there more than once: Go, Python, JavaScript and most others take the last, some Java, C and C++ readers the first, so that two servers may read two different tokens; servers with this plugin refuse them (RFC 7519 section 4)", name, duplicateNames(raw))
 	return nil
 }
 
