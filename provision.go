@@ -84,7 +84,6 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	warn(h, time.Now())
 	if !h.clearsOnly {
 		h.app.accepted.addSite(h.site)
-		h.app.accepted.addSite(h.site)
 		h.metrics = h.app.counts().Handler(metrics.Labels{
 			Site: h.site, Issuers: h.issuers, Report: h.Mode == modeReport, PerConsumer: h.app.Metrics.PerConsumer,
 		})
