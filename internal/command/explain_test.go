@@ -364,8 +364,8 @@ func TestExplainEscapesWhatOthersWrote(t *testing.T) {
 		"the remedy":      {Verdict: explain.Refused, Remedy: hostile},
 		"a note":          {Verdict: explain.Refused, Notes: []string{hostile}},
 		"passed over":     {Verdict: explain.Undecided, Over: []string{hostile}, Handlers: []explain.Handler{{}}},
-		"a second":        {Verdict: explain.Refused, SecondOpinion: &explain.Opinion{Library: "x", Error: hostile}},
-		"why it differs":  {Verdict: explain.Refused, SecondOpinion: &explain.Opinion{Library: "x", Why: hostile}},
+		"a second":        {Verdict: explain.Refused, SecondOpinion: &explain.Opinion{Library: "x", Asked: true, Error: hostile}},
+		"why it differs":  {Verdict: explain.Refused, SecondOpinion: &explain.Opinion{Library: "x", Asked: true, Why: hostile}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
