@@ -164,15 +164,15 @@ func (d *desk) claims(changes map[string]any) map[string]any {
 	return peers.Claims(d.issuer.URL, audience, changes)
 }
 
-// request is a request, and what is asked about it.
-type request struct {
+// asked is a request, and what is asked about it.
+type asked struct {
 	host, method, uri string
 	// token or key is the credential in the place that is the default.
 	token, key string
 	headers    http.Header
 }
 
-func (q *request) withDefaults() {
+func (q *asked) withDefaults() {
 	if q.method == "" {
 		q.method = http.MethodGet
 	}
@@ -192,7 +192,7 @@ var shownIn = regexp.MustCompile(`(?m)^(user|method|reason|detail)=(.*)$`)
 
 // serve sends the request and reads what the server made of it. It may be called from any
 // goroutine.
-func (d *desk) serve(q request) (served, error) {
+func (d *desk) serve(q asked) (served, error) {
 	q.withDefaults()
 	r, err := http.NewRequest(q.method, "http://"+q.host+q.uri, nil)
 	if err != nil {
@@ -235,7 +235,7 @@ func (d *desk) serve(q request) (served, error) {
 
 // question is the request as the body of POST /jwt/explain. The credential is named as
 // such, or in the headers, where the request has it.
-func (q request) question(inHeaders bool) object {
+func (q asked) question(inHeaders bool) object {
 	q.withDefaults()
 	body := object{"site": q.host, "method": q.method, "uri": q.uri}
 	headers := q.headers.Clone()
@@ -301,7 +301,7 @@ func (d *desk) mustExplain(t *testing.T, question object) *explained {
 
 // commandArgs are the arguments of `caddy jwt explain` for the request. Credentials are in
 // a file.
-func (q request) commandArgs(t *testing.T) []string {
+func (q asked) commandArgs(t *testing.T) []string {
 	t.Helper()
 	q.withDefaults()
 	args := []string{"explain", "--json", "--site", q.host, "--method", q.method, "--uri", q.uri}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // explainSites have something of everything that decides about a request.
@@ -67,12 +68,14 @@ http://rules.example.test {
 		}
 		import in
 	}
-	route /r/* {
-		jwt {
-			import from_issuer
-			require expression ` + "`{http.request.header.X-Tenant} == claims.tenant`" + `
+	handle /r/* {
+		route /r/* {
+			jwt {
+				import from_issuer
+				require expression ` + "`{http.request.header.X-Tenant} == claims.tenant`" + `
+			}
+			import in
 		}
-		import in
 	}
 	handle {
 		jwt {
@@ -168,7 +171,7 @@ http://secret.example.test {
 // explainDesk is a desk with these sites, keys of each origin, and a rule of each kind.
 type explainDesk struct {
 	*desk
-	secret                                  *peers.Key
+	secret                                   *peers.Key
 	held, disabled, expired, written, nobody *peers.APIKey
 	stored, storedOff, storedRevoked         storedKey
 }
@@ -219,7 +222,7 @@ func (d *explainDesk) revokedToken(t *testing.T) string {
 // kind is a kind of request, with what explain has to say about it.
 type kind struct {
 	name string
-	request
+	asked
 	// verdict, reason and detail are those of the server too. "*" is any detail.
 	verdict, reason, detail string
 	// check is the one that decides, and seen and wanted are parts of what it shows.
@@ -243,7 +246,7 @@ func TestExplainNamesTheCheckThatDecides(t *testing.T) {
 	dir, env := d.offlineEnv()
 	for n, c := range kinds {
 		t.Run(c.name, func(t *testing.T) {
-			s, err := d.serve(c.request)
+			s, err := d.serve(c.asked)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -372,7 +375,7 @@ func (d *explainDesk) badTokens(t *testing.T) []kind {
 	var kinds []kind
 	add := func(name, host, token, reason, detail, check, seen, wanted string) {
 		kinds = append(kinds, kind{
-			name: name, request: request{host: host, token: token}, verdict: "refused",
+			name: name, asked: asked{host: host, token: token}, verdict: "refused",
 			reason: reason, detail: detail, check: check, seen: seen, wanted: wanted,
 		})
 	}
@@ -440,33 +443,33 @@ func (d *explainDesk) badRequests(t *testing.T) []kind {
 	}
 	rules, places := "rules.example.test", "places.example.test"
 	return []kind{
-		{name: "nothing", request: request{host: site}, verdict: "refused", reason: "missing_credentials", detail: "", check: "credentials", wanted: "Authorization"},
-		{name: "another scheme", request: request{host: site, headers: http.Header{"Authorization": {"Digest x"}}}, verdict: "refused", reason: "missing_credentials", check: "credentials", wanted: "Authorization"},
-		{name: "an empty token", request: request{host: site, headers: http.Header{"Authorization": {"Bearer"}}}, verdict: "refused", reason: "malformed_request", check: "credentials"},
-		{name: "a header twice", request: request{host: site, headers: http.Header{"Authorization": {"Bearer " + good, "Bearer " + other}}}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
-		{name: "two tokens", request: request{host: places, token: good, headers: http.Header{"Cookie": {"session=" + other}}}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
-		{name: "two tokens, one in the query", request: request{host: places, uri: "/?access_token=" + other, headers: http.Header{"Authorization": {"Bearer " + good}}}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
-		{name: "two keys", request: request{host: places, key: d.held.Text, uri: "/?api_key=" + d.expired.Text}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
-		{name: "a cookie from another origin", request: request{host: places, method: "POST", headers: http.Header{"Cookie": {"session=" + good}, "Origin": {"https://evil.example.test"}}}, verdict: "refused", reason: "cross_origin", check: "credentials", seen: "", wanted: ""},
-		{name: "Basic from another site", request: request{host: places, method: "POST", headers: http.Header{"Authorization": {basic(d.held)}, "Sec-Fetch-Site": {"cross-site"}}}, verdict: "refused", reason: "cross_origin", check: "credentials"},
-		{name: "an unknown key", request: request{host: site, key: d.nobody.Text}, verdict: "refused", reason: "unknown_api_key", check: "api_key"},
-		{name: "an expired key", request: request{host: site, key: d.expired.Text}, verdict: "refused", reason: "api_key_expired", check: "api_key"},
-		{name: "a disabled key", request: request{host: site, key: d.disabled.Text}, verdict: "refused", reason: "api_key_disabled", check: "api_key"},
-		{name: "a disabled key of a store", request: request{host: site, key: d.storedOff.Key}, verdict: "refused", reason: "api_key_disabled", check: "api_key"},
-		{name: "a revoked key", request: request{host: site, key: d.storedRevoked.Key}, verdict: "refused", reason: "revoked", detail: "the API key is revoked", check: "revocations"},
-		{name: "a good token with an unknown key", request: request{host: site, token: good, key: d.nobody.Text}, verdict: "refused", reason: "unknown_api_key", check: "api_key"},
-		{name: "a good key with an expired token", request: request{host: site, token: token(map[string]any{"exp": 1}), key: d.held.Text}, verdict: "refused", reason: "expired", check: "expires"},
-		{name: "no scope for the path", request: request{host: rules, uri: "/orders/1", token: good}, verdict: "refused", reason: "insufficient_scope", detail: "", check: "scope", seen: "read", wanted: "orders:read"},
-		{name: "another tenant", request: request{host: rules, uri: "/v1/x", token: token(map[string]any{"tenant": "other"})}, verdict: "refused", reason: "forbidden", check: "claim", seen: "other", wanted: "acme"},
-		{name: "no tenant", request: request{host: rules, uri: "/v1/x", token: good}, verdict: "refused", reason: "forbidden", check: "claim", wanted: "acme"},
-		{name: "another method", request: request{host: rules, uri: "/v1/x", method: "DELETE", token: token(map[string]any{"tenant": "acme"})}, verdict: "refused", reason: "forbidden", check: "expression", wanted: "GET"},
-		{name: "another header", request: request{host: rules, uri: "/r/x", headers: http.Header{"X-Tenant": {"b"}}, token: token(map[string]any{"tenant": "a"})}, verdict: "refused", reason: "forbidden", check: "expression", wanted: "X-Tenant"},
-		{name: "an expression about a claim", request: request{host: rules, uri: "/else", token: token(map[string]any{"level": 2})}, verdict: "refused", reason: "forbidden", check: "expression", wanted: "level"},
-		{name: "the second handler of three", request: request{host: "chain.example.test", uri: "/admin/x", token: good, key: d.held.Text}, verdict: "refused", reason: "insufficient_scope", check: "scope", wanted: "admin"},
-		{name: "the last handler of a chain", request: request{host: "chain.example.test", uri: "/x", token: good}, verdict: "refused", reason: "missing_credentials", check: "credentials", wanted: "X-Api-Key"},
-		{name: "a named route", request: request{host: "invoked.example.test", token: token(map[string]any{"scope": "read"})}, verdict: "refused", reason: "insufficient_scope", check: "scope", wanted: "write"},
-		{name: "nobody, and an expression that asks for somebody", request: request{host: "optional.example.test", method: "POST"}, verdict: "refused", reason: "missing_credentials", check: "expression", wanted: "anonymous"},
-		{name: "a claim that no header can carry", request: request{host: "forward.example.test", token: token(map[string]any{"email": "a\nb"})}, verdict: "refused", reason: "unforwardable_claim", detail: "*", check: "forward"},
+		{name: "nothing", asked: asked{host: site}, verdict: "refused", reason: "missing_credentials", detail: "", check: "credentials", wanted: "Authorization"},
+		{name: "another scheme", asked: asked{host: site, headers: http.Header{"Authorization": {"Digest x"}}}, verdict: "refused", reason: "missing_credentials", check: "credentials", wanted: "Authorization"},
+		{name: "an empty token", asked: asked{host: site, headers: http.Header{"Authorization": {"Bearer"}}}, verdict: "refused", reason: "malformed_request", check: "credentials"},
+		{name: "a header twice", asked: asked{host: site, headers: http.Header{"Authorization": {"Bearer " + good, "Bearer " + other}}}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
+		{name: "two tokens", asked: asked{host: places, token: good, headers: http.Header{"Cookie": {"session=" + other}}}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
+		{name: "two tokens, one in the query", asked: asked{host: places, uri: "/?access_token=" + other, headers: http.Header{"Authorization": {"Bearer " + good}}}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
+		{name: "two keys", asked: asked{host: places, key: d.held.Text, uri: "/?api_key=" + d.expired.Text}, verdict: "refused", reason: "multiple_credentials", check: "credentials"},
+		{name: "a cookie from another origin", asked: asked{host: places, method: "POST", headers: http.Header{"Cookie": {"session=" + good}, "Origin": {"https://evil.example.test"}}}, verdict: "refused", reason: "cross_origin", check: "credentials", seen: "", wanted: ""},
+		{name: "Basic from another site", asked: asked{host: places, method: "POST", headers: http.Header{"Authorization": {basic(d.held)}, "Sec-Fetch-Site": {"cross-site"}}}, verdict: "refused", reason: "cross_origin", check: "credentials"},
+		{name: "an unknown key", asked: asked{host: site, key: d.nobody.Text}, verdict: "refused", reason: "unknown_api_key", check: "api_key"},
+		{name: "an expired key", asked: asked{host: site, key: d.expired.Text}, verdict: "refused", reason: "api_key_expired", check: "api_key"},
+		{name: "a disabled key", asked: asked{host: site, key: d.disabled.Text}, verdict: "refused", reason: "api_key_disabled", check: "api_key"},
+		{name: "a disabled key of a store", asked: asked{host: site, key: d.storedOff.Key}, verdict: "refused", reason: "api_key_disabled", check: "api_key"},
+		{name: "a revoked key", asked: asked{host: site, key: d.storedRevoked.Key}, verdict: "refused", reason: "revoked", detail: "the API key is revoked", check: "revocations"},
+		{name: "a good token with an unknown key", asked: asked{host: site, token: good, key: d.nobody.Text}, verdict: "refused", reason: "unknown_api_key", check: "api_key"},
+		{name: "a good key with an expired token", asked: asked{host: site, token: token(map[string]any{"exp": 1}), key: d.held.Text}, verdict: "refused", reason: "expired", check: "expires"},
+		{name: "no scope for the path", asked: asked{host: rules, uri: "/orders/1", token: good}, verdict: "refused", reason: "insufficient_scope", detail: "", check: "scope", seen: "read", wanted: "orders:read"},
+		{name: "another tenant", asked: asked{host: rules, uri: "/v1/x", token: token(map[string]any{"tenant": "other"})}, verdict: "refused", reason: "forbidden", check: "claim", seen: "other", wanted: "acme"},
+		{name: "no tenant", asked: asked{host: rules, uri: "/v1/x", token: good}, verdict: "refused", reason: "forbidden", check: "claim", wanted: "acme"},
+		{name: "another method", asked: asked{host: rules, uri: "/v1/x", method: "DELETE", token: token(map[string]any{"tenant": "acme"})}, verdict: "refused", reason: "forbidden", check: "expression", wanted: "GET"},
+		{name: "another header", asked: asked{host: rules, uri: "/r/x", headers: http.Header{"X-Tenant": {"b"}}, token: token(map[string]any{"tenant": "a"})}, verdict: "refused", reason: "forbidden", check: "expression", wanted: "X-Tenant"},
+		{name: "an expression about a claim", asked: asked{host: rules, uri: "/else", token: token(map[string]any{"level": 2})}, verdict: "refused", reason: "forbidden", check: "expression", wanted: "level"},
+		{name: "the second handler of three", asked: asked{host: "chain.example.test", uri: "/admin/x", token: good, key: d.held.Text}, verdict: "refused", reason: "insufficient_scope", check: "scope", wanted: "admin"},
+		{name: "the last handler of a chain", asked: asked{host: "chain.example.test", uri: "/x", token: good}, verdict: "refused", reason: "missing_credentials", check: "credentials", wanted: "X-Api-Key"},
+		{name: "a named route", asked: asked{host: "invoked.example.test", token: token(map[string]any{"scope": "read"})}, verdict: "refused", reason: "insufficient_scope", check: "scope", wanted: "write"},
+		{name: "nobody, and an expression that asks for somebody", asked: asked{host: "optional.example.test", method: "POST"}, verdict: "refused", reason: "missing_credentials", check: "expression", wanted: "anonymous"},
+		{name: "a claim that no header can carry", asked: asked{host: "forward.example.test", token: token(map[string]any{"email": "a\nb"})}, verdict: "refused", reason: "unforwardable_claim", detail: "*", check: "forward"},
 	}
 }
 
@@ -479,27 +482,37 @@ func (d *explainDesk) goodOnes(t *testing.T) []kind {
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(d.held.Text+":"))
 	preflight := http.Header{"Origin": {"https://a.example.test"}, "Access-Control-Request-Method": {"PUT"}}
 	return []kind{
-		{name: "RS256", request: request{host: site, token: k.RS256.Token(t, d.claims(nil), nil)}, verdict: "accepted"},
-		{name: "EdDSA", request: request{host: site, token: k.EdDSA.Token(t, d.claims(nil), nil)}, verdict: "accepted"},
-		{name: "a secret", request: request{host: "secret.example.test", token: k.HS256.Token(t, peers.Claims("https://hmac.example.test", audience, nil), nil)}, verdict: "accepted"},
-		{name: "an access token", request: request{host: "strict.example.test", token: k.RS256.Token(t, d.claims(map[string]any{"email": "a@example.test"}), map[string]any{"typ": "at+jwt"})}, verdict: "accepted"},
-		{name: "a key in a file", request: request{host: site, key: d.held.Text}, verdict: "accepted"},
-		{name: "a key in the config", request: request{host: site, key: d.written.Text}, verdict: "accepted"},
-		{name: "a key of a store", request: request{host: site, key: d.stored.Key}, verdict: "accepted"},
-		{name: "a token and a key", request: request{host: site, token: good, key: d.held.Text}, verdict: "accepted"},
-		{name: "a token in the query", request: request{host: "places.example.test", uri: "/?access_token=" + good}, verdict: "accepted"},
-		{name: "a token in a cookie", request: request{host: "places.example.test", headers: http.Header{"Cookie": {"a=b; session=" + good}}}, verdict: "accepted"},
-		{name: "a cookie of the site's own page", request: request{host: "places.example.test", method: "POST", headers: http.Header{"Cookie": {"session=" + good}, "Origin": {"http://places.example.test"}}}, verdict: "accepted"},
-		{name: "Basic", request: request{host: "places.example.test", headers: http.Header{"Authorization": {basic}}}, verdict: "accepted"},
-		{name: "scopes for the path", request: request{host: "rules.example.test", uri: "/orders", token: token(map[string]any{"scope": "orders:read read"})}, verdict: "accepted"},
-		{name: "the tenant", request: request{host: "rules.example.test", uri: "/v1/x?y=z", token: token(map[string]any{"tenant": []string{"b", "acme"}})}, verdict: "accepted"},
-		{name: "the header", request: request{host: "rules.example.test", uri: "/r/x", headers: http.Header{"X-Tenant": {"a"}}, token: token(map[string]any{"tenant": "a"})}, verdict: "accepted"},
-		{name: "a chain of three", request: request{host: "chain.example.test", uri: "/admin/x", token: token(map[string]any{"scope": "admin"}), key: d.held.Text}, verdict: "accepted"},
-		{name: "nobody, optional", request: request{host: "optional.example.test"}, verdict: "anonymous"},
-		{name: "a preflight", request: request{host: "optional.example.test", method: "OPTIONS", headers: preflight}, verdict: "anonymous"},
-		{name: "report mode", request: request{host: "report.example.test", token: good}, verdict: "anonymous", reason: "insufficient_scope", check: "scope", wanted: "admin"},
-		{name: "report mode, an expired token", request: request{host: "report.example.test", token: token(map[string]any{"exp": 1})}, verdict: "anonymous", reason: "expired", check: "expires"},
-		{name: "report mode, nothing to report", request: request{host: "report.example.test", token: token(map[string]any{"scope": "admin"})}, verdict: "accepted"},
-		{name: "a site without jwt", request: request{host: "open.example.test", token: good}, verdict: "unprotected"},
+		{name: "RS256", asked: asked{host: site, token: k.RS256.Token(t, d.claims(nil), nil)}, verdict: "accepted"},
+		{name: "EdDSA", asked: asked{host: site, token: k.EdDSA.Token(t, d.claims(nil), nil)}, verdict: "accepted"},
+		{name: "a secret", asked: asked{host: "secret.example.test", token: k.HS256.Token(t, peers.Claims("https://hmac.example.test", audience, nil), nil)}, verdict: "accepted"},
+		{name: "an access token", asked: asked{host: "strict.example.test", token: k.RS256.Token(t, d.claims(map[string]any{"email": "a@example.test"}), map[string]any{"typ": "at+jwt"})}, verdict: "accepted"},
+		{name: "a key in a file", asked: asked{host: site, key: d.held.Text}, verdict: "accepted"},
+		{name: "a key in the config", asked: asked{host: site, key: d.written.Text}, verdict: "accepted"},
+		{name: "a key of a store", asked: asked{host: site, key: d.stored.Key}, verdict: "accepted"},
+		{name: "a token and a key", asked: asked{host: site, token: good, key: d.held.Text}, verdict: "accepted"},
+		{name: "a token in the query", asked: asked{host: "places.example.test", uri: "/?access_token=" + good}, verdict: "accepted"},
+		{name: "a token in a cookie", asked: asked{host: "places.example.test", headers: http.Header{"Cookie": {"a=b; session=" + good}}}, verdict: "accepted"},
+		{name: "a cookie of the site's own page", asked: asked{host: "places.example.test", method: "POST", headers: http.Header{"Cookie": {"session=" + good}, "Origin": {"http://places.example.test"}}}, verdict: "accepted"},
+		{name: "Basic", asked: asked{host: "places.example.test", headers: http.Header{"Authorization": {basic}}}, verdict: "accepted"},
+		{name: "scopes for the path", asked: asked{host: "rules.example.test", uri: "/orders", token: token(map[string]any{"scope": "orders:read read"})}, verdict: "accepted"},
+		{name: "the tenant", asked: asked{host: "rules.example.test", uri: "/v1/x?y=z", token: token(map[string]any{"tenant": []string{"b", "acme"}})}, verdict: "accepted"},
+		{name: "the header", asked: asked{host: "rules.example.test", uri: "/r/x", headers: http.Header{"X-Tenant": {"a"}}, token: token(map[string]any{"tenant": "a"})}, verdict: "accepted"},
+		{name: "a chain of three", asked: asked{host: "chain.example.test", uri: "/admin/x", token: token(map[string]any{"scope": "admin"}), key: d.held.Text}, verdict: "accepted"},
+		{name: "nobody, optional", asked: asked{host: "optional.example.test"}, verdict: "anonymous"},
+		{name: "a preflight", asked: asked{host: "optional.example.test", method: "OPTIONS", headers: preflight}, verdict: "anonymous"},
+		{name: "report mode", asked: asked{host: "report.example.test", token: good}, verdict: "anonymous", reason: "insufficient_scope", check: "scope", wanted: "admin"},
+		{name: "report mode, an expired token", asked: asked{host: "report.example.test", token: token(map[string]any{"exp": 1})}, verdict: "anonymous", reason: "expired", check: "expires"},
+		{name: "report mode, nothing to report", asked: asked{host: "report.example.test", token: token(map[string]any{"scope": "admin"})}, verdict: "accepted"},
+		{name: "a site without jwt", asked: asked{host: "open.example.test", token: good}, verdict: "unprotected"},
 	}
+}
+
+// reasonCodes are the reasons for which a request is refused.
+func reasonCodes(t *testing.T) []string {
+	t.Helper()
+	var codes []string
+	for _, code := range reason.All {
+		codes = append(codes, string(code))
+	}
+	return codes
 }
