@@ -2,18 +2,17 @@ package integration
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
 )
@@ -263,12 +262,12 @@ func (q asked) question(inHeaders bool) object {
 }
 
 // explain asks POST /jwt/explain. It may be called from any goroutine.
-func (d *desk) explain(question object) (*explained, error) {
+func (n *node) explain(question object) (*explained, error) {
 	text, err := json.Marshal(question)
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequest(http.MethodPost, "http://"+d.adminAddress()+"/jwt/explain", bytes.NewReader(text))
+	r, err := http.NewRequest(http.MethodPost, "http://"+n.adminAddress()+"/jwt/explain", bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
@@ -290,9 +289,9 @@ func (d *desk) explain(question object) (*explained, error) {
 }
 
 // mustExplain is explain where it has to answer.
-func (d *desk) mustExplain(t *testing.T, question object) *explained {
+func (n *node) mustExplain(t *testing.T, question object) *explained {
 	t.Helper()
-	e, err := d.explain(question)
+	e, err := n.explain(question)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,19 +299,31 @@ func (d *desk) mustExplain(t *testing.T, question object) *explained {
 }
 
 // commandArgs are the arguments of `caddy jwt explain` for the request. Credentials are in
-// a file.
+// files.
 func (q asked) commandArgs(t *testing.T) []string {
 	t.Helper()
 	q.withDefaults()
-	args := []string{"explain", "--json", "--site", q.host, "--method", q.method, "--uri", q.uri}
-	for _, name := range slices.Sorted(maps.Keys(q.headers)) {
-		for _, value := range q.headers[name] {
-			args = append(args, "--header", name+": "+value)
-		}
+	uri := q.uri
+	if strings.Contains(uri, "access_token") || strings.Contains(uri, "api_key") {
+		uri = "@" + tempFile(t, "uri", uri+"\n")
+	}
+	args := []string{"explain", "--json", "--site", q.host, "--method", q.method, "--uri", uri}
+	headers := q.headers.Clone()
+	if headers == nil {
+		headers = http.Header{}
 	}
 	token, key := q.token, q.key
 	if token != "" && key != "" { // one credential is asked about, the other is part of the request
-		args, key = append(args, "--header", "X-API-Key: "+key), ""
+		headers.Add("X-API-Key", key)
+		key = ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		for _, value := range headers[name] {
+			if slices.Contains(credentialHeaders, name) {
+				value = "@" + tempFile(t, "header", value+"\n")
+			}
+			args = append(args, "--header", name+": "+value)
+		}
 	}
 	if token+key != "" {
 		args = append(args, "@"+tempFile(t, "credential", token+key+"\n"))
@@ -320,39 +331,41 @@ func (q asked) commandArgs(t *testing.T) []string {
 	return args
 }
 
+// credentialHeaders are the headers that have credentials.
+var credentialHeaders = []string{"Authorization", "Cookie", "X-Api-Key"}
+
+// withCredential reports whether the question is about a credential. Being let in without
+// an identity is no success then.
+func (q asked) withCredential() bool {
+	for name := range q.headers {
+		if slices.Contains(credentialHeaders, name) {
+			return true
+		}
+	}
+	return q.token+q.key != "" || strings.Contains(q.uri, "access_token") || strings.Contains(q.uri, "api_key")
+}
+
 // byCommand runs `caddy jwt explain --json` and reads its report.
-func byCommand(t *testing.T, dir string, env map[string]string, args ...string) (*explained, int) {
+func (q asked) byCommand(t *testing.T, dir string, env map[string]string, more ...string) *explained {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	var stdout, stderr bytes.Buffer
-	code, err := runCaddy(ctx, dir, environment(dir, env), &stdout, &stderr, append([]string{"jwt"}, args...)...)
-	if err != nil {
-		t.Fatal(err)
+	args := append(q.commandArgs(t), more...)
+	c := jwtCommandIn(t, dir, env, args...)
+	e := &explained{text: c.stdout}
+	if err := json.Unmarshal([]byte(c.stdout), e); err != nil {
+		t.Fatalf("caddy jwt %q: %v\n%s", args, err, c)
 	}
-	e := &explained{text: stdout.String()}
-	if err := json.Unmarshal(stdout.Bytes(), e); err != nil {
-		t.Fatalf("caddy jwt %q: exit code %d, %v\n%s\n%s", args, code, err, stdout.String(), stderr.String())
+	success := e.Verdict == "accepted" || !q.withCredential() && (e.Verdict == "anonymous" || e.Verdict == "unprotected")
+	if (c.code == 0) != success || c.code > 1 {
+		t.Errorf("exit code %d for %s", c.code, e.Verdict)
 	}
-	if want := exitOf(e.Verdict); code != want {
-		t.Errorf("exit code %d for %s; want %d", code, e.Verdict, want)
-	}
-	return e, code
+	return e
 }
 
-// exitOf is the exit code for a verdict: 0 only for one that lets the request in with the
-// identity that was asked about, or in the open.
-func exitOf(verdict string) int {
-	switch verdict {
-	case "accepted", "anonymous", "unprotected":
-		return 0
-	}
-	return 1
+// offline is byCommand with the config, the storage and the files of this server.
+func (d *desk) offline(t *testing.T, q asked, more ...string) *explained {
+	t.Helper()
+	return q.byCommand(t, d.dir, d.opts.env, append([]string{"--config", filepath.Join(d.dir, "Caddyfile")}, more...)...)
 }
-
-// offlineDir is a folder from which `caddy jwt explain --config Caddyfile` sees the storage
-// and the files of the running server.
-func (d *desk) offlineEnv() (dir string, env map[string]string) { return d.dir, d.opts.env }
 
 // dialCounter is a listener that nobody may connect to.
 type dialCounter struct {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -243,7 +242,6 @@ func TestExplainNamesTheCheckThatDecides(t *testing.T) {
 		t.Errorf("%d kinds", len(kinds))
 	}
 	jwks := tempFile(t, "jwks.json", peers.JWKS(t, keys(t).published()...))
-	dir, env := d.offlineEnv()
 	for n, c := range kinds {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := d.serve(c.asked)
@@ -255,11 +253,9 @@ func TestExplainNamesTheCheckThatDecides(t *testing.T) {
 				c.checkExplained(t, d.mustExplain(t, c.question(inHeaders)), s)
 			}
 			if n%5 == 0 { // by the command: it asks the same endpoint
-				e, _ := byCommand(t, t.TempDir(), nil, append(c.commandArgs(t), "--address", d.adminAddress())...)
-				c.checkExplained(t, e, s)
+				c.checkExplained(t, c.byCommand(t, t.TempDir(), nil, "--address", d.adminAddress()), s)
 			}
-			args := append(c.commandArgs(t), "--config", filepath.Join(dir, "Caddyfile"), "--jwks", jwks)
-			e, _ := byCommand(t, dir, env, args...)
+			e := d.offline(t, c.asked, "--jwks", jwks)
 			if c.offline != "" {
 				if e.Verdict != c.offline {
 					t.Errorf("offline: %s; want %s\n%s", e.Verdict, c.offline, e)
