@@ -290,8 +290,8 @@ http://api.example.test {
 }
 `
 
-// TestLookingFollowsNoToken explains and decodes tokens that name places to get keys from.
-func TestLookingFollowsNoToken(t *testing.T) {
+// TestThreat90_TokensLeadNowhere explains and decodes tokens that name places to get keys from.
+func TestThreat90_TokensLeadNowhere(t *testing.T) {
 	t.Parallel()
 	trap := newDialCounter(t)
 	k := keys(t)
