@@ -112,6 +112,8 @@ const shown = `
 		header X-Reason {http.jwt.reason}
 		header X-Detail "{http.jwt.detail}"
 		header X-Requirement "{http.jwt.requirement}"
+		header X-User {http.auth.user.id}
+		header X-Method {http.jwt.auth_method}
 		respond "refused" {err.status_code}
 	}
 }
@@ -216,7 +218,7 @@ func (d *desk) serve(q asked) (served, error) {
 	if err != nil {
 		return served{}, err
 	}
-	s := served{status: res.StatusCode, reason: res.Header.Get("X-Reason"), detail: res.Header.Get("X-Detail"), requirement: res.Header.Get("X-Requirement")}
+	s := served{status: res.StatusCode, reason: res.Header.Get("X-Reason"), detail: res.Header.Get("X-Detail"), requirement: res.Header.Get("X-Requirement"), user: res.Header.Get("X-User"), method: res.Header.Get("X-Method")}
 	for _, m := range shownIn.FindAllStringSubmatch(string(text), -1) {
 		switch m[1] {
 		case "user":
