@@ -254,7 +254,7 @@ func causeOf(id *identity.Identity, unmet string, err error) *refusal.Cause {
 		user, issuer = id.Sender()
 	}
 	if d, ok := err.(*reason.Detailed); ok { //nolint:errorlint // the validator does not wrap it
-		detail = d.Detail
+		detail = d.Detail()
 	}
 	if user == "" && issuer == "" && detail == "" && unmet == "" {
 		return nil
@@ -321,6 +321,9 @@ func (h *Handler) report(r *http.Request, st *state, d decision) {
 	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
 		c.Write(why.LogFields(r, h.guard.shown.CleanURI(r.RequestURI), h.site)...)
 	}
+	if refusal.Watched.On() {
+		refusal.Watched.Record(why, r, h.guard.shown.CleanURI(r.RequestURI), h.site, true)
+	}
 }
 
 // refuse answers a request. Apart from calling the next handler it is the only way
@@ -332,6 +335,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d de
 	h.metrics.Refused(p.Number(), h.caller(d.tried))
 	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(why.LogFields(r, h.guard.shown.CleanURI(r.RequestURI), h.site)...)
+	}
+	if refusal.Watched.On() {
+		refusal.Watched.Record(why, r, h.guard.shown.CleanURI(r.RequestURI), h.site, false)
 	}
 	if h.guard.wayOf(h, r, p) == here {
 		p.Write(w, r)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // what the quickstart runs
 	"github.com/spf13/cobra"
@@ -42,10 +43,16 @@ func run(t *testing.T, stdin string, args ...string) ran {
 // runJWT runs caddy jwt with standard input and arguments.
 func runJWT(t *testing.T, stdin string, args ...string) ran {
 	t.Helper()
+	return runCommand(t, command.New(nil), stdin, args...)
+}
+
+// runCommand runs the command caddy jwt with standard input and arguments.
+func runCommand(t *testing.T, jwt caddycmd.Command, stdin string, args ...string) ran {
+	t.Helper()
 	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	cmd := &cobra.Command{Use: "jwt"}
 	caddy.AddCommand(cmd)
-	command.New(nil).CobraFunc(cmd)
+	jwt.CobraFunc(cmd)
 	var out, notes strings.Builder
 	caddy.SetIn(strings.NewReader(stdin))
 	caddy.SetOut(&out)

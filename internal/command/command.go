@@ -75,7 +75,7 @@ keys.
   caddy jwt state         repairs the state that servers share
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, quickstartCommand(), statusCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand())
+			group(cmd, quickstartCommand(), statusCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand(), explainCommand(offline))
 		},
 	}
 }

@@ -20,7 +20,7 @@ func CodeOf(err error) reason.Code {
 	case reason.Code:
 		r = e
 	case *reason.Detailed:
-		r = e.Code
+		r = e.Code()
 	default:
 		r, _ = errors.AsType[reason.Code](err)
 	}
