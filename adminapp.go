@@ -24,6 +24,21 @@ type accepted struct {
 	lifetime time.Duration
 	endless  bool // whether there is an issuer whose tokens may live for ever
 	keys     []*apikey.Lookup
+	sites    []string // the names of those where a handler authenticates, each once
+}
+
+func (a *accepted) addSite(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if name != "" && !slices.Contains(a.sites, name) {
+		a.sites = append(a.sites, name)
+	}
+}
+
+func (a *accepted) siteNames() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(slices.Values(a.sites))
 }
 
 func (a *accepted) addPolicies(policies []validator.Policy) {

@@ -190,7 +190,11 @@ func (a *App) Stop() error {
 }
 
 // Status returns the state of the config's issuers and key files.
-func (a *App) Status(now time.Time) admin.Page { return admin.PageOf(a.sources, a.storeNames, now) }
+func (a *App) Status(now time.Time) admin.Page {
+	page := admin.PageOf(a.sources, a.storeNames, now)
+	page.Sites = a.accepted.siteNames()
+	return page
+}
 
 // Refresh fetches the keys of an issuer immediately.
 func (a *App) Refresh(ctx context.Context, id string) (admin.IssuerStatus, error) {

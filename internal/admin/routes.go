@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
+	refusals "github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
@@ -36,10 +37,13 @@ type service struct {
 	audit   *auditLog
 	repeats *repeats
 	now     func() time.Time
+
+	refusals  *refusals.Recent
+	shutdowns shutdowns
 }
 
 func newService(running *runningApps, now func() time.Time) *service {
-	return &service{running, newAuditLog(now), newRepeats(now), now}
+	return &service{running: running, audit: newAuditLog(now), repeats: newRepeats(now), now: now, refusals: refusals.Watched}
 }
 
 // process is the endpoint of this process.
@@ -63,6 +67,7 @@ func (s *service) routes() []caddy.AdminRoute {
 	}, methods{"PUT": s.change("key_roll", true, rollKey)}))
 	add("/jwt/signing-keys", methods{"GET": reading(s.listSigningKeys), "POST": s.change(rotateAction, true, rotateSigningKeys)}.serve)
 	add("/jwt/audit", methods{"GET": reading(s.listAudit)}.serve)
+	add("/jwt/refusals", methods{"GET": reading(s.listRefusals)}.serve)
 	add("/jwt/state/accept", methods{"POST": s.change("accept", true, accept)}.serve)
 	return routes
 }

@@ -21,6 +21,7 @@
 //	keyfiles.go     API keys in files
 //	signing.go      signing keys of token services: list, rotate, retire
 //	signingapi.go   its bodies and answers, and the client's part
+//	refusals.go     the newest refusals, for those who watch; and the client's part
 //	accept.go       signing what is in the storage
 //	client.go       the client: the status page
 //	clientapi.go    the client: everything else
@@ -83,8 +84,9 @@ type App interface {
 // reload there are two; if the newer one fails, the older is in force again. The
 // endpoint does not ask Caddy for the app, as that would race with loading a config.
 type runningApps struct {
-	mu   sync.Mutex
-	list []App
+	mu      sync.Mutex
+	list    []App
+	changed chan struct{} // closed at the next change; nil if nobody waits for it
 }
 
 // Running holds the apps of this process.
@@ -95,6 +97,7 @@ func (r *runningApps) Add(a App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, a)
+	r.change()
 }
 
 // Remove takes an app away; the one before it, if it still runs, is in force again.
@@ -102,6 +105,25 @@ func (r *runningApps) Remove(a App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = slices.DeleteFunc(r.list, func(b App) bool { return a == b })
+	r.change()
+}
+
+// change tells those who wait for a change. The caller holds the lock.
+func (r *runningApps) change() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// changes returns a channel that is closed when another app comes into force.
+func (r *runningApps) changes() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
 }
 
 // Replaced reports whether a newer app than this one is in force.
@@ -128,6 +150,9 @@ func (r *runningApps) current() App {
 
 // Page is the answer of GET /jwt/status.
 type Page struct {
+	// Sites are the sites with a jwt handler that authenticates: the hosts of each, or the
+	// addresses of its server.
+	Sites   []string       `json:"sites,omitempty"`
 	Issuers []IssuerStatus `json:"issuers"`
 	APIKeys []APIKeyStatus `json:"api_keys"`
 	// State is the shared state, nil if the config has none.

@@ -104,7 +104,7 @@ func (w *Recent) Record(why *Refusal, r *http.Request, uri, site string, reporte
 		Time: w.time().Now().UTC(), Site: site, Reason: string(why.Code), Status: why.Answer.Status,
 		Detail: cut(why.Detail, maxText), Requirement: cut(why.Requirement, maxText),
 		User: cut(why.User, maxText), Issuer: cut(why.Issuer, maxText),
-		Method: cut(r.Method, maxMethod), Host: cut(r.Host[strings.LastIndexByte(r.Host, '@')+1:], maxHost), URI: cut(withoutUserInfo(uri), maxURI),
+		Method: cut(r.Method, maxMethod), Host: cut(r.Host[strings.LastIndexByte(r.Host, '@')+1:], maxHost), URI: cutURI(withoutUserInfo(uri)),
 		RemoteIP: cut(ip, maxHost), ClientIP: cut(client, maxHost), Reported: reported,
 	}
 	seen.Seq = g.taken.Add(1)
@@ -135,6 +135,15 @@ func cut(text string, length int) string {
 		length--
 	}
 	return text[:length] + "…"
+}
+
+// cutURI returns a copy of a URI, or of its beginning. It ends at the end of a part, as a
+// credential of which half is missing would not be recognized as one.
+func cutURI(uri string) string {
+	if len(uri) <= maxURI {
+		return strings.Clone(uri)
+	}
+	return uri[:strings.LastIndexAny(uri[:maxURI], "/?&;=#")+1] + "…"
 }
 
 // After returns the refusals behind a number, the oldest first, and the number for the next
