@@ -38,6 +38,9 @@ type Answer struct {
 	Text   string // error_description
 }
 
+// StatusOf returns the status with which a reason is answered.
+func StatusOf(code reason.Code) int { return answers[code].Status }
+
 // Error codes of RFC 6750 section 3.1.
 const (
 	invalidRequest    = "invalid_request"
