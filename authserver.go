@@ -355,6 +355,12 @@ func (a *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, 
 	return nil
 }
 
+// Answers reports whether it answers a request, as far as its path tells.
+func (a *AuthorizationServer) Answers(r *http.Request) bool {
+	_, ours := a.endpoint.Path(r)
+	return ours
+}
+
 var (
 	_ caddy.Provisioner           = (*AuthorizationServer)(nil)
 	_ caddy.CleanerUpper          = (*AuthorizationServer)(nil)

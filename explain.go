@@ -13,6 +13,9 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 	return explain.Handler{}
 }
 
+// CleanURI implements explain.Explainer.
+func (h *Handler) CleanURI(uri string) string { return h.guard.shown.CleanURI(uri) }
+
 // Explain implements admin.App: it answers a question by the config that runs.
 func (a *App) Explain(ctx context.Context, q *explain.Question) (explain.Report, error) {
 	if !q.At.IsZero() {
