@@ -23,6 +23,7 @@
 //	flags.go print.go     flags and output that commands share
 //	quickstart*.go        caddy jwt quickstart
 //	status*.go            caddy jwt status
+//	watch.go              caddy jwt watch
 //	revoke*.go            caddy jwt revoke
 //	revocations.go        caddy jwt revocations
 //	rotate.go             caddy jwt rotate
@@ -67,6 +68,7 @@ keys.
 
   caddy jwt quickstart    a protected site on this machine, in one line
   caddy jwt status        the issuers, API keys and shared state of the running server
+  caddy jwt watch         prints refused requests as they happen
   caddy jwt revoke        makes the servers refuse tokens or an API key
   caddy jwt revocations   lists what is revoked, and takes it back
   caddy jwt api-key       makes and manages API keys
@@ -76,6 +78,7 @@ keys.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd, quickstartCommand(), statusCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand(), explainCommand(offline))
+			group(cmd, quickstartCommand(), statusCommand(), watchCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand())
 		},
 	}
 }
