@@ -1,6 +1,8 @@
 package apikey
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -45,6 +47,32 @@ func (l *Lookup) Sightings(text string, now time.Time) []Sighting {
 		}
 	}
 	return list
+}
+
+// Describe says in words what is known of the key with this text at a time: its id, its
+// consumer, and whether it is in force in each place. Of the text it has nothing but the id
+// that is no secret.
+func (l *Lookup) Describe(text string, now time.Time) string {
+	var list []string
+	for _, s := range l.Sightings(text, now) {
+		words := fmt.Sprintf("the key %s of %s in %s", s.Key.ID(), s.Key.Consumer(), s.Place)
+		switch expires := s.Key.Expires(); {
+		case s.Reason == reason.APIKeyDisabled:
+			words += ", which is disabled"
+		case s.Reason == reason.APIKeyExpired:
+			words += ", which expired at " + reason.When(expires, now)
+		case !expires.IsZero():
+			words += ", which expires at " + reason.When(expires, now)
+		}
+		list = append(list, words)
+	}
+	if list != nil {
+		return strings.Join(list, "; ")
+	}
+	if id, ok := IDOf(text); ok {
+		return "a key with the id " + id + " in its text, which none of the places has"
+	}
+	return "a text that is no key in any of the places"
 }
 
 // Places returns all places that the Lookup has, as Sighting.Place names them.

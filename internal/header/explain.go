@@ -2,10 +2,24 @@ package header
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
+
+// Quiet returns a copy that makes the same headers as of a time, and keeps no token that it
+// makes.
+func (f *Forwarding) Quiet(now time.Time) *Forwarding {
+	c := *f
+	c.tokens = slices.Clone(f.tokens)
+	for i := range c.tokens {
+		fresh := c.tokens[i].Fresh
+		c.tokens[i].Sign = func(ctx context.Context, id *identity.Identity, _ string) (string, error) { return fresh(ctx, id, now) }
+	}
+	return &c
+}
 
 // Explain makes the check of each value that is passed on, in the order of Headers, also
 // behind one that can't be: the first that failed has the error of Headers.
