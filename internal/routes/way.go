@@ -76,6 +76,10 @@ type wayfarer struct {
 	steps  int
 	depth  int
 
+	// around are lists that a request comes to by an error, or when it is answered: error
+	// routes and those of intercepts that it is in.
+	around []*rest
+
 	script         []int // the choices to make first
 	taken, options []int // the choices made, of how many
 }
@@ -107,9 +111,7 @@ func (w *wayfarer) follow(begin func(http.ResponseWriter) *http.Request) {
 	if err != nil && !errors.Is(err, errOver) {
 		w.toErrorRoutes(paper, r, err)
 	}
-	if w.way.Status == 0 {
-		w.way.Status = paper.status
-	}
+	w.way.Status = paper.status
 }
 
 // enter takes a request to the server's routes, unless the server itself refuses it.
@@ -117,12 +119,22 @@ func (w *wayfarer) enter(paper *paper, r *http.Request) error {
 	if err := refusedByServer(w.server, r); err != nil {
 		return err
 	}
+	if w.server.Errors != nil {
+		defer w.within(&rest{list: w.server.Errors.Routes, at: "/errors/routes"})()
+	}
 	return w.proceed(&rest{list: w.server.Routes, at: "/routes", handler: atMatchers}, paper, r)
+}
+
+// within notes lists around a request until the result is called.
+func (w *wayfarer) within(lists ...*rest) (leave func()) {
+	n := len(w.around)
+	w.around = append(w.around, lists...)
+	return func() { w.around = w.around[:n] }
 }
 
 // toErrorRoutes takes a request that has ended in an error to the server's error routes.
 func (w *wayfarer) toErrorRoutes(paper *paper, r *http.Request, err error) {
-	w.way.Answer, w.way.AnswerAt, w.way.Status = "", "", 0
+	w.way.Answer, w.way.AnswerAt = "", ""
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		r.Method, r.RemoteAddr, r.RequestURI = original.Method, original.RemoteAddr, original.RequestURI
 		if original.URL != nil {
@@ -136,7 +148,8 @@ func (w *wayfarer) toErrorRoutes(paper *paper, r *http.Request, err error) {
 		}
 	}
 	if !w.way.Refused && w.way.Jumped == "" {
-		w.way.Answer, w.way.Status = "an error", statusOf(err)
+		w.answered("an error", "")
+		paper.WriteHeader(statusOf(err)) // unless something has answered before it
 	}
 }
 

@@ -64,7 +64,7 @@ func (w *wayfarer) handler(h caddyhttp.MiddlewareHandler, at string, next *rest,
 	case caddyhttp.StaticResponse:
 		return w.responds(&h, h, at, next, rw, r)
 	case *fileserver.FileServer:
-		if h.PassThru && w.leadsOn(next) {
+		if h.PassThru {
 			w.over("file_server")
 			return w.proceed(next, rw, r)
 		}
@@ -127,7 +127,12 @@ func (w *wayfarer) responds(s *caddyhttp.StaticResponse, h caddyhttp.MiddlewareH
 // subroute takes a request through the routes of a subroute, and through its error routes
 // if they end in an error.
 func (w *wayfarer) subroute(h *caddyhttp.Subroute, at string, next *rest, rw http.ResponseWriter, r *http.Request) error {
+	leave := func() {}
+	if h.Errors != nil {
+		leave = w.within(&rest{list: h.Errors.Routes, at: at + "/errors/routes", behind: next})
+	}
 	err := w.proceed(&rest{list: h.Routes, at: at + "/routes", handler: atMatchers, behind: next}, rw, r)
+	leave()
 	if err == nil || h.Errors == nil || errors.Is(err, errOver) {
 		return err
 	}
@@ -142,7 +147,7 @@ func (w *wayfarer) proxied(h *reverseproxy.Handler, at string, next *rest, rw ht
 	for i := range h.HandleResponse {
 		response := &h.HandleResponse[i]
 		to := &rest{list: response.Routes, at: fmt.Sprintf("%s/handle_response/%d/routes", at, i), handler: atMatchers, behind: next}
-		if response.StatusCode == "" && w.leadsOn(to) {
+		if response.StatusCode == "" && len(w.wanted(to)) > 0 {
 			ways = append(ways, to)
 		}
 	}
@@ -167,13 +172,20 @@ func (w *wayfarer) intercept(h *intercept.Intercept, at string, next *rest, rw h
 		}
 		return false
 	})
-	if err := w.proceed(next, rec, r); err != nil {
+	lists := make([]*rest, len(h.HandleResponse))
+	for i := range h.HandleResponse {
+		lists[i] = &rest{list: h.HandleResponse[i].Routes, at: fmt.Sprintf("%s/handle_response/%d/routes", at, i)}
+	}
+	leave := w.within(lists...)
+	err := w.proceed(next, rec, r)
+	leave()
+	if err != nil {
 		return err
 	}
 	if rec.Status() == 0 && w.way.Answer != "" { // it is not known
 		var may []int
 		for i := range h.HandleResponse {
-			if len(w.wanted(&rest{list: h.HandleResponse[i].Routes, handler: atMatchers})) > 0 {
+			if len(w.wanted(lists[i])) > 0 {
 				may = append(may, i)
 			}
 		}
@@ -197,7 +209,8 @@ func (w *wayfarer) intercept(h *intercept.Intercept, at string, next *rest, rw h
 		repl.Set("http.intercept.header."+field, strings.Join(values, ","))
 	}
 	repl.Set("http.intercept.status_code", rec.Status())
-	return w.proceed(&rest{list: response.Routes, at: fmt.Sprintf("%s/handle_response/%d/routes", at, chosen), handler: atMatchers}, rw, r)
+	lists[chosen].handler = atMatchers
+	return w.proceed(lists[chosen], rw, r)
 }
 
 // other takes a request past a handler that is not looked into.

@@ -108,12 +108,13 @@ func toNamed(name string, route *caddyhttp.Route) *rest {
 // Escape escapes a name for a JSON pointer (RFC 6901 section 3).
 func Escape(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
 
-// wanted are the handlers that the guide wants among those that a request may still come to.
+// wanted are the handlers that the guide wants among those that a request may still come to,
+// by an error or its answer too.
 func (w *wayfarer) wanted(to *rest) []Placed {
 	s := search{server: w.server, wants: w.guide.Wants}
 	s.behind(to)
+	for i := len(w.around) - 1; i >= 0; i-- {
+		s.behind(w.around[i])
+	}
 	return s.found
 }
-
-// leadsOn reports whether there are any.
-func (w *wayfarer) leadsOn(to *rest) bool { return len(w.wanted(to)) > 0 }
