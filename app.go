@@ -57,7 +57,7 @@ type App struct {
 
 	servers   map[string]*caddyhttp.Server // of the app http; set by the start
 	ctx       caddy.Context
-	requests  *metrics.Requests
+	requests  *metrics.Requests            // of a config that is only looked at
 	cache     uint64       // 0 for none
 	stopSweep func()       // stops sweeping the cache
 	reporting atomic.Int64 // the number of handlers in report mode
@@ -93,15 +93,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.audit = a.logger.Named("audit")
 	a.ctx = ctx
 	a.sources = shared.New(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
-	a.requests = metrics.Process
 	if a.sources.Looking() {
-		a.requests = metrics.NewRequests() // nothing is counted
+		a.requests = metrics.NewRequests()
 	}
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
 		if err := registry.Register(metrics.NewSources(a.sources, &a.reporting)); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
-		if err := a.requests.Register(registry); err != nil {
+		if err := a.counts().Register(registry); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 	}
@@ -149,6 +148,9 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 	}
 	return nil
 }
+
+// counts are where requests are counted: for a config that is only looked at, nowhere else.
+func (a *App) counts() *metrics.Requests { return or(a.requests, metrics.Process) }
 
 // emitter returns a function that emits Caddy events if there is a subscriber.
 func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data func() map[string]any) {

@@ -197,7 +197,7 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 	for _, w := range checked.Warnings {
 		a.app.warnings.add(site, w)
 	}
-	count := a.app.requests.Service(checked.Issuer())
+	count := a.app.counts().Service(checked.Issuer())
 	parts := service.Parts{
 		Sources: a.app.sources, Logger: logger, Leeway: a.app.Leeway,
 		Observe: service.Observer(logger, checked.Issuer(), func(_ string, e tokenservice.Event) { count(e) }),

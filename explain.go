@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"

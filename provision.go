@@ -84,7 +84,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	warn(h, time.Now())
 	if !h.clearsOnly {
 		h.app.accepted.addSite(h.site)
-		h.metrics = h.app.requests.Handler(metrics.Labels{
+		h.metrics = h.app.counts().Handler(metrics.Labels{
 			Site: h.site, Issuers: h.issuers, Report: h.Mode == modeReport, PerConsumer: h.app.Metrics.PerConsumer,
 		})
 	}

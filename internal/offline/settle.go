@@ -57,9 +57,8 @@ func settleHandler(h *explain.Handler) bool {
 	for i := range h.Checks {
 		if c := &h.Checks[i]; c.Outcome == reason.Failed {
 			h.Verdict, h.Reason, h.Detail = verdict, c.Reason, c.Detail
-			if verdict == explain.Refused {
-				h.Status = refusal.StatusOf(c.Reason)
-			}
+			h.Remedy = reason.Remedy(c.Reason, c.Detail)
+			h.Status = refusal.StatusOf(c.Reason)
 			break
 		}
 	}
