@@ -19,12 +19,11 @@ var outcomeMarks = map[reason.Outcome]string{
 	reason.Unknown: "? unknown",
 }
 
-// The columns of a check. A text that is longer than maxSeen pushes what was wanted to a
-// line of its own, so that lines stay readable.
+// The columns of a check. Where what was seen is longer than maxSeen, or a line would
+// be too long, what was wanted has a line of its own.
 const (
-	checkIndent = "  "
-	markWidth   = len("? unknown") + 1
-	maxSeen     = 38
+	markWidth = len("? unknown") + 1
+	maxSeen   = 38
 )
 
 // checks writes a line for each check, with what was seen and what was wanted. The first that
@@ -33,7 +32,7 @@ func (p *reportPrinter) checks(checks []explain.Check) {
 	nameWidth, seenWidth := 0, len("seen")
 	for i := range checks {
 		if c := &checks[i]; !silent(c) {
-			nameWidth = max(nameWidth, len(c.Name)+1)
+			nameWidth = max(nameWidth, len(c.Name)+2)
 			if n := width(c.Seen); n <= maxSeen {
 				seenWidth = max(seenWidth, n)
 			}
@@ -57,24 +56,25 @@ func (p *reportPrinter) checks(checks []explain.Check) {
 		if c.Outcome == reason.Failed && !decided {
 			mark, decided = ">", true
 		}
-		seen, wanted := shown(c.Seen), shown(c.Wanted)
-		if width(c.Seen) > maxSeen && c.Wanted != "" {
+		seen, wanted := shown(c.Seen), terminal.Text(c.Wanted)
+		tooLong := width(c.Seen) > maxSeen || 2+markWidth+nameWidth+seenWidth+2+width(wanted) > maxProse
+		if tooLong && wanted != "" {
 			row(mark, outcomeMarks[c.Outcome], string(c.Name), seen, "")
-			row(" ", "", "", "", wanted)
+			row(" ", "", "", "wanted: "+wanted, "")
 		} else {
 			row(mark, outcomeMarks[c.Outcome], string(c.Name), seen, wanted)
 		}
 		if c.Outcome != reason.Failed {
 			continue
 		}
-		for _, more := range []string{c.Detail, optionAt(c)} {
-			if more != "" {
-				row(" ", "", "", more, "")
-			}
+		if c.Detail != "" {
+			row(" ", "", "", c.Detail, "")
+		}
+		if c.Option != "" {
+			row(" ", "", "", "option: "+optionAt(c), "")
 		}
 	}
 	if len(skipped) > 0 {
-		slices.Sort(skipped)
 		row(" ", outcomeMarks[reason.Skipped], strings.Join(slices.Compact(skipped), ", "), "", "")
 	}
 }
@@ -86,13 +86,10 @@ func silent(c *explain.Check) bool {
 
 // optionAt is the option that decides, and where it is.
 func optionAt(c *explain.Check) string {
-	switch {
-	case c.Option == "":
-		return ""
-	case c.Line == "":
-		return "option: " + c.Option
+	if c.Option == "" || c.Line == "" {
+		return c.Option
 	}
-	return "option: " + c.Option + " (" + c.Line + ")"
+	return c.Option + " (" + c.Line + ")"
 }
 
 // maxShown is how much of a text is shown, in characters. JSON has all of it.

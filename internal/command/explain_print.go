@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // reportPrinter writes a report for people. It escapes each text by itself, as the ends of
@@ -28,6 +29,26 @@ func (p *reportPrinter) field(name, text string) {
 	}
 }
 
+// maxProse is how long lines of sentences are, in characters.
+const maxProse = 100
+
+// prose writes sentences behind a beginning of ours, in lines that are indented from the
+// second one on.
+func (p *reportPrinter) prose(beginning string, indent int, text string) {
+	line, words := beginning, 0
+	for word := range strings.FieldsSeq(terminal.Text(text)) {
+		if words > 0 && width(line)+1+width(word) > maxProse {
+			p.WriteString(line + "\n")
+			line, words = strings.Repeat(" ", indent), 0
+		}
+		if words++; words > 1 {
+			line += " "
+		}
+		line += word
+	}
+	p.WriteString(line + "\n")
+}
+
 // printReport prints a report. given is whether a credential was given.
 func printReport(out io.Writer, r *explain.Report, given bool) error {
 	p := new(reportPrinter)
@@ -42,28 +63,24 @@ func printReport(out io.Writer, r *explain.Report, given bool) error {
 
 // head writes the verdict, and what decides.
 func (p *reportPrinter) head(r *explain.Report, given bool) {
-	last := deciding(r)
-	switch r.Verdict {
-	case explain.Accepted:
-		p.line("ACCEPTED")
-	case explain.Refused:
-		p.line("REFUSED: %s, with status %v", r.Reason, r.Status)
-	case explain.Anonymous:
-		p.line("LET THROUGH without an identity%s", because(r))
-	case explain.Unprotected:
-		p.line("NOT PROTECTED: the request comes to no jwt handler%s", map[bool]string{true: ", so nothing looks at the credential"}[given])
-	default:
-		p.line("UNDECIDED%s", because(r))
-	}
+	p.line("%s", verdictLine(r, given))
 	p.field("request", r.Request.Method+" "+r.Request.Host+r.Request.URI)
-	if last != nil && (r.Certain || r.Verdict == explain.Accepted) {
-		p.field("decided by", place(last))
-		if last.Verdict == explain.Accepted {
-			p.field("user", last.User)
-			p.field("by", last.AuthMethod)
-			p.field("issuer", last.Issuer)
-			p.field("scopes", strings.Join(last.Scopes, " "))
+	if h := deciding(r); h != nil && r.Certain {
+		p.field("decided by", place(h))
+		if h.Verdict == explain.Accepted {
+			p.field("user", h.User)
+			p.field("by", h.AuthMethod)
+			p.field("issuer", h.Issuer)
+			p.field("scopes", strings.Join(h.Scopes, " "))
 		}
+		if c := firstFailed(h); c != nil {
+			p.field("seen", shown(c.Seen))
+			p.field("wanted", shown(c.Wanted))
+			p.field("option", optionAt(c))
+		}
+	}
+	if entry, ok := reason.Describe(r.Reason, r.Detail); ok {
+		p.prose("  meaning      ", 15, entry.Meaning)
 	}
 	p.field("detail", r.Detail)
 	p.field("requirement", r.Requirement)
@@ -72,12 +89,35 @@ func (p *reportPrinter) head(r *explain.Report, given bool) {
 	}
 }
 
-// because is the reason of a report that does not refuse.
-func because(r *explain.Report) string {
-	if r.Reason == "" {
-		return ""
+// verdictLine says what becomes of the request.
+func verdictLine(r *explain.Report, given bool) string {
+	switch {
+	case r.Verdict == explain.Accepted:
+		return "ACCEPTED"
+	case r.Verdict == explain.Refused:
+		return fmt.Sprintf("REFUSED: %s, with status %d", r.Reason, r.Status)
+	case r.Verdict == explain.Anonymous && r.Reason != "":
+		return fmt.Sprintf("NOT REFUSED, as mode report refuses nothing; else it would be: %s", r.Reason)
+	case r.Verdict == explain.Anonymous:
+		return "LET THROUGH without an identity"
+	case r.Verdict == explain.Unprotected && given:
+		return "NOT PROTECTED: the request comes to no jwt, so nothing looks at the credential"
+	case r.Verdict == explain.Unprotected:
+		return "NOT PROTECTED: the request comes to no jwt"
+	case !r.Certain:
+		return "UNDECIDED: which way the request takes can't be known here"
 	}
-	return ": " + string(r.Reason)
+	return "UNDECIDED: not all of it can be checked here"
+}
+
+// firstFailed is the check that decides, nil if none failed.
+func firstFailed(h *explain.Handler) *explain.Check {
+	for i := range h.Checks {
+		if h.Checks[i].Outcome == reason.Failed {
+			return &h.Checks[i]
+		}
+	}
+	return nil
 }
 
 // deciding is the handler that decides, nil if none does.
@@ -124,21 +164,24 @@ func (p *reportPrinter) handler(h *explain.Handler, certain bool) {
 		verdict = "let through without an identity"
 	}
 	switch {
-	case h.Mode == "report" && h.Reason != "":
-		verdict += fmt.Sprintf("; without mode report it would be refused: %s", h.Reason)
+	case h.Verdict == explain.Anonymous && h.Reason != "":
+		verdict = fmt.Sprintf("only reported (mode report), %s", h.Reason)
 	case h.Mode == "clear":
-		verdict += "; this jwt only removes headers"
+		verdict = "only removes headers"
 	}
 	p.line("")
 	p.line("%s%s: %s", heading, place(h), verdict)
 	p.checks(h.Checks)
+	if !certain && h.Remedy != "" {
+		p.prose("  What to do then: ", 4, h.Remedy)
+	}
 }
 
 // end writes what the reader should know and do.
 func (p *reportPrinter) end(r *explain.Report) {
-	if !r.Certain && len(r.Handlers) > 0 {
+	if !r.Certain && len(r.Over) > 0 {
 		p.line("")
-		p.line("The way of the request is not certain. What can't be known here: what these handlers do.")
+		p.line("What these handlers do with the request can't be known here:")
 		for _, name := range r.Over {
 			p.line("  %s", name)
 		}
@@ -147,24 +190,24 @@ func (p *reportPrinter) end(r *explain.Report) {
 		if i == 0 {
 			p.line("")
 		}
-		p.line("Note: %s", note)
+		p.prose("Note: ", 6, note)
 	}
 	if r.Remedy != "" {
 		p.line("")
-		p.line("What to do: %s", r.Remedy)
+		p.prose("What to do: ", 2, r.Remedy)
 	}
 	if o := r.SecondOpinion; o != nil {
 		p.line("")
-		says := "accepts the token"
+		says := o.Library + " accepts the token"
 		if !o.Accepts {
-			says = "refuses the token"
+			says = o.Library + " refuses the token"
 		}
 		if o.Error != "" {
 			says += ": " + o.Error
 		}
-		p.line("Second opinion: %s %s", o.Library, says)
+		p.prose("Second opinion: ", 2, says)
 		if o.Why != "" {
-			p.line("  They differ because %s", o.Why)
+			p.prose("  They differ because ", 2, o.Why)
 		}
 	}
 }

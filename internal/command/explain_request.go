@@ -51,10 +51,14 @@ func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.
 		if err != nil {
 			return q, false, err
 		}
-		if q.Credential, _, err = recognize.Token([]byte(text)); err != nil {
+		found, err := recognize.FindToken([]byte(text))
+		if err != nil {
 			return q, false, err
 		}
-		given = true
+		if found.Note != "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), found.Note)
+		}
+		q.Credential, given = found.Text, true
 	}
 	var secret bool
 	if q.URI, secret, err = in.value(e.uri); err != nil {
@@ -62,7 +66,7 @@ func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.
 	}
 	given = given || secret
 	for _, line := range e.headers {
-		name, value, err := in.header(line)
+		name, value, secret, err := in.header(line)
 		if err != nil {
 			return q, given, err
 		}
@@ -70,7 +74,7 @@ func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.
 			q.Header = http.Header{}
 		}
 		q.Header.Add(name, value)
-		given = given || credentialHeader(name)
+		given = given || secret || credentialHeader(name)
 	}
 	return q, given, nil
 }
@@ -122,29 +126,30 @@ func (r *argumentReader) value(arg string) (text string, secret bool, err error)
 	return arg, secret, nil
 }
 
-// header reads a header, as 'Name: value' or 'Name: @FILE'.
-func (r *argumentReader) header(line string) (name, value string, err error) {
+// header reads a header, as 'Name: value' or 'Name: @FILE', and reports whether its value may
+// be a credential.
+func (r *argumentReader) header(line string) (name, value string, secret bool, err error) {
 	name, value, ok := strings.Cut(line, ":")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	if !ok || !headerName.MatchString(name) {
-		return "", "", misuse(withHint(errors.New("--header has no valid header"), "write it as 'Name: value'"))
+		return "", "", false, misuse(withHint(errors.New("--header has no valid header"), "write it as 'Name: value'"))
 	}
 	name = http.CanonicalHeaderKey(name)
 	fromFile := strings.HasPrefix(value, "@")
 	if !fromFile && value != "" && credentialHeader(name) && !r.yes {
-		return "", "", misuse(fmt.Errorf("--header %s: %w", name, withHint(errArgument, "write '%s: @FILE'; --yes takes it as it is", name)))
+		return "", "", true, misuse(fmt.Errorf("--header %s: %w", name, withHint(errArgument, "write '%s: @FILE'; --yes takes it as it is", name)))
 	}
-	if value, _, err = r.value(value); err != nil {
-		return "", "", fmt.Errorf("--header %s: %w", name, err)
+	if value, secret, err = r.value(value); err != nil {
+		return "", "", secret, fmt.Errorf("--header %s: %w", name, err)
 	}
 	// People save what a browser shows: the whole header.
 	if n, rest, ok := strings.Cut(value, ":"); fromFile && ok && strings.EqualFold(strings.TrimSpace(n), name) {
 		value = strings.TrimSpace(rest)
 	}
 	if strings.ContainsAny(value, "\r\n\x00") {
-		return "", "", misuse(withHint(fmt.Errorf("the value of the header %s has several lines", name), "write one line; for several headers repeat --header"))
+		return "", "", secret, misuse(withHint(fmt.Errorf("the value of the header %s has several lines", name), "write one line; for several headers repeat --header"))
 	}
-	return name, value, nil
+	return name, value, secret, nil
 }
 
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token of RFC 9110 section 5.6.2

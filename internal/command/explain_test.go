@@ -91,11 +91,14 @@ func TestExplainPrints(t *testing.T) {
 				t.Errorf("it prints\n%s\nwant\n%s", got, parts[2])
 			}
 			for text := range strings.Lines(r.out) {
-				if n := len([]rune(text)); n > 111 {
+				if n := len([]rune(text)); n > 101 {
 					t.Errorf("a line of %d characters: %s", n, text)
 				}
 			}
-			asJSON := f.run(t, "", append(args, "--json")...).want(t, r.code)
+			asJSON := f.run(t, "", append(args, "--json")...)
+			if asJSON.code != r.code {
+				t.Errorf("exit code %d with --json; want %d", asJSON.code, r.code)
+			}
 			var again explain.Report
 			if err := json.Unmarshal([]byte(asJSON.out), &again); err != nil {
 				t.Fatal(err)
@@ -254,7 +257,7 @@ func TestExplainMisused(t *testing.T) {
 		{[]string{"--url", "/"}, "--uri"},
 	} {
 		f := &fakeOffline{}
-		r := f.run(t, "", c.args...).want(t, 2, c.want)
+		r := f.run(t, token, c.args...).want(t, 2, c.want)
 		if f.asked != nil || r.out != "" || strings.Contains(r.err, token) || strings.Contains(r.err, key) {
 			t.Errorf("%q: it asks %v, prints %s, %s", c.args, f.asked, r.out, r.err)
 		}
