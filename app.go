@@ -57,10 +57,10 @@ type App struct {
 
 	servers   map[string]*caddyhttp.Server // of the app http; set by the start
 	ctx       caddy.Context
-	requests  *metrics.Requests            // of a config that is only looked at
-	cache     uint64       // 0 for none
-	stopSweep func()       // stops sweeping the cache
-	reporting atomic.Int64 // the number of handlers in report mode
+	requests  *metrics.Requests // of a config that is only looked at
+	cache     uint64            // 0 for none
+	stopSweep func()            // stops sweeping the cache
+	reporting atomic.Int64      // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
 	accepted  accepted

@@ -24,6 +24,7 @@
 //	quickstart*.go        caddy jwt quickstart
 //	status*.go            caddy jwt status
 //	watch.go              caddy jwt watch
+//	explain*.go           caddy jwt explain
 //	revoke*.go            caddy jwt revoke
 //	revocations.go        caddy jwt revocations
 //	rotate.go             caddy jwt rotate
@@ -72,6 +73,7 @@ keys.
   caddy jwt quickstart    a protected site on this machine, in one line
   caddy jwt status        the issuers, API keys and shared state of the running server
   caddy jwt watch         prints refused requests as they happen
+  caddy jwt explain       says why a token, an API key or a request is refused
   caddy jwt revoke        makes the servers refuse tokens or an API key
   caddy jwt revocations   lists what is revoked, and takes it back
   caddy jwt api-key       makes and manages API keys
