@@ -20,11 +20,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // what the quickstart runs
-	"github.com/spf13/cobra"
 
 	caddyjwt "github.com/caddy-jwt/caddy-jwt"
 	"github.com/caddy-jwt/caddy-jwt/apikey"
-	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 // ran is what came of a command.
@@ -42,15 +40,23 @@ func run(t *testing.T, stdin string, args ...string) ran {
 // runJWT runs caddy jwt with standard input and arguments.
 func runJWT(t *testing.T, stdin string, args ...string) ran {
 	t.Helper()
-	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	cmd := &cobra.Command{Use: "jwt"}
-	caddy.AddCommand(cmd)
-	command.New(nil).CobraFunc(cmd)
+	return runWith(t, stdin, append([]string{"jwt"}, args...)...)
+}
+
+// runRoot runs caddy with arguments.
+func runRoot(t *testing.T, args ...string) ran {
+	t.Helper()
+	return runWith(t, "", args...)
+}
+
+func runWith(t *testing.T, stdin string, args ...string) ran {
+	t.Helper()
+	caddy := tree().Parent()
 	var out, notes strings.Builder
 	caddy.SetIn(strings.NewReader(stdin))
 	caddy.SetOut(&out)
 	caddy.SetErr(&notes)
-	caddy.SetArgs(append([]string{"jwt"}, args...))
+	caddy.SetArgs(args)
 	err := caddy.Execute()
 	r := ran{out: out.String(), err: notes.String()}
 	if err != nil {

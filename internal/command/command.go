@@ -116,6 +116,7 @@ keys.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd, quickstartCommand(), statusCommand(), watchCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand())
+			completions(cmd, "")
 		},
 	}
 }
