@@ -28,7 +28,7 @@ type importReport struct {
 // importKeysCommand returns the command `import`.
 func importKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> | --store <store> [--strict] [--allow-short]",
+		Use:   "import <keys.csv | keys.jsonl | @-> --append <file> | --store <store> [--strict] [--allow-short] [--dry-run]",
 		Short: "Takes keys over from AWS API Gateway, or from another key file",
 		Long: `
 Imports keys into a key file, which is created if it does not exist, and reports what
@@ -59,6 +59,7 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 	into, store := appendFlag(cmd, "The key file to take them into"), storeFlag(cmd)
 	short := cmd.Flags().Bool("allow-short", false, "Take keys of 6 to 19 characters, too")
 	strict := cmd.Flags().Bool("strict", false, "Take all rows, or none")
+	dryRun := cmd.Flags().Bool("dry-run", false, "Print what would be done and change nothing")
 	server := serverFlags(cmd)
 	asJSON := jsonFlag(cmd)
 	return leaf(cmd, 1, 1, func(args []string) error {
@@ -78,7 +79,7 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 			return fmt.Errorf("%s: %w", args[0], err)
 		}
 		if *store != "" {
-			return importStore(cmd, server, *store, rows, *strict, *asJSON)
+			return importStore(cmd, server, *store, rows, *strict, *dryRun, *asJSON)
 		}
 		var results []apikey.ImportResult
 		change, err := changeKeyFile(*into, true, func(f *apikey.Edit) error {
@@ -88,9 +89,14 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 				return errSkipped
 			case skipped == len(results):
 				return errNothingImported
+			case *dryRun:
+				return errDryRun
 			}
 			return nil
 		})
+		if errors.Is(err, errDryRun) {
+			return printDryRun(cmd, results, *asJSON)
+		}
 		written := change.info != nil
 		if written || errors.Is(err, errSkipped) || errors.Is(err, errNothingImported) {
 			if printErr := newImportReport(results, written).print(cmd, *asJSON); printErr != nil {
@@ -107,7 +113,19 @@ can only be undone by disabling or deleting keys; keep a copy of the file if in 
 var (
 	errSkipped         = withHint(errors.New("nothing was written, as rows would be skipped"), "correct them, or remove --strict")
 	errNothingImported = errors.New("nothing was written, as no row can be imported")
+	errDryRun          = errors.New("nothing was written, as this is a dry run")
 )
+
+// printDryRun prints the report of an import that was not done.
+func printDryRun(cmd *cobra.Command, results []apikey.ImportResult, asJSON bool) error {
+	report := newImportReport(results, true)
+	report.Written = false
+	if err := report.print(cmd, asJSON); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was changed.")
+	return err
+}
 
 // maxImport limits what is read from standard input, which may never end.
 const maxImport = 256 << 20

@@ -51,8 +51,9 @@ func join(first, second string) string {
 	return first + second
 }
 
-// importStore takes keys over into a store. Only hashes are sent.
-func importStore(cmd *cobra.Command, server *serverAddress, store string, rows []apikey.ImportRow, strict, asJSON bool) error {
+// importStore takes keys over into a store. Only hashes are sent. A dry run sends nothing, so
+// it does not know which keys the store has already.
+func importStore(cmd *cobra.Command, server *serverAddress, store string, rows []apikey.ImportRow, strict, dryRun, asJSON bool) error {
 	edit := apikey.NewEdit()
 	results := edit.Import(rows, time.Now())
 	refusedRows := len(newImportReport(results, false).Keys)
@@ -65,6 +66,9 @@ func importStore(cmd *cobra.Command, server *serverAddress, store string, rows [
 			return err
 		}
 		return nothing
+	}
+	if dryRun {
+		return printDryRun(cmd, results, asJSON)
 	}
 	k, done, err := server.openStore(cmd, store)
 	if err != nil {

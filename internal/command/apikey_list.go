@@ -129,7 +129,7 @@ func date(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.Format(time.DateOnly)
+	return t.UTC().Format(time.DateOnly)
 }
 
 // listedKey is a key as `list --json` prints it: its record without the hash.

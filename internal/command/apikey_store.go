@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -161,7 +160,7 @@ func (k storedKeys) printSecret(cmd *cobra.Command, answer admin.KeyAnswer, asJS
 	}
 	until := ""
 	if !answer.OldUntil.IsZero() {
-		until = " The secret until now is accepted until " + answer.OldUntil.UTC().Format(time.RFC3339) + "."
+		until = " The secret until now is accepted until " + shownTime(answer.OldUntil) + "."
 	}
 	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "This is the key, shown once. Its id is %s, in the store %s.%s\n", cell(answer.ID), cell(k.store), until); err != nil {
 		return err

@@ -25,7 +25,6 @@ import (
 
 	caddyjwt "github.com/caddy-jwt/caddy-jwt"
 	"github.com/caddy-jwt/caddy-jwt/apikey"
-	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 // ran is what came of a command.
@@ -43,21 +42,32 @@ func run(t *testing.T, stdin string, args ...string) ran {
 // runJWT runs caddy jwt with standard input and arguments.
 func runJWT(t *testing.T, stdin string, args ...string) ran {
 	t.Helper()
-	return runCommand(t, command.New(nil), stdin, args...)
+	return runWith(t, tree().Parent(), stdin, append([]string{"jwt"}, args...)...)
 }
 
-// runCommand runs the command caddy jwt with standard input and arguments.
+// runRoot runs caddy with arguments.
+func runRoot(t *testing.T, args ...string) ran {
+	t.Helper()
+	return runWith(t, tree().Parent(), "", args...)
+}
+
+// runCommand runs a command caddy jwt with standard input and arguments.
 func runCommand(t *testing.T, jwt caddycmd.Command, stdin string, args ...string) ran {
 	t.Helper()
 	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	cmd := &cobra.Command{Use: "jwt"}
 	caddy.AddCommand(cmd)
 	jwt.CobraFunc(cmd)
+	return runWith(t, caddy, stdin, append([]string{"jwt"}, args...)...)
+}
+
+func runWith(t *testing.T, caddy *cobra.Command, stdin string, args ...string) ran {
+	t.Helper()
 	var out, notes strings.Builder
 	caddy.SetIn(strings.NewReader(stdin))
 	caddy.SetOut(&out)
 	caddy.SetErr(&notes)
-	caddy.SetArgs(append([]string{"jwt"}, args...))
+	caddy.SetArgs(args)
 	err := caddy.Execute()
 	r := ran{out: out.String(), err: notes.String()}
 	if err != nil {

@@ -1,28 +1,67 @@
 // Package command is the command `caddy jwt`.
 //
-// All commands follow the same rules:
+// # Rules of the command line
 //
-//   - The result goes to standard output, everything else to standard error, so that
-//     scripts can read the one and people see the other.
-//   - The exit code is 0 if the command did what it says, 1 if it was refused or
-//     failed, and 2 if it was misused. Misuse is found before anything is changed.
-//   - --json prints the result as one JSON value.
-//   - An error says what is wrong, then what to do (withHint).
-//   - An API key is printed by the command that makes it and by no other, errors
-//     included.
-//   - What others wrote (a file, a server, an issuer) is printed with escapes in place of
-//     characters that control a terminal. All output and all errors go through package
-//     terminal; a line of a table does so text by text, as the ends of lines count there.
+// Every command follows them; rulebook_test.go checks what can be checked.
+//
+// Output. The result goes to standard output and everything else to standard error, so
+// that scripts read the one and people see the other. Without --json the result is a line,
+// a table or the one thing that was asked for. --json prints it as one JSON value, or, of a
+// command that goes on, one object a line. Its members are documented in docs/reference;
+// new ones may be added, none is renamed or removed.
+//
+// Exit code. 0: the command did what it says. 1: it was refused or has failed, or what was
+// asked about is not well. 2: it was misused; that is found before anything is changed.
+//
+// Errors say what is wrong, then what to do (withHint). They never repeat a credential.
+//
+// Changes. Nothing is asked on a terminal, as a script would hang. What the arguments name
+// one by one is done at once. What goes beyond it (what nobody has verified, or more than
+// was named) needs --yes; without it, the command says what it would do, and exits with 1.
+// A command that finds out by itself what to change has --dry-run, which prints the result
+// as it would be, changes nothing, and exits with 0. Files are made with mode 0600, and
+// never overwritten; a key file is only changed as a whole.
+//
+// Times. A flag takes RFC 3339, such as 2030-12-31T23:59:59Z, or a duration such as 90d,
+// 24h or 1h30m from now (of --not-before: ago), and where it makes sense now or never. Output
+// has RFC 3339 by UTC, or the day alone in a wide table, and "-" for none. What is given
+// or shown as a span is a duration.
+//
+// Ids are printed as flags and arguments take them, alone where they are the result. Where an
+// argument may be an id, a token or a key, @FILE reads it from a file and @- from standard
+// input; several ids are one a line. An argument that is always a file is its path, or @-. A
+// flag that ends in -file takes a path, or - for standard input.
+//
+// Secrets. The command that makes a key or a token prints it, alone on standard output, and
+// no other command does. It is never an argument, which the shell's history and the list of
+// processes show, unless --yes insists.
+//
+// The running server is found by --address, or by --config (and --adapter), the same flags
+// everywhere; else it is Caddy's default. Where a command works without a server, --config
+// names what it works on.
+//
+// Text from others (a file, a server, an issuer, a request) is printed with escapes in place
+// of characters that control a terminal. All output and all errors go through package
+// terminal; a line of a table does so text by text, as the ends of lines count there.
+//
+// Help. Short is a sentence without a full stop, Long has an example that can be pasted.
+// The usage of a flag begins with a capital, has no full stop, and ends with the default,
+// if there is one: (default: …). Words, flags, ids and sites are completed (complete.go).
+//
+// # Files
 //
 // To add a command, write a file with a function that returns it, made by leaf (or by
 // group, if it has commands of its own), and name that function in the list of its
-// group: New, or apiKeyCommand.
+// group: New, or apiKeyCommand. What it changes, or that it changes nothing, is in a table
+// of rulebook_test.go.
 //
 //	command.go            New, and what commands are made of: group and leaf
+//	complete*.go          what shells complete
 //	errors.go             exit codes, misuse, hints
 //	flags.go print.go     flags and output that commands share
 //	quickstart*.go        caddy jwt quickstart
 //	status*.go            caddy jwt status
+//	watch.go              caddy jwt watch
 //	explain*.go           caddy jwt explain
 //	revoke*.go            caddy jwt revoke
 //	revocations.go        caddy jwt revocations
@@ -71,6 +110,7 @@ keys.
 
   caddy jwt quickstart    a protected site on this machine, in one line
   caddy jwt status        the issuers, API keys and shared state of the running server
+  caddy jwt watch         prints refused requests as they happen
   caddy jwt explain       says why a token, an API key or a request is refused
   caddy jwt revoke        makes the servers refuse tokens or an API key
   caddy jwt revocations   lists what is revoked, and takes it back
@@ -84,7 +124,8 @@ keys.
   caddy jwt state         repairs the state that servers share
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, quickstartCommand(), statusCommand(), explainCommand(offline), revokeCommand(), revocationsCommand(), apiKeyCommand(), decodeCommand(), signCommand(), keygenCommand(), jwksCommand(), tokenCommand(), rotateCommand(), stateCommand())
+			group(cmd, quickstartCommand(), statusCommand(), explainCommand(offline), watchCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), decodeCommand(), signCommand(), keygenCommand(), jwksCommand(), tokenCommand(), rotateCommand(), stateCommand())
+			completions(cmd, "")
 		},
 	}
 }

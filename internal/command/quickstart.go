@@ -29,6 +29,8 @@ http://localhost, in front of a small upstream that shows what it receives, and 
 commands to paste: from the key to a token, a request with it, and the token revoked.
 Nothing outside the folder is touched; it is removed at the end unless --dir names one to
 keep.
+
+    caddy jwt quickstart --dir try-jwt
 `,
 	}
 	dir := cmd.Flags().String("dir", "", "The folder to make and keep the files in (default: a temporary one)")

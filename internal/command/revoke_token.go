@@ -107,11 +107,3 @@ func (t tokenSays) print(out io.Writer) error {
 	_, err := io.WriteString(out, lines)
 	return err
 }
-
-// shownTime is a time as people read it, "-" for none.
-func shownTime(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.RFC3339)
-}

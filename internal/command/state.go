@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 )
 
 // stateCommand returns the command `state`.
@@ -25,17 +27,20 @@ status shows how it is.
 // acceptStateCommand returns the command `state accept`.
 func acceptStateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "accept",
+		Use:   "accept [--dry-run]",
 		Short: "Signs what is in the storage without a signature",
 		Long: `
 Signs what is in the storage without a signature, with the key that the option state of
 the config has. It is for a set that was made before there was a key: until then servers
 don't trust it, and caddy jwt status calls it unsigned. Anyone who could write to the storage
-may have written what is there: objects of it are lines of JSON, to look at.
+may have written what is there: objects of it are lines of JSON, to look at. --dry-run
+prints the sets that are unsigned, and changes nothing.
 
+    caddy jwt state accept --dry-run
     caddy jwt state accept
 `,
 	}
+	dryRun := cmd.Flags().Bool("dry-run", false, "Print what would be signed and change nothing")
 	server := endpointFlags(cmd)
 	server.unsigned = true
 	asJSON := jsonFlag(cmd)
@@ -48,6 +53,9 @@ may have written what is there: objects of it are lines of JSON, to look at.
 			return err
 		}
 		defer done()
+		if *dryRun {
+			return unsignedSets(cmd, a, *asJSON)
+		}
 		answer, err := a.Accept(cmd.Context())
 		if err != nil {
 			return refused(err)
@@ -58,4 +66,32 @@ may have written what is there: objects of it are lines of JSON, to look at.
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d objects signed\n", answer.Signed)
 		return err
 	})
+}
+
+// unsignedSets prints the sets that accept would sign.
+func unsignedSets(cmd *cobra.Command, a access, asJSON bool) error {
+	page, _, err := a.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	report := struct {
+		Unsigned []string `json:"unsigned"`
+	}{[]string{}}
+	if page.State != nil {
+		for i := range page.State.Sets {
+			if s := &page.State.Sets[i]; s.Unsigned {
+				report.Unsigned = append(report.Unsigned, s.Name)
+			}
+		}
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), report)
+	}
+	for _, name := range report.Unsigned {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), terminal.Text(name)); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "Nothing was changed.")
+	return err
 }

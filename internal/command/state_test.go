@@ -337,3 +337,18 @@ func TestCommandsOfARunningServer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAcceptDryRunSignsNothing(t *testing.T) {
+	t.Parallel()
+	page := `{"issuers": [], "api_keys": [], "state": {"sets": [{"name": "revocations", "unsigned": true}, {"name": "keys-partners"}, {"name": "keys-staff", "unsigned": true}]}}`
+	for args, want := range map[string]string{
+		"":       "revocations\nkeys-staff\n",
+		"--json": "{\n\t\"unsigned\": [\n\t\t\"revocations\",\n\t\t\"keys-staff\"\n\t]\n}\n",
+	} {
+		f := answering(t, "GET /jwt/status", 200, page)
+		if r := runJWT(t, "", append([]string{"state", "accept", "--dry-run", "--address", f.address}, strings.Fields(args)...)...).want(t, 0); r.out != want {
+			t.Errorf("%s\nwant\n%s", r.out, want)
+		}
+		f.wantRequests(t, "GET /jwt/status?ready")
+	}
+}

@@ -199,7 +199,7 @@ func printAPIKeys(out io.Writer, p admin.Page) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "API KEYS\tSTATE\tKEYS\tREAD")
 	for _, s := range p.APIKeys {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", terminal.Text(s.File), terminal.Text(s.State), s.Keys, s.LoadedAt.Local().Format(time.DateTime))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", terminal.Text(s.File), terminal.Text(s.State), s.Keys, shownTime(s.LoadedAt))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -52,3 +52,11 @@ func parseSpan(text string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// shownTime is a time as people read it, "-" for none.
+func shownTime(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}

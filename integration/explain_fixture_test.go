@@ -1,0 +1,399 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
+)
+
+// explained is a report of POST /jwt/explain and of `caddy jwt explain --json`, written
+// down again from the reference: its members may be added to, and never renamed.
+type explained struct {
+	Verdict     string `json:"verdict"`
+	Reason      string `json:"reason"`
+	Detail      string `json:"detail"`
+	Requirement string `json:"requirement"`
+	Status      int    `json:"status"`
+	Remedy      string `json:"remedy"`
+	Request     struct {
+		Method string `json:"method"`
+		Host   string `json:"host"`
+		URI    string `json:"uri"`
+	} `json:"request"`
+	Handlers      []explainedHandler `json:"handlers"`
+	Certain       bool               `json:"certain"`
+	PassedOver    []string           `json:"passed_over"`
+	SecondOpinion *struct {
+		Library string `json:"library"`
+		Accepts bool   `json:"accepts"`
+		Error   string `json:"error"`
+		Why     string `json:"why"`
+	} `json:"second_opinion"`
+	Notes []string `json:"notes"`
+	text  string
+}
+
+type explainedHandler struct {
+	Site        string           `json:"site"`
+	Place       int              `json:"place"`
+	Of          int              `json:"of"`
+	Pointer     string           `json:"pointer"`
+	Lines       []string         `json:"lines"`
+	Mode        string           `json:"mode"`
+	Verdict     string           `json:"verdict"`
+	Reason      string           `json:"reason"`
+	Detail      string           `json:"detail"`
+	Requirement string           `json:"requirement"`
+	Status      int              `json:"status"`
+	Checks      []explainedCheck `json:"checks"`
+	User        string           `json:"user"`
+	AuthMethod  string           `json:"auth_method"`
+	Issuer      string           `json:"issuer"`
+	Scopes      []string         `json:"scopes"`
+}
+
+type explainedCheck struct {
+	Check   string `json:"check"`
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason"`
+	Detail  string `json:"detail"`
+	Seen    string `json:"seen"`
+	Wanted  string `json:"wanted"`
+	Option  string `json:"option"`
+	Line    string `json:"line"`
+}
+
+func (e *explained) String() string { return e.text }
+
+// decisive is the check for which a handler refuses: its first that failed.
+func (h *explainedHandler) decisive() explainedCheck {
+	for _, c := range h.Checks {
+		if c.Outcome == "failed" {
+			return c
+		}
+	}
+	return explainedCheck{}
+}
+
+// check is the check of a name.
+func (h *explainedHandler) check(name string) explainedCheck {
+	for _, c := range h.Checks {
+		if c.Check == name {
+			return c
+		}
+	}
+	return explainedCheck{}
+}
+
+// last is the handler that decided.
+func (e *explained) last() *explainedHandler {
+	if len(e.Handlers) == 0 {
+		return &explainedHandler{}
+	}
+	return &e.Handlers[len(e.Handlers)-1]
+}
+
+// shown are what the sites of these tests import: an error route that shows why, and an
+// answer that shows the identity.
+const shown = `
+(shown) {
+	handle_errors {
+		header X-Reason {http.jwt.reason}
+		header X-Detail "{http.jwt.detail}"
+		header X-Requirement "{http.jwt.requirement}"
+		header X-User {http.auth.user.id}
+		header X-Method {http.jwt.auth_method}
+		respond "refused" {err.status_code}
+	}
+}
+(in) {
+	respond "user={http.auth.user.id}
+method={http.jwt.auth_method}
+reason={http.jwt.reason}
+detail={http.jwt.detail}"
+}
+(from_issuer) {
+	issuer {$ISSUER} {
+		ca {$CA}
+	}
+	audience https://api.example.test
+}
+`
+
+// desk is a Caddy whose sites are asked over plain HTTP, and about which people ask why.
+type desk struct {
+	*node
+	issuer *peers.KeyServer
+}
+
+// newDesk starts an issuer with the keys of the ring, and a Caddy with the sites.
+func newDesk(t *testing.T, sites string, opts options) *desk {
+	t.Helper()
+	d := &desk{issuer: peers.NewKeyServer(t, peers.NewCA(t), keys(t).published()...)}
+	opts.env = mergedEnv(map[string]string{"ISSUER": d.issuer.URL, "CA": d.issuer.CA.File}, opts.env)
+	d.node = newNode(t, opts)
+	d.sites = shown + sites + "\nhttp://open.example.test {\n\trespond \"open\"\n}\n"
+	d.begin()
+	d.waitUntilItRuns()
+	if strings.Contains(opts.global, "state {") {
+		d.whenReady(t)
+	}
+	return d
+}
+
+func mergedEnv(all ...map[string]string) map[string]string {
+	env := map[string]string{}
+	for _, one := range all {
+		maps.Copy(env, one)
+	}
+	return env
+}
+
+// claims of a good token of the issuer.
+func (d *desk) claims(changes map[string]any) map[string]any {
+	return peers.Claims(d.issuer.URL, audience, changes)
+}
+
+// asked is a request, and what is asked about it.
+type asked struct {
+	host, method, uri string
+	// token or key is the credential in the place that is the default.
+	token, key string
+	headers    http.Header
+}
+
+func (q *asked) withDefaults() {
+	if q.method == "" {
+		q.method = http.MethodGet
+	}
+	if q.uri == "" {
+		q.uri = "/"
+	}
+}
+
+// served is the answer of the server itself.
+type served struct {
+	status                      int
+	reason, detail, requirement string
+	user, method                string
+}
+
+var shownIn = regexp.MustCompile(`(?m)^(user|method|reason|detail)=(.*)$`)
+
+// serve sends the request and reads what the server made of it. It may be called from any
+// goroutine.
+func (d *desk) serve(q asked) (served, error) {
+	q.withDefaults()
+	r, err := http.NewRequest(q.method, "http://"+q.host+q.uri, nil)
+	if err != nil {
+		return served{}, err
+	}
+	r.Header = q.headers.Clone()
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	if q.token != "" {
+		r.Header.Add("Authorization", "Bearer "+q.token)
+	}
+	if q.key != "" {
+		r.Header.Add("X-API-Key", q.key)
+	}
+	res, err := d.client.Do(r)
+	if err != nil {
+		return served{}, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return served{}, err
+	}
+	s := served{status: res.StatusCode, reason: res.Header.Get("X-Reason"), detail: res.Header.Get("X-Detail"), requirement: res.Header.Get("X-Requirement"), user: res.Header.Get("X-User"), method: res.Header.Get("X-Method")}
+	for _, m := range shownIn.FindAllStringSubmatch(string(text), -1) {
+		switch m[1] {
+		case "user":
+			s.user = m[2]
+		case "method":
+			s.method = m[2]
+		case "reason":
+			s.reason = m[2]
+		case "detail":
+			s.detail = m[2]
+		}
+	}
+	return s, nil
+}
+
+// question is the request as the body of POST /jwt/explain. The credential is named as
+// such, or in the headers, where the request has it.
+func (q asked) question(inHeaders bool) object {
+	q.withDefaults()
+	body := object{"site": q.host, "method": q.method, "uri": q.uri}
+	headers := q.headers.Clone()
+	if headers == nil {
+		headers = http.Header{}
+	}
+	if q.token != "" {
+		if inHeaders {
+			headers.Add("Authorization", "Bearer "+q.token)
+		} else {
+			body["token"] = q.token
+		}
+	}
+	if q.key != "" {
+		if inHeaders {
+			headers.Add("X-API-Key", q.key)
+		} else {
+			body["api_key"] = q.key
+		}
+	}
+	if len(headers) > 0 {
+		body["headers"] = headers
+	}
+	return body
+}
+
+// explain asks POST /jwt/explain. It may be called from any goroutine.
+func (n *node) explain(question object) (*explained, error) {
+	text, err := json.Marshal(question)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequest(http.MethodPost, "http://"+n.adminAddress()+"/jwt/explain", bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	res, err := adminChanges.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("POST /jwt/explain: %d: %s", res.StatusCode, answer)
+	}
+	e := &explained{text: string(answer)}
+	return e, json.Unmarshal(answer, e)
+}
+
+// mustExplain is explain where it has to answer.
+func (n *node) mustExplain(t *testing.T, question object) *explained {
+	t.Helper()
+	e, err := n.explain(question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// commandArgs are the arguments of `caddy jwt explain` for the request. Credentials are in
+// files.
+func (q asked) commandArgs(t *testing.T) []string {
+	t.Helper()
+	q.withDefaults()
+	uri := q.uri
+	if strings.Contains(uri, "access_token") || strings.Contains(uri, "api_key") {
+		uri = "@" + tempFile(t, "uri", uri+"\n")
+	}
+	args := []string{"explain", "--json", "--site", q.host, "--method", q.method, "--uri", uri}
+	headers := q.headers.Clone()
+	if headers == nil {
+		headers = http.Header{}
+	}
+	token, key := q.token, q.key
+	if token != "" && key != "" { // one credential is asked about, the other is part of the request
+		headers.Add("X-API-Key", key)
+		key = ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		for _, value := range headers[name] {
+			if slices.Contains(credentialHeaders, name) {
+				value = "@" + tempFile(t, "header", value+"\n")
+			}
+			args = append(args, "--header", name+": "+value)
+		}
+	}
+	if token+key != "" {
+		args = append(args, "@"+tempFile(t, "credential", token+key+"\n"))
+	}
+	return args
+}
+
+// credentialHeaders are the headers that have credentials.
+var credentialHeaders = []string{"Authorization", "Cookie", "X-Api-Key"}
+
+// withCredential reports whether the question is about a credential. Being let in without
+// an identity is no success then.
+func (q asked) withCredential() bool {
+	for name := range q.headers {
+		if slices.Contains(credentialHeaders, name) {
+			return true
+		}
+	}
+	return q.token+q.key != "" || strings.Contains(q.uri, "access_token") || strings.Contains(q.uri, "api_key")
+}
+
+// byCommand runs `caddy jwt explain --json` and reads its report.
+func (q asked) byCommand(t *testing.T, dir string, env map[string]string, more ...string) *explained {
+	t.Helper()
+	args := append(q.commandArgs(t), more...)
+	c := jwtCommandIn(t, dir, env, args...)
+	e := &explained{text: c.stdout}
+	if err := json.Unmarshal([]byte(c.stdout), e); err != nil {
+		t.Fatalf("caddy jwt %q: %v\n%s", args, err, c)
+	}
+	success := e.Verdict == "accepted" || !q.withCredential() && (e.Verdict == "anonymous" || e.Verdict == "unprotected")
+	if (c.code == 0) != success || c.code > 1 {
+		t.Errorf("exit code %d for %s", c.code, e.Verdict)
+	}
+	return e
+}
+
+// offline is byCommand with the config, the storage and the files of this server.
+func (d *desk) offline(t *testing.T, q asked, more ...string) *explained {
+	t.Helper()
+	return q.byCommand(t, d.dir, d.opts.env, append([]string{"--config", filepath.Join(d.dir, "Caddyfile")}, more...)...)
+}
+
+// dialCounter is a listener that nobody may connect to.
+type dialCounter struct {
+	addr  string
+	dials chan struct{}
+}
+
+func newDialCounter(t *testing.T) *dialCounter {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	c := &dialCounter{addr: listener.Addr().String(), dials: make(chan struct{}, 1000)}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+			c.dials <- struct{}{}
+		}
+	}()
+	return c
+}
+
+func (c *dialCounter) count() int { return len(c.dials) }
