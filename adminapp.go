@@ -61,6 +61,14 @@ func (a *accepted) addKeys(keys *apikey.Lookup) {
 	a.keys = append(a.keys, keys)
 }
 
+// knowsKey reports whether a handler has an API key with this text, valid or not.
+func (a *accepted) knowsKey(text string) bool {
+	a.mu.Lock()
+	keys := slices.Clone(a.keys)
+	a.mu.Unlock()
+	return slices.ContainsFunc(keys, func(l *apikey.Lookup) bool { return l.Has(text) })
+}
+
 // Shared implements admin.App, as the methods below do.
 func (a *App) Shared() admin.State { return admin.StateOf(a.state) }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
@@ -54,9 +55,12 @@ type App struct {
 	sources *shared.Sources
 	state   *shared.State // nil for none
 
-	cache     uint64       // 0 for none
-	stopSweep func()       // stops sweeping the cache
-	reporting atomic.Int64 // the number of handlers in report mode
+	servers   map[string]*caddyhttp.Server // of the app http; set by the start
+	ctx       caddy.Context
+	requests  *metrics.Requests // of a config that is only looked at
+	cache     uint64            // 0 for none
+	stopSweep func()            // stops sweeping the cache
+	reporting atomic.Int64      // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
 	accepted  accepted
@@ -87,17 +91,24 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("jwt: loading the events app: %w", err)
 	}
 	a.audit = a.logger.Named("audit")
+	a.ctx = ctx
 	a.sources = shared.New(a.logger, ctx.Storage(), emitter(ctx, events.(*caddyevents.App)))
+	if a.sources.Looking() {
+		a.requests = metrics.NewRequests()
+	}
 	if registry := ctx.GetMetricsRegistry(); registry != nil {
 		if err := registry.Register(metrics.NewSources(a.sources, &a.reporting)); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
-		if err := metrics.Process.Register(registry); err != nil {
+		if err := a.counts().Register(registry); err != nil {
 			return fmt.Errorf("jwt: registering metrics: %w", err)
 		}
 	}
 	if err := a.check(setting.Resolve); err != nil {
 		return err
+	}
+	if a.sources.Looking() {
+		a.cache = 0
 	}
 	return a.provisionState(ctx)
 }
@@ -138,6 +149,9 @@ func (a *App) check(resolve setting.Resolver) (err error) {
 	return nil
 }
 
+// counts are where requests are counted: for a config that is only looked at, nowhere else.
+func (a *App) counts() *metrics.Requests { return or(a.requests, metrics.Process) }
+
 // emitter returns a function that emits Caddy events if there is a subscriber.
 func emitter(ctx caddy.Context, events *caddyevents.App) func(name string, data func() map[string]any) {
 	return func(name string, data func() map[string]any) {
@@ -166,6 +180,9 @@ func (a *App) Start() error {
 		if err := g.review(a.logger); err != nil {
 			return err
 		}
+	}
+	if http, err := a.ctx.AppIfConfigured("http"); err == nil {
+		a.servers = http.(*caddyhttp.App).Servers
 	}
 	a.sources.Start()
 	// Requests that are served without state now are served until it is loaded.

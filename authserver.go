@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
-	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/service"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
@@ -198,7 +197,7 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 	for _, w := range checked.Warnings {
 		a.app.warnings.add(site, w)
 	}
-	count := metrics.Process.Service(checked.Issuer())
+	count := a.app.counts().Service(checked.Issuer())
 	parts := service.Parts{
 		Sources: a.app.sources, Logger: logger, Leeway: a.app.Leeway,
 		Observe: service.Observer(logger, checked.Issuer(), func(_ string, e tokenservice.Event) { count(e) }),
@@ -354,6 +353,12 @@ func (a *AuthorizationServer) ServeHTTP(w http.ResponseWriter, r *http.Request, 
 		return next.ServeHTTP(w, r)
 	}
 	return nil
+}
+
+// Answers reports whether it answers a request, as far as its path tells.
+func (a *AuthorizationServer) Answers(r *http.Request) bool {
+	_, ours := a.endpoint.Path(r)
+	return ours
 }
 
 var (

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/offline"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -55,7 +56,9 @@ func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	routes := h.NewRoute(matcher, handler)
 	if clears := clearedBy(handler); len(matcher) > 0 && len(clears) > 0 && handler.Mode != modeClear {
-		routes = append(h.NewRoute(nil, &Handler{Clear: clears, Mode: modeClear}), routes...)
+		clearing := &Handler{Clear: clears, Mode: modeClear}
+		offline.NoteHandler(h.Dispenser, clearing)
+		routes = append(h.NewRoute(nil, clearing), routes...)
 	}
 	return routes, nil
 }
@@ -162,7 +165,11 @@ func readDirective(h *Handler, r *reader) error {
 		}
 	}
 	at.issuers = append(at.issuers, at.directive) // where one is missing
-	return at.check(h, r.global)
+	if err := at.check(h, r.global); err != nil {
+		return err
+	}
+	offline.NoteHandler(r.Dispenser, h)
+	return nil
 }
 
 // handlerOptions returns the options of the directive. It is a function because the

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
+	"github.com/caddy-jwt/caddy-jwt/internal/offline"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -72,6 +73,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	offline.NoteGlobal(d)
 	return nil
 }
 

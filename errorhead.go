@@ -17,11 +17,7 @@ type errorHead struct{ guard *errorGuard }
 
 // ServeHTTP cleans the request, and answers a refusal where no page is made for it.
 func (e *errorHead) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// Never read: a proxy may still be filling it. The request is one that the server
-	// has made for its error routes.
-	r.Trailer = nil
-	st, r := errorState(r)
-	e.guard.clean(r, st)
+	st, r := e.take(r)
 	p := st.refusedWith(r)
 	if p == nil {
 		return next.ServeHTTP(w, r)
@@ -36,6 +32,22 @@ func (e *errorHead) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	delete(r.Header, "Expect")
 	delete(r.Header, "Content-Length")
 	return next.ServeHTTP(w, r)
+}
+
+// take takes away from a request what its site's handlers do.
+func (e *errorHead) take(r *http.Request) (*state, *http.Request) {
+	// Never read: a proxy may still be filling it. The request is one that the server
+	// has made for its error routes.
+	r.Trailer = nil
+	st, r := errorState(r)
+	e.guard.clean(r, st)
+	return st, r
+}
+
+// Prepare returns a request as it goes on to the error routes, to explain what they do.
+func (e *errorHead) Prepare(r *http.Request) *http.Request {
+	_, r = e.take(r)
+	return r
 }
 
 // Authenticates reports that the head authenticates nobody. It is how a handler of this

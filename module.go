@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
@@ -150,6 +151,7 @@ type Handler struct {
 	metrics     *metrics.Handler // nil if it authenticates nobody
 	reportLog   *zap.Logger
 	naming      identity.Naming
+	clock       clock.Clock
 	app         *App
 }
 
@@ -164,6 +166,18 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request and passes it to the next handler, or refuses
 // it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	st, r := h.enter(r)
+	err := h.serve(w, r, st, next)
+	if err != nil {
+		st.EndTrailers()
+		h.guard.clean(r, st)
+	}
+	return err
+}
+
+// enter returns the state of a request that reaches the handler, and clears what the client
+// sends under the names of identity headers.
+func (h *Handler) enter(r *http.Request) (*state, *http.Request) {
 	var st *state
 	if h.late {
 		st, r = errorState(r)
@@ -171,13 +185,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		st = requestState(r)
 	}
 	st.Enter(&h.naming.Names, h.logs, h.conflict.Possible())
-	r = h.forwarding.Clear(r, &st.Sent, r.Trailer != nil && h.guard.place(h).Reader)
-	err := h.serve(w, r, st, next)
-	if err != nil {
-		st.EndTrailers()
-		h.guard.clean(r, st)
-	}
-	return err
+	return st, h.forwarding.Clear(r, &st.Sent, r.Trailer != nil && h.guard.place(h).Reader)
 }
 
 // Authenticates reports whether every request that passes the handler has an identity.
@@ -191,18 +199,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 		return next.ServeHTTP(w, r)
 	}
 	d := h.decide(r, st)
-	switch {
-	case d.code == "" && d.id != nil:
-		st.publish(r, h.forwarding, d.id, d.headers)
-		h.metrics.Allowed(h.caller(d.id))
-		h.app.used(d.id)
-	case d.code == "":
-		st.Pass(r)
-		h.metrics.Anonymous()
-	case h.Mode == modeReport:
-		h.report(r, st, d)
-	default:
-		return h.refuse(w, r, st, d)
+	h.leave(r, st, &d)
+	h.count(r, &d)
+	if d.code != "" && h.Mode != modeReport {
+		return h.refuse(w, r, st, d.answer)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -210,41 +210,86 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 // decision is the outcome for a request: it continues with an identity and its
 // headers, continues as anonymous without them, or is refused if it has a code.
 type decision struct {
-	id      *identity.Identity
-	tried   *identity.Identity // with a code: what was found out before, for metrics alone
-	headers []header.Header
-	code    reason.Code
-	cause   *refusal.Cause // more about the refusal; may be nil
-	basic   bool           // whether the credential came in HTTP Basic
+	presented     credential.Found
+	id            *identity.Identity // with a code: what was found out before; nil for none
+	authenticated bool               // whether the credentials are valid
+	headers       []header.Header
+	code          reason.Code
+	cause         *refusal.Cause // more about the refusal; may be nil
+
+	// With a code, once the request was left to handlers behind.
+	answer *refusal.Response
+	why    *refusal.Refusal
 }
 
 // decide authenticates a request, checks the rules and makes the headers.
-func (h *Handler) decide(r *http.Request, st *state) decision {
+func (h *Handler) decide(r *http.Request, st *state) (d decision) {
 	if h.AllowPreflight && isPreflight(r) {
 		h.credentials.Discard(r, &st.Removed)
-		return decision{}
+		return d
 	}
-	presented, code := h.credentials.Take(r, &st.Removed)
-	if code == reason.MissingCredentials && h.Optional {
-		unmet, code := h.rules.CheckAnonymous(r)
-		return decision{code: code, cause: causeOf(nil, unmet, nil)}
+	var (
+		unmet string
+		err   error
+	)
+	d.presented, d.code = h.credentials.Take(r, &st.Removed)
+	if d.code == reason.MissingCredentials && h.Optional {
+		unmet, d.code = h.rules.CheckAnonymous(r)
+		d.cause = causeOf(nil, unmet, nil)
+		return d
 	}
-	if code != "" {
-		return decision{code: code}
+	if d.code != "" {
+		return d
 	}
-	id := st.NewIdentity()
-	if code, err := h.authenticate(r.Context(), id, &presented); code != "" {
-		return decision{code: code, cause: causeOf(id, "", err), basic: presented.Basic(), tried: id}
+	d.id = st.NewIdentity()
+	if d.code, err = h.authenticate(r.Context(), d.id, &d.presented); d.code != "" {
+		d.cause = causeOf(d.id, "", err)
+		return d
 	}
-	if unmet, code := h.rules.Check(r, id); code != "" {
-		return decision{code: code, cause: causeOf(id, unmet, nil), basic: presented.Basic(), tried: id}
+	d.authenticated = true
+	if unmet, d.code = h.rules.Check(r, d.id); d.code != "" {
+		d.cause = causeOf(d.id, unmet, nil)
+		return d
 	}
-	headers, err := h.forwarding.Headers(r.Context(), id, presented.APIKey.Text, &st.Sent)
-	if err != nil {
-		return decision{code: refusal.CodeOf(err), cause: causeOf(id, "", err), basic: presented.Basic(), tried: id}
+	if d.headers, err = h.forwarding.Headers(r.Context(), d.id, d.presented.APIKey.Text, &st.Sent); err != nil {
+		d.code, d.cause = refusal.CodeOf(err), causeOf(d.id, "", err)
 	}
-	h.credentials.RemoveCopies(r, &presented, &st.Removed)
-	return decision{id: id, headers: headers}
+	return d
+}
+
+// leave leaves the request as handlers behind shall see it: with the identity, without one,
+// or refused.
+func (h *Handler) leave(r *http.Request, st *state, d *decision) {
+	switch {
+	case d.code != "":
+		// A credential that can't be used is none that came in Basic.
+		d.answer = h.responder.To(d.code, d.cause, d.id != nil && d.presented.Basic())
+		d.why = d.answer.Refusal(d.cause)
+		if h.Mode == modeReport {
+			st.PassRefused(r, d.why)
+		} else {
+			st.withdraw(r, d.why)
+		}
+	case d.id != nil:
+		h.credentials.RemoveCopies(r, &d.presented, &st.Removed)
+		st.publish(r, h.forwarding, d.id, d.headers)
+	default:
+		st.Pass(r)
+	}
+}
+
+// count counts a request, and records a refusal.
+func (h *Handler) count(r *http.Request, d *decision) {
+	switch {
+	case d.code != "":
+		h.metrics.Refused(d.answer.Number(), h.caller(d.id))
+		h.record(r, d.why)
+	case d.id != nil:
+		h.metrics.Allowed(h.caller(d.id))
+		h.app.used(d.id)
+	default:
+		h.metrics.Anonymous()
+	}
 }
 
 // causeOf returns more about a refusal for the operator, or nil. id may be nil.
@@ -254,7 +299,7 @@ func causeOf(id *identity.Identity, unmet string, err error) *refusal.Cause {
 		user, issuer = id.Sender()
 	}
 	if d, ok := err.(*reason.Detailed); ok { //nolint:errorlint // the validator does not wrap it
-		detail = d.Detail
+		detail = d.Detail()
 	}
 	if user == "" && issuer == "" && detail == "" && unmet == "" {
 		return nil
@@ -282,8 +327,9 @@ func (h *Handler) authenticate(ctx context.Context, id *identity.Identity, prese
 		id.SetKey(key)
 		if h.app.state != nil {
 			var err error
+			now := h.clock.Now()
 			h.apiKeys.Each(presented.APIKey.Text, key, func(k apikey.Key) bool {
-				err = revoked.Key(ctx, h.app.state, k)
+				err = revoked.Key(ctx, h.app.state, k, now)
 				return err == nil
 			})
 			if err != nil {
@@ -312,33 +358,23 @@ func (h *Handler) caller(id *identity.Identity) metrics.Caller {
 	return c
 }
 
-// report records a refusal without enforcing it.
-func (h *Handler) report(r *http.Request, st *state, d decision) {
-	p := h.responder.To(d.code, d.cause, d.basic)
-	why := p.Refusal(d.cause)
-	st.PassRefused(r, why)
-	h.metrics.Refused(p.Number(), h.caller(d.tried))
-	if c := h.reportLog.Check(zapcore.InfoLevel, "request would be refused"); c != nil {
+// record logs a refusal, and shows it to those who watch.
+func (h *Handler) record(r *http.Request, why *refusal.Refusal) {
+	reported, logger, level, message := h.Mode == modeReport, h.logger, zapcore.DebugLevel, "request refused"
+	if reported {
+		logger, level, message = h.reportLog, zapcore.InfoLevel, "request would be refused"
+	}
+	if c := logger.Check(level, message); c != nil {
 		c.Write(why.LogFields(r, h.guard.shown.CleanURI(r.RequestURI), h.site)...)
 	}
 	if refusal.Watched.On() {
-		refusal.Watched.Record(why, r, h.guard.shown.CleanURI(r.RequestURI), h.site, true)
+		refusal.Watched.Record(why, r, h.guard.shown.CleanURI(r.RequestURI), h.site, reported)
 	}
 }
 
 // refuse answers a request. Apart from calling the next handler it is the only way
 // out of ServeHTTP.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, d decision) error {
-	p := h.responder.To(d.code, d.cause, d.basic)
-	why := p.Refusal(d.cause)
-	st.withdraw(r, why)
-	h.metrics.Refused(p.Number(), h.caller(d.tried))
-	if c := h.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(why.LogFields(r, h.guard.shown.CleanURI(r.RequestURI), h.site)...)
-	}
-	if refusal.Watched.On() {
-		refusal.Watched.Record(why, r, h.guard.shown.CleanURI(r.RequestURI), h.site, false)
-	}
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, p *refusal.Response) error {
 	if h.guard.wayOf(h, r, p) == here {
 		p.Write(w, r)
 		return nil

@@ -44,7 +44,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 func (h *Handler) provision(ctx caddy.Context) (err error) {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	h.site = routes.NameOfSite(ctx)
+	h.site, h.clock = routes.NameOfSite(ctx), clock.System()
 	if h.validator, err = h.provisionIssuers(); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	warn(h, time.Now())
 	if !h.clearsOnly {
 		h.app.accepted.addSite(h.site)
-		h.metrics = metrics.Process.Handler(metrics.Labels{
+		h.metrics = h.app.counts().Handler(metrics.Labels{
 			Site: h.site, Issuers: h.issuers, Report: h.Mode == modeReport, PerConsumer: h.app.Metrics.PerConsumer,
 		})
 	}
@@ -237,7 +237,8 @@ func (h *Handler) provisionForwarding(keys func(forwardjwt.Settings) forwardjwt.
 		if h.app.cache > 0 {
 			maker.Cache = forwardjwt.Process
 		}
-		c.Tokens[i].Sign = forwardjwt.New(maker).Sign
+		m := forwardjwt.New(maker)
+		c.Tokens[i].Sign, c.Tokens[i].Fresh = m.Sign, m.Fresh
 	}
 	return header.New(c)
 }

@@ -139,7 +139,7 @@ func (a *App) needState(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("jwt: state: %w", err)
 	}
-	storage := ctx.Storage()
+	storage := a.sources.Storage()
 	module, mirror := storageModule(storage), ""
 	if settings, err := json.Marshal(storage); err == nil && !replica.IsLocal(storage) {
 		mirror = filepath.Join(caddy.AppDataDir(), "jwt-mirror", shared.MirrorName(module, settings))

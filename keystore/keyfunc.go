@@ -21,10 +21,10 @@ type Source interface {
 	Keys(ctx context.Context, kid string) ([]key.Key, error)
 }
 
-var (
-	errReadOnly = errors.New("this key storage is read-only: its keys come from the issuer")
-	errSeveral  = errors.New("several keys fit, and a jwkset.Storage can return only one")
-)
+var errReadOnly = errors.New("this key storage is read-only: its keys come from the issuer")
+
+// ErrSeveral is the error of a Storage, which can return only one key, where several fit.
+var ErrSeveral = errors.New("several keys fit, and a jwkset.Storage can return only one")
 
 // Storage provides the public keys of a Source as a jwkset.Storage for keyfunc. It
 // selects the candidates itself, since keyfunc does not: only keys that fit one of the
@@ -128,7 +128,7 @@ func (s *Storage) KeyRead(ctx context.Context, kid string) (jwkset.JWK, error) {
 	case len(fit) == 0:
 		return jwkset.JWK{}, fmt.Errorf("%w: %w", jwkset.ErrKeyNotFound, key.ErrUnknown)
 	case len(fit) > 1:
-		return jwkset.JWK{}, errSeveral
+		return jwkset.JWK{}, ErrSeveral
 	}
 	return fit[0], nil
 }

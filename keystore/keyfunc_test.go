@@ -118,7 +118,7 @@ func TestStorageReads(t *testing.T) {
 	if _, err := s.KeyRead(ctx, "e"); !errors.Is(err, jwkset.ErrKeyNotFound) || !errors.Is(err, key.ErrUnknown) {
 		t.Errorf("a key that does not fit: %v", err)
 	}
-	if _, err := s.KeyRead(ctx, "zz"); !errors.Is(err, errSeveral) {
+	if _, err := s.KeyRead(ctx, "zz"); !errors.Is(err, ErrSeveral) {
 		t.Errorf("two without kid: %v", err)
 	}
 	if all, err := s.KeyReadAll(ctx); err != nil || len(all) != 3 {

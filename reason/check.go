@@ -51,10 +51,10 @@ const (
 	CheckIssuedAt    CheckName = "issued_at"   // iat
 	CheckKey         CheckName = "key"         // that a key fits kid and alg
 	CheckSignature   CheckName = "signature"
-	CheckUser        CheckName = "user" // user_claim
 	CheckAudience    CheckName = "audience"
 	CheckType        CheckName = "type"        // typ
 	CheckBinding     CheckName = "binding"     // cnf
+	CheckUser        CheckName = "user"        // user_claim
 	CheckRevocations CheckName = "revocations" // rules, and what became of a client
 	CheckScope       CheckName = "scope"
 	CheckClaim       CheckName = "claim"

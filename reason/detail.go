@@ -1,31 +1,59 @@
 package reason
 
+import "strings"
+
 // Detailed is a reason with what exactly is wrong. The detail is for the operator alone:
-// logs and {http.jwt.detail} show it, clients never see it. It is a fixed text or in the
-// config's words, and has no part of the request.
+// logs and {http.jwt.detail} show it, clients never see it. It has no part of the request.
+//
+// A Detailed can only be had from the table in details.go, so each has a remedy and a row in
+// the reference.
 type Detailed struct {
-	Code   Code
-	Detail string
+	entry *Entry
+	text  string
 }
 
+// Code returns the reason.
+func (d *Detailed) Code() Code {
+	if d.entry == nil { // made by hand; answered like an error without a reason
+		return ""
+	}
+	return d.entry.Code
+}
+
+// Detail returns what exactly is wrong.
+func (d *Detailed) Detail() string { return d.text }
+
 // Error implements error.
-func (d *Detailed) Error() string { return string(d.Code) + ": " + d.Detail }
+func (d *Detailed) Error() string { return string(d.Code()) + ": " + d.text }
 
 // Unwrap returns the code.
-func (d *Detailed) Unwrap() error { return d.Code }
+func (d *Detailed) Unwrap() error { return d.Code() }
 
-// Details of which clients are told, too.
-var (
-	// NotAJWT: the token has nothing of a JWT, as an opaque token or an API key.
-	NotAJWT = &Detailed{MalformedToken, "not a JWT: it does not consist of three parts separated by dots"}
-	// NoIssuer: the token has no iss.
-	NoIssuer = &Detailed{UnknownIssuer, "the token has no iss"}
-	// NoAudience: the token has none of the claims with the audience.
-	NoAudience = &Detailed{WrongAudience, "the token has no audience"}
-	// RevokedAPIKey: it is the API key that is revoked. Clients are told no more than
-	// of an unknown one.
-	RevokedAPIKey = &Detailed{Revoked, "the API key is revoked"}
-	// SigningKeysUnavailable: it is the keys that sign tokens for the upstream that are
-	// not available at the moment. The credential is valid.
-	SigningKeysUnavailable = &Detailed{KeysUnavailable, "the keys of forward_jwt, which sign tokens for the upstream, are not loaded"}
-)
+// Template is a detail with a parameter.
+type Template struct{ entry *Entry }
+
+// With returns the detail with the parameter, which is a fixed word or from the config, never
+// from a request. It allocates; what requests need is made when the config loads.
+func (t Template) With(parameter string) *Detailed {
+	before, after := t.entry.around()
+	return &Detailed{t.entry, before + parameter + after}
+}
+
+// around returns what is before the parameter and behind it.
+func (e *Entry) around() (before, after string) {
+	before, rest, _ := strings.Cut(e.Text, "{")
+	_, after, _ = strings.Cut(rest, "}")
+	return before, after
+}
+
+// templated reports whether the entry has a parameter.
+func (e *Entry) templated() bool { return strings.Contains(e.Text, "{") }
+
+// matches reports whether a detail is one of the entry.
+func (e *Entry) matches(detail string) bool {
+	if !e.templated() {
+		return detail == e.Text
+	}
+	before, after := e.around()
+	return len(detail) > len(before)+len(after) && strings.HasPrefix(detail, before) && strings.HasSuffix(detail, after)
+}

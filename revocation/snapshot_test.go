@@ -70,6 +70,9 @@ func TestWhatRulesRefuse(t *testing.T) {
 		if got := r.Matches(subject, "corp/alice", noon); got != test.want {
 			t.Errorf("%s: matches %v", name, got)
 		}
+		if which, ok := s.Which(&alice, "corp/alice", noon); ok != test.want || ok && (which.PublicID() != r.PublicID() || !which.NotBefore.Equal(r.NotBefore)) {
+			t.Errorf("%s: it is %v of %+v", name, ok, which)
+		}
 		if s.Len(r.Kind) != 1 || s.Empty() {
 			t.Errorf("%s: it is not counted", name)
 		}

@@ -21,11 +21,11 @@ func first(c claims.Value, paths []string) (claims.Value, bool) {
 // checkAudience applies RFC 7519 section 4.1.3: the audience is a string or an array of
 // strings, of which one must be ours, byte for byte. An audience that is present but
 // null, empty or of another type never matches.
-func (p *policy) checkAudience(t *Verified) error {
+func (p *policy) checkAudience(body claims.Value) error {
 	if p.AnyAudience {
 		return nil
 	}
-	v, present := first(t.body, p.AudienceClaims)
+	v, present := first(body, p.AudienceClaims)
 	if !present {
 		return reason.NoAudience
 	}
@@ -34,18 +34,18 @@ func (p *policy) checkAudience(t *Verified) error {
 			return nil
 		}
 		if aud == "" {
-			return audienceType
+			return reason.AudienceType
 		}
 		return reason.WrongAudience
 	}
 	if v.Kind() != claims.Array || v.Len() == 0 {
-		return audienceType
+		return reason.AudienceType
 	}
 	found := false
 	for i := range v.Len() {
 		aud, ok := v.At(i).Text()
 		if !ok {
-			return audienceType
+			return reason.AudienceType
 		}
 		found = found || slices.Contains(p.Audience, aud)
 	}
@@ -71,6 +71,15 @@ func (p *policy) checkType(typ string) error {
 		}
 	}
 	return reason.WrongType
+}
+
+// checkBinding applies RFC 7800: a token bound to its holder's key is useless to a thief
+// only if nobody accepts it without proof of possession.
+func (p *policy) checkBinding(bound bool) error {
+	if bound && !p.AllowBound {
+		return reason.Bound
+	}
+	return nil
 }
 
 // equalType reports whether foldType(typ) == folded, without allocating.
@@ -124,9 +133,9 @@ func maxScopes(c claims.Value) int {
 // user returns the user's name: the first user claim that is a non-empty string or a
 // number. Other types are not used, as two users could get the same name if, say, an
 // object was rendered as one.
-func (p *policy) user(t *Verified) (string, error) {
+func (p *policy) user(body claims.Value) (string, error) {
 	for _, path := range p.UserClaims {
-		v, _ := t.body.Lookup(path)
+		v, _ := body.Lookup(path)
 		if id := nameOf(v); id != "" {
 			return p.UserPrefix + id, nil
 		}

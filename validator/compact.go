@@ -32,9 +32,9 @@ func split(token, knownHeader string) (compact, error) {
 	second += first + 1
 	if rest := token[second+1:]; strings.IndexByte(rest, '.') >= 0 {
 		if strings.Count(rest, ".") == 2 {
-			return compact{}, encrypted
+			return compact{}, reason.Encrypted
 		}
-		return compact{}, fourParts
+		return compact{}, reason.FourParts
 	}
 	// One buffer for all parts.
 	buffer := make([]byte, 0, len(token)*3/4)
@@ -42,14 +42,14 @@ func split(token, knownHeader string) (compact, error) {
 	var ok bool
 	if knownHeader == "" || c.headerSegment != knownHeader {
 		if c.header, buffer, ok = decode(buffer, c.headerSegment); !ok {
-			return compact{}, badHeader
+			return compact{}, reason.HeaderEncoding
 		}
 	}
 	if c.claims, buffer, ok = decode(buffer, token[first+1:second]); !ok {
-		return compact{}, badClaims
+		return compact{}, reason.ClaimsEncoding
 	}
 	if c.signature, _, ok = decode(buffer, token[second+1:]); !ok {
-		return compact{}, badSignature
+		return compact{}, reason.SignatureEncoding
 	}
 	return c, nil
 }

@@ -66,7 +66,7 @@ func TestDetails(t *testing.T) {
 		_, err := v.Validate(t.Context(), c.token)
 		got := ""
 		if d, ok := errors.AsType[*reason.Detailed](err); ok {
-			got = d.Detail
+			got = d.Detail()
 		}
 		if err == nil || got != c.want {
 			t.Errorf("%s: %v with detail %q, want %q", name, err, got, c.want)

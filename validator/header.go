@@ -85,35 +85,35 @@ func parseHeader(data []byte, maxValues int) (header, error) {
 			h.x5tS256, _ = m.Text()
 		case "typ":
 			if h.typ = readString(name, m); h.typ == "" {
-				note(&malformed, emptyType)
+				note(&malformed, reason.EmptyType)
 			}
 		case "cty":
 			// A nested token (RFC 7519 section 5.2): nobody would validate the
 			// inner one.
 			if foldType(readString(name, m)) == "jwt" {
-				note(&unsupported, nested)
+				note(&unsupported, reason.Nested)
 			}
 		case "b64":
 			// RFC 7797: with false the payload is not base64url. Only true,
 			// the default, is accepted.
 			if truth, ok := m.True(); !ok || !truth {
-				note(&unsupported, unencoded)
+				note(&unsupported, reason.Unencoded)
 			}
 		case "crit":
 			// Extensions that must be understood (RFC 7515 section 4.1.11), and
 			// none is supported.
-			note(&unsupported, critical)
+			note(&unsupported, reason.Critical)
 		case "enc":
 			// It belongs to encryption, as zip does; but zip must be ignored in
 			// a signed token (RFC 7515 section 4), and providers send it.
-			note(&unsupported, encryption)
+			note(&unsupported, reason.Encryption)
 		}
 	}
 	switch {
 	case malformed != nil:
 		return header{}, malformed
 	case !hasAlg:
-		return header{}, algMissing
+		return header{}, reason.AlgMissing
 	case unsupported != nil:
 		return header{}, unsupported
 	}

@@ -161,7 +161,7 @@ func (p Policy) prepare() (*policy, error) {
 	}
 	q := &policy{
 		Policy:        p,
-		noUser:        &reason.Detailed{Code: reason.MissingClaim, Detail: "no user: " + strings.Join(p.UserClaims, ", ") + " missing or empty; user_claim names the claim"},
+		noUser:        reason.NoUser.With(strings.Join(p.UserClaims, ", ")),
 		defaultScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims),
 	}
 	if keys, ok := p.Keys.(interface{ Distrust() }); ok {

@@ -47,25 +47,56 @@ type times struct {
 // checkTimes checks the times of a token. It is cheap and comes before the signature: an
 // expired token is refused no matter who signed it.
 func (p *policy) checkTimes(t times, now time.Time) error {
+	if err := p.checkExpires(t.expires, now); err != nil {
+		return err
+	}
+	if err := p.checkLifetime(t.expires, now); err != nil {
+		return err
+	}
+	if err := p.checkNotBefore(t.notBefore, now); err != nil {
+		return err
+	}
+	return p.checkIssued(t.issued, now)
+}
+
+// checkExpires checks that exp is there and has not passed.
+func (p *policy) checkExpires(expires, now time.Time) error {
 	switch {
-	case t.expires.IsZero():
+	case expires.IsZero():
 		if !p.AllowNoExpiry {
-			return noExpiry
-		}
-		// A token that never expires exceeds any limit.
-		if p.MaxLifetime > 0 {
-			return neverExpires
+			return reason.NoExpiry
 		}
 	// RFC 7519 section 4.1.4: "on or after" exp is expired.
-	case !now.Before(t.expires.Add(p.Leeway)):
+	case !now.Before(expires.Add(p.Leeway)):
 		return reason.Expired
-	case p.MaxLifetime > 0 && t.expires.After(now.Add(p.MaxLifetime).Add(p.Leeway)):
+	}
+	return nil
+}
+
+// checkLifetime checks that exp is not too far away.
+func (p *policy) checkLifetime(expires, now time.Time) error {
+	switch {
+	case p.MaxLifetime == 0:
+	// A token that never expires exceeds any limit.
+	case expires.IsZero():
+		return reason.NeverExpires
+	case expires.After(now.Add(p.MaxLifetime).Add(p.Leeway)):
 		return reason.LifetimeTooLong
 	}
-	if !t.notBefore.IsZero() && now.Add(p.Leeway).Before(t.notBefore) {
+	return nil
+}
+
+// checkNotBefore checks that nbf, if it is there, has come.
+func (p *policy) checkNotBefore(notBefore, now time.Time) error {
+	if !notBefore.IsZero() && now.Add(p.Leeway).Before(notBefore) {
 		return reason.NotYetValid
 	}
-	if !t.issued.IsZero() && now.Add(p.Leeway).Before(t.issued) {
+	return nil
+}
+
+// checkIssued checks that iat, if it is there, has come.
+func (p *policy) checkIssued(issued, now time.Time) error {
+	if !issued.IsZero() && now.Add(p.Leeway).Before(issued) {
 		return reason.IssuedInFuture
 	}
 	return nil

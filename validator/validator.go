@@ -18,17 +18,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
-// A token is tried with all keys that fit it. Their number is limited, since an attacker
-// can send any number of such tokens.
-const (
-	// DefaultKidlessKeys is the default limit for tokens without kid.
-	DefaultKidlessKeys = 4
-	// maxSameKid is how many keys with one kid a token is tried with.
-	maxSameKid = 4
-	// MaxKidlessKeys is the largest limit.
-	MaxKidlessKeys = 16
-)
-
 // The limits on the length of a token, in bytes.
 const (
 	// MaxLength is the default. It is the same as Caddy's default limit for all
@@ -55,6 +44,7 @@ type Validator struct {
 	observe        func(time.Duration)                   // may be nil
 	revocations    Revocations                           // may be nil
 	ahead          func(policy int, ahead time.Duration) // may be nil
+	quiet          bool                                  // whether the keys are not told of bad signatures
 }
 
 // lastID is the id of the newest validator.
@@ -112,7 +102,7 @@ func (v *Validator) Limited(maxLength int) *Validator {
 
 func (v *Validator) limit(maxLength int) {
 	v.maxLength = maxLength
-	v.tooLong = &reason.Detailed{Code: reason.MalformedToken, Detail: fmt.Sprintf("larger than %d bytes; max_token_size raises the limit", maxLength)}
+	v.tooLong = tooLarge(maxLength)
 }
 
 // maxValues is how many JSON values the header and the claims may have.
@@ -141,6 +131,22 @@ func (v *Validator) Observed(observe func(time.Duration)) *Validator {
 func (v *Validator) Ahead(ahead func(policy int, by time.Duration)) *Validator {
 	c := *v
 	c.ahead = ahead
+	return &c
+}
+
+// Quiet returns a copy of the Validator that judges tokens in the same way and leaves no
+// trace: it has no cache and reports nothing, and the keys do not learn of signatures that
+// are invalid. They are asked for as usual, which may have them fetched.
+func (v *Validator) Quiet() *Validator {
+	c := *v
+	c.header, c.cache, c.observe, c.ahead, c.quiet = new(lastHeader), nil, nil, nil, true
+	return &c
+}
+
+// At returns a copy of the Validator with another clock.
+func (v *Validator) At(now func() time.Time) *Validator {
+	c := *v
+	c.now = now
 	return &c
 }
 
@@ -255,6 +261,9 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, par
 		v.observe(v.now().Sub(now))
 	}
 	if err != nil {
+		if p.distrust != nil && !v.quiet && p.isDistrust(t.head, err) {
+			p.distrust()
+		}
 		return admitted{policy: p}, err
 	}
 	return admitted{p, verifiedBy, version, now}, nil
@@ -263,7 +272,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, par
 // accept makes the remaining checks of a policy, on claims that are verified now.
 func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 	p := a.policy
-	user, err := p.user(t)
+	user, err := p.user(t.body)
 	if checked := p.checkVerified(t); checked != nil {
 		err = checked
 	}
@@ -284,117 +293,54 @@ func (v *Validator) accept(a admitted, t *Verified, verified *Token) error {
 
 // checkVerified makes the checks of the claims besides that of the user.
 func (p *policy) checkVerified(t *Verified) error {
-	if err := p.checkAudience(t); err != nil {
+	if err := p.checkAudience(t.body); err != nil {
 		return err
 	}
 	if err := p.checkType(t.head.typ); err != nil {
 		return err
 	}
-	// RFC 7800: a token bound to its holder's key is useless to a thief only if
-	// nobody accepts it without proof of possession.
-	if t.bound && !p.AllowBound {
-		return boundToken
-	}
-	return nil
+	return p.checkBinding(t.bound)
 }
 
 // policy returns the policy for a token by its iss and, if an issuer has both secrets
 // and public keys, by its alg. If the issuer is known but no algorithm of it is meant, it
 // returns a policy of the issuer and an error.
 func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
-	var i issuerPolicies
+	i, err := v.ofIssuer(issuer, present)
+	if err != nil {
+		return nil, err
+	}
+	return i.ofAlgorithm(alg)
+}
+
+// ofIssuer returns the policies for tokens with an iss.
+func (v *Validator) ofIssuer(issuer string, present bool) (issuerPolicies, error) {
 	switch {
 	case v.anyIssuer != nil:
-		i = *v.anyIssuer
+		return *v.anyIssuer, nil
 	case !present:
-		return nil, reason.NoIssuer
+		return issuerPolicies{}, reason.NoIssuer
 	case v.singlePolicies != nil:
 		if issuer != v.single {
-			return nil, reason.UnknownIssuer
+			return issuerPolicies{}, reason.UnknownIssuer
 		}
-		i = *v.singlePolicies
-	default:
-		var known bool
-		if i, known = v.issuers[issuer]; !known {
-			return nil, reason.UnknownIssuer
-		}
+		return *v.singlePolicies, nil
 	}
+	i, known := v.issuers[issuer]
+	if !known {
+		return issuerPolicies{}, reason.UnknownIssuer
+	}
+	return i, nil
+}
+
+// ofAlgorithm returns the policy for an algorithm, or one of the issuer's and an error.
+func (i issuerPolicies) ofAlgorithm(alg key.Algorithm) (*policy, error) {
 	if alg == 0 {
-		return i.either(), algUnknown
+		return i.either(), reason.AlgUnknown
 	}
 	p := i.choose(alg)
 	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
-		return i.either(), algRefused
+		return i.either(), reason.AlgRefused
 	}
 	return p, nil
-}
-
-// kid returns the kid by which the policy chooses keys for a token, "" for all keys.
-func (p *policy) kid(head header) string {
-	if p.IgnoreKid {
-		return ""
-	}
-	return head.kid
-}
-
-// verify verifies the signature with the keys that fit the header, and returns the key
-// that verifies it. For a cached token, with parts nil, it is enough that the key
-// verifiedBy is still among them: whether a key verifies a signature never changes, but
-// the keys in force do.
-func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, parts *compact, token string) (signer, error) {
-	kid := p.kid(head)
-	keys, err := p.Keys.Keys(ctx, kid)
-	switch {
-	case errors.Is(err, key.ErrUnknown):
-		return noKey, unknownKid
-	case err != nil:
-		return noKey, reason.KeysUnavailable
-	}
-	var (
-		candidates [MaxKidlessKeys]key.Key
-		n          int
-	)
-	for _, k := range keys {
-		if !k.Fits(head.alg, p.Algorithms) || kid == "" && !head.mayBe(k) {
-			continue
-		}
-		sameKid := k.ID() != "" && kid != ""
-		if n == maxSameKid && sameKid {
-			break
-		}
-		if n == p.KidlessKeys && !sameKid {
-			return noKey, manyKeys
-		}
-		candidates[n] = k
-		n++
-	}
-	if n == 0 {
-		// The issuer has keys for this kid, but not for this algorithm.
-		if p.distrust != nil && kid != "" {
-			p.distrust()
-		}
-		return noKey, algOfOtherKey
-	}
-	if parts == nil {
-		for _, k := range candidates[:n] {
-			if k.Fingerprint() == verifiedBy.fingerprint {
-				return verifiedBy, nil
-			}
-		}
-		// That key is gone, so another one must verify the signature.
-		again, err := split(token, "")
-		if err != nil {
-			return noKey, err
-		}
-		parts = &again
-	}
-	for _, k := range candidates[:n] {
-		if k.Verify(head.alg, parts.signed, parts.signature) == nil {
-			return signer{k.Fingerprint(), k.ID()}, nil
-		}
-	}
-	if p.distrust != nil {
-		p.distrust()
-	}
-	return noKey, reason.BadSignature
 }

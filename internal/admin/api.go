@@ -221,8 +221,8 @@ type AuditPage struct {
 	Missing uint64 `json:"missing,omitempty"`
 }
 
-// AuditItem is a line of the audit log: an attempt to change something, or a change that
-// another node made. It has no secret.
+// AuditItem is a line of the audit log: an attempt to change something, a change that another
+// node made, or a question what a credential is worth. It has no secret.
 type AuditItem struct {
 	// Seq counts the lines of this process, from 1.
 	Seq uint64 `json:"seq"`
@@ -233,10 +233,12 @@ type AuditItem struct {
 	// Node is the name of this node, empty without shared state.
 	Node string `json:"node,omitempty"`
 	// Action is revoke, unrevoke, key_create, key_import, key_edit, key_enable,
-	// key_disable, key_roll, key_delete, signing_rotate, signing_retire, accept or learned.
+	// key_disable, key_roll, key_delete, signing_rotate, signing_retire, accept,
+	// explain or learned.
 	Action string `json:"action"`
 	// Outcome is stored; node_only for a change that could not be stored yet; repeated
-	// for the answer to a repeated Idempotency-Key; refused; failed; or learned.
+	// for the answer to a repeated Idempotency-Key; answered for a question; refused;
+	// failed; or learned.
 	Outcome string `json:"outcome"`
 	// Status is that of the answer, 0 for a learned change.
 	Status int `json:"status,omitempty"`
@@ -259,6 +261,8 @@ type AuditItem struct {
 	Imported []string `json:"imported,omitempty"`
 	// Signing is what became of signing keys.
 	Signing *SigningAudit `json:"signing,omitempty"`
+	// Explained is what was asked and answered.
+	Explained *ExplainAudit `json:"explained,omitempty"`
 	// Change is what another node did with a key: created, rolled, edited, disabled,
 	// enabled, deleted; or, with a rule, added or removed.
 	Change string `json:"change,omitempty"`

@@ -63,6 +63,9 @@ func (a *auditLog) write(logger *zap.Logger, item AuditItem) {
 	}
 	// In one field, from which the line can be had again, byte for byte.
 	message := "shared state: " + item.Action
+	if item.Action == explainAction {
+		message = item.Action
+	}
 	if item.Outcome != item.Action { // what was learned is learned
 		message += " " + item.Outcome
 	}

@@ -129,9 +129,11 @@ func (c *change) serve(takesBody bool, do changer) (status int, answer any, err 
 }
 
 // logger returns the audit log's logger. Without a config it is Caddy's own.
-func (c *change) logger() *zap.Logger {
-	if c.app != nil {
-		return c.app.Audit()
+func (c *change) logger() *zap.Logger { return auditLogger(c.app) }
+
+func auditLogger(app App) *zap.Logger {
+	if app != nil {
+		return app.Audit()
 	}
 	return caddy.Log().Named("jwt.audit")
 }

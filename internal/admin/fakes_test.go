@@ -177,7 +177,7 @@ func (l *logLines) logger() *zap.Logger {
 var _ io.Writer = (*logLines)(nil)
 
 type fakeApp struct {
-	mu       sync.Mutex // of token
+	mu       sync.Mutex // of token and asked
 	state    State
 	issuers  []string
 	leeway   time.Duration
@@ -188,6 +188,10 @@ type fakeApp struct {
 	files    []KeyFile
 	written  []*apikey.Set
 	logger   *zap.Logger
+
+	report     explain.Report
+	explainErr error
+	asked      []explain.Question
 }
 
 func (a *fakeApp) Status(time.Time) Page {
@@ -210,8 +214,11 @@ func (a *fakeApp) ServicesOf(store string) []string { return a.services[store] }
 func (a *fakeApp) KeyFiles() []KeyFile              { return a.files }
 func (a *fakeApp) WrittenKeys() []*apikey.Set       { return a.written }
 func (a *fakeApp) Audit() *zap.Logger               { return a.logger }
-func (a *fakeApp) Explain(context.Context, *explain.Question) (explain.Report, error) {
-	return explain.Report{}, nil
+func (a *fakeApp) Explain(_ context.Context, q *explain.Question) (explain.Report, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, *q)
+	return a.report, a.explainErr
 }
 
 type fakeState struct {

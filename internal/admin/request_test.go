@@ -104,7 +104,7 @@ func TestOtherMethods(t *testing.T) {
 	t.Parallel()
 	for path, allowed := range map[string]string{
 		"/jwt/revocations": "GET, POST", "/jwt/revocations/jti-000000000000000000000000": "DELETE", "/jwt/api-keys": "GET, POST",
-		"/jwt/api-keys/k1": "DELETE, GET, PATCH", "/jwt/api-keys/k1/secret": "PUT", "/jwt/audit": "GET", "/jwt/signing-keys": "GET, POST", "/jwt/state/accept": "POST", "/jwt/status": "GET",
+		"/jwt/api-keys/k1": "DELETE, GET, PATCH", "/jwt/api-keys/k1/secret": "PUT", "/jwt/audit": "GET", "/jwt/signing-keys": "GET, POST", "/jwt/explain": "POST", "/jwt/state/accept": "POST", "/jwt/status": "GET",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"} {
 			if strings.Contains(allowed, method) {

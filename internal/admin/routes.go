@@ -66,6 +66,7 @@ func (s *service) routes() []caddy.AdminRoute {
 		"GET": reading(s.getKey), "PATCH": s.change("key_edit", true, editKey), "DELETE": s.change("key_delete", false, deleteKey),
 	}, methods{"PUT": s.change("key_roll", true, rollKey)}))
 	add("/jwt/signing-keys", methods{"GET": reading(s.listSigningKeys), "POST": s.change(rotateAction, true, rotateSigningKeys)}.serve)
+	add("/jwt/explain", methods{"POST": s.explain}.serve)
 	add("/jwt/audit", methods{"GET": reading(s.listAudit)}.serve)
 	add("/jwt/refusals", methods{"GET": reading(s.listRefusals)}.serve)
 	add("/jwt/state/accept", methods{"POST": s.change("accept", true, accept)}.serve)

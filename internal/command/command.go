@@ -62,10 +62,14 @@
 //	quickstart*.go        caddy jwt quickstart
 //	status*.go            caddy jwt status
 //	watch.go              caddy jwt watch
+//	explain*.go           caddy jwt explain
 //	revoke*.go            caddy jwt revoke
 //	revocations.go        caddy jwt revocations
 //	rotate.go             caddy jwt rotate
 //	token*.go             caddy jwt token
+//	decode*.go            caddy jwt decode
+//	sign*.go keygen.go jwks.go  caddy jwt sign, keygen and jwks
+//	desk.go nocore*.go    what these share: files of secrets, and tokens in whatever form
 //	state*.go             caddy jwt state
 //	apikey.go             caddy jwt api-key; its commands are in apikey_*.go
 //	takeover.go           changing a key file, and waiting for the running server
@@ -107,15 +111,20 @@ keys.
   caddy jwt quickstart    a protected site on this machine, in one line
   caddy jwt status        the issuers, API keys and shared state of the running server
   caddy jwt watch         prints refused requests as they happen
+  caddy jwt explain       says why a token, an API key or a request is refused
   caddy jwt revoke        makes the servers refuse tokens or an API key
   caddy jwt revocations   lists what is revoked, and takes it back
   caddy jwt api-key       makes and manages API keys
+  caddy jwt decode        shows what a token says, without checking it
+  caddy jwt sign          makes a token
+  caddy jwt keygen        makes a key to sign with
+  caddy jwt jwks          makes a key set of public keys
   caddy jwt token         fetches a token from a token service
   caddy jwt rotate        changes the signing keys of a token service
   caddy jwt state         repairs the state that servers share
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, quickstartCommand(), statusCommand(), watchCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), tokenCommand(), rotateCommand(), stateCommand())
+			group(cmd, quickstartCommand(), statusCommand(), watchCommand(), explainCommand(offline), revokeCommand(), revocationsCommand(), apiKeyCommand(), decodeCommand(), signCommand(), keygenCommand(), jwksCommand(), tokenCommand(), rotateCommand(), stateCommand())
 			completions(cmd, "")
 		},
 	}
@@ -127,6 +136,7 @@ func leaf(cmd *cobra.Command, minArgs, maxArgs int, run func(args []string) erro
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return exit(cmd, misuse(flagError(cmd, err))) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		noCoreFiles() // before any secret is read or made
 		cmd.SetOut(terminal.NewWriter(cmd.OutOrStdout()))
 		cmd.SetErr(terminal.NewWriter(cmd.ErrOrStderr()))
 		if len(args) < minArgs || len(args) > maxArgs {

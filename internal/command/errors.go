@@ -25,8 +25,16 @@ func (e misuseError) Unwrap() error { return e.error }
 // misuse marks an error as one in how a command was called.
 func misuse(err error) error { return misuseError{err} }
 
+// saidError is a failure that the output has told: the exit code is 1, and nothing more is
+// printed.
+type saidError struct{ error }
+
 // exit ends a command with the exit code for its error, if any. Caddy prints the error.
 func exit(cmd *cobra.Command, err error) error {
+	if _, ok := errors.AsType[saidError](err); ok {
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		return err
+	}
 	code := caddy.ExitCodeSuccess
 	if _, ok := errors.AsType[misuseError](err); ok {
 		code = exitMisuse

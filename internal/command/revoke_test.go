@@ -215,8 +215,8 @@ func TestRevokeRefused(t *testing.T) {
 		"an opaque one":            {"opaque", []string{"@-"}, []string{"It is not a JWT", "of kind token"}},
 		"one that has expired":     {past, []string{"@-", "--yes"}, []string{"it expired at 2023-11-14T22:13:20Z", "--end revokes it all the same"}},
 		"one, by itself":           {past, []string{"--token", "@-"}, []string{"it expired at 2023-11-14T22:13:20Z"}},
-		"nothing":                  {"\n", []string{"@-"}, []string{"there is no token"}},
-		"several":                  {token + "\n" + token, []string{"@-"}, []string{"it is not one token"}},
+		"nothing":                  {"\n", []string{"@-"}, []string{"it is empty"}},
+		"several":                  {token + "\n" + token, []string{"@-"}, []string{"there are 2 tokens"}},
 		"an API key":               {key, []string{"@-"}, []string{"it is an API key, not a token; caddy jwt revoke --key " + id + " refuses it"}},
 		"a file that is not there": {"", []string{"@/nowhere/token"}, []string{"open /nowhere/token"}},
 	} {

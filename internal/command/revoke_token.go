@@ -29,26 +29,14 @@ type tokenSays struct {
 // readToken reads a token from @FILE, @- or, if the caller insists, the argument. Its
 // errors don't show the token.
 func readToken(cmd *cobra.Command, arg string, insist bool) (tokenSays, error) {
-	if !strings.HasPrefix(arg, "@") && !insist {
-		return tokenSays{}, misuse(withHint(errors.New("a token among the arguments ends up in the shell's history and in the list of processes"), "write @FILE, or @- for standard input; --yes takes it as it is"))
-	}
-	text, err := readArgument(cmd, arg)
+	found, err := findToken(cmd, arg, insist)
 	if err != nil {
 		return tokenSays{}, err
 	}
-	text = strings.TrimSpace(text)
-	if scheme, token, ok := strings.Cut(text, " "); ok && (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP")) {
-		text = strings.TrimSpace(token)
-	}
-	switch id, isKey := apikey.IDOf(text); {
-	case text == "":
-		return tokenSays{}, errors.New("there is no token; the file, or standard input, is empty")
-	case isKey:
+	if id, isKey := apikey.IDOf(found.Text); isKey {
 		return tokenSays{}, withHint(errors.New("it is an API key, not a token"), "caddy jwt revoke --key %s refuses it everywhere", id)
-	case strings.ContainsAny(text, " \t\r\n"):
-		return tokenSays{}, withHint(errors.New("it is not one token, as it has spaces or several lines"), "write the token alone")
 	}
-	return parseTokenClaims(text), nil
+	return parseTokenClaims(found.Text), nil
 }
 
 // parseTokenClaims reads the claims of a token, if it is a JWT.

@@ -141,34 +141,46 @@ func (c *Places) Take(r *http.Request, taken *Removed) (f Found, code reason.Cod
 	if c.header != nil && c.header.takeOne(r, taken, &f) {
 		return f, ""
 	}
-	in := look(c.places, r)
-	if in.query {
-		readQuery(c.places, r.URL.RawQuery, &f)
-	}
-	if in.cookies {
-		readCookies(c.places, r.Header["Cookie"], &f)
-	}
-	for i := range c.places {
-		c.places[i].read(r, taken, &f)
-	}
+	in := c.read(r, taken, &f)
 	if !c.keep && !c.inPlace {
 		remove(c.places, r, in, taken)
 	}
+	return f, c.judge(r, &f)
+}
+
+// read adds the request's credentials to f, and returns where it has some.
+func (c *Places) read(r *http.Request, taken *Removed, f *Found) presence {
+	in := look(c.places, r)
+	if in.query {
+		readQuery(c.places, r.URL.RawQuery, f)
+	}
+	if in.cookies {
+		readCookies(c.places, r.Header["Cookie"], f)
+	}
+	for i := range c.places {
+		c.places[i].read(r, taken, f)
+	}
+	return in
+}
+
+// judge returns why the credentials that were read can't authenticate the request, "" if
+// they can.
+func (c *Places) judge(r *http.Request, f *Found) reason.Code {
 	if c.keep && c.hasLookalike(r) {
 		f.multiple = true
 	}
 	f.mergeCopies(c.isKey)
 	switch {
 	case f.multiple:
-		return f, reason.MultipleCredentials
+		return reason.MultipleCredentials
 	case f.malformed:
-		return f, reason.MalformedRequest
+		return reason.MalformedRequest
 	case !f.Token.Present && !f.APIKey.Present:
-		return f, reason.MissingCredentials
+		return reason.MissingCredentials
 	case (f.Token.ambient || f.APIKey.ambient) && c.crossSite(r):
-		return f, reason.CrossOrigin
+		return reason.CrossOrigin
 	}
-	return f, ""
+	return ""
 }
 
 // takeOne is the fast path for nearly all requests: one header with one

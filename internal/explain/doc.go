@@ -7,6 +7,8 @@
 //
 //	question.go  what is asked
 //	report.go    the report, whose JSON is stable
+//	offline.go   what is asked of a config that no server runs
+//	running.go   how many questions a server answers at a time
 //	walk.go      the way of a request through the routes of a server
 //	second.go    what golang-jwt with keyfunc says of a token
 package explain

@@ -98,7 +98,9 @@ type Check struct {
 // Opinion is what another library says of the token.
 type Opinion struct {
 	Library string `json:"library"`
-	Accepts bool   `json:"accepts"`
+	// Asked is whether it was asked; else Why says why not.
+	Asked   bool `json:"asked"`
+	Accepts bool `json:"accepts"`
 	// Error is its error, without any part of the token.
 	Error string `json:"error,omitempty"`
 	// Why says why it differs from the verdict on the token; empty if it does not.

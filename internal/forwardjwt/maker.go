@@ -79,11 +79,7 @@ func (m *Maker) Sign(ctx context.Context, id *identity.Identity, apiKey string) 
 	}
 	of, ok := m.credential(id, apiKey)
 	if !ok {
-		made, err := m.make(signer, id, now)
-		if err != nil {
-			return "", err
-		}
-		return made.text, nil
+		return m.Fresh(ctx, id, now)
 	}
 	about := m.about(id)
 	if made := m.Cache.get(&of); made.serves(signer, about, now) {
@@ -101,6 +97,20 @@ func (m *Maker) Sign(ctx context.Context, id *identity.Identity, apiKey string) 
 	}
 	made.about = about
 	m.Cache.put(&of, made)
+	return made.text, nil
+}
+
+// Fresh returns a token for an identity as of a time, which is signed for it alone and not
+// kept. The error is reason.SigningKeysUnavailable.
+func (m *Maker) Fresh(ctx context.Context, id *identity.Identity, now time.Time) (string, error) {
+	signer, err := m.Keys.Signer(ctx, now)
+	if err != nil {
+		return "", reason.SigningKeysUnavailable
+	}
+	made, err := m.make(signer, id, now)
+	if err != nil {
+		return "", err
+	}
 	return made.text, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -32,6 +33,8 @@ type Token struct {
 	// Sign makes the token of an identity. apiKey is the text of the API key that is a part
 	// of it, "" for none. The error is a reason.Code or a reason.Detailed.
 	Sign func(ctx context.Context, id *identity.Identity, apiKey string) (string, error)
+	// Fresh makes one as of a time and keeps nothing; nil where nothing is explained.
+	Fresh func(ctx context.Context, id *identity.Identity, now time.Time) (string, error)
 }
 
 // Config is what a handler passes on and what it clears.
@@ -95,7 +98,7 @@ func New(c Config) (*Forwarding, error) {
 	}
 	for _, t := range c.Tokens {
 		name := http.CanonicalHeaderKey(t.Header)
-		f.tokens = append(f.tokens, Token{name, t.Sign})
+		f.tokens = append(f.tokens, Token{name, t.Sign, t.Fresh})
 		f.Names = append(f.Names, fold(name))
 	}
 	for _, name := range c.Clears {

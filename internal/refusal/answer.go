@@ -20,7 +20,7 @@ func CodeOf(err error) reason.Code {
 	case reason.Code:
 		r = e
 	case *reason.Detailed:
-		r = e.Code
+		r = e.Code()
 	default:
 		r, _ = errors.AsType[reason.Code](err)
 	}
@@ -37,6 +37,9 @@ type Answer struct {
 	Code   string // error code of RFC 6750 section 3.1; empty where it must be absent
 	Text   string // error_description
 }
+
+// StatusOf returns the status with which a reason is answered.
+func StatusOf(code reason.Code) int { return answers[code].Status }
 
 // Error codes of RFC 6750 section 3.1.
 const (

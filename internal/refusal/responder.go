@@ -99,11 +99,11 @@ func (s *Settings) responses(basic bool) responses {
 		all.byCode[code].number = n
 	}
 	for d, text := range variants {
-		a := answers[d.Code]
+		a := answers[d.Code()]
 		a.Text = text
-		p := s.response(d.Code, a, basic)
-		p.number = all.byCode[d.Code].number
-		all.byDetail[d.Detail] = p
+		p := s.response(d.Code(), a, basic)
+		p.number = all.byCode[d.Code()].number
+		all.byDetail[d.Detail()] = p
 	}
 	return all
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
-	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -81,7 +80,7 @@ type mark struct {
 
 // newMark makes the mark of a token. Without its text no rule for this one token finds it.
 func newMark(t *validator.Verified, text string) *mark {
-	m := &mark{subject: *subjectOf(t, text), clientAt: -1}
+	m := &mark{subject: *revocation.NewSubject(tokenOf(t, text)), clientAt: -1}
 	body := t.Claims()
 	for i := range min(body.Len(), math.MaxInt16) {
 		if body.NameAt(i) == "client_id" {
@@ -100,9 +99,8 @@ func (m *mark) client(t *validator.Verified) (id string, ok bool) {
 	return id, ok && id != ""
 }
 
-// Key returns the reason for refusing an API key that is valid otherwise, or nil.
-func Key(ctx context.Context, st *shared.State, k apikey.Key) error {
-	now := clock.System().Now()
+// Key returns the reason for refusing an API key that is valid otherwise at a time, or nil.
+func Key(ctx context.Context, st *shared.State, k apikey.Key, now time.Time) error {
 	if st.AwaitRevocations(ctx, now) {
 		return reason.RevocationsUnavailable
 	}
@@ -115,17 +113,17 @@ func Key(ctx context.Context, st *shared.State, k apikey.Key) error {
 // clientClaims are the claims that name the client of a token.
 var clientClaims = [...]string{"client_id", "azp", "appid", "cid"}
 
-// subjectOf returns what rules are about of a token. Without its text no rule for this one
+// tokenOf returns what rules are about of a token. Without its text no rule for this one
 // token finds it.
-func subjectOf(t *validator.Verified, text string) *revocation.Subject {
+func tokenOf(t *validator.Verified, text string) *revocation.Token {
 	body := t.Claims()
-	token := revocation.Token{
+	token := &revocation.Token{
 		Issuer: t.Issuer(), ID: textOf(body, "jti"), Subject: textOf(body, "sub"), KeyID: t.KeyID(), SignedBy: t.SignedBy(), Signed: revocation.SignedPart(text), Issued: t.Issued(),
 	}
 	for i, name := range clientClaims {
 		token.Clients[i] = textOf(body, name)
 	}
-	return revocation.NewSubject(&token)
+	return token
 }
 
 // textOf returns a claim that is a text or a number, as text.

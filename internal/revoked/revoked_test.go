@@ -185,7 +185,7 @@ func TestBeforeTheStart(t *testing.T) {
 	if _, err := s.Validate(ctx, s.sign(t, jwt.MapClaims{"sub": "a"})); !errors.Is(err, reason.RevocationsUnavailable) {
 		t.Errorf("a token: %v", err)
 	}
-	if err := Key(ctx, s.state, oneKey(t)); !errors.Is(err, reason.RevocationsUnavailable) {
+	if err := Key(ctx, s.state, oneKey(t), time.Now()); !errors.Is(err, reason.RevocationsUnavailable) {
 		t.Errorf("an API key: %v", err)
 	}
 }
@@ -209,11 +209,11 @@ func TestKey(t *testing.T) {
 	s, k := newSite(t, "keys", true), oneKey(t)
 	s.revoke(t, revocation.Rule{Kind: revocation.KindKey, Value: "partner", Store: "others"})
 	s.revoke(t, revocation.Rule{Kind: revocation.KindSub, Value: "partner"})
-	if err := Key(t.Context(), s.state, k); err != nil {
+	if err := Key(t.Context(), s.state, k, time.Now()); err != nil {
 		t.Errorf("rules for another store and for tokens: %v", err)
 	}
 	s.revoke(t, revocation.Rule{Kind: revocation.KindKey, Value: "partner"})
-	if err := Key(t.Context(), s.state, k); err != error(reason.RevokedAPIKey) {
+	if err := Key(t.Context(), s.state, k, time.Now()); err != error(reason.RevokedAPIKey) {
 		t.Errorf("%v", err)
 	}
 }

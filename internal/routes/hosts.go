@@ -3,6 +3,7 @@ package routes
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -115,4 +116,49 @@ func HostMatches(list caddyhttp.RouteList, r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// SiteHandlers are the handlers of a site, and its name.
+type SiteHandlers struct {
+	// Name is the site's, as Site gives it.
+	Name string
+	// Hosts are all hosts of the site; none for any host.
+	Hosts []string
+	// Handlers are those that were looked for, in the order of the config, those of error
+	// routes last.
+	Handlers []Placed
+}
+
+// Sites are the sites of a server, in the order of the config.
+func Sites(server *caddyhttp.Server, wants func(caddyhttp.MiddlewareHandler) bool) []SiteHandlers {
+	var sites []SiteHandlers
+	byHosts := map[string]int{}
+	add := func(list caddyhttp.RouteList, errors bool) {
+		for i := range list {
+			if isAdded(&list[i]) {
+				continue
+			}
+			matchers := hostMatchers(list[i])
+			var hosts []string
+			for _, m := range matchers {
+				hosts = append(hosts, *m...)
+			}
+			n, ok := byHosts[strings.Join(hosts, " ")]
+			if !ok {
+				n = len(sites)
+				byHosts[strings.Join(hosts, " ")] = n
+				sites = append(sites, SiteHandlers{Name: Site(server, matchers), Hosts: hosts})
+			}
+			for _, found := range Find(server, errors, i, wants) {
+				if !slices.Contains(sites[n].Handlers, found) {
+					sites[n].Handlers = append(sites[n].Handlers, found)
+				}
+			}
+		}
+	}
+	add(server.Routes, false)
+	if server.Errors != nil {
+		add(server.Errors.Routes, true)
+	}
+	return sites
 }

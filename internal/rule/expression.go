@@ -196,8 +196,13 @@ func identityPlaceholder(r *http.Request, name string) (any, bool) {
 // holds reports whether the expression is true for an identity, nil for an anonymous
 // request. An expression whose evaluation fails is not true.
 func (e *expression) holds(r *http.Request, id *identity.Identity) bool {
+	holds, err := e.evaluate(r, id)
+	return holds && err == nil
+}
+
+func (e *expression) evaluate(r *http.Request, id *identity.Identity) (holds bool, err error) {
 	out, _, err := e.program.Eval(&evaluation{request: r, id: id})
-	return err == nil && out == types.True
+	return err == nil && out == types.True, err
 }
 
 // evaluation provides the variables of an expression, each computed when it is read.

@@ -41,6 +41,8 @@ type Rules struct {
 	expressions []*expression
 	strict      bool // whether a rule can't be met without a credential: any but an expression
 
+	scopeLines [][]string // scopes as the config groups them
+
 	// The requirements as written in the config, for the log.
 	scopesText                string
 	anyScopesText, claimsText []string
@@ -85,6 +87,9 @@ func (all *Rules) add(r *Requirement) error {
 	}
 	all.strict = all.strict || r.Expression == ""
 	all.scopes = append(all.scopes, r.Scope...)
+	if len(r.Scope) > 0 {
+		all.scopeLines = append(all.scopeLines, r.Scope)
+	}
 	if len(r.AnyScope) > 0 {
 		all.anyScopes = append(all.anyScopes, r.AnyScope)
 	}

@@ -20,7 +20,8 @@ var keyFilePool = caddy.NewUsagePool()
 // its changes are logged is bound to it while a config lasts.
 type pooledKeyFile struct {
 	*apikey.File
-	Path string
+	Path   string
+	looked bool // it is in no pool
 
 	mu     sync.Mutex
 	owners []*Sources // the configs that use it, the newest last
@@ -39,13 +40,21 @@ func (s *Sources) KeyFile(path string) (*apikey.File, error) {
 	if f := s.keyFiles[path]; f != nil {
 		return f.File, nil
 	}
-	v, loaded, err := keyFilePool.LoadOrNew(path, func() (caddy.Destructor, error) {
-		file, err := apikey.NewFile(apikey.FileConfig{Path: path})
+	if s.look != nil {
+		f, err := readKeyFile(path)
 		if err != nil {
 			return nil, err
 		}
-		f := &pooledKeyFile{File: file, Path: path}
-		file.Observe(f.tell)
+		f.looked = true
+		s.keepKeyFile(f)
+		return f.File, nil
+	}
+	v, loaded, err := keyFilePool.LoadOrNew(path, func() (caddy.Destructor, error) {
+		f, err := readKeyFile(path)
+		if err != nil {
+			return nil, err
+		}
+		f.Observe(f.tell)
 		return f, nil
 	})
 	if err != nil {
@@ -64,10 +73,7 @@ func (s *Sources) KeyFile(path string) (*apikey.File, error) {
 	f.mu.Lock()
 	f.owners = append(f.owners, s)
 	f.mu.Unlock()
-	if s.keyFiles == nil {
-		s.keyFiles = map[string]*pooledKeyFile{}
-	}
-	s.keyFiles[path] = f
+	s.keepKeyFile(f)
 	if s.started {
 		take()
 		f.Start()
@@ -75,6 +81,23 @@ func (s *Sources) KeyFile(path string) (*apikey.File, error) {
 		s.takes = append(s.takes, take)
 	}
 	return f.File, nil
+}
+
+// readKeyFile reads a file.
+func readKeyFile(path string) (*pooledKeyFile, error) {
+	file, err := apikey.NewFile(apikey.FileConfig{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	return &pooledKeyFile{File: file, Path: path}, nil
+}
+
+// keepKeyFile notes a file of this config. Call with the lock.
+func (s *Sources) keepKeyFile(f *pooledKeyFile) {
+	if s.keyFiles == nil {
+		s.keyFiles = map[string]*pooledKeyFile{}
+	}
+	s.keyFiles[f.Path] = f
 }
 
 // PlacedKeys adds API keys that are in files of their own, which are started and closed
@@ -91,6 +114,10 @@ func (s *Sources) PlacedKeys(keys *apikey.Placed) {
 
 // release gives the file back.
 func (f *pooledKeyFile) release(s *Sources) error {
+	if f.looked {
+		f.Close()
+		return nil
+	}
 	f.mu.Lock()
 	f.owners = slices.DeleteFunc(f.owners, func(b *Sources) bool { return s == b })
 	f.mu.Unlock()

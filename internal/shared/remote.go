@@ -85,7 +85,8 @@ type Remote struct {
 
 	restored  atomic.Bool // or tried to
 	restoring sync.Mutex
-	stored    atomic.Bool // the keys came from storage
+	stored    atomic.Bool   // the keys came from storage
+	look      *lookedRemote // nil for a server's
 
 	mu     sync.Mutex
 	owners []binding // of the configs that use it, the newest last
@@ -147,6 +148,10 @@ func donorOf(identity, except string) *Remote {
 // config before is still running (the newer one failed to load), its means are
 // in force again.
 func (r *Remote) release(owner any) error {
+	if r.look != nil {
+		r.Remote.Close()
+		return nil
+	}
 	r.mu.Lock()
 	r.owners = slices.DeleteFunc(r.owners, func(b binding) bool { return b.owner == owner })
 	r.mu.Unlock()
@@ -196,6 +201,9 @@ func (r *Remote) tell(e keystore.Event) {
 
 // Start restores the last good keys, then begins to refresh. It returns at once.
 func (r *Remote) Start() {
+	if r.look != nil {
+		return
+	}
 	go func() {
 		r.restore()
 		r.Remote.Start()
@@ -205,6 +213,9 @@ func (r *Remote) Start() {
 // Keys implements validator.KeySet. A request that comes before the stored
 // keys are read waits for them: in an outage they are all there is.
 func (r *Remote) Keys(ctx context.Context, kid string) ([]key.Key, error) {
+	if r.look != nil {
+		return r.look.Keys(ctx, r, kid)
+	}
 	if !r.restored.Load() {
 		r.restore()
 	}
@@ -217,6 +228,13 @@ func (r *Remote) Version(kid string, now time.Time) uint64 {
 		return 0
 	}
 	return r.Remote.Version(kid, now)
+}
+
+// Distrust begins a fetch, as Remote of the keystore does. What is only looked at fetches none.
+func (r *Remote) Distrust() {
+	if r.look == nil {
+		r.Remote.Distrust()
+	}
 }
 
 // Status is the source's state. Keys that came from a source with other timing

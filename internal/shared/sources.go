@@ -27,6 +27,7 @@ type Sources struct {
 	logger *zap.Logger
 	store  storedKeySets
 	emit   func(name string, data func() map[string]any) // to Caddy's events; nil for nobody
+	look   *Look                                         // nil for a server's
 
 	mu       sync.Mutex
 	sources  map[string]*Used          // by id
@@ -44,6 +45,9 @@ type Sources struct {
 // emit emits an event, if somebody listens.
 func New(logger *zap.Logger, storage certmagic.Storage, emit func(name string, data func() map[string]any)) *Sources {
 	s := &Sources{logger: logger, store: storedKeySets{storage: storage, logger: logger}, emit: emit}
+	if l, ok := storage.(*lookedAt); ok {
+		s.look = l.look
+	}
 	s.services = &Services{sources: s}
 	return s
 }
@@ -162,6 +166,9 @@ func (s *Sources) Close() error {
 		p.Close()
 	}
 	if s.state != nil {
+		if s.look != nil {
+			s.state.endLook()
+		}
 		errs = append(errs, s.state.release())
 	}
 	return errors.Join(errs...)
@@ -178,7 +185,13 @@ func (s *Sources) Remote(iss string, settings Settings) (*Remote, error) {
 	}
 	store := s.store
 	store.logger = s.logger.With(zap.String("issuer", iss), zap.String("id", id))
-	r, err := acquireRemote(settings, binding{owner: s, observe: func(e keystore.Event) { s.observe(id, e) }, store: store})
+	var r *Remote
+	var err error
+	if s.look != nil {
+		r, err = newLookedRemote(s.look, iss, settings, store)
+	} else {
+		r, err = acquireRemote(settings, binding{owner: s, observe: func(e keystore.Event) { s.observe(id, e) }, store: store})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -74,6 +74,7 @@ type State struct {
 	StateSettings
 	logger  *zap.Logger
 	storage certmagic.Storage
+	look    *Look // nil for a server's
 	emit    func(name string, data func() map[string]any)
 
 	revocations *stateSet
@@ -99,15 +100,15 @@ var process = sync.OnceValue(func() string {
 // NewState makes the state of a config. Nothing is read or written before Start.
 func (s *Sources) NewState(settings StateSettings) (*State, error) {
 	st := &State{
-		StateSettings: settings, logger: s.logger.Named("state"), storage: s.store.storage, emit: s.emit,
+		StateSettings: settings, logger: s.logger.Named("state"), storage: s.Storage(), emit: s.emit, look: s.look,
 		stores: map[string]*stateSet{},
 	}
 	var err error
-	if st.revocations, err = acquireSet(setOf{place: RevocationsPlace(settings.Cluster)}); err != nil {
+	if st.revocations, err = st.acquire(setOf{place: RevocationsPlace(settings.Cluster)}); err != nil {
 		return nil, err
 	}
 	for _, name := range settings.Stores {
-		if st.stores[name], err = acquireSet(setOf{place: KeysPlace(settings.Cluster, name), store: name}); err != nil {
+		if st.stores[name], err = st.acquire(setOf{place: KeysPlace(settings.Cluster, name), store: name}); err != nil {
 			return nil, errors.Join(err, st.release())
 		}
 	}
@@ -176,8 +177,21 @@ func (st *State) release() error {
 	return errors.Join(errs...)
 }
 
+// acquire returns the pool's set, or one of its own for a config that is looked at.
+func (st *State) acquire(of setOf) (*stateSet, error) {
+	if st.look != nil {
+		return &stateSet{setOf: of, look: st.look, unread: errNeverRead}, nil
+	}
+	return acquireSet(of)
+}
+
 // binding is how this config keeps a set.
 func (st *State) binding(place string) replica.Binding {
+	if st.look != nil {
+		return replica.Binding{
+			Objects: replica.ReadOnly(replica.Folder(st.storage, place)), Local: replica.IsLocal(st.storage), Keys: st.Keys,
+		}
+	}
 	b := replica.Binding{
 		Objects: replica.Folder(st.storage, place), Interval: st.Interval,
 		Local: replica.IsLocal(st.storage), Keys: st.Keys,

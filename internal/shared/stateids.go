@@ -22,5 +22,5 @@ func (k requestKeys) FindID(id string, now time.Time) apikey.Standing {
 // AwaitID implements apikey.Stored.
 func (k requestKeys) AwaitID(ctx context.Context, id string) bool {
 	store := k.set.keys.Load()
-	return store != nil && store.AwaitID(ctx, id)
+	return store != nil && k.set.look == nil && store.AwaitID(ctx, id)
 }

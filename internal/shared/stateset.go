@@ -40,6 +40,11 @@ type stateSet struct {
 	usage   atomic.Pointer[apikey.Usage]
 	signing atomic.Pointer[tokenservice.SigningKeys]
 
+	// look is set if the set is of a config that is looked at, and in no pool. Then unread
+	// is why it is not there.
+	look   *Look
+	unread error
+
 	// lenient is set while requests are served without the set, as they were before a
 	// reload added it.
 	lenient atomic.Bool
@@ -75,6 +80,9 @@ func acquireSet(of setOf) (*stateSet, error) {
 }
 
 func (s *stateSet) release() error {
+	if s.look != nil {
+		return nil
+	}
 	_, err := stateSets.Delete(s.place)
 	return err
 }
@@ -198,6 +206,9 @@ func (s *stateSet) status() replica.Status {
 // refuses reports whether requests that depend on the set must be refused: it is not ready,
 // or too old. It is asked on each request.
 func (s *stateSet) refuses(now time.Time, st *State) bool {
+	if s.look != nil {
+		return s.lacks()
+	}
 	r := s.replicated()
 	if r == nil {
 		return true
@@ -223,6 +234,9 @@ const (
 
 // await is refuses, but waits for a set that is being loaded.
 func (s *stateSet) await(ctx context.Context, now time.Time, st *State) bool {
+	if s.look != nil {
+		return s.missed(st)
+	}
 	if !s.refuses(now, st) {
 		return false
 	}
@@ -318,5 +332,5 @@ func (k requestKeys) Has(d apikey.Digest) bool {
 // AwaitNews implements apikey.Stored.
 func (k requestKeys) AwaitNews(ctx context.Context, text string) bool {
 	store := k.set.keys.Load()
-	return store != nil && store.AwaitNews(ctx, text)
+	return store != nil && k.set.look == nil && store.AwaitNews(ctx, text)
 }

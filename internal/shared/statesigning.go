@@ -57,7 +57,7 @@ func (st *State) AddSigning(settings tokenservice.SigningSettings) (*Signing, er
 	if all[settings.Issuer] != nil {
 		return nil, fmt.Errorf("there are two token services with the issuer %s; give each an issuer of its own", settings.Issuer)
 	}
-	set, err := acquireSet(setOf{place: SigningPlace(st.Cluster, settings.Issuer), issuer: settings.Issuer})
+	set, err := st.acquire(setOf{place: SigningPlace(st.Cluster, settings.Issuer), issuer: settings.Issuer})
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +92,19 @@ func (st *State) signingSets() []*stateSet {
 func (st *State) use(issuer string) tokenservice.SigningUse {
 	return tokenservice.SigningUse{
 		SigningSettings: st.Signing()[issuer].settings,
-		Private:         replica.Folder(st.storage, PrivateKeysPlace(st.Cluster, issuer)),
+		Private:         st.privateKeys(issuer),
 		Secrets:         st.Keys,
 		MaxStale:        st.MaxStale,
 	}
+}
+
+// privateKeys is the folder of the private keys of an issuer.
+func (st *State) privateKeys(issuer string) replica.Objects {
+	folder := replica.Folder(st.storage, PrivateKeysPlace(st.Cluster, issuer))
+	if st.look != nil {
+		return replica.ReadOnly(folder)
+	}
+	return folder
 }
 
 // bindSigning makes the keys of the first config that uses the set.
@@ -151,6 +160,9 @@ func (s *Signing) Version(kid string, now time.Time) uint64 {
 // Signer implements tokenservice.Keys. A set that is too old does not sign: others may have
 // gone on to keys that this node does not know.
 func (s *Signing) Signer(ctx context.Context, now time.Time) (*key.Signer, error) {
+	if s.set.look != nil {
+		return s.throwaway()
+	}
 	if s.set.await(ctx, now, s.state) {
 		return nil, tokenservice.ErrKeysUnavailable
 	}

@@ -62,11 +62,20 @@ func (s storedKeySets) save(identity string, set *keystore.Set, fetchedAt time.T
 	}
 }
 
-// load reads a set back. It is parsed as strictly as one from the network, and
-// the source itself refuses one from the future or past its age.
+// load reads a set back, and logs why it can't.
 func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.Time, ok bool) {
+	set, fetchedAt, err := s.read(identity)
+	if err != nil {
+		s.logger.Warn("the issuer's last keys can't be read from storage; they are fetched", shownError(err))
+	}
+	return set, fetchedAt, set != nil
+}
+
+// read reads a set back, nil if there is none. It is parsed as strictly as one from the
+// network, and the source itself refuses one from the future or past its age.
+func (s storedKeySets) read(identity string) (set *keystore.Set, fetchedAt time.Time, err error) {
 	if s.storage == nil {
-		return nil, time.Time{}, false
+		return nil, time.Time{}, nil
 	}
 	type result struct {
 		object []byte
@@ -87,20 +96,20 @@ func (s storedKeySets) load(identity string) (set *keystore.Set, fetchedAt time.
 		r.err = ctx.Err()
 	}
 	if errors.Is(r.err, fs.ErrNotExist) {
-		return nil, time.Time{}, false
-	}
-	var kept storedKeys
-	if r.err == nil {
-		if r.err = json.Unmarshal(r.object, &kept); r.err == nil && kept.Source != identity {
-			r.err = errors.New("it was fetched with other settings")
-		}
-	}
-	if r.err == nil {
-		set, r.err = keystore.ParseJWKS(kept.Keys, keystore.JWKSOptions{MaxKeys: keystore.MostKeys})
+		return nil, time.Time{}, nil
 	}
 	if r.err != nil {
-		s.logger.Warn("the issuer's last keys can't be read from storage; they are fetched", shownError(r.err))
-		return nil, time.Time{}, false
+		return nil, time.Time{}, r.err
 	}
-	return set, kept.FetchedAt, true
+	var kept storedKeys
+	if err := json.Unmarshal(r.object, &kept); err != nil {
+		return nil, time.Time{}, err
+	}
+	if kept.Source != identity {
+		return nil, time.Time{}, errors.New("it was fetched with other settings")
+	}
+	if set, err = keystore.ParseJWKS(kept.Keys, keystore.JWKSOptions{MaxKeys: keystore.MostKeys}); err != nil {
+		return nil, time.Time{}, err
+	}
+	return set, kept.FetchedAt, nil
 }

@@ -1,0 +1,140 @@
+package reason
+
+// codes say what each reason means and what to do about it. A detail's own remedy, in
+// details.go, is more exact.
+var codes = map[Code]Entry{
+	MalformedToken: {
+		Meaning: "the token is no JWT that can be read, or a member of it has the wrong type",
+		Remedy:  "Look at `detail` in the log: it says which part or member is wrong. `caddy jwt decode @FILE` shows what is in the token.",
+		See:     []string{"issuers-and-keys.md#tokens"},
+	},
+	UnsupportedToken: {
+		Meaning: "the token is well-formed, but needs something that is deliberately not supported",
+		Remedy:  "Have the issuer make signed tokens that are not encrypted, have no `crit`, and are not bound to a key; `detail` in the log says which it is.",
+		See:     []string{"issuers-and-keys.md#tokens"},
+	},
+	UnknownIssuer: {
+		Meaning: "the `iss` of the token is none of those that the config trusts",
+		Remedy:  "Compare the token's `iss` (`caddy jwt decode @FILE`) with the config, letter by letter: a slash at the end, http or https, the host, the realm or tenant. If this issuer is to be trusted too, add `issuer`.",
+		See:     []string{"issuers-and-keys.md#issuer"},
+	},
+	AlgorithmNotAllowed: {
+		Meaning: "the `alg` of the token is not allowed for the issuer or its key",
+		Remedy:  "Name the token's `alg` in `algorithms`, if the issuer's keys are of that type.",
+		See:     []string{"issuers-and-keys.md#algorithms"},
+	},
+	UnknownKey: {
+		Meaning: "the issuer has no key with the token's `kid`, or too many keys fit a token without one",
+		Remedy:  "Check that the token's `kid` is in the issuer's key set (`caddy jwt status --json`). If its kids never are, write `ignore_kid`; if it has none, see `kidless_keys`.",
+		See:     []string{"issuers-and-keys.md#ignore_kid", "issuers-and-keys.md#kidless_keys"},
+	},
+	BadSignature: {
+		Meaning: "no key of the issuer that fits the token verifies its signature",
+		Remedy:  "Check that the config has the very key or secret that signs, of this environment and in the right encoding (a `secret` may be base64), and that the token arrives unchanged. `caddy jwt explain @FILE` shows which keys were tried.",
+		See:     []string{"issuers-and-keys.md#secret", "issuers-and-keys.md#public_key"},
+	},
+	Expired: {
+		Meaning: "the time in `exp` has passed, and `leeway` with it",
+		Remedy:  "The client must get a new token before the old one ends; check that it does. If the token is new, compare the clocks of issuer and server (`caddy jwt explain @FILE` shows `exp` and now); `leeway` is how far they may differ.",
+		See:     []string{"issuers-and-keys.md#leeway"},
+	},
+	NotYetValid: {
+		Meaning: "the time in `nbf` has not come, by more than `leeway`",
+		Remedy:  "Correct the clocks of issuer and server (NTP), or raise `leeway`.",
+		See:     []string{"issuers-and-keys.md#leeway"},
+	},
+	IssuedInFuture: {
+		Meaning: "the time in `iat` has not come, by more than `leeway`",
+		Remedy:  "Correct the clocks of issuer and server (NTP), or raise `leeway`.",
+		See:     []string{"issuers-and-keys.md#leeway"},
+	},
+	LifetimeTooLong: {
+		Meaning: "`exp` is further away than `max_lifetime` allows",
+		Remedy:  "Have the issuer make tokens with a shorter lifetime, or raise `max_lifetime`.",
+		See:     []string{"issuers-and-keys.md#max_lifetime"},
+	},
+	WrongAudience: {
+		Meaning: "the token is meant for another API",
+		Remedy:  "Have the client ask for a token for this API. If the token's `aud` (`caddy jwt decode @FILE`) does mean this API, name it in `audience`, letter by letter.",
+		See:     []string{"issuers-and-keys.md#audience"},
+	},
+	WrongType: {
+		Meaning: "the `typ` of the token's header is none of those that are accepted",
+		Remedy:  "Have the client send an access token, not an ID token, a logout token or one for another purpose. If it is one, add its type to `typ`.",
+		See:     []string{"issuers-and-keys.md#typ"},
+	},
+	MissingClaim: {
+		Meaning: "a claim that is required is missing or unusable",
+		Remedy:  "Look at `detail` in the log: it says which, `exp` or that of the user. See `allow_no_expiry` and `user_claim`.",
+		See:     []string{"issuers-and-keys.md#allow_no_expiry", "issuers-and-keys.md#user_claim"},
+	},
+	Revoked: {
+		Meaning: "a rule of revocation names the token, its user, client, key or issuer, or the API key",
+		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that whoever made them gave. The client needs a new token, or the rule is to be taken back with `caddy jwt revocations delete`. An API key gets the text of `unknown_api_key`.",
+		See:     []string{"revocation.md#rules"},
+	},
+	KeysUnavailable: {
+		Meaning: "the keys of the issuer are not there at the moment; the token may well be good",
+		Remedy:  "Look at `caddy jwt status`: it shows the last error of the issuer's key source. With `forward_jwt`, `detail` in the log says whether it is the keys that sign.",
+		See:     []string{"issuers-and-keys.md#fetched-keys", "rules-and-headers.md#forward_jwt"},
+	},
+	RevocationsUnavailable: {
+		Meaning: "it is not known at the moment what is revoked; the credential may well be good",
+		Remedy:  "Look at `caddy jwt status`, and at the log lines of the shared state: Caddy's storage can't be read, or was not read for longer than `max_stale`. `on_stale` decides what happens then.",
+		See:     []string{"revocation.md#on_stale"},
+	},
+	MissingCredentials: {
+		Meaning: "there is no token and no API key where they are looked for",
+		Remedy:  "Send one in a place that the text of the answer names. If the client sends one elsewhere, add that place with `token_from` or `api_key_from`; if a proxy in front takes the header away, let it pass.",
+		See:     []string{"directive.md#token_from", "directive.md#api_key_from"},
+	},
+	MultipleCredentials: {
+		Meaning: "there are two different tokens or API keys, or a header that is repeated",
+		Remedy:  "Send one token or key, in one place. Look for a library, a proxy or a browser's cookie that adds its own.",
+		See:     []string{"directive.md#credentials"},
+	},
+	MalformedRequest: {
+		Meaning: "a scheme, a header or a parameter for a credential is there, with nothing in it",
+		Remedy:  "Find out why the client's token or key is empty: often a variable that is not set.",
+		See:     []string{"directive.md#credentials"},
+	},
+	CrossOrigin: {
+		Meaning: "a browser sent the credential by itself, with a request that a page of another site made",
+		Remedy:  "If the page is yours, add its origin to `trusted_origins`. Else it is what the check is for.",
+		See:     []string{"directive.md#trusted_origins"},
+	},
+	UnknownAPIKey: {
+		Meaning: "there is no such API key",
+		Remedy:  "Look for a typing error, a key of another environment, or one that was deleted: `caddy jwt api-key list` shows those that there are, and `caddy jwt status` whether the file or store was read.",
+		See:     []string{"api-keys.md#the-key-file"},
+	},
+	APIKeyExpired: {
+		Meaning: "the API key was good until the time in `expires`",
+		Remedy:  "Give its holder a new one (`caddy jwt api-key new`, or `roll` for a key of a store), or change `expires` with `caddy jwt api-key edit`.",
+		See:     []string{"api-keys.md#expires"},
+	},
+	APIKeyDisabled: {
+		Meaning: "the API key was disabled",
+		Remedy:  "Ask whoever disabled it; if it should work, run `caddy jwt api-key enable`.",
+	},
+	APIKeysUnavailable: {
+		Meaning: "the stored API keys are not there at the moment; the key may well be good",
+		Remedy:  "Look at `caddy jwt status`, and at the log lines of the store: Caddy's storage can't be read.",
+		See:     []string{"revocation.md#stored-api-keys"},
+	},
+	InsufficientScope: {
+		Meaning: "the credential is good, but has not the scopes that `require` asks for",
+		Remedy:  "Have the client ask for a token with the scopes that the challenge names, or give the API key these scopes; `requirement` in the log is the `require` line that was not met. If the scopes are in another claim, name it with `scope_claim`.",
+		See:     []string{"rules-and-headers.md#require", "issuers-and-keys.md#scope_claim"},
+	},
+	Forbidden: {
+		Meaning: "the credential is good, but a claim or an expression is not as `require` asks for",
+		Remedy:  "Look at `requirement` in the log: it is the `require` line that was not met. `caddy jwt explain @FILE` with `--method` and `--uri` shows what was seen.",
+		See:     []string{"rules-and-headers.md#require"},
+	},
+	UnforwardableClaim: {
+		Meaning: "the credential is good, but a claim that is forwarded can't be in a header unchanged",
+		Remedy:  "Look for line ends, commas and spaces in the claims of `forward`; for lists use `json`.",
+		See:     []string{"rules-and-headers.md#forward"},
+	},
+}

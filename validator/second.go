@@ -1,0 +1,46 @@
+package validator
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/caddy-jwt/caddy-jwt/key"
+)
+
+// PolicyFor returns the policy that a token would be judged by, so that another library can
+// be asked for its opinion: that of its issuer and algorithm, and else the only one there
+// is. ok is false if there is none. The token is read without being judged, so nothing but
+// the choice may depend on the result.
+func (v *Validator) PolicyFor(token string) (policy Policy, ok bool) {
+	parts := strings.Split(token, ".")
+	var iss, alg string
+	if len(parts) > 1 {
+		alg, iss = member(parts[0], "alg"), member(parts[1], "iss")
+	}
+	of, known := v.issuers[iss]
+	if v.anyIssuer != nil {
+		of, known = *v.anyIssuer, true
+	}
+	algorithm, _ := key.ParseAlgorithm(alg)
+	if p := of.choose(algorithm); known && p != nil {
+		return p.Policy, true
+	}
+	if len(v.policies) == 1 {
+		return v.policies[0].Policy, true
+	}
+	return Policy{}, false
+}
+
+// member is a text in a part of a token, or empty.
+func member(part, name string) string {
+	data, err := strictBase64.DecodeString(part)
+	if err != nil {
+		return ""
+	}
+	var object map[string]any
+	if json.Unmarshal(data, &object) != nil {
+		return ""
+	}
+	text, _ := object[name].(string)
+	return text
+}
