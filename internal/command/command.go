@@ -124,7 +124,7 @@ keys.
   caddy jwt state         repairs the state that servers share
 `,
 		CobraFunc: func(cmd *cobra.Command) {
-			group(cmd, quickstartCommand(), statusCommand(), explainCommand(offline), watchCommand(), revokeCommand(), revocationsCommand(), apiKeyCommand(), decodeCommand(), signCommand(), keygenCommand(), jwksCommand(), tokenCommand(), rotateCommand(), stateCommand())
+			group(cmd, quickstartCommand(), statusCommand(), watchCommand(), explainCommand(offline), revokeCommand(), revocationsCommand(), apiKeyCommand(), decodeCommand(), signCommand(), keygenCommand(), jwksCommand(), tokenCommand(), rotateCommand(), stateCommand())
 			completions(cmd, "")
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -26,6 +27,7 @@ const (
 
 // changes says what each command changes.
 var changes = map[string]string{
+	"explain": reads, "decode": reads, "sign": newFolder, "keygen": newFolder, "jwks": reads,
 	"quickstart": newFolder, "status": reads, "watch": reads, "revoke": beyond + "; " + dryRun, "revocations": reads, "revocations delete": named,
 	"api-key new": named, "api-key list": reads, "api-key edit": named, "api-key roll": named, "api-key disable": named, "api-key enable": named,
 	"api-key delete": named, "api-key import": dryRun, "api-key hash": reads, "token": reads, "rotate": beyond, "state accept": dryRun, "state replay": dryRun,
@@ -35,13 +37,14 @@ var changes = map[string]string{
 var withoutJSON = map[string]string{"quickstart": "it runs a server until Ctrl-C, and prints what to paste"}
 
 // tree returns caddy jwt as Caddy has it.
-func tree() *cobra.Command {
+func tree() *cobra.Command { return treeOf(command.New(nil)) }
+
+func treeOf(jwt caddycmd.Command) *cobra.Command {
 	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	cmd := &cobra.Command{Use: "jwt"}
 	caddy.AddCommand(cmd)
-	c := command.New(nil)
-	cmd.Short, cmd.Long = c.Short, c.Long
-	c.CobraFunc(cmd)
+	cmd.Short, cmd.Long = jwt.Short, jwt.Long
+	jwt.CobraFunc(cmd)
 	return cmd
 }
 
