@@ -121,7 +121,8 @@ const shown = `
 	respond "user={http.auth.user.id}
 method={http.jwt.auth_method}
 reason={http.jwt.reason}
-detail={http.jwt.detail}"
+detail={http.jwt.detail}
+requirement={http.jwt.requirement}"
 }
 (from_issuer) {
 	issuer {$ISSUER} {
@@ -182,6 +183,9 @@ func (q *asked) withDefaults() {
 	}
 }
 
+// origin is a site as its own pages name it.
+func (n *node) origin(host string) string { return fmt.Sprintf("http://%s:%d", host, n.plain) }
+
 // served is the answer of the server itself.
 type served struct {
 	status                      int
@@ -189,13 +193,13 @@ type served struct {
 	user, method                string
 }
 
-var shownIn = regexp.MustCompile(`(?m)^(user|method|reason|detail)=(.*)$`)
+var shownIn = regexp.MustCompile(`(?m)^(user|method|reason|detail|requirement)=(.*)$`)
 
 // serve sends the request and reads what the server made of it. It may be called from any
 // goroutine.
 func (d *desk) serve(q asked) (served, error) {
 	q.withDefaults()
-	r, err := http.NewRequest(q.method, "http://"+q.host+q.uri, nil)
+	r, err := http.NewRequest(q.method, d.origin(q.host)+q.uri, nil)
 	if err != nil {
 		return served{}, err
 	}
@@ -229,13 +233,15 @@ func (d *desk) serve(q asked) (served, error) {
 			s.reason = m[2]
 		case "detail":
 			s.detail = m[2]
+		case "requirement":
+			s.requirement = m[2]
 		}
 	}
 	return s, nil
 }
 
 // question is the request as the body of POST /jwt/explain. The credential is named as
-// such, or in the headers, where the request has it.
+// such, or in the headers, where the request has it. Of two it is the token.
 func (q asked) question(inHeaders bool) object {
 	q.withDefaults()
 	body := object{"site": q.host, "method": q.method, "uri": q.uri}
@@ -251,7 +257,7 @@ func (q asked) question(inHeaders bool) object {
 		}
 	}
 	if q.key != "" {
-		if inHeaders {
+		if inHeaders || q.token != "" {
 			headers.Add("X-API-Key", q.key)
 		} else {
 			body["api_key"] = q.key
