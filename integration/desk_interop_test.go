@@ -31,8 +31,8 @@ type deskToken struct {
 	claims            map[string]any
 }
 
-// desk runs `caddy jwt` and returns what it prints.
-func desk(t *testing.T, dir string, args ...string) string {
+// atDesk runs `caddy jwt` and returns what it prints.
+func atDesk(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	made := jwtCommandIn(t, dir, nil, args...)
 	if made.code != 0 {
@@ -50,7 +50,7 @@ func makeDeskToken(t *testing.T, dir, alg string) deskToken {
 	if alg[0] != 'H' {
 		args, flag = append(args, "--jwks", d.private+".json"), "--key"
 	}
-	desk(t, dir, args...)
+	atDesk(t, dir, args...)
 	if flag == "--key" {
 		set := readFile(t, d.private+".json")
 		d.JWKS, d.verifies = json.RawMessage(set), d.private+".public"
@@ -62,7 +62,7 @@ func makeDeskToken(t *testing.T, dir, alg string) deskToken {
 	} else {
 		d.Secret, d.verifies = readFile(t, d.private), d.private
 	}
-	text := desk(t, dir, "sign", flag, d.private, "--alg", alg, "--iss", "my-app", "--sub", "user of "+alg, "--aud", "api", "--expires", "1h",
+	text := atDesk(t, dir, "sign", flag, d.private, "--alg", alg, "--iss", "my-app", "--sub", "user of "+alg, "--aud", "api", "--expires", "1h",
 		"--jti", "auto", "--scope", "read write", "--claim", `nested:={"list":[1,2.5,"ü"],"yes":true}`, "--json")
 	var signed struct {
 		Token  string
@@ -155,7 +155,7 @@ func TestDesk_OthersTakeWhatIsSigned(t *testing.T) {
 				continue
 			}
 			var decoded struct{ Claims map[string]any }
-			if err := json.Unmarshal([]byte(desk(t, dir, "decode", "@"+token, "--json")), &decoded); err != nil {
+			if err := json.Unmarshal([]byte(atDesk(t, dir, "decode", "@"+token, "--json")), &decoded); err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(claims, decoded.Claims) || !reflect.DeepEqual(claims, d.claims) {
@@ -195,7 +195,7 @@ func TestDesk_DecodeShowsTokensOfOthers(t *testing.T) {
 					Header, Claims map[string]any
 					Notes          []any
 				}
-				text := desk(t, t.TempDir(), "decode", "@"+tempFile(t, "token", token), "--json")
+				text := atDesk(t, t.TempDir(), "decode", "@"+tempFile(t, "token", token), "--json")
 				if err := json.Unmarshal([]byte(text), &decoded); err != nil {
 					t.Fatal(err)
 				}
@@ -226,13 +226,13 @@ func TestDesk_CaddyAcceptsBoth(t *testing.T) {
 		if c.jwks {
 			args = append(args, "--jwks", key+".json")
 		}
-		block := strings.ReplaceAll(desk(t, dir, args...), "\n", "\n\t\t")
+		block := strings.ReplaceAll(atDesk(t, dir, args...), "\n", "\n\t\t")
 		sites.WriteString("https://" + c.host + " {\n\tjwt {\n\t\t" + strings.TrimSpace(block) + "\n\t\tforward user X-User\n\t}\n\timport upstream\n\timport reasons\n}\n")
 		flag := "--key"
 		if c.alg[0] == 'H' {
 			flag = "--secret-file"
 		}
-		tokens[c.host] = strings.TrimSpace(desk(t, dir, "sign", flag, key, "--alg", c.alg, "--iss", "my-app", "--sub", c.alg, "--aud", "https://api.example.com", "--expires", "1h"))
+		tokens[c.host] = strings.TrimSpace(atDesk(t, dir, "sign", flag, key, "--alg", c.alg, "--iss", "my-app", "--sub", c.alg, "--aud", "https://api.example.com", "--expires", "1h"))
 	}
 	s := newFixture(t, sites.String(), options{})
 	for host, token := range tokens {

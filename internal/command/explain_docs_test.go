@@ -25,7 +25,7 @@ func jsonMembers(of reflect.Type) []string {
 	return names
 }
 
-var documented = regexp.MustCompile("`([a-z_]+)`")
+var inBackticks = regexp.MustCompile("`([a-z_]+)`")
 
 // The reference has a row for each member of the report, and of no other.
 func TestExplainReportIsDocumented(t *testing.T) {
@@ -47,7 +47,7 @@ func TestExplainReportIsDocumented(t *testing.T) {
 			if len(columns) < 3 {
 				break
 			}
-			for _, m := range documented.FindAllStringSubmatch(columns[1], -1) {
+			for _, m := range inBackticks.FindAllStringSubmatch(columns[1], -1) {
 				rows[m[1]] = columns[2]
 			}
 		}
