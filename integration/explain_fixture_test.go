@@ -224,6 +224,9 @@ func (d *desk) serve(q asked) (served, error) {
 	}
 	s := served{status: res.StatusCode, reason: res.Header.Get("X-Reason"), detail: res.Header.Get("X-Detail"), requirement: res.Header.Get("X-Requirement"), user: res.Header.Get("X-User"), method: res.Header.Get("X-Method")}
 	for _, m := range shownIn.FindAllStringSubmatch(string(text), -1) {
+		if strings.HasPrefix(m[2], "{http.") { // as no jwt has seen the request
+			m[2] = ""
+		}
 		switch m[1] {
 		case "user":
 			s.user = m[2]

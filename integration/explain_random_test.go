@@ -102,10 +102,10 @@ func (d *explainDesk) both(q asked, n int64) (s served, e *explained, err error)
 // differs says in what a report and the server's answer differ.
 func differs(s served, e *explained) string {
 	verdict := "refused"
-	if s.status == http.StatusOK {
+	if s.status == http.StatusOK || s.status == http.StatusNotFound { // the latter by an error of the site's own
 		if verdict = "anonymous"; s.user != "" {
 			verdict = "accepted"
-		} else if e.Verdict == "unprotected" && s.method == "" {
+		} else if e.Verdict == "unprotected" && s.reason == "" && (s.method == "" || s.status != http.StatusOK) {
 			verdict = "unprotected"
 		}
 	}

@@ -56,7 +56,7 @@ http://api.example.test {
 }
 `, options{})
 	var tokens []string
-	for _, text := range hostileTexts {
+	for _, text := range []string{strings.Join(hostileTexts[:6], "."), strings.Join(hostileTexts[6:], ".")} {
 		tokens = append(tokens,
 			k.ES256.Token(t, d.claims(map[string]any{"sub": text, "tenant": text, text: []string{text}, "scope": text}), map[string]any{"x": text, text: 1}),
 			k.ES256.Token(t, d.claims(map[string]any{"aud": text, "iss": d.issuer.URL}), map[string]any{"typ": text, "jku": text}),
@@ -73,17 +73,12 @@ http://api.example.test {
 		if _, err := d.serve(q); err != nil {
 			t.Fatal(err)
 		}
-		commands := [][]string{{"decode", file}, {"decode", "--json", file}}
-		switch n % 4 { // each costs a start of the binary
-		case 0:
-			commands = commands[:1]
-		case 1:
-			commands = commands[1:]
+		commands := [][]string{
+			{"decode", file}, {"decode", "--json", file},
+			{"explain", file, "--site", site, "--address", d.adminAddress()}, {"explain", "--json", file, "--config", config},
 		}
-		if n%3 == 0 {
-			commands = append(commands, []string{"explain", file, "--site", site, "--address", d.adminAddress()}, []string{"explain", "--json", file, "--config", config})
-		} else if n%3 == 1 {
-			commands = append(commands, []string{"explain", "--json", file, "--site", site, "--address", d.adminAddress()}, []string{"explain", file, "--config", config})
+		if n%2 == 0 { // each costs a start of the binary
+			commands = append(commands[:2], []string{"explain", "--json", file, "--site", site, "--address", d.adminAddress()}, []string{"explain", file, "--config", config})
 		}
 		for _, args := range commands {
 			c := jwtCommandIn(t, d.dir, d.opts.env, args...)
@@ -101,9 +96,6 @@ http://api.example.test {
 		}
 	})
 	t.Run("watch", func(t *testing.T) { d.checkWatchEscapes(t) })
-	if n := d.logged(0, "\\u202e"); n == 0 && strings.Contains(d.logs.String(), "\u202e") {
-		t.Log("the log has texts as they are: it is JSON for programs")
-	}
 }
 
 // checkWatchEscapes runs watch while hostile requests are refused.
