@@ -76,7 +76,7 @@ func (h *Handler) quiet(at time.Time) *Handler {
 	if at.IsZero() {
 		at = h.clock.Now()
 	}
-	c.clock = frozen{h.clock, at}
+	c.clock = clock.At(at)
 	if h.validator != nil {
 		c.validator = h.validator.Quiet().At(c.clock.Now)
 	}
@@ -89,15 +89,6 @@ func (h *Handler) quiet(at time.Time) *Handler {
 	c.logs, c.metrics, c.logger, c.reportLog = false, nil, nil, nil
 	return &c
 }
-
-// frozen is a clock that stands still.
-type frozen struct {
-	clock.Clock
-	at time.Time
-}
-
-// Now implements clock.Clock.
-func (f frozen) Now() time.Time { return f.at }
 
 // explanation is the explanation of a request under way.
 type explanation struct {

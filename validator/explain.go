@@ -185,7 +185,10 @@ func (e *explanation) times() {
 // keyAndSignature finds the keys and verifies the signature. A token that is not of an
 // issuer, or of none of its algorithms, is tried with no key.
 func (e *explanation) keyAndSignature() {
-	k := reason.Check{Name: reason.CheckKey, Seen: "kid " + seenMember(e.head, "kid")}
+	k := reason.Check{Name: reason.CheckKey}
+	if kid := seenMember(e.head, "kid"); kid != "" {
+		k.Seen = "kid " + kid
+	}
 	s := reason.Check{Name: reason.CheckSignature}
 	if !e.ofPolicy {
 		e.leave(k, reason.Skipped)
@@ -234,10 +237,10 @@ func (e *explanation) keyAndSignature() {
 func (e *explanation) claims() {
 	aud := reason.Check{Name: reason.CheckAudience, Seen: seenFirst(e.body, defaultAudienceClaims)}
 	typ := reason.Check{Name: reason.CheckType, Seen: seenMember(e.head, "typ")}
-	cnf := reason.Check{Name: reason.CheckBinding, Seen: "no cnf"}
+	cnf := reason.Check{Name: reason.CheckBinding, Seen: seenMember(e.body, "cnf")}
 	user := reason.Check{Name: reason.CheckUser, Seen: seenFirst(e.body, defaultUserClaims)}
 	if _, bound := e.body.Member("cnf"); bound {
-		cnf.Seen = "cnf"
+		cnf.Seen = "a cnf" // whose thumbprint is nobody's business
 	}
 	p := e.policy
 	if p == nil {

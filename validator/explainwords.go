@@ -115,15 +115,22 @@ func (e *explanation) seenTime(name string, t time.Time) string {
 	return seenMember(e.body, name)
 }
 
+// seenMember shows a member; nothing if the object could not be read.
 func seenMember(object claims.Value, name string) string {
+	if object.Kind() != claims.Object {
+		return ""
+	}
 	if v, ok := object.Member(name); ok {
 		return seenValue(v)
 	}
 	return "none"
 }
 
-// seenFirst shows the first of the claims that is there, and its name unless it is the usual.
+// seenFirst shows the first of the claims that is there, and its name where there are several.
 func seenFirst(body claims.Value, paths []string) string {
+	if body.Kind() != claims.Object {
+		return ""
+	}
 	for n, path := range paths {
 		if v, ok := body.Lookup(path); ok {
 			if n == 0 && len(paths) == 1 {
@@ -137,6 +144,9 @@ func seenFirst(body claims.Value, paths []string) string {
 
 // seenUser shows the claim that names the user, or those that are there and do not.
 func seenUser(body claims.Value, paths []string) string {
+	if body.Kind() != claims.Object {
+		return ""
+	}
 	var unusable []string
 	for _, path := range paths {
 		v, ok := body.Lookup(path)

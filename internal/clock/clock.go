@@ -24,6 +24,18 @@ func (Real) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(d, f).Stop
 }
 
+// At returns a clock that stands still at a time, and whose timers are those of the operating
+// system.
+func At(at time.Time) Clock { return stopped{at: at} }
+
+type stopped struct {
+	Real
+	at time.Time
+}
+
+// Now returns the time at which it stands.
+func (s stopped) Now() time.Time { return s.at }
+
 // system has no lock: System must be cheap, and Set is called before it.
 var system Clock = Real{}
 
