@@ -50,6 +50,7 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 	e.h.leave(e.r, st, &d)
 	*r = *e.r.WithContext(base)
 
+	out.Opinion = e.secondOpinion(ctx)
 	for _, c := range e.list {
 		out.Checks = append(out.Checks, explain.Check{Check: c})
 	}
@@ -66,6 +67,18 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		out.User, out.AuthMethod, out.Issuer, out.Scopes = d.id.User(), d.id.Method(), d.id.Issuer(), d.id.Scopes()
 	}
 	return out
+}
+
+// secondOpinion asks another library about the token of the request, if it has one.
+func (e *explanation) secondOpinion(ctx context.Context) *explain.Opinion {
+	if e.h.validator == nil || !e.found.Token.Present {
+		return nil
+	}
+	policy, ok := e.h.validator.PolicyFor(e.found.Token.Text)
+	if !ok {
+		return nil
+	}
+	return explain.SecondOpinion(ctx, policy, e.found.Token.Text, e.h.clock.Now(), e.list)
 }
 
 // quiet returns a copy of the handler that judges requests in the same way, at a time that

@@ -86,6 +86,9 @@ type Handler struct {
 	AuthMethod string   `json:"auth_method,omitempty"`
 	Issuer     string   `json:"issuer,omitempty"`
 	Scopes     []string `json:"scopes,omitempty"`
+
+	// Opinion is the second opinion on the token that the handler takes, for the report.
+	Opinion *Opinion `json:"-"`
 }
 
 // Check is a check with the line of the option that decides.

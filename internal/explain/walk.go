@@ -119,6 +119,9 @@ func (s *summary) add(met []Handler, only bool) {
 			s.report.Handlers = append(s.report.Handlers, h)
 		}
 		s.shown[h.Pointer] = true
+		if s.report.SecondOpinion == nil {
+			s.report.SecondOpinion = h.Opinion
+		}
 	}
 }
 

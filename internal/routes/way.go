@@ -72,9 +72,12 @@ type wayfarer struct {
 	server *caddyhttp.Server
 	guide  Guide
 	way    Way
+	paper  *paper
 	groups map[string]bool // of which a route has been taken
 	steps  int
 	depth  int
+	// answers counts the answers: one may be put in the place of another.
+	answers int
 
 	// around are lists that a request comes to by an error, or when it is answered: error
 	// routes and those of intercepts that it is in.
@@ -105,24 +108,24 @@ func (w *wayfarer) follow(begin func(http.ResponseWriter) *http.Request) {
 		}
 	}()
 	w.groups = map[string]bool{}
-	paper := &paper{header: http.Header{}}
-	r := begin(paper)
-	err := w.enter(paper, r)
+	w.paper = &paper{header: http.Header{}}
+	r := begin(w.paper)
+	err := w.enter(r)
 	if err != nil && !errors.Is(err, errOver) {
-		w.toErrorRoutes(paper, r, err)
+		w.toErrorRoutes(r, err)
 	}
-	w.way.Status = paper.status
+	w.way.Status = w.paper.status
 }
 
 // enter takes a request to the server's routes, unless the server itself refuses it.
-func (w *wayfarer) enter(paper *paper, r *http.Request) error {
+func (w *wayfarer) enter(r *http.Request) error {
 	if err := refusedByServer(w.server, r); err != nil {
 		return err
 	}
 	if w.server.Errors != nil {
 		defer w.within(&rest{list: w.server.Errors.Routes, at: "/errors/routes"})()
 	}
-	return w.proceed(&rest{list: w.server.Routes, at: "/routes", handler: atMatchers}, paper, r)
+	return w.proceed(&rest{list: w.server.Routes, at: "/routes", handler: atMatchers, behind: nothing}, w.paper, r)
 }
 
 // within notes lists around a request until the result is called.
@@ -133,7 +136,7 @@ func (w *wayfarer) within(lists ...*rest) (leave func()) {
 }
 
 // toErrorRoutes takes a request that has ended in an error to the server's error routes.
-func (w *wayfarer) toErrorRoutes(paper *paper, r *http.Request, err error) {
+func (w *wayfarer) toErrorRoutes(r *http.Request, err error) {
 	w.way.Answer, w.way.AnswerAt = "", ""
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		r.Method, r.RemoteAddr, r.RequestURI = original.Method, original.RemoteAddr, original.RequestURI
@@ -143,13 +146,13 @@ func (w *wayfarer) toErrorRoutes(paper *paper, r *http.Request, err error) {
 	}
 	r = w.server.Errors.WithError(r, err)
 	if w.server.Errors != nil && len(w.server.Errors.Routes) > 0 {
-		if w.proceed(&rest{list: w.server.Errors.Routes, at: "/errors/routes", handler: atMatchers}, paper, r) == nil {
+		if w.proceed(&rest{list: w.server.Errors.Routes, at: "/errors/routes", handler: atMatchers}, w.paper, r) == nil {
 			return
 		}
 	}
 	if !w.way.Refused && w.way.Jumped == "" {
 		w.answered("an error", "")
-		paper.WriteHeader(statusOf(err)) // unless something has answered before it
+		w.paper.WriteHeader(statusOf(err)) // unless something has answered before it
 	}
 }
 
@@ -180,6 +183,10 @@ func (to *rest) place(handler int) string {
 	return fmt.Sprintf("%s/%d/handle/%d", to.at, to.number(), handler)
 }
 
+// nothing is behind lists at whose end nothing happens, whatever error the request has had.
+// The end of the server's error routes answers with the error's status.
+var nothing = new(rest)
+
 // atMatchers is where it is still to be decided whether a route is taken.
 const atMatchers = -1
 
@@ -192,10 +199,12 @@ func (w *wayfarer) proceed(to *rest, rw http.ResponseWriter, r *http.Request) er
 			w.doubt(tooLarge)
 			return errOver
 		}
-		if to == nil || to.route >= len(to.list) {
-			if to == nil {
-				return w.end(rw, r)
-			}
+		switch {
+		case to == nothing:
+			return nil
+		case to == nil:
+			return w.end(rw, r)
+		case to.route >= len(to.list):
 			to = to.behind
 			continue
 		}
@@ -269,7 +278,7 @@ func (w *wayfarer) takes(route *caddyhttp.Route, r *http.Request) (bool, error) 
 	return matches, err
 }
 
-// end is what follows the last handler.
+// end is what follows a terminal route, and the error routes.
 func (w *wayfarer) end(rw http.ResponseWriter, r *http.Request) error {
 	if err, ok := r.Context().Value(caddyhttp.ErrorCtxKey).(error); ok {
 		rw.WriteHeader(statusOf(err))
@@ -278,7 +287,10 @@ func (w *wayfarer) end(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (w *wayfarer) answered(by, at string) { w.way.Answer, w.way.AnswerAt = by, at }
+func (w *wayfarer) answered(by, at string) {
+	w.answers++
+	w.way.Answer, w.way.AnswerAt = by, at
+}
 
 // over notes a handler that was passed over.
 func (w *wayfarer) over(name string) { w.way.Over = appendNew(w.way.Over, name) }
@@ -305,11 +317,13 @@ func replacerOf(r *http.Request) *caddy.Replacer {
 type paper struct {
 	header http.Header
 	status int
+	broken bool // whether an answer without a status was written, at which net/http fails
 }
 
 func (p *paper) Header() http.Header { return p.header }
 
 func (p *paper) WriteHeader(status int) {
+	p.broken = p.broken || p.status == 0 && status == 0
 	if p.status == 0 && status >= http.StatusOK { // others announce an answer
 		p.status = status
 	}

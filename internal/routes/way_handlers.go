@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -163,45 +165,47 @@ func (w *wayfarer) proxied(h *reverseproxy.Handler, at string, next *rest, rw ht
 // behind it.
 func (w *wayfarer) intercept(h *intercept.Intercept, at string, next *rest, rw http.ResponseWriter, r *http.Request) error {
 	chosen := -1
-	rec := caddyhttp.NewResponseRecorder(rw, new(bytes.Buffer), func(status int, header http.Header) bool {
-		for i := range h.HandleResponse {
-			if m := h.HandleResponse[i].Match; m == nil || m.Match(status, header) {
-				chosen = i
-				return true
-			}
-		}
-		return false
+	body := new(bytes.Buffer)
+	rec := caddyhttp.NewResponseRecorder(rw, body, func(status int, header http.Header) bool {
+		chosen = slices.IndexFunc(h.HandleResponse, func(response caddyhttp.ResponseHandler) bool {
+			return response.Match == nil || response.Match.Match(status, header)
+		})
+		return chosen >= 0
 	})
 	lists := make([]*rest, len(h.HandleResponse))
 	for i := range h.HandleResponse {
 		lists[i] = &rest{list: h.HandleResponse[i].Routes, at: fmt.Sprintf("%s/handle_response/%d/routes", at, i)}
 	}
+	before := w.answers
 	leave := w.within(lists...)
 	err := w.proceed(next, rec, r)
 	leave()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if rec.Status() == 0 && w.way.Answer != "" { // it is not known
-		var may []int
-		for i := range h.HandleResponse {
-			if len(w.wanted(lists[i])) > 0 {
-				may = append(may, i)
-			}
+	case rec.Status() == 0 && w.answers > before: // by a handler that was not called
+		if chosen = w.chooseResponse(lists); chosen < 0 {
+			return nil
 		}
-		if len(may) > 0 {
-			w.doubt("intercept of an answer that is not known")
-			if i := w.choose(len(may) + 1); i > 0 {
-				chosen = may[i-1]
-			}
+	case !rec.Buffered():
+		return nil
+	case chosen < 0:
+		// Nothing has answered. Caddy fails to answer too.
+		if rw.WriteHeader(rec.Status()); w.paper.broken {
+			w.answered("intercept", at)
+			return errOver
 		}
-	}
-	if chosen < 0 {
 		return nil
 	}
 	response := &h.HandleResponse[chosen]
 	if response.StatusCode != "" || response.Routes == nil {
-		rw.WriteHeader(max(rec.Status(), http.StatusOK))
+		status := rec.Status()
+		if response.StatusCode != "" {
+			if status, err = strconv.Atoi(replacerOf(r).ReplaceAll(response.StatusCode.String(), "")); err != nil {
+				status = http.StatusInternalServerError
+			}
+		}
+		rw.WriteHeader(status)
 		return nil
 	}
 	repl := replacerOf(r)
@@ -209,8 +213,37 @@ func (w *wayfarer) intercept(h *intercept.Intercept, at string, next *rest, rw h
 		repl.Set("http.intercept.header."+field, strings.Join(values, ","))
 	}
 	repl.Set("http.intercept.status_code", rec.Status())
-	lists[chosen].handler = atMatchers
-	return w.proceed(lists[chosen], rw, r)
+	again := caddyhttp.NewResponseRecorder(rw, nil, nil)
+	lists[chosen].handler, lists[chosen].behind = atMatchers, nothing
+	if err := w.proceed(lists[chosen], again, r); err != nil {
+		return err
+	}
+	if again.Status() == 0 && rec.Status() != 0 {
+		rw.WriteHeader(rec.Status())
+	}
+	if again.Size() == 0 && body.Len() > 0 {
+		_, _ = rw.Write(body.Bytes())
+	}
+	return nil
+}
+
+// chooseResponse chooses the routes of an intercept for an answer that is not known, or -1.
+// Those that lead nowhere do not matter.
+func (w *wayfarer) chooseResponse(lists []*rest) int {
+	var may []int
+	for i := range lists {
+		if len(w.wanted(lists[i])) > 0 {
+			may = append(may, i)
+		}
+	}
+	if len(may) == 0 {
+		return -1
+	}
+	w.doubt("intercept of an answer that is not known")
+	if choice := w.choose(len(may) + 1); choice > 0 {
+		return may[choice-1]
+	}
+	return -1
 }
 
 // other takes a request past a handler that is not looked into.
