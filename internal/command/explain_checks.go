@@ -58,10 +58,14 @@ func (p *reportPrinter) checks(checks []explain.Check) {
 		}
 		seen, wanted := shown(c.Seen), terminal.Text(c.Wanted)
 		tooLong := width(c.Seen) > maxSeen || 2+markWidth+nameWidth+seenWidth+2+width(wanted) > maxProse
-		if tooLong && wanted != "" {
+		switch {
+		case tooLong && (c.Outcome == reason.Passed || wanted == ""):
+			// It is as wanted; JSON says what that is.
+			row(mark, outcomeMarks[c.Outcome], string(c.Name), cut(seen, maxProse-2-markWidth-nameWidth), "")
+		case tooLong:
 			row(mark, outcomeMarks[c.Outcome], string(c.Name), seen, "")
 			row(" ", "", "", "wanted: "+wanted, "")
-		} else {
+		default:
 			row(mark, outcomeMarks[c.Outcome], string(c.Name), seen, wanted)
 		}
 		if c.Outcome != reason.Failed {
@@ -100,11 +104,15 @@ func shown(text string) string {
 	if text == "" {
 		return "-"
 	}
-	text = terminal.Text(text)
-	if utf8.RuneCountInString(text) > maxShown {
-		text = string([]rune(text)[:maxShown]) + "…"
+	return cut(terminal.Text(text), maxShown)
+}
+
+// cut returns the beginning of a text, if it is longer.
+func cut(text string, to int) string {
+	if utf8.RuneCountInString(text) <= to {
+		return text
 	}
-	return text
+	return string([]rune(text)[:to-1]) + "…"
 }
 
 func width(text string) int { return utf8.RuneCountInString(terminal.Text(text)) }

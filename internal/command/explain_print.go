@@ -196,18 +196,25 @@ func (p *reportPrinter) end(r *explain.Report) {
 		p.line("")
 		p.prose("What to do: ", 2, r.Remedy)
 	}
-	if o := r.SecondOpinion; o != nil {
+	if r.SecondOpinion != nil {
 		p.line("")
-		says := o.Library + " accepts the token"
-		if !o.Accepts {
-			says = o.Library + " refuses the token"
-		}
-		if o.Error != "" {
-			says += ": " + o.Error
-		}
-		p.prose("Second opinion: ", 2, says)
-		if o.Why != "" {
-			p.prose("  They differ because ", 2, o.Why)
-		}
+		p.opinion(r.SecondOpinion)
+	}
+}
+
+// opinion writes what another library says.
+func (p *reportPrinter) opinion(o *explain.Opinion) {
+	const first = "Second opinion: "
+	switch {
+	case !o.Asked:
+		p.prose(first, 2, o.Library+": "+o.Why)
+		return
+	case o.Accepts:
+		p.prose(first, 2, o.Library+" accepts the token")
+	default:
+		p.prose(first, 2, o.Library+" refuses the token: "+o.Error)
+	}
+	if o.Why != "" {
+		p.prose("  They differ: ", 2, o.Why)
 	}
 }
