@@ -190,3 +190,22 @@ func TestRemediesNameWhatThereIs(t *testing.T) {
 		t.Errorf("only %d options are named", named)
 	}
 }
+
+// TestGuides_EveryReasonHasASection of the guide from reason to remedy.
+func TestGuides_EveryReasonHasASection(t *testing.T) {
+	t.Parallel()
+	var titles []string
+	for _, m := range regexp.MustCompile(`(?m)^### (.+)$`).FindAllStringSubmatch(docRead(t, "docs/guides/from-reason-to-remedy.md"), -1) {
+		titles = append(titles, strings.Split(m[1], ", ")...)
+	}
+	for _, code := range reason.All {
+		if !slices.Contains(titles, string(code)) {
+			t.Errorf("%s has no section", code)
+		}
+	}
+	for _, title := range titles {
+		if !slices.Contains(reason.All, reason.Code(title)) {
+			t.Errorf("there is a section for %s, which is no reason", title)
+		}
+	}
+}

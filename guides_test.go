@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // These tests serve requests with the Caddyfiles of the guides, unchanged except for
@@ -280,7 +281,7 @@ func TestGuides_EveryCaddyfileLoads(t *testing.T) {
 	for _, name := range []string{
 		"scopes-per-route", "multi-tenant", "caching", "webhooks", "header-auth-upstreams", "spa-cors", "websockets",
 		"error-pages", "cluster", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens", "grpc",
-		"machine-to-machine", "full-identity-provider",
+		"machine-to-machine", "full-identity-provider", "from-reason-to-remedy",
 		"from-aws-api-gateway", "from-caddy-security", "from-envoy", "from-ggicci", "from-kong", "from-nginx-plus", "from-traefik-hub",
 	} {
 		for _, b := range docBlocks(t, filepath.Join("docs/guides", name+".md")) {
@@ -560,6 +561,52 @@ func TestGuides_ErrorPages(t *testing.T) {
 		}
 	}
 	wantStatus(t, "a token", g.get(site+"/", token), 200)
+}
+
+// TestGuides_FromReasonToRemedy makes the mistakes of the guide: each is refused for its
+// reason by a plain config, and accepted by the one that the guide mends it with.
+func TestGuides_FromReasonToRemedy(t *testing.T) {
+	const site = "https://api.example.com/orders"
+	plain := loadGuide(t, "a plain config", "api.example.com {\n\tjwt https://auth.example.com/ https://api.example.com\n\treverse_proxy localhost:8080\n}")
+	typed := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": "https://auth.example.com/", "aud": "https://api.example.com", "sub": "alice", "exp": time.Now().Add(time.Hour).Unix()})
+	typed.Header["typ"] = "vnd.example+jwt"
+	strange, err := typed.SignedString(signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what   string
+		n      int // of the guide's Caddyfiles
+		token  string
+		text   string // of the answer before
+		header []string
+	}{
+		{"another realm", 0, guideToken(t, map[string]any{"iss": "https://auth.example.com/realms/shop"}), "the token's issuer is not trusted", nil},
+		{"another spelling of the audience", 1, guideToken(t, map[string]any{"aud": "orders-api"}), "the token is for another audience", nil},
+		{"the audience in client_id", 1, guideToken(t, map[string]any{"aud": nil, "client_id": "orders-api"}), "the token has no audience", nil},
+		{"a clock behind", 2, guideToken(t, map[string]any{"exp": time.Now().Add(-70 * time.Second).Unix()}), "the token has expired", nil},
+		{"no end", 3, guideToken(t, map[string]any{"exp": nil}), "the token lacks a required claim", nil},
+		{"a machine", 3, guideToken(t, map[string]any{"sub": nil, "client_id": "ci"}), "the token lacks a required claim", nil},
+		{"a type of its own", 4, strange, "the token's type is not accepted", nil},
+		{"many groups", 5, guideToken(t, map[string]any{"groups": strings.Repeat("g", 14<<10)}), "the token is malformed", nil},
+		{"a cookie", 8, "", "a token is required", []string{"Cookie", "session=" + guideToken(t, nil)}},
+	} {
+		before := plain.get(site, c.token, c.header...)
+		if before.Code != 401 || !strings.Contains(before.Body.String(), c.text) {
+			t.Errorf("%s: %d %s, want %q", c.what, before.Code, before.Body, c.text)
+		}
+		wantStatus(t, c.what+", mended", openGuide(t, "from-reason-to-remedy", c.n).get(site, c.token, c.header...), 200)
+	}
+	scopes := openGuide(t, "from-reason-to-remedy", 9)
+	wantStatus(t, "scopes elsewhere", scopes.get(site, guideToken(t, map[string]any{"permissions": []string{"orders:read"}})), 200)
+	wantStatus(t, "no scope", scopes.get(site, guideToken(t, nil)), 403)
+	origins := openGuide(t, "from-reason-to-remedy", 10)
+	post := func(origin string) *httptest.ResponseRecorder {
+		return origins.send("POST", site, "Cookie", "session="+guideToken(t, nil), "Origin", origin)
+	}
+	wantStatus(t, "my page", post("https://app.example.com"), 200)
+	wantStatus(t, "another's page", post("https://evil.example"), 403)
+	wantUpstream(t, "a list with commas", openGuide(t, "from-reason-to-remedy", 11).get(site, guideToken(t, map[string]any{"groups": []string{"a,b", "c d"}})), `X-Groups: ["a,b","c d"]`)
 }
 
 // The directive cache of these tests, for the plugin of that name: it comes before
