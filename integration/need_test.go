@@ -32,6 +32,7 @@ const (
 	authlib
 	haproxy
 	modOAuth2
+	jwtCommand
 )
 
 // Where Debian has what its packages install for Python and Apache.
@@ -88,6 +89,10 @@ func need(t *testing.T, what dependency) {
 	case modOAuth2:
 		if _, err := exec.LookPath("apache2"); err != nil || !exists(filepath.Join(apacheModules, "mod_oauth2.so")) {
 			reason = "Apache's mod_oauth2 is not installed: install Debian's packages apache2-bin and libapache2-mod-oauth2"
+		}
+	case jwtCommand:
+		if _, err := exec.LookPath("jwt"); err != nil {
+			reason = "golang-jwt's command is not installed: install Debian's package jwt"
 		}
 	case curl:
 		if _, err := exec.LookPath("curl"); err != nil {
