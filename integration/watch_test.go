@@ -46,8 +46,8 @@ https://report.example.test {
 }
 `
 
-// otherConfig are the same sites in a config that Caddy does not take for the one of before.
-func otherConfig(sites string) string {
+// changedSites are the same sites in a config that Caddy does not take for the one of before.
+func changedSites(sites string) string {
 	return strings.ReplaceAll(sites, "import upstream", "header X-Changed yes\n\timport upstream")
 }
 
@@ -134,7 +134,7 @@ func TestWatch(t *testing.T) {
 		refuse("report.example.test", "bad_signature", "  (only reported)\n", bearer(forged))
 	}
 	round()
-	s.mustReload(t, keySnippets+otherConfig(watchedSites))
+	s.mustReload(t, keySnippets+changedSites(watchedSites))
 	round()
 	s.restart(nil)
 	lines.says(t, "answers again")
@@ -161,6 +161,9 @@ func TestWatch(t *testing.T) {
 		var r struct{ Site, Reason, Method, Host, URI, Time string }
 		if json.Unmarshal([]byte(line), &r) != nil {
 			continue // what standard error says
+		}
+		if r.URI == "/" {
+			continue // of the fixture, after a reload
 		}
 		seen++
 		if _, err := time.Parse(time.RFC3339Nano, r.Time); err != nil || r.Site != "hidden.example.test" || r.Method != "GET" || !strings.HasPrefix(r.URI, "/n") {
@@ -209,7 +212,7 @@ func TestReloadDoesNotWaitForWatchers(t *testing.T) {
 	s.eventually("three wait", patience, func() bool {
 		return strings.Count(s.logs.String(), "/jwt/refusals?wait=60s") >= 3
 	}, s.logs.String)
-	s.mustReload(t, otherConfig(oneIssuer))
+	s.mustReload(t, changedSites(oneIssuer))
 	all.Wait()
 	s.eventually("the old endpoint is closed", patience, func() bool {
 		return strings.Contains(s.logs.String(), "stopped previous server")

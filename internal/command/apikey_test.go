@@ -21,10 +21,10 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // what the quickstart runs
-	"github.com/spf13/cobra"
 
 	caddyjwt "github.com/caddy-jwt/caddy-jwt"
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/command"
 )
 
 // ran is what came of a command.
@@ -42,27 +42,25 @@ func run(t *testing.T, stdin string, args ...string) ran {
 // runJWT runs caddy jwt with standard input and arguments.
 func runJWT(t *testing.T, stdin string, args ...string) ran {
 	t.Helper()
-	return runWith(t, tree().Parent(), stdin, append([]string{"jwt"}, args...)...)
+	return runCommand(t, command.New(nil), stdin, args...)
+}
+
+// runCommand runs the command caddy jwt with standard input and arguments.
+func runCommand(t *testing.T, jwt caddycmd.Command, stdin string, args ...string) ran {
+	t.Helper()
+	return runWith(t, jwt, stdin, append([]string{"jwt"}, args...)...)
 }
 
 // runRoot runs caddy with arguments.
 func runRoot(t *testing.T, args ...string) ran {
 	t.Helper()
-	return runWith(t, tree().Parent(), "", args...)
+	return runWith(t, command.New(nil), "", args...)
 }
 
-// runCommand runs a command caddy jwt with standard input and arguments.
-func runCommand(t *testing.T, jwt caddycmd.Command, stdin string, args ...string) ran {
+// runWith runs caddy, with this command jwt, with standard input and arguments.
+func runWith(t *testing.T, jwt caddycmd.Command, stdin string, args ...string) ran {
 	t.Helper()
-	caddy := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	cmd := &cobra.Command{Use: "jwt"}
-	caddy.AddCommand(cmd)
-	jwt.CobraFunc(cmd)
-	return runWith(t, caddy, stdin, append([]string{"jwt"}, args...)...)
-}
-
-func runWith(t *testing.T, caddy *cobra.Command, stdin string, args ...string) ran {
-	t.Helper()
+	caddy := treeOf(jwt).Parent()
 	var out, notes strings.Builder
 	caddy.SetIn(strings.NewReader(stdin))
 	caddy.SetOut(&out)

@@ -26,7 +26,7 @@ const completeTimeout = time.Second
 // have it, unless it is here by the name of its command, too.
 var flagCompleters = map[string]completer{
 	"site": sites, "issuer": issuers, "store": stores, "kid": keyIDs, "revoke --key": apiKeyIDs, "revocations --kind": listed(kinds()...),
-	"watch --reason": reasons, "alg": listed("ES256", "EdDSA", "RS256", "HS256"),
+	"iss": issuers, "typ": listed("JWT", "at+jwt"), "bits": listed("2048", "3072", "4096"), "watch --reason": reasons, "alg": listed("ES256", "EdDSA", "RS256", "HS256"),
 	"method": listed("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), "header": listed("Authorization:", "Cookie:", "Host:", "Origin:", "X-API-Key:"),
 
 	"config": files, "adapter": listed("caddyfile", "json"), "dir": folders, "ca": files, "file": files, "append": files,
@@ -40,7 +40,7 @@ var flagCompleters = map[string]completer{
 // freeText are flags whose value nobody can know.
 var freeText = []string{
 	"address", "name", "description", "consumer", "scopes", "scope", "meta", "id", "prefix", "reason", "value", "limit", "count", "port", "skew",
-	"jti", "sub", "client", "client-id", "secret-env", "resource", "audience", "uri", "host", "remote", "at", "token --kid",
+	"jti", "sub", "client", "client-id", "secret-env", "resource", "audience", "aud", "claim", "uri", "host", "remote", "at", "token --kid",
 }
 
 // argumentCompleters are the completers of arguments, by the name of the command.

@@ -90,7 +90,7 @@ don't have it. RS256 is the one that every library has.
 	flags.StringVar(&f.out, "out", "", "The file for the private key or the secret, which must not exist yet")
 	flags.StringVar(&f.jwks, "jwks", "", "The file for the key set with the public key, which must not exist yet")
 	flags.StringVar(&f.kid, "kid", "", "The key's id in the key set (default: its thumbprint)")
-	flags.IntVar(&f.bits, "bits", 0, "The size of an RSA key: 2048 to 8192 (default 2048)")
+	flags.IntVar(&f.bits, "bits", 0, "The size of an RSA key: 2048 to 8192 (default: 2048)")
 	f.json = jsonFlag(cmd)
 	completeWords(cmd, "alg", algorithmNames...)
 	completeWords(cmd, "bits", "2048", "3072", "4096")

@@ -75,7 +75,7 @@ The exit code is 1 if the rule could not be stored within 10 s. While no server 
 	flags.StringVar(&f.skew, "skew", "", "How far the issuer's clock may be ahead: added to --not-before")
 	flags.StringVar(&f.end, "end", "", "When the rule ends: a time, or a duration such as 24h (default: never, or with the token)")
 	flags.StringVar(&f.reason, "reason", "", "Why, for people")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "Print the rule and change nothing")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "Print what would be done and change nothing")
 	flags.BoolVar(&f.yes, "yes", false, "Revoke a token whose signature was not checked")
 	server := endpointFlags(cmd)
 	f.json = jsonFlag(cmd)

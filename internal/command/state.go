@@ -40,7 +40,7 @@ prints the sets that are unsigned, and changes nothing.
     caddy jwt state accept
 `,
 	}
-	dryRun := cmd.Flags().Bool("dry-run", false, "Print what would be signed and change nothing")
+	dryRun := cmd.Flags().Bool("dry-run", false, "Print what would be done and change nothing")
 	server := endpointFlags(cmd)
 	server.unsigned = true
 	asJSON := jsonFlag(cmd)
