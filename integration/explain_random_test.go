@@ -110,6 +110,9 @@ func differs(s served, e *explained) string {
 		}
 	}
 	h := e.last()
+	for n := len(e.Handlers) - 1; verdict != "refused" && n >= 0 && h.Reason == "" && h.Verdict != "accepted"; n-- {
+		h = &e.Handlers[n] // what report mode says stays until a handler accepts the request
+	}
 	switch {
 	case e.Verdict != verdict:
 		return "verdict " + e.Verdict + ", not " + verdict
@@ -121,10 +124,15 @@ func differs(s served, e *explained) string {
 		return fmt.Sprintf("requirement %q, not %q", h.Requirement, s.requirement)
 	case verdict == "refused" && (e.Status != s.status || e.Reason != s.reason):
 		return fmt.Sprintf("status %d, reason %q, not %d, %q", e.Status, e.Reason, s.status, s.reason)
-	case h.User != s.user:
-		return fmt.Sprintf("user %q, not %q", h.User, s.user)
-	case verdict == "accepted" && h.AuthMethod != s.method:
-		return fmt.Sprintf("method %q, not %q", h.AuthMethod, s.method)
+	}
+	var user, method string // of the handlers that accept it the last one's
+	for _, handler := range e.Handlers {
+		if handler.Verdict == "accepted" {
+			user, method = handler.User, handler.AuthMethod
+		}
+	}
+	if verdict == "accepted" && (user != s.user || method != s.method) {
+		return fmt.Sprintf("user %q by %q, not %q by %q", user, method, s.user, s.method)
 	}
 	decisive := h.decisive()
 	if string(decisive.Reason) != h.Reason {

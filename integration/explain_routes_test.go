@@ -64,7 +64,7 @@ func (m *routeMaker) directive(depth int) string {
 	case 4:
 		return "method " + m.matcher() + pick(m.r, "POST", "GET") + "\n"
 	case 5:
-		return "respond " + m.matcher() + "\"ended\" 200\n"
+		return "respond " + m.matcher() + "\"user={http.auth.user.id}\nmethod={http.jwt.auth_method}\nreason={http.jwt.reason}\ndetail={http.jwt.detail}\nrequirement={http.jwt.requirement}\" 200\n"
 	case 6:
 		return "error " + m.matcher() + "404\n"
 	case 7:

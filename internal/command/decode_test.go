@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 )
 
-// handWritten is a token with a signature that nobody can check.
-func handWritten(header, body string) string {
+// unsignedToken is a token with a signature that nobody can check.
+func unsignedToken(header, body string) string {
 	e := base64.RawURLEncoding.EncodeToString
 	return e([]byte(header)) + "." + e([]byte(body)) + "." + e([]byte(strings.Repeat("s", 64)))
 }
@@ -57,7 +57,7 @@ func (d decodedJSON) words() (words []string) {
 
 func TestDecodeShowsWhatATokenSays(t *testing.T) {
 	t.Parallel()
-	token := handWritten(`{"alg":"ES256","kid":"k"}`, goodBody(`,"n":12345678901234567890`))
+	token := unsignedToken(`{"alg":"ES256","kid":"k"}`, goodBody(`,"n":12345678901234567890`))
 	r := runJWT(t, "Authorization: Bearer "+token+"\n", "decode").want(t, 0, "NOT CHECKED")
 	if !strings.HasPrefix(r.out, "NOT CHECKED.") || strings.Contains(r.out, "To note") {
 		t.Error(r.out)
@@ -91,44 +91,44 @@ func TestDecodeNotesWhatIsOdd(t *testing.T) {
 	at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	rest := `"iss":"i","sub":"s","aud":"a"`
 	exp := fmt.Sprintf(`,"exp":%d}`, at(time.Hour))
-	whole := handWritten(es, goodBody(""))
+	whole := unsignedToken(es, goodBody(""))
 	parts := strings.Split(whole, ".")
 	for name, c := range map[string]struct {
 		token string
 		words []string
 	}{
-		"alg none":                  {strings.TrimSuffix(handWritten(`{"alg":"none"}`, goodBody("")), strings.Split(handWritten(`{}`, ""), ".")[2]), []string{"alg_none", "no_signature"}},
-		"alg nOnE":                  {handWritten(`{"alg":"nOnE"}`, goodBody("")), []string{"alg_none"}},
-		"no alg":                    {handWritten(`{}`, goodBody("")), []string{"alg_missing"}},
-		"an unknown alg":            {handWritten(`{"alg":"ES256K"}`, goodBody("")), []string{"alg_unknown"}},
-		"keys in the header":        {handWritten(`{"alg":"ES256","jku":"https://evil.example/","x5u":"https://evil.example/","jwk":{},"x5c":[]}`, goodBody("")), []string{"key_in_token"}},
-		"crit":                      {handWritten(`{"alg":"ES256","crit":["exp"]}`, goodBody("")), []string{"crit"}},
-		"b64 false":                 {handWritten(`{"alg":"ES256","b64":false}`, goodBody("")), []string{"b64"}},
-		"b64 true":                  {handWritten(`{"alg":"ES256","b64":true}`, goodBody("")), nil},
-		"enc":                       {handWritten(`{"alg":"ES256","enc":"A256GCM"}`, goodBody("")), []string{"enc"}},
-		"a token in a token":        {handWritten(`{"alg":"ES256","cty":"JWT"}`, goodBody("")), []string{"nested"}},
+		"alg none":                  {strings.TrimSuffix(unsignedToken(`{"alg":"none"}`, goodBody("")), strings.Split(unsignedToken(`{}`, ""), ".")[2]), []string{"alg_none", "no_signature"}},
+		"alg nOnE":                  {unsignedToken(`{"alg":"nOnE"}`, goodBody("")), []string{"alg_none"}},
+		"no alg":                    {unsignedToken(`{}`, goodBody("")), []string{"alg_missing"}},
+		"an unknown alg":            {unsignedToken(`{"alg":"ES256K"}`, goodBody("")), []string{"alg_unknown"}},
+		"keys in the header":        {unsignedToken(`{"alg":"ES256","jku":"https://evil.example/","x5u":"https://evil.example/","jwk":{},"x5c":[]}`, goodBody("")), []string{"key_in_token"}},
+		"crit":                      {unsignedToken(`{"alg":"ES256","crit":["exp"]}`, goodBody("")), []string{"crit"}},
+		"b64 false":                 {unsignedToken(`{"alg":"ES256","b64":false}`, goodBody("")), []string{"b64"}},
+		"b64 true":                  {unsignedToken(`{"alg":"ES256","b64":true}`, goodBody("")), nil},
+		"enc":                       {unsignedToken(`{"alg":"ES256","enc":"A256GCM"}`, goodBody("")), []string{"enc"}},
+		"a token in a token":        {unsignedToken(`{"alg":"ES256","cty":"JWT"}`, goodBody("")), []string{"nested"}},
 		"two parts":                 {parts[0] + "." + parts[1], []string{"parts"}},
 		"four parts":                {whole + ".AA", []string{"parts"}},
 		"padding":                   {unsignedTokenPadded(es, goodBody("")), []string{"encoding"}},
 		"a broken signature":        {parts[0] + "." + parts[1] + ".AB", []string{"encoding"}},
-		"duplicate claims":          {handWritten(es, `{"iss":"i","aud":"a","sub":"a","sub":"b"`+exp), []string{"duplicate_members"}},
-		"duplicates in the header":  {handWritten(`{"alg":"none","alg":"ES256"}`, goodBody("")), []string{"duplicate_members"}},
-		"half a surrogate":          {handWritten(es, `{"x":"\ud800",`+rest+exp), []string{"not_strict"}},
-		"no exp":                    {handWritten(es, `{`+rest+`}`), []string{"exp_missing"}},
-		"exp in milliseconds":       {handWritten(es, fmt.Sprintf(`{%s,"exp":%d000}`, rest, at(time.Hour))), []string{"exp_milliseconds"}},
-		"iat in milliseconds":       {handWritten(es, fmt.Sprintf(`{%s,"iat":%d000%s`, rest, at(0), exp)), []string{"iat_milliseconds"}},
-		"exp as a text":             {handWritten(es, `{`+rest+`,"exp":"tomorrow"}`), []string{"exp_not_number"}},
-		"exp below zero":            {handWritten(es, `{`+rest+`,"exp":-1}`), []string{"exp_not_time"}},
-		"exp of no time":            {handWritten(es, `{`+rest+`,"exp":1e300}`), []string{"exp_not_time"}},
-		"expired":                   {handWritten(es, fmt.Sprintf(`{%s,"exp":%d}`, rest, at(-time.Hour))), []string{"expired"}},
-		"not yet valid":             {handWritten(es, fmt.Sprintf(`{%s,"nbf":%d%s`, rest, at(time.Minute*30), exp)), []string{"not_yet_valid"}},
-		"never valid":               {handWritten(es, fmt.Sprintf(`{%s,"nbf":%d%s`, rest, at(2*time.Hour), exp)), []string{"never_valid", "not_yet_valid"}},
-		"issued in the future":      {handWritten(es, fmt.Sprintf(`{%s,"iat":%d%s`, rest, at(time.Minute*30), exp)), []string{"issued_in_future"}},
-		"valid for ten years":       {handWritten(es, fmt.Sprintf(`{%s,"exp":%d}`, rest, at(10*366*24*time.Hour))), []string{"long_lived"}},
-		"no issuer and no audience": {handWritten(es, `{"sub":"a"`+exp), []string{"aud_missing", "iss_missing"}},
-		"an issuer with a space":    {handWritten(es, `{"iss":"i ","aud":"a"`+exp), []string{"iss_odd"}},
-		"bound to a key":            {handWritten(es, `{`+rest+`,"cnf":{"jkt":"x"}`+exp), []string{"bound"}},
-		"an ID token":               {handWritten(es, `{`+rest+`,"at_hash":"x"`+exp), []string{"id_token"}},
+		"duplicate claims":          {unsignedToken(es, `{"iss":"i","aud":"a","sub":"a","sub":"b"`+exp), []string{"duplicate_members"}},
+		"duplicates in the header":  {unsignedToken(`{"alg":"none","alg":"ES256"}`, goodBody("")), []string{"duplicate_members"}},
+		"half a surrogate":          {unsignedToken(es, `{"x":"\ud800",`+rest+exp), []string{"not_strict"}},
+		"no exp":                    {unsignedToken(es, `{`+rest+`}`), []string{"exp_missing"}},
+		"exp in milliseconds":       {unsignedToken(es, fmt.Sprintf(`{%s,"exp":%d000}`, rest, at(time.Hour))), []string{"exp_milliseconds"}},
+		"iat in milliseconds":       {unsignedToken(es, fmt.Sprintf(`{%s,"iat":%d000%s`, rest, at(0), exp)), []string{"iat_milliseconds"}},
+		"exp as a text":             {unsignedToken(es, `{`+rest+`,"exp":"tomorrow"}`), []string{"exp_not_number"}},
+		"exp below zero":            {unsignedToken(es, `{`+rest+`,"exp":-1}`), []string{"exp_not_time"}},
+		"exp of no time":            {unsignedToken(es, `{`+rest+`,"exp":1e300}`), []string{"exp_not_time"}},
+		"expired":                   {unsignedToken(es, fmt.Sprintf(`{%s,"exp":%d}`, rest, at(-time.Hour))), []string{"expired"}},
+		"not yet valid":             {unsignedToken(es, fmt.Sprintf(`{%s,"nbf":%d%s`, rest, at(time.Minute*30), exp)), []string{"not_yet_valid"}},
+		"never valid":               {unsignedToken(es, fmt.Sprintf(`{%s,"nbf":%d%s`, rest, at(2*time.Hour), exp)), []string{"never_valid", "not_yet_valid"}},
+		"issued in the future":      {unsignedToken(es, fmt.Sprintf(`{%s,"iat":%d%s`, rest, at(time.Minute*30), exp)), []string{"issued_in_future"}},
+		"valid for ten years":       {unsignedToken(es, fmt.Sprintf(`{%s,"exp":%d}`, rest, at(10*366*24*time.Hour))), []string{"long_lived"}},
+		"no issuer and no audience": {unsignedToken(es, `{"sub":"a"`+exp), []string{"aud_missing", "iss_missing"}},
+		"an issuer with a space":    {unsignedToken(es, `{"iss":"i ","aud":"a"`+exp), []string{"iss_odd"}},
+		"bound to a key":            {unsignedToken(es, `{`+rest+`,"cnf":{"jkt":"x"}`+exp), []string{"bound"}},
+		"an ID token":               {unsignedToken(es, `{`+rest+`,"at_hash":"x"`+exp), []string{"id_token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := decodeJSON(t, c.token)
@@ -144,7 +144,7 @@ func TestDecodeNotesWhatIsOdd(t *testing.T) {
 		})
 	}
 	// What readers differ about is shown as it was written.
-	d := decodeJSON(t, handWritten(es, `{"sub":"a","a":{"b":1,"b":2},"sub":"c"}`))
+	d := decodeJSON(t, unsignedToken(es, `{"sub":"a","a":{"b":1,"b":2},"sub":"c"}`))
 	if d.Claims != nil || d.ClaimsText != `{"sub":"a","a":{"b":1,"b":2},"sub":"c"}` || !strings.Contains(d.Notes[0].Text, `"b", "sub"`) {
 		t.Errorf("%+v", d)
 	}
@@ -157,7 +157,7 @@ func TestDecodeNotesWhatIsOdd(t *testing.T) {
 // unsignedTokenPadded has padding, as some libraries write it.
 func unsignedTokenPadded(header, body string) string {
 	for {
-		parts := strings.Split(handWritten(header, body), ".")
+		parts := strings.Split(unsignedToken(header, body), ".")
 		if n := len(parts[1]) % 4; n != 0 {
 			parts[1] += strings.Repeat("=", 4-n)
 			return strings.Join(parts, ".")
@@ -169,7 +169,7 @@ func unsignedTokenPadded(header, body string) string {
 func TestDecodeSaysWhatItCannotDecode(t *testing.T) {
 	t.Parallel()
 	apiKey, _ := apikey.New("cj")
-	good := handWritten(`{"alg":"ES256"}`, goodBody(""))
+	good := unsignedToken(`{"alg":"ES256"}`, goodBody(""))
 	for name, c := range map[string]struct {
 		in   string
 		args []string
@@ -179,9 +179,9 @@ func TestDecodeSaysWhatItCannotDecode(t *testing.T) {
 		"an API key":          {apiKey, nil, 1, "it is an API key"},
 		"an opaque token":     {"ya29.a0AfB_byC", nil, 1, "opaque"},
 		"a header of no JSON": {"abcd.efgh.ijkl", nil, 1, "the header is not a JSON object"},
-		"claims of no JSON":   {handWritten(`{"alg":"ES256"}`, "hello"), nil, 1, "the claims is not a JSON object"},
+		"claims of no JSON":   {unsignedToken(`{"alg":"ES256"}`, "hello"), nil, 1, "the claims is not a JSON object"},
 		"claims that are cut": {good[:60], nil, 1, "JSON object"},
-		"an array of claims":  {handWritten(`{"alg":"ES256"}`, `[1]`), nil, 1, "not a JSON object"},
+		"an array of claims":  {unsignedToken(`{"alg":"ES256"}`, `[1]`), nil, 1, "not a JSON object"},
 		"no base64url":        {"eyJhbGciOiJFUzI1NiJ9.e!y.AA", nil, 1, "not base64url"},
 		"five tokens":         {strings.Repeat(good+"\n", 5), nil, 1, "there are 5 tokens"},
 		"10 MB":               {strings.Repeat("x", 10<<20), nil, 1, "more than 1 MiB"},
@@ -209,9 +209,9 @@ func TestDecodeEscapesWhatStrangersWrote(t *testing.T) {
 	t.Parallel()
 	hostile := "\u202e\u200b\u009b31m\u2028"
 	for _, c := range []string{
-		handWritten(`{"alg":"ES256","kid":"`+hostile+`"}`, `{"sub":"`+hostile+`","`+hostile+`":1,"`+hostile+`":2}`),
-		handWritten(`{"alg":"ES256"}`, "{\"sub\":\"\x7f\xff\"}"),
-		handWritten(`{"alg":"ES256"}`, `{"sub":"\u001b]0;x\u0007","exp":"\u001b[2J"}`),
+		unsignedToken(`{"alg":"ES256","kid":"`+hostile+`"}`, `{"sub":"`+hostile+`","`+hostile+`":1,"`+hostile+`":2}`),
+		unsignedToken(`{"alg":"ES256"}`, "{\"sub\":\"\x7f\xff\"}"),
+		unsignedToken(`{"alg":"ES256"}`, `{"sub":"\u001b]0;x\u0007","exp":"\u001b[2J"}`),
 	} {
 		for _, args := range [][]string{{"decode"}, {"decode", "--json"}} {
 			r := runJWT(t, c, args...).want(t, 0)

@@ -375,7 +375,7 @@ func TestJWKSMakesAKeySetOfAnything(t *testing.T) {
 		"an address":           {"", []string{"https://auth.example.com/jwks.json"}, 2, "nothing is fetched"},
 		"a secret":             {"", []string{secret}, 1, "no public key"},
 		"a secret JWK":         {`{"kty":"oct","k":"AAAA"}`, []string{"-"}, 1, "no public part"},
-		"a token":              {handWritten(`{}`, `{}`), []string{"-"}, 1, "no public key"},
+		"a token":              {unsignedToken(`{}`, `{}`), []string{"-"}, 1, "no public key"},
 		"two keys with one id": {"", []string{ec, named}, 1, "the same id"},
 		"one id for two":       {"", []string{ec, rsa, "--kid", "a"}, 2, "--kid names one key"},
 		"both about the id":    {"", []string{ec, "--kid", "a", "--no-kid"}, 2, "exclude each other"},
