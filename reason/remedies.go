@@ -25,12 +25,12 @@ var codes = map[Code]Entry{
 	},
 	UnknownKey: {
 		Meaning: "the issuer has no key with the token's `kid`, or too many keys fit a token without one",
-		Remedy:  "Check that the token's `kid` is in the issuer's key set (`caddy jwt status --json`). If its kids never are, write `ignore_kid`; if it has none, see `kidless_keys`.",
+		Remedy:  "Check that the token's `kid` is in the issuer's key set (`caddy jwt status --json`): a key that was taken out of it has signed, or one that is not in it yet. Only if the issuer's kids never match, write `ignore_kid`; if the token has none, see `kidless_keys`.",
 		See:     []string{"issuers-and-keys.md#ignore_kid", "issuers-and-keys.md#kidless_keys"},
 	},
 	BadSignature: {
 		Meaning: "no key of the issuer that fits the token verifies its signature",
-		Remedy:  "Check that the config has the very key or secret that signs, of this environment and in the right encoding (a `secret` may be base64), and that the token arrives unchanged. `caddy jwt explain @FILE` shows which keys were tried.",
+		Remedy:  "Check that the config has the very key or secret that signs, of this environment and in the right encoding (a `secret` may be base64), and that the token arrives unchanged. For a `secret` in base64 the option is `secret base64`.",
 		See:     []string{"issuers-and-keys.md#secret", "issuers-and-keys.md#public_key"},
 	},
 	Expired: {
@@ -70,7 +70,7 @@ var codes = map[Code]Entry{
 	},
 	Revoked: {
 		Meaning: "a rule of revocation names the token, its user, client, key or issuer, or the API key",
-		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that whoever made them gave. The client needs a new token, or the rule is to be taken back with `caddy jwt revocations delete`. An API key gets the text of `unknown_api_key`.",
+		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that whoever made them gave. If the holder may go on, the client gets a new token, or the rule is taken back with `caddy jwt revocations delete`.",
 		See:     []string{"revocation.md#rules"},
 	},
 	KeysUnavailable: {
@@ -115,7 +115,7 @@ var codes = map[Code]Entry{
 	},
 	APIKeyDisabled: {
 		Meaning: "the API key was disabled",
-		Remedy:  "Ask whoever disabled it; if it should work, run `caddy jwt api-key enable`.",
+		Remedy:  "Ask whoever disabled it; `GET /jwt/audit` has who it was. If it should work, run `caddy jwt api-key enable ID --store NAME` (or `--file FILE`).",
 	},
 	APIKeysUnavailable: {
 		Meaning: "the stored API keys are not there at the moment; the key may well be good",
@@ -124,12 +124,12 @@ var codes = map[Code]Entry{
 	},
 	InsufficientScope: {
 		Meaning: "the credential is good, but has not the scopes that `require` asks for",
-		Remedy:  "Have the client ask for a token with the scopes that the challenge names, or give the API key these scopes; `requirement` in the log is the `require` line that was not met. If the scopes are in another claim, name it with `scope_claim`.",
+		Remedy:  "Have the client ask for a token with the scopes that are wanted, or give the API key these scopes; `requirement` is the `require` line that was not met. If the scopes are in another claim, name it with `scope_claim`.",
 		See:     []string{"rules-and-headers.md#require", "issuers-and-keys.md#scope_claim"},
 	},
 	Forbidden: {
 		Meaning: "the credential is good, but a claim or an expression is not as `require` asks for",
-		Remedy:  "Look at `requirement` in the log: it is the `require` line that was not met. `caddy jwt explain @FILE` with `--method` and `--uri` shows what was seen.",
+		Remedy:  "Give the user what `requirement`, the `require` line that was not met, asks for, and have the client get a new token; or change that line. `caddy jwt explain @FILE` with `--method` and `--uri` shows what was seen and what was wanted.",
 		See:     []string{"rules-and-headers.md#require"},
 	},
 	UnforwardableClaim: {

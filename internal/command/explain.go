@@ -73,7 +73,7 @@ why the request is refused. What follows "What to do" says what to change.
 
 The exit code is 0 if the request is accepted; 1 if it is refused, or the command failed;
 2 if it was called in a wrong way. Without a token or key, 0 says that the request is let
-through.
+through; with --log, that a line is about a request, refused or not.
 `,
 	}
 	flags := cmd.Flags()

@@ -94,6 +94,8 @@ func verdictLine(r *explain.Report, given bool) string {
 	switch {
 	case r.Verdict == explain.Accepted:
 		return "ACCEPTED"
+	case r.Verdict == explain.Refused && r.Reason == "":
+		return "REFUSED, whichever way the request takes, for different reasons"
 	case r.Verdict == explain.Refused:
 		return fmt.Sprintf("REFUSED: %s, with status %d", r.Reason, r.Status)
 	case r.Verdict == explain.Anonymous && r.Reason != "":
@@ -198,12 +200,12 @@ func (p *reportPrinter) end(r *explain.Report) {
 	}
 	if r.SecondOpinion != nil {
 		p.line("")
-		p.opinion(r.SecondOpinion)
+		p.opinion(r.SecondOpinion, r.Verdict)
 	}
 }
 
 // opinion writes what another library says.
-func (p *reportPrinter) opinion(o *explain.Opinion) {
+func (p *reportPrinter) opinion(o *explain.Opinion, verdict explain.Verdict) {
 	const first = "Second opinion: "
 	switch {
 	case !o.Asked:
@@ -214,7 +216,10 @@ func (p *reportPrinter) opinion(o *explain.Opinion) {
 	default:
 		p.prose(first, 2, o.Library+" refuses the token: "+o.Error)
 	}
-	if o.Why != "" {
+	switch {
+	case o.Why != "":
 		p.prose("  They differ: ", 2, o.Why)
+	case o.Accepts && verdict == explain.Refused:
+		p.prose("  ", 2, "It looks at the token alone, not at what the site requires besides.")
 	}
 }

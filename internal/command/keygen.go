@@ -121,6 +121,9 @@ func (f *keygenFlags) run(cmd *cobra.Command) error {
 	if f.jwks != "" {
 		fmt.Fprintf(notes, "The key set is in %s. The key's id (kid) is %s.\n", f.jwks, made.ID)
 	}
+	if f.kid != "" {
+		fmt.Fprintf(notes, "The file of the key does not have that id, so sign with it: caddy jwt sign --key %s --kid %s …\n", f.out, made.ID)
+	}
 	fmt.Fprint(notes, "In the Caddyfile, with your names for issuer (iss) and audience (aud):\n\n")
 	_, err = fmt.Fprint(cmd.OutOrStdout(), made.Caddyfile)
 	return err

@@ -113,7 +113,7 @@ func (a *asked) targets(servers map[string]*caddyhttp.Server) (targets []target,
 		for i := range of {
 			names = append(names, of[i].name)
 		}
-		note("the request may be for several sites: %s; name one of them, or give the whole URL", strings.Join(slices.Compact(names), "; "))
+		note("the request may be for several sites: %s; name one of them, by its port (:8080) if they share a host, or give the whole URL", strings.Join(slices.Compact(names), "; "))
 	}
 	return of, notes
 }
