@@ -86,16 +86,6 @@ func (h *explainedHandler) decisive() explainedCheck {
 	return explainedCheck{}
 }
 
-// check is the check of a name.
-func (h *explainedHandler) check(name string) explainedCheck {
-	for _, c := range h.Checks {
-		if c.Check == name {
-			return c
-		}
-	}
-	return explainedCheck{}
-}
-
 // last is the handler that decided.
 func (e *explained) last() *explainedHandler {
 	if len(e.Handlers) == 0 {
