@@ -65,7 +65,7 @@ func printReport(out io.Writer, r *explain.Report, given bool) error {
 func (p *reportPrinter) head(r *explain.Report, given bool) {
 	p.line("%s", verdictLine(r, given))
 	p.field("request", r.Request.Method+" "+r.Request.Host+r.Request.URI)
-	if h := deciding(r); h != nil && r.Certain {
+	if h := deciding(r); h != nil && r.Certain && (r.Verdict != explain.Refused || r.Reason != "") {
 		p.field("decided by", place(h))
 		if h.Verdict == explain.Accepted {
 			p.field("user", h.User)
