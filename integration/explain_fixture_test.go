@@ -122,16 +122,16 @@ requirement={http.jwt.requirement}"
 }
 `
 
-// desk is a Caddy whose sites are asked over plain HTTP, and about which people ask why.
-type desk struct {
+// explainer is a Caddy whose sites are asked over plain HTTP, and about which people ask why.
+type explainer struct {
 	*node
 	issuer *peers.KeyServer
 }
 
-// newDesk starts an issuer with the keys of the ring, and a Caddy with the sites.
-func newDesk(t *testing.T, sites string, opts options) *desk {
+// newExplainer starts an issuer with the keys of the ring, and a Caddy with the sites.
+func newExplainer(t *testing.T, sites string, opts options) *explainer {
 	t.Helper()
-	d := &desk{issuer: peers.NewKeyServer(t, peers.NewCA(t), keys(t).published()...)}
+	d := &explainer{issuer: peers.NewKeyServer(t, peers.NewCA(t), keys(t).published()...)}
 	opts.env = mergedEnv(map[string]string{"ISSUER": d.issuer.URL, "CA": d.issuer.CA.File}, opts.env)
 	d.node = newNode(t, opts)
 	d.sites = shown + sites + "\nhttp://open.example.test {\n\trespond \"open\"\n}\n"
@@ -152,7 +152,7 @@ func mergedEnv(all ...map[string]string) map[string]string {
 }
 
 // claims of a good token of the issuer.
-func (d *desk) claims(changes map[string]any) map[string]any {
+func (d *explainer) claims(changes map[string]any) map[string]any {
 	return peers.Claims(d.issuer.URL, audience, changes)
 }
 
@@ -187,7 +187,7 @@ var shownIn = regexp.MustCompile(`(?m)^(user|method|reason|detail|requirement)=(
 
 // serve sends the request and reads what the server made of it. It may be called from any
 // goroutine.
-func (d *desk) serve(q asked) (served, error) {
+func (d *explainer) serve(q asked) (served, error) {
 	q.withDefaults()
 	r, err := http.NewRequest(q.method, d.origin(q.host)+q.uri, nil)
 	if err != nil {
@@ -363,7 +363,7 @@ func (q asked) byCommand(t *testing.T, dir string, env map[string]string, more .
 }
 
 // offline is byCommand with the config, the storage and the files of this server.
-func (d *desk) offline(t *testing.T, q asked, more ...string) *explained {
+func (d *explainer) offline(t *testing.T, q asked, more ...string) *explained {
 	t.Helper()
 	return q.byCommand(t, d.dir, d.opts.env, append([]string{"--config", filepath.Join(d.dir, "Caddyfile")}, more...)...)
 }

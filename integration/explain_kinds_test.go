@@ -167,18 +167,18 @@ http://secret.example.test {
 }
 `
 
-// explainDesk is a desk with these sites, keys of each origin, and a rule of each kind.
-type explainDesk struct {
-	*desk
+// explainFixture is an explainer with these sites, keys of each origin, and a rule of each kind.
+type explainFixture struct {
+	*explainer
 	secret                                   *peers.Key
 	held, disabled, expired, written, nobody *peers.APIKey
 	stored, storedOff, storedRevoked         storedKey
 }
 
-func newExplainDesk(t *testing.T) *explainDesk {
+func newExplainFixture(t *testing.T) *explainFixture {
 	t.Helper()
 	k := keys(t)
-	d := &explainDesk{
+	d := &explainFixture{
 		secret:   k.HS256,
 		held:     peers.NewAPIKey(t, "held", map[string]any{"consumer": "partner", "scopes": []string{"read"}}),
 		disabled: peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false}),
@@ -186,7 +186,7 @@ func newExplainDesk(t *testing.T) *explainDesk {
 		written:  peers.NewAPIKey(t, "written", nil),
 		nobody:   peers.NewAPIKey(t, "nobody", nil),
 	}
-	d.desk = newDesk(t, explainSites, options{
+	d.explainer = newExplainer(t, explainSites, options{
 		global: sharedState,
 		env: map[string]string{
 			"KEYS":        tempFile(t, "keys.jsonl", peers.KeyLines(t, d.held, d.disabled, d.expired)),
@@ -213,7 +213,7 @@ func newExplainDesk(t *testing.T) *explainDesk {
 }
 
 // revokedToken is refused by a rule of the kind token. Ed25519 signs the same each time.
-func (d *explainDesk) revokedToken(t *testing.T) string {
+func (d *explainFixture) revokedToken(t *testing.T) string {
 	t.Helper()
 	return keys(t).EdDSA.Token(t, d.claims(map[string]any{"iat": nil, "exp": 4000000000, "n": 42}), nil)
 }
@@ -236,7 +236,7 @@ type kind struct {
 // asks about it, on the server and without it.
 func TestExplainNamesTheCheckThatDecides(t *testing.T) {
 	t.Parallel()
-	d := newExplainDesk(t)
+	d := newExplainFixture(t)
 	kinds := slices.Concat(d.badTokens(t), d.badRequests(t), d.goodOnes(t))
 	if len(kinds) < 60 {
 		t.Errorf("%d kinds", len(kinds))
@@ -352,7 +352,7 @@ func (c *kind) checkExplained(t *testing.T, e *explained, s served) {
 }
 
 // badTokens are forgeries: each a good token with one thing changed.
-func (d *explainDesk) badTokens(t *testing.T) []kind {
+func (d *explainFixture) badTokens(t *testing.T) []kind {
 	t.Helper()
 	k := keys(t)
 	strict := "strict.example.test"
@@ -437,7 +437,7 @@ func (d *explainDesk) badTokens(t *testing.T) []kind {
 }
 
 // badRequests are refused for other things than a bad token.
-func (d *explainDesk) badRequests(t *testing.T) []kind {
+func (d *explainFixture) badRequests(t *testing.T) []kind {
 	t.Helper()
 	k := keys(t)
 	token := func(changes map[string]any) string { return k.ES256.Token(t, d.claims(changes), nil) }
@@ -478,7 +478,7 @@ func (d *explainDesk) badRequests(t *testing.T) []kind {
 }
 
 // goodOnes are not refused.
-func (d *explainDesk) goodOnes(t *testing.T) []kind {
+func (d *explainFixture) goodOnes(t *testing.T) []kind {
 	t.Helper()
 	k := keys(t)
 	token := func(changes map[string]any) string { return k.ES256.Token(t, d.claims(changes), nil) }

@@ -27,7 +27,7 @@ type traces struct {
 }
 
 // traces reads all of them.
-func (d *explainDesk) traces(t *testing.T) traces {
+func (d *explainFixture) traces(t *testing.T) traces {
 	t.Helper()
 	read := func(path string) string {
 		t.Helper()
@@ -51,7 +51,7 @@ func (d *explainDesk) traces(t *testing.T) traces {
 }
 
 // files are the files of the server's data and config folders, each with its size and time.
-func (d *desk) files(t *testing.T) map[string]string {
+func (d *explainer) files(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	for _, dir := range []string{"data", "config"} {
@@ -113,7 +113,7 @@ func checkSameMap[V comparable](t *testing.T, what string, before, after map[str
 // handed over, and no secret of the config, is in what is said and logged.
 func TestNothingHappensByLooking(t *testing.T) {
 	t.Parallel()
-	d := newExplainDesk(t)
+	d := newExplainFixture(t)
 	kinds := slices.Concat(d.badTokens(t), d.badRequests(t), d.goodOnes(t))
 	secrets := d.secrets(t)
 	for _, secret := range secrets {
@@ -187,7 +187,7 @@ func TestNothingHappensByLooking(t *testing.T) {
 }
 
 // secrets are what no answer and no line of the log may have.
-func (d *explainDesk) secrets(t *testing.T) map[string]string {
+func (d *explainFixture) secrets(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{
 		"the secret":              d.opts.env["HMAC_SECRET"],
@@ -205,7 +205,7 @@ func (d *explainDesk) secrets(t *testing.T) map[string]string {
 }
 
 // contents are the small files of the server's data and config folders.
-func (d *explainDesk) contents(t *testing.T) map[string]string {
+func (d *explainFixture) contents(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for path := range d.files(t) {
@@ -221,7 +221,7 @@ func (d *explainDesk) contents(t *testing.T) map[string]string {
 
 // checkAuditOfLooking requires a line for each question that says who asked and what the
 // answer was, and nothing of what was asked about.
-func (d *explainDesk) checkAuditOfLooking(t *testing.T, questions int, secrets map[string]string) {
+func (d *explainFixture) checkAuditOfLooking(t *testing.T, questions int, secrets map[string]string) {
 	t.Helper()
 	a := d.ask(t, http.MethodGet, "/jwt/audit?limit=1000", "")
 	var audit struct{ Items []object }
@@ -259,7 +259,7 @@ func (d *explainDesk) checkAuditOfLooking(t *testing.T, questions int, secrets m
 // and requests together lead to no more fetches than requests alone may.
 func TestExplainAsksForKeysAsRequestsDo(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, explainSiteOnly, options{})
+	d := newExplainer(t, explainSiteOnly, options{})
 	k := keys(t)
 	if e := d.mustExplain(t, asked{host: site, token: k.RS256.Token(t, d.claims(nil), nil)}.question(false)); e.Verdict != "accepted" {
 		t.Errorf("before any request: %s", e)
@@ -299,7 +299,7 @@ func TestThreat90_TokensLeadNowhere(t *testing.T) {
 	trap := newDialCounter(t)
 	k := keys(t)
 	sites := explainSiteOnly + "http://any.example.test {\n\tjwt {\n\t\tissuer * {\n\t\t\tpublic_key {$KEY}\n\t\t}\n\t\taudience *\n\t}\n\timport in\n\timport shown\n}\n"
-	d := newDesk(t, sites, options{env: map[string]string{"KEY": k.ES256.PublicFile(t)}})
+	d := newExplainer(t, sites, options{env: map[string]string{"KEY": k.ES256.PublicFile(t)}})
 	url := "http://" + trap.addr
 	for name, token := range map[string]string{
 		"jku":          k.RS256.Token(t, d.claims(nil), map[string]any{"jku": url + "/jwks.json", "kid": "theirs"}),

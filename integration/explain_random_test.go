@@ -35,7 +35,7 @@ func TestExplainAgreesWithTheServer(t *testing.T) {
 		seed = again
 	}
 	t.Logf("EXPLAIN_SEED=%d", seed)
-	d := newExplainDesk(t)
+	d := newExplainFixture(t)
 	maker := newRequestMaker(t, d)
 
 	var (
@@ -78,7 +78,7 @@ func TestExplainAgreesWithTheServer(t *testing.T) {
 }
 
 // both sends a request and asks about it, in turns what comes first.
-func (d *explainDesk) both(q asked, n int64) (s served, e *explained, err error) {
+func (d *explainFixture) both(q asked, n int64) (s served, e *explained, err error) {
 	inHeaders := n%3 == 0 || !q.onlyInItsPlace()
 	question := q.question(inHeaders)
 	if n%5 == 0 { // the host in the URI
@@ -160,13 +160,13 @@ func (q asked) String() string {
 
 // requestMaker makes up requests.
 type requestMaker struct {
-	d       *explainDesk
+	d       *explainFixture
 	hosts   []string
 	signers []*peers.Key
 	apiKeys []string
 }
 
-func newRequestMaker(t *testing.T, d *explainDesk) *requestMaker {
+func newRequestMaker(t *testing.T, d *explainFixture) *requestMaker {
 	t.Helper()
 	k := keys(t)
 	m := &requestMaker{

@@ -133,7 +133,7 @@ func TestExplainAgreesOnRandomRoutes(t *testing.T) {
 	}
 	t.Logf("EXPLAIN_SEED=%d", seed)
 	held := peers.NewAPIKey(t, "held", map[string]any{"scopes": []string{"read"}})
-	d := newDesk(t, "", options{env: map[string]string{"KEYS": tempFile(t, "keys.jsonl", peers.KeyLines(t, held))}})
+	d := newExplainer(t, "", options{env: map[string]string{"KEYS": tempFile(t, "keys.jsonl", peers.KeyLines(t, held))}})
 	tokens := d.routeTokens(t)
 
 	counts, differ := map[string]int{}, 0
@@ -185,7 +185,7 @@ func TestExplainAgreesOnRandomRoutes(t *testing.T) {
 
 // afterReload returns when new connections lead to the new config: the listener of before may
 // take one more.
-func (d *desk) afterReload(t *testing.T) {
+func (d *explainer) afterReload(t *testing.T) {
 	t.Helper()
 	for range 2 {
 		d.client.CloseIdleConnections()
@@ -206,7 +206,7 @@ func siteOf(sites, host string) string {
 }
 
 // routeTokens are tokens that the rules tell apart, and one that is refused everywhere.
-func (d *desk) routeTokens(t *testing.T) []string {
+func (d *explainer) routeTokens(t *testing.T) []string {
 	t.Helper()
 	k := keys(t)
 	var tokens []string
@@ -217,7 +217,7 @@ func (d *desk) routeTokens(t *testing.T) []string {
 }
 
 // routeRequest makes up a request to one of the sites.
-func (d *desk) routeRequest(r *rand.Rand, tokens []string, key string) asked {
+func (d *explainer) routeRequest(r *rand.Rand, tokens []string, key string) asked {
 	q := asked{
 		host: pick(r, routeHosts...), method: pick(r, "GET", "GET", "POST", "OPTIONS"),
 		uri:     pick(r, "/", "/a/x", "/a/b", "/b/y?a=b", "/c", "/a/b/c?a=b", "/A/x", "/a/b/../c", "/%61/x"),

@@ -94,7 +94,7 @@ func hide(t *testing.T, storage string) {
 // that of one config, and none is an error.
 func TestExplainDuringReloads(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, explainSiteOnly, options{})
+	d := newExplainer(t, explainSiteOnly, options{})
 	k := keys(t)
 	token := k.ES256.Token(t, d.claims(map[string]any{"scope": "read"}), nil)
 	withRule := shown + `

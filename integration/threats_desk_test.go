@@ -45,7 +45,7 @@ func checkShown(t *testing.T, what, text string) {
 func TestThreat90_HostileTokensAreShownEscaped(t *testing.T) {
 	t.Parallel()
 	k := keys(t)
-	d := newDesk(t, `
+	d := newExplainer(t, `
 http://api.example.test {
 	jwt {
 		import from_issuer
@@ -99,7 +99,7 @@ http://api.example.test {
 }
 
 // checkWatchEscapes runs watch while hostile requests are refused.
-func (d *desk) checkWatchEscapes(t *testing.T) {
+func (d *explainer) checkWatchEscapes(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

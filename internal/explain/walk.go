@@ -45,11 +45,56 @@ func Walk(ctx context.Context, servers map[string]*caddyhttp.Server, q *Question
 	if len(targets) == 0 {
 		return Report{}, errors.New("the config has no site with a jwt handler")
 	}
-	s := summary{report: Report{Certain: len(targets) == 1, Notes: notes, Handlers: []Handler{}}}
+	report := a.walk(ctx, targets, notes)
+	if early := a.early(); early != nil {
+		// A matcher may look for the credential where no handler has put it yet.
+		other := early.walk(ctx, targets, notes)
+		switch {
+		case report.sameWay(&other):
+		case other.tookCredential():
+			other.Notes = append(other.Notes, "the way depends on the headers of the request: the given credential was put in its usual header at the start")
+			return other, nil
+		default:
+			report.Certain = false
+			report.Notes = append(report.Notes, "the way depends on the headers of the request: name the one that has the credential")
+		}
+	}
+	return report, nil
+}
+
+// walk takes the request to all servers that it may be for.
+func (a *asked) walk(ctx context.Context, targets []target, notes []string) Report {
+	s := summary{report: Report{Certain: len(targets) == 1, Notes: slices.Clone(notes), Handlers: []Handler{}}}
 	for i := range targets {
 		s.walk(ctx, a, &targets[i])
 	}
-	return s.finish(), nil
+	return s.finish()
+}
+
+// early returns the question with its credential in the header where most handlers look for it;
+// nil if there is none, or the question has headers for credentials of its own.
+func (a *asked) early() *asked {
+	if a.Credential == "" || len(a.header["Authorization"])+len(a.header["X-Api-Key"])+len(a.header["Cookie"]) > 0 {
+		return nil
+	}
+	e := *a
+	e.header = a.header.Clone()
+	if strings.Count(a.Credential, ".") == 2 {
+		e.header.Set("Authorization", "Bearer "+a.Credential)
+	} else {
+		e.header.Set("X-Api-Key", a.Credential)
+	}
+	return &e
+}
+
+// sameWay reports whether both reports are about the same handlers.
+func (r *Report) sameWay(other *Report) bool {
+	return slices.EqualFunc(r.Handlers, other.Handlers, func(a, b Handler) bool { return a.Pointer == b.Pointer })
+}
+
+// tookCredential reports whether the first handler on the way found a credential.
+func (r *Report) tookCredential() bool {
+	return len(r.Handlers) > 0 && r.Handlers[0].Reason != reason.MissingCredentials
 }
 
 // summary gathers what becomes of a request on all the ways that it may take.

@@ -240,6 +240,53 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// A matcher may look for the credential before a handler does that would say where it belongs.
+func TestWalkByTheHeaderOfTheCredential(t *testing.T) {
+	t.Parallel()
+	_, servers := serversOf(t, `
+has.example.com {
+	@has header Authorization *
+	fake_jwt @has first
+}
+key.example.com {
+	@has header X-API-Key k*
+	fake_jwt @has first
+	fake_jwt second
+}
+not.example.com {
+	@not header !Authorization
+	fake_jwt @not first
+}
+`)
+	for name, c := range map[string]struct {
+		q       Question
+		verdict Verdict
+		way     string
+		certain bool
+	}{
+		"a token":                  {Question{Site: "has.example.com", Credential: "a.b.c"}, Accepted, "first", true},
+		"no token":                 {Question{Site: "has.example.com"}, Unprotected, "", true},
+		"an API key":               {Question{Site: "has.example.com", Credential: "key"}, Unprotected, "", true},
+		"an API key that matches":  {Question{Site: "key.example.com", Credential: "key"}, Accepted, "first second", true},
+		"another":                  {Question{Site: "key.example.com", Credential: "other"}, Accepted, "second", true},
+		"headers of the question":  {Question{Site: "has.example.com", Credential: "a.b.c", Header: http.Header{"Cookie": {"a=b"}}}, Unprotected, "", true},
+		"where there must be none": {Question{Site: "not.example.com", Credential: "a.b.c"}, Accepted, "first", false},
+		"where there is none":      {Question{Site: "not.example.com"}, Accepted, "first", true},
+	} {
+		r, err := Walk(t.Context(), servers, &c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var way []string
+		for _, h := range r.Handlers {
+			way = append(way, h.User)
+		}
+		if r.Verdict != c.verdict || strings.Join(way, " ") != c.way || r.Certain != c.certain {
+			t.Errorf("%s: %s by %q, certain %v, %q; want %s by %s, %v", name, r.Verdict, way, r.Certain, r.Notes, c.verdict, c.way, c.certain)
+		}
+	}
+}
+
 func TestWalkPastOthers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -32,8 +32,9 @@ func quiet(config json.RawMessage, id string) (*caddy.Config, error) {
 		kept["http"] = quietHTTP(http)
 	}
 	text, err := json.Marshal(object{
-		// One that is discarded says that on the log before it.
-		"logging": object{"logs": object{"default": object{"level": "PANIC"}}},
+		// One that is discarded says that on the log before it. Caddy prints the errors of
+		// commands by this log too, so it may not be silent.
+		"logging": object{"logs": object{"default": object{"level": "ERROR"}}},
 		"storage": object{"module": looking, "id": id, "storage": all["storage"]},
 		"apps":    kept,
 	})
