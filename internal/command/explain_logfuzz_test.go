@@ -45,7 +45,10 @@ func FuzzExplainLog(f *testing.F) {
 			if l.Remedy != known || (l.Remedy == "") == (l.Note == "") && l.Verdict != lineReported {
 				t.Errorf("neither a remedy nor a note, or another: %+v", l)
 			}
-			if l.Request != nil && strings.Contains(l.Request.URI, "=s3cr3t-of-a-query") {
+			if l.Request == nil {
+				continue
+			}
+			if _, query, _ := strings.Cut(l.Request.URI, "?"); strings.Contains(query, "=s3cr3t-of-a-query") {
 				t.Errorf("a value of the query: %+v", l.Request)
 			}
 		}
