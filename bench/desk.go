@@ -4,7 +4,7 @@ package main
 // figures are not measured with the others: they are differences that the noise of a machine
 // hides, and a bound.
 const deskSection = "## At the desk\n" + `
-Measured on 2026-11-29, on the machine above while it did other things; each figure can be had again by one line.
+Measured on 2026-11-29, on the machine above while it did other things.
 
 - ` + "`caddy jwt decode @token`" + ` took as long as ` + "`caddy version`" + `, which is what the binary takes to start: 175 ms each, medians of
   120 runs in turns, with differences of -8 ms and 4 ms in two rounds. Nothing is provisioned for it, and no server is asked.

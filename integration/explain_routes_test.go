@@ -174,7 +174,7 @@ func TestExplainAgreesOnRandomRoutes(t *testing.T) {
 	}
 	t.Logf("%v", counts)
 	for _, verdict := range []string{"accepted", "refused", "anonymous", "unprotected"} {
-		if counts[verdict] < configs {
+		if counts[verdict] < configs/5 {
 			t.Errorf("only %d times %s: the requests are not varied", counts[verdict], verdict)
 		}
 	}
