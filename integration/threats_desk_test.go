@@ -65,6 +65,9 @@ http://api.example.test {
 			k.ES256.Raw(t, `{"alg":"ES256","kid":"es256"}`, `{"a":1,"a":2,"`+strings.NewReplacer("\r", "", "\n", "", "\x1b", "", "\x07", "", "\b", "", "\t", "").Replace(text)+`":3}`),
 		)
 	}
+	if raceEnabled { // the other half has the other texts in the same places
+		tokens = tokens[:len(tokens)/2]
+	}
 	config := filepath.Join(d.dir, "Caddyfile")
 	for n, token := range tokens {
 		file := "@" + tempFile(t, "token", token)
