@@ -1,7 +1,7 @@
 package reason
 
 // Check is one check of a credential or a request, made to explain an answer. What was seen
-// may be in the words of a stranger; whoever shows it must escape it.
+// may be in the words of a stranger; anyone who shows it must escape it.
 type Check struct {
 	// Name is the name of the check, of CheckNames.
 	Name CheckName `json:"check"`

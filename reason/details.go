@@ -70,7 +70,7 @@ var (
 	JSONDuplicate = template(Entry{
 		ID: "json_duplicate", Code: MalformedToken,
 		Text:    "the {part}: an object has two members of one name",
-		Meaning: "a member is there twice, and another reader may take the other one (RFC 7519 section 4)",
+		Meaning: "a member is duplicate, and another reader may take the other one (RFC 7519 section 4)",
 		Remedy:  "Correct what makes the token, so that each name is there once.",
 	})
 	JSONDepth = template(Entry{
@@ -131,7 +131,7 @@ var (
 	Critical = fixed(Entry{
 		ID: "critical", Code: UnsupportedToken,
 		Text:    "crit names extensions, and none is supported",
-		Meaning: "the token must not be accepted by whoever does not know the extensions that `crit` names (RFC 7515 section 4.1.11)",
+		Meaning: "the token must not be accepted by anyone who does not know the extensions that `crit` names (RFC 7515 section 4.1.11)",
 		Remedy:  "Have the issuer make tokens without `crit`.",
 	})
 	Encryption = fixed(Entry{
@@ -241,7 +241,7 @@ var (
 		ID: "api_key_revoked", Code: Revoked,
 		Text:    "the API key is revoked",
 		Meaning: "a rule of revocation names the id of the key",
-		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that whoever made them gave. Give the holder a new key with `caddy jwt api-key roll`; if it was a mistake, take the rule back with `caddy jwt revocations delete`.",
+		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that was given for them. Give the holder a new key with `caddy jwt api-key roll`; if it was a mistake, take the rule back with `caddy jwt revocations delete`.",
 		See:     []string{"revocation.md#rules"},
 	})
 	// SigningKeysUnavailable: it is the keys that sign tokens for the upstream that are

@@ -70,7 +70,7 @@ var codes = map[Code]Entry{
 	},
 	Revoked: {
 		Meaning: "a rule of revocation names the token, its user, client, key or issuer, or the API key",
-		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that whoever made them gave. If the holder may go on, the client gets a new token, or the rule is taken back with `caddy jwt revocations delete`.",
+		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that was given for them. If the holder may go on, the client gets a new token, or the rule is taken back with `caddy jwt revocations delete`.",
 		See:     []string{"revocation.md#rules"},
 	},
 	KeysUnavailable: {
@@ -115,7 +115,7 @@ var codes = map[Code]Entry{
 	},
 	APIKeyDisabled: {
 		Meaning: "the API key was disabled",
-		Remedy:  "Ask whoever disabled it; `GET /jwt/audit` has who it was. If it should work, run `caddy jwt api-key enable ID --store NAME` (or `--file FILE`).",
+		Remedy:  "Ask the person who disabled it; `GET /jwt/audit` has who it was. If it should work, run `caddy jwt api-key enable ID --store NAME` (or `--file FILE`).",
 	},
 	APIKeysUnavailable: {
 		Meaning: "the stored API keys are not there at the moment; the key may well be good",

@@ -50,10 +50,10 @@ func TestEveryDetailHasARemedy(t *testing.T) {
 	ids, texts := map[string]bool{}, map[string]bool{}
 	for _, e := range reason.Details() {
 		if !regexp.MustCompile(`^[a-z][a-z0-9_]+$`).MatchString(e.ID) || ids[e.ID] {
-			t.Errorf("the id %q is malformed, or there twice", e.ID)
+			t.Errorf("the id %q is malformed, or duplicate", e.ID)
 		}
 		if texts[e.Text] || e.Text == "" || strings.ContainsAny(e.Text, "|\n`<>") || strings.Count(e.Text, "{") > 1 {
-			t.Errorf("%s: the text is malformed, or there twice: %q", e.ID, e.Text)
+			t.Errorf("%s: the text is malformed, or duplicate: %q", e.ID, e.Text)
 		}
 		ids[e.ID], texts[e.Text] = true, true
 		if !slices.Contains(reason.All, e.Code) {

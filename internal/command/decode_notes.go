@@ -29,7 +29,7 @@ func (d *decodedToken) noteParts(parts []string) {
 	}
 }
 
-// fromToken are members of a header that name a key: whoever makes the token chooses it.
+// fromToken are members of a header that name a key: anyone who makes the token chooses it.
 var fromToken = []string{"jku", "jwk", "x5u", "x5c"}
 
 // noteHeader notes what is odd or dangerous in the header.
@@ -118,7 +118,7 @@ func (d *decodedToken) noteClaims(now time.Time) {
 		start = iat
 	}
 	if hasExp && exp.Sub(start) > longLife {
-		d.note("long_lived", "it is valid for more than a year: whoever finds it can use it for as long, unless it is revoked")
+		d.note("long_lived", "it is valid for more than a year: anyone who finds it can use it for as long, unless it is revoked")
 	}
 }
 

@@ -124,7 +124,7 @@ func (f *explainFlags) run(cmd *cobra.Command, offline ExplainOffline, args []st
 // errNotAccepted makes the exit code 1. The report says why.
 var errNotAccepted = saidError{errors.New("the request is not accepted")}
 
-// letThrough reports whether the answer is what whoever asked hopes for: the credential is
+// letThrough reports whether the answer is what the caller hopes for: the credential is
 // accepted or, if none was given, the request is let through.
 func letThrough(r *explain.Report, given bool) bool {
 	switch r.Verdict {

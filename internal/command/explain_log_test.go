@@ -188,7 +188,7 @@ func TestExplainLog_Misuse(t *testing.T) {
 	}
 }
 
-// TestExplainLog_Escapes: whoever sends requests writes what is in the log of them.
+// TestExplainLog_Escapes: anyone who sends requests writes what is in the log of them.
 func TestExplainLog_Escapes(t *testing.T) {
 	t.Parallel()
 	quoted, err := json.Marshal(hostile)

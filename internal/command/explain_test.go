@@ -190,7 +190,7 @@ func TestExplainAsks(t *testing.T) {
 	})
 }
 
-// 0 is only for what whoever asked hopes for.
+// 0 is only for what the caller hopes for.
 func TestExplainExitCodes(t *testing.T) {
 	t.Parallel()
 	token, key := write(t, tokenToExplain()), write(t, "0123456789abcdefghij")

@@ -119,7 +119,7 @@ func (f *jwksFlags) check(cmd *cobra.Command, args []string) (alg key.Algorithm,
 	return alg, nil
 }
 
-// set gives each key its id and algorithm, and leaves out what is there twice.
+// set gives each key its id and algorithm, and leaves out duplicates.
 func (f *jwksFlags) set(keys []*key.Public, alg key.Algorithm) ([]*key.Public, error) {
 	var set []*key.Public
 	byID := map[string]*key.Public{}
@@ -149,7 +149,7 @@ func (f *jwksFlags) set(keys []*key.Public, alg key.Algorithm) ([]*key.Public, e
 		case have.Fingerprint() == named.Fingerprint():
 			set = append(set, named) // one RSA key for several algorithms
 		default:
-			return nil, withHint(errors.New("two different keys have the same id (kid)"), "name one of them anew: caddy jwt jwks FILE --kid ID")
+			return nil, withHint(errors.New("two different keys have the same id (kid)"), "rename one of them: caddy jwt jwks FILE --kid ID")
 		}
 	}
 	return set, nil

@@ -114,9 +114,9 @@ func (f *keygenFlags) run(cmd *cobra.Command) error {
 	}
 	notes := cmd.ErrOrStderr()
 	if alg.Symmetric() {
-		fmt.Fprintf(notes, "The secret is in %s. Whoever has it can sign tokens, so keep it; a server with it can sign too.\n", f.out)
+		fmt.Fprintf(notes, "The secret is in %s. Anyone who has it can sign tokens, so keep it; a server with it can sign too.\n", f.out)
 	} else {
-		fmt.Fprintf(notes, "The private key is in %s. Whoever has it can sign tokens, so keep it; no server needs it to verify.\n", f.out)
+		fmt.Fprintf(notes, "The private key is in %s. Anyone who has it can sign tokens, so keep it; no server needs it to verify.\n", f.out)
 	}
 	if f.jwks != "" {
 		fmt.Fprintf(notes, "The key set is in %s. The key's id (kid) is %s.\n", f.jwks, made.ID)

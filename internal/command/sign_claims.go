@@ -149,7 +149,7 @@ func (f *claimFlags) body(cmd *cobra.Command, given []claims.Member, now time.Ti
 	}
 	for _, m := range given {
 		if slices.ContainsFunc(members, func(have claims.Member) bool { return have.Name == m.Name }) {
-			return body, nil, misuse(withHint(fmt.Errorf("the claim %s is there twice", apikey.Quote(m.Name)), "remove one"))
+			return body, nil, misuse(withHint(fmt.Errorf("duplicate claim %s", apikey.Quote(m.Name)), "remove one"))
 		}
 		members = append(members, m)
 	}
@@ -221,7 +221,7 @@ func (f *claimFlags) checkBody(body claims.Value, now time.Time) (notes []string
 		notes = append(notes, "the token has expired already, "+sinceOrUntil(exp, now))
 	}
 	if hasExp && exp.Sub(now) > longLife {
-		notes = append(notes, "the token is valid for more than a year; whoever finds it can use it for as long, unless it is revoked (caddy jwt revoke)")
+		notes = append(notes, "the token is valid for more than a year; anyone who finds it can use it for as long, unless it is revoked (caddy jwt revoke)")
 	}
 	if !hasExp {
 		notes = append(notes, "the token never expires, and servers refuse it unless the issuer's block has allow_no_expiry")

@@ -93,7 +93,7 @@ func TestWatchEndsInTime(t *testing.T) {
 	}
 }
 
-// A server that is being restarted answers nothing for a while, then begins anew.
+// A server that is being restarted answers nothing for a while, then begins again.
 func TestWatchGoesOnOverARestart(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

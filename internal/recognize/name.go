@@ -67,7 +67,7 @@ var pemForms = map[string]form{
 
 var pemBegin = regexp.MustCompile(`-----BEGIN ([A-Z0-9 ]+)-----`)
 
-// formOf returns what a text is. It decides by how the text looks; whoever reads it finds
+// formOf returns what a text is. It decides by how the text looks; anyone who reads it finds
 // out whether it is valid.
 func formOf(text string) form {
 	switch {

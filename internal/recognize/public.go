@@ -56,9 +56,9 @@ func notPublic(f form) error {
 	e := &Error{"it is " + names[f] + ", not a public key", "name a PEM file (-----BEGIN PUBLIC KEY-----), a certificate, a JWK or a key set"}
 	switch f {
 	case formPrivatePEM, formPrivateJWK:
-		e.Do = "it must not leave the one who signs: caddy jwt jwks FILE prints the public part, which goes to whoever verifies"
+		e.Do = "it must not leave the one who signs: caddy jwt jwks FILE prints the public part, which goes to those who verify"
 	case formSecretJWK:
-		e.What, e.Do = "it is an HMAC secret, which has no public part", "whoever verifies needs the secret itself, which must not be published"
+		e.What, e.Do = "it is an HMAC secret, which has no public part", "anyone who verifies needs the secret itself, which must not be published"
 	case formEncryptedPEM:
 		e.Do = "decrypt it: openssl pkey -in FILE -out private.pem"
 	case formOpenSSHPrivate:

@@ -9,7 +9,7 @@
 //	private.go private keys and secrets
 package recognize
 
-// MaxSize is how much is read, in bytes. Whoever reads a file or a stream hands over at
+// MaxSize is how much is read, in bytes. Anyone who reads a file or a stream hands over at
 // least one byte more if there is one, so that too much is told from enough.
 const MaxSize = 1 << 20
 

@@ -226,7 +226,7 @@ func tokenInJSON(text string) (Found, error) {
 	case has("payload") && (has("signature") || has("signatures")):
 		return Found{}, &Error{"it is a JWS in JSON, which servers don't take as a token", "write the compact form: its members protected, payload and signature, joined with dots"}
 	case has("ciphertext"):
-		return Found{}, &Error{"it is an encrypted token (JWE) in JSON", "only whoever has its key can read it"}
+		return Found{}, &Error{"it is an encrypted token (JWE) in JSON", "only someone with its key can read it"}
 	case has("iss"), has("sub"), has("exp"), has("aud"):
 		return Found{}, &Error{"these are the claims alone, without header and signature", "caddy jwt sign --claims @FILE makes a token of them"}
 	case has("alg"):

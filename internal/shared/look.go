@@ -31,7 +31,7 @@ type Look struct {
 // that are made with it know of the look by it.
 func (l *Look) Storage(of certmagic.Storage) certmagic.Storage { return &lookedAt{of, l} }
 
-// Notes returns what whoever reads the answer should know, in the order in which it came up.
+// Notes returns what the reader of the answer should know, in the order in which it came up.
 func (l *Look) Notes() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -49,7 +49,7 @@ type StateSettings struct {
 	// nobody.
 	LearnedRules func(rules []revocation.Rule)
 	LearnedKeys  func(store string, changes []apikey.StoreChange)
-	// RotatedKeys is called with changes of signing keys, whoever made them; nil for nobody.
+	// RotatedKeys is called with changes of signing keys, no matter who made them; nil for nobody.
 	RotatedKeys func(tokenservice.KeyEvent)
 }
 
