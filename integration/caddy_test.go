@@ -305,7 +305,7 @@ func (c *caddy) reload(sites string) error {
 		if err != nil {
 			// The endpoint of the config before may have been the one to take
 			// the connection, and ended with it.
-			if ctx.Err() == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)) {
+			if ctx.Err() == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED)) {
 				time.Sleep(5 * time.Millisecond)
 				continue
 			}

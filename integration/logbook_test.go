@@ -138,7 +138,7 @@ func TestOurRace(t *testing.T) {
 	t.Parallel()
 	const (
 		caddys = "WARNING: DATA RACE\nWrite at 0x0 by goroutine 1:\n  runtime.mapassign_faststr()\n      map.go:263 +0x0\n  github.com/caddyserver/caddy/v2/modules/caddyhttp.SetVar()\n      vars.go:478 +0xbb\n" +
-			"  github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy.Handler.prepareRequest()\n      reverseproxy.go:925 +0x1\n  github.com/caddy-jwt/caddy-jwt.(*errorHead).ServeHTTP()\n      errorhead.go:27 +0x2\n\n" +
+			"  github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy.Handler.prepareRequest()\n      reverseproxy.go:925 +0x1\n  github.com/caddy-jwt/caddy-jwt.(*errorHead).ServeHTTP()\n      errorguard.go:160 +0x2\n\n" +
 			"Previous read at 0x0 by goroutine 2:\n  runtime.mapaccess1_faststr()\n      map.go:101 +0x0\n  github.com/caddyserver/caddy/v2/modules/caddyhttp.GetVar()\n      vars.go:457 +0x1\n  net/http.(*Transport).dial()\n      transport.go:1307 +0xe6\n"
 		byUs = "WARNING: DATA RACE\nWrite at 0x0 by goroutine 1:\n  runtime.mapassign_faststr()\n      map.go:263 +0x0\n  github.com/caddyserver/caddy/v2/modules/caddyhttp.SetVar()\n      vars.go:478 +0xbb\n  github.com/caddy-jwt/caddy-jwt.requestState()\n      state.go:33 +0x2\n"
 		read = "WARNING: DATA RACE\nRead at 0x0 by goroutine 1:\n  github.com/caddyserver/caddy/v2.x()\n      x.go:1 +0x0\n\nPrevious write at 0x0 by goroutine 2:\n  net/http.Header.Del()\n      header.go:1 +0x0\n  github.com/caddy-jwt/caddy-jwt/internal/header.ClearHeaders()\n      clear.go:1 +0x0\n"
