@@ -108,7 +108,7 @@ func caddyCommandIn(t *testing.T, dir string, env map[string]string, args ...str
 // runCaddy runs a command of the binary to its end, with its two streams apart. The
 // error is of one that did not run; it may be called from any goroutine.
 func runCaddy(ctx context.Context, dir string, env []string, stdout, stderr io.Writer, args ...string) (int, error) {
-	command := exec.CommandContext(ctx, caddyBinary, args...)
+	command := exec.CommandContext(ctx, commandBinary, args...)
 	command.Dir = dir
 	command.Env = env
 	command.Stdout, command.Stderr = stdout, stderr

@@ -14,7 +14,7 @@ import (
 func guideShell(t *testing.T, dir, lines string) string {
 	t.Helper()
 	bin := t.TempDir()
-	caddy, err := filepath.Abs(caddyBinary)
+	caddy, err := filepath.Abs(commandBinary)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,7 @@ func TestThreat90_WhatIsNoTokenGetsOneSentence(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		for _, args := range [][]string{{"decode", "@-"}, {"explain", "@-"}} {
-			command := exec.CommandContext(ctx, caddyBinary, append([]string{"jwt"}, args...)...)
+			command := exec.CommandContext(ctx, commandBinary, append([]string{"jwt"}, args...)...)
 			command.Env, command.Dir, command.SysProcAttr = environment(t.TempDir(), nil), t.TempDir(), childAttributes()
 			command.Stdin = endless{}
 			command.WaitDelay = 5 * time.Second

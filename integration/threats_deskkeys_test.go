@@ -90,7 +90,7 @@ func TestThreat90_KeyFilesAreNotOverwritten(t *testing.T) {
 	t.Run("with a umask of nothing", func(t *testing.T) {
 		for _, alg := range []string{"ES256", "HS256"} {
 			path := at("open-" + alg)
-			run := exec.CommandContext(t.Context(), "sh", "-c", `umask 0; exec "$0" "$@"`, caddyBinary, "jwt", "keygen", "--alg", alg, "--out", path)
+			run := exec.CommandContext(t.Context(), "sh", "-c", `umask 0; exec "$0" "$@"`, commandBinary, "jwt", "keygen", "--alg", alg, "--out", path)
 			run.Env, run.Dir = environment(dir, nil), dir
 			if out, err := run.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
@@ -215,7 +215,7 @@ type heldProcess struct {
 func startHeld(t *testing.T, dir string, full bool, args ...string) *heldProcess {
 	t.Helper()
 	p := new(heldProcess)
-	p.command = exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -c unlimited 2>/dev/null; exec "$0" jwt "$@"`, caddyBinary}, args...)...)
+	p.command = exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -c unlimited 2>/dev/null; exec "$0" jwt "$@"`, commandBinary}, args...)...)
 	p.command.Env, p.command.Dir, p.command.SysProcAttr = environment(dir, nil), dir, childAttributes()
 	p.command.Stderr = &p.said
 	var err error
