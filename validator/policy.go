@@ -47,6 +47,11 @@ type Policy struct {
 	Keys KeySet
 	// Algorithms narrows what the keys allow; see key.Key.
 	Algorithms key.Algorithms
+	// Introspector is asked about tokens that are no JWT, which only one policy of a Validator
+	// may be for, and, with IntrospectJWTs, about JWTs of the issuer after their own checks.
+	// Default: none, opaque tokens are refused.
+	Introspector   Introspector
+	IntrospectJWTs bool
 	// Symmetric is whether Keys has HMAC secrets; otherwise it has public keys.
 	Symmetric bool
 

@@ -47,6 +47,12 @@ type Settings struct {
 	Realm, Format string
 	Accepted      Accepted
 	Scopes        string // those that are required, for the challenge of a request without them
+	// Metadata is the URL of the metadata of the protected resource (RFC 9728 section 5.1),
+	// for every challenge; empty for none.
+	Metadata string
+	// Least are the scopes that every request needs, for the challenges of a 401 where there is
+	// such metadata.
+	Least string
 }
 
 // Refusal returns the refusal, with its cause if there is one.
