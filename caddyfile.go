@@ -107,6 +107,8 @@ func clearedBy(h *Handler) []string {
 //	    require claim <path> <value>...
 //	    require expression <CEL>
 //
+//	    scope_implies <broad> <narrow>...
+//
 //	    claim <path> [<name>]
 //	    forward <what> <header> [json]
 //	    forward_payload <header>
@@ -124,8 +126,8 @@ func clearedBy(h *Handler) []string {
 //	    mode enforce | report | clear
 //	}
 //
-// issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward,
-// forward_jwt and clear may be repeated; any other duplicate is an error. The default of token_from
+// issuer, api_key, api_keys, token_from, api_key_from, require, scope_implies, claim,
+// forward, forward_jwt and clear may be repeated; any other duplicate is an error. The default of token_from
 // is header Authorization Bearer, that of api_key_from is header X-API-Key.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return readDirective(h, &reader{Dispenser: d, global: new(App)})
@@ -190,6 +192,7 @@ func handlerOptions() options[Handler] {
 		}),
 		listOption("trusted_origins", "https://app.example.com", func(h *Handler) *[]string { return &h.TrustedOrigins }),
 		{"require", readRequire, func(h *Handler) bool { return len(h.Require) > 0 }},
+		{"scope_implies", readScopeImplies, func(h *Handler) bool { return len(h.ScopeImplies) > 0 }},
 		{"claim", readClaim, func(h *Handler) bool { return len(h.Claim) > 0 }},
 		{"forward", readForward, func(h *Handler) bool { return len(h.Forward) > 0 }},
 		textOption("forward_payload", "X-JWT-Payload", func(h *Handler) *string { return &h.ForwardPayload }),

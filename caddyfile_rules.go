@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
@@ -47,6 +48,33 @@ func readRequire(h *Handler, r *reader) error {
 	}
 	h.Require = append(h.Require, required)
 	return grammar.NoBlock(r.Dispenser, "require")
+}
+
+// readScopeImplies reads what a broad scope implies at a site:
+//
+//	scope_implies <broad> <narrow>...
+func readScopeImplies(h *Handler, r *reader) error {
+	return readImplied(r.Dispenser, r.global.ScopeImplies, &h.ScopeImplies)
+}
+
+// readImplied reads what a broad scope implies, besides what is implied everywhere.
+func readImplied(d *caddyfile.Dispenser, everywhere map[string][]string, into *map[string][]string) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.Err("scope_implies needs a broad scope and those that it implies; write scope_implies admin orders:read orders:write")
+	}
+	if *into == nil {
+		*into = map[string][]string{}
+	}
+	_, twice := (*into)[args[0]]
+	(*into)[args[0]] = args[1:]
+	if _, err := rule.Implied(everywhere, *into); err != nil {
+		return d.Errf("%v", err)
+	}
+	if twice {
+		return d.Errf("duplicate scope_implies %s; put all that it implies on one line", args[0])
+	}
+	return grammar.NoBlock(d, "scope_implies")
 }
 
 func readForward(h *Handler, r *reader) error {

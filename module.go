@@ -82,6 +82,12 @@ type Handler struct {
 	// Default: none.
 	Require []*Requirement `json:"require,omitempty"`
 
+	// What broad scopes imply: each scope with those that anyone who has it has too, and in
+	// turn what these imply. It adds to what the app `jwt` says for all sites. It counts for
+	// requirements and for the matcher `jwt_scope`; scopes that are passed on are those that
+	// were granted. Default: none.
+	ScopeImplies map[string][]string `json:"scope_implies,omitempty"`
+
 	// Claims that get a placeholder `{http.auth.user.<name>}`. Default: none.
 	Claim []*ClaimName `json:"claim,omitempty"`
 

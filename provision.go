@@ -62,6 +62,9 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.naming.Names, err = identity.NewNames(claimNames(h.Claim)); err != nil {
 		return err
 	}
+	if h.naming.Implied, err = rule.Implied(h.app.ScopeImplies, h.ScopeImplies); err != nil {
+		return err
+	}
 	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}

@@ -1,7 +1,5 @@
 package claims
 
-import "slices"
-
 // ScopeToken reports whether s is a scope-token of RFC 6749 section 3.3:
 // not empty, and printable ASCII without space, quote and backslash.
 func ScopeToken(s string) bool {
@@ -13,25 +11,6 @@ func ScopeToken(s string) bool {
 	return s != ""
 }
 
-// Implications say which scopes have others: anyone with the broad scope has the narrow ones
-// too, transitively. It is immutable; nil has none.
-type Implications struct {
-	// broader has, for each narrow scope, all scopes that imply it.
-	broader map[string][]string
-}
-
-// Grants reports whether granted scopes have a scope: it is one of them, or implied by one.
-func (i *Implications) Grants(granted []string, scope string) bool {
-	if slices.Contains(granted, scope) {
-		return true
-	}
-	if i == nil {
-		return false
-	}
-	for _, broad := range i.broader[scope] {
-		if slices.Contains(granted, broad) {
-			return true
-		}
-	}
-	return false
-}
+// ServiceScopes is what the scopes of a token service's own API begin with. Its config alone
+// gives them to clients, so that they imply nothing and nothing implies them.
+const ServiceScopes = "caddy-jwt:"
