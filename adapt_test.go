@@ -147,6 +147,7 @@ func TestOptionsMisused(t *testing.T) {
 			"token_from":          {line: "cookie session", values: several, repeated: true},
 			"max_token_size":      {line: "32KiB", values: one},
 			"trusted_origins":     {line: "https://app.example.com\ntoken_from cookie session", values: list},
+			"scope_implies":       {line: "admin orders:read orders:write", values: list, repeated: true},
 			"claim":               {line: "address.email email", values: several, repeated: true},
 			"require":             {line: "expression `claims.age > 17`", values: several, repeated: true},
 			"forward":             {line: "email X-Email", values: several, repeated: true},

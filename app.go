@@ -67,8 +67,8 @@ type App struct {
 	requests  *metrics.Requests // of a config that is only looked at
 	cache     uint64            // 0 for none
 	implied   *claims.Implications
-	stopSweep func()            // stops sweeping the cache
-	reporting atomic.Int64      // the number of handlers in report mode
+	stopSweep func()       // stops sweeping the cache
+	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
 	accepted  accepted

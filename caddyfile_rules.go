@@ -63,16 +63,15 @@ func readImplied(d *caddyfile.Dispenser, everywhere map[string][]string, into *m
 	if len(args) < 2 {
 		return d.Err("scope_implies needs a broad scope and those that it implies; write scope_implies admin orders:read orders:write")
 	}
+	if (*into)[args[0]] != nil {
+		return d.Errf("duplicate scope_implies %s; put all that it implies on one line", args[0])
+	}
 	if *into == nil {
 		*into = map[string][]string{}
 	}
-	_, twice := (*into)[args[0]]
 	(*into)[args[0]] = args[1:]
 	if _, err := rule.Implied(everywhere, *into); err != nil {
 		return d.Errf("%v", err)
-	}
-	if twice {
-		return d.Errf("duplicate scope_implies %s; put all that it implies on one line", args[0])
 	}
 	return grammar.NoBlock(d, "scope_implies")
 }

@@ -100,7 +100,8 @@ const maxAskedScopes = 1000
 
 // scopes returns the scopes that are granted: what is asked for as far as the client has it, or
 // has one that implies it, in the order in which it is asked for (RFC 6749 section 3.3). What is
-// not asked for is implied to those who ask for the token's scopes, and not written into it.
+// not asked for is not granted: who takes the token knows what its scopes imply. A scope that
+// the client can't be granted implies nothing.
 //
 // The scopes of the service's own API are given to a client by the config alone: not to a key,
 // whose scopes others may edit, and not to a platform.
@@ -109,12 +110,12 @@ func (s *Service) scopes(c *client, asked string, federated bool) ([]string, *fa
 		return (len(s.config.Scopes) == 0 || slices.Contains(s.config.Scopes, scope)) &&
 			(!strings.HasPrefix(scope, claims.ServiceScopes) || c.configured != nil && !federated)
 	}
-	owned := c.scopes()
+	owned := slices.DeleteFunc(slices.Clone(c.scopes()), func(scope string) bool { return !may(scope) })
 	if asked == "" {
 		usual := s.config.DefaultScopes
 		granted := make([]string, 0, len(owned))
 		for _, scope := range owned {
-			if (len(usual) == 0 || slices.Contains(usual, scope)) && may(scope) && !slices.Contains(granted, scope) {
+			if (len(usual) == 0 || slices.Contains(usual, scope)) && !slices.Contains(granted, scope) {
 				granted = append(granted, scope)
 			}
 		}
