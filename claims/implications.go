@@ -73,7 +73,7 @@ func checkImplications(narrower map[string][]string) error {
 		for n, s := range list {
 			switch {
 			case s == broad:
-				return fmt.Errorf("%s implies itself; remove it behind itself", s)
+				return fmt.Errorf("%s implies itself; write only others behind it", s)
 			case slices.Contains(list[:n], s):
 				return fmt.Errorf("%s implies %s twice; remove one", broad, s)
 			}

@@ -76,7 +76,7 @@ func TestInvalidImplications(t *testing.T) {
 		narrower map[string][]string
 		want     string // in the error; empty for none
 	}{
-		"itself":         {map[string][]string{"admin": {"read", "admin"}}, "admin implies itself; remove"},
+		"itself":         {map[string][]string{"admin": {"read", "admin"}}, "admin implies itself; write"},
 		"a ring of two":  {map[string][]string{"admin": {"write"}, "write": {"admin"}}, "ring: admin implies write implies admin; remove"},
 		"behind others":  {map[string][]string{"a": {"x", "b"}, "b": {"c"}, "c": {"y", "d"}, "d": {"b"}}, "ring: b implies c implies d implies b; remove"},
 		"of a thousand":  {func() map[string][]string { all := chain(999); all["s999"] = []string{"s00"}; return all }(), "s999 implies s00; remove"},
