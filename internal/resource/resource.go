@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -80,6 +81,11 @@ func (s *Settings) Check(resolve setting.Resolver) (*Resource, error) {
 			return nil, fmt.Errorf("authorization_servers: %w", err)
 		}
 		r.servers = append(r.servers, server)
+	}
+	for _, scope := range s.Scopes {
+		if !claims.ScopeToken(scope) {
+			return nil, fmt.Errorf(`scopes: %q is not a valid scope; write one word of visible ASCII without " and \, such as orders:read, and spaces between several`, scope)
+		}
 	}
 	if slices.Contains(s.Scopes, offlineAccess) {
 		return nil, errors.New("scopes: offline_access is between a client and its authorization server, and no scope of a resource; remove it")
