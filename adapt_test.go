@@ -154,6 +154,7 @@ func TestOptionsMisused(t *testing.T) {
 			"forward_payload":     {line: "X-JWT-Payload", values: one},
 			"forward_jwt":         {line: "X-Identity https://orders.internal", values: several, repeated: true, block: true},
 			"clear":               {line: "X-Tenant", values: list, repeated: true},
+			"resource":            {line: "https://api.example.com/mcp", values: one, block: true},
 			"optional":            {values: flag},
 			"allow_preflight":     {values: flag},
 			"mode":                {line: "report", values: one},
@@ -193,6 +194,12 @@ func TestOptionsMisused(t *testing.T) {
 			"lifetime": {line: "30s", values: one},
 			"claim":    {line: "address.email email", values: several, repeated: true},
 			"issuer":   {line: "https://auth.example.com", values: one},
+		},
+		"jwt https://auth.example.com/ https://api.example.com {\nresource https://api.example.com/mcp {\n%s\n}\n}": {
+			"name":                  {line: "Orders", values: one},
+			"documentation":         {line: "https://docs.example.com/mcp", values: one},
+			"scopes":                {line: "orders:read", values: list},
+			"authorization_servers": {line: "https://auth.example.com/", values: list},
 		},
 		"authorization_server https://auth.example.com {\n%s\n}": {
 			"api_keys":       {line: "/etc/caddy/keys.jsonl" + audience, values: one, repeated: true, block: true},
@@ -239,6 +246,8 @@ func TestOptionsMisused(t *testing.T) {
 			method = "AuthorizationServer"
 		case strings.Contains(around, "issuer"):
 			method = "Issuer"
+		case strings.Contains(around, "resource"):
+			method = "Resource"
 		case strings.Contains(around, "forward_jwt"):
 			method = "ForwardJWT"
 		}
