@@ -107,6 +107,10 @@ func clearedBy(h *Handler) []string {
 //	    require claim <path> <value>...
 //	    require expression <CEL>
 //
+//	    mcp {
+//	        ...                              (see readMCP)
+//	    }
+//
 //	    claim <path> [<name>]
 //	    forward <what> <header> [json]
 //	    forward_payload <header>
@@ -190,6 +194,7 @@ func handlerOptions() options[Handler] {
 		}),
 		listOption("trusted_origins", "https://app.example.com", func(h *Handler) *[]string { return &h.TrustedOrigins }),
 		{"require", readRequire, func(h *Handler) bool { return len(h.Require) > 0 }},
+		{"mcp", readMCP, func(h *Handler) bool { return h.MCP != nil }},
 		{"claim", readClaim, func(h *Handler) bool { return len(h.Claim) > 0 }},
 		{"forward", readForward, func(h *Handler) bool { return len(h.Forward) > 0 }},
 		textOption("forward_payload", "X-JWT-Payload", func(h *Handler) *string { return &h.ForwardPayload }),

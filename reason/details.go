@@ -254,3 +254,14 @@ var (
 		See:     []string{"rules-and-headers.md#forward_jwt"},
 	})
 )
+
+// Bodies with messages of the Model Context Protocol.
+var (
+	BodyBroken = fixed(Entry{
+		ID: "body_broken", Code: MalformedMessage,
+		Text:    "the body ended before it was complete, or its framing is broken",
+		Meaning: "the client went away while it sent the body, or sent less of it than it had said",
+		Remedy:  "Look at the client's network and at what is between it and Caddy. A client that gives up while it sends is often one with a time limit of its own.",
+		See:     []string{"mcp.md#max_body"},
+	})
+)
