@@ -44,6 +44,10 @@ type Call struct {
 	// ID is the id, as it is written, if it is a string or a number; nil for none, and for one
 	// that is too long to be repeated.
 	ID json.RawMessage
+
+	// folded is the name, or the method if it names nothing, as it is compared with patterns;
+	// empty if the call was not read by Parse.
+	folded string
 }
 
 // Message is the body of a POST: one message, or a batch of the older revisions.
