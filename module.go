@@ -83,6 +83,10 @@ type Handler struct {
 	// Default: none.
 	Require []*Requirement `json:"require,omitempty"`
 
+	// Makes what the handler protects a resource that clients find by its URL (RFC 9728), as
+	// MCP demands. Default: none.
+	Resource *Resource `json:"resource,omitempty"`
+
 	// Judges each request as one to a server of the Model Context Protocol, with rules by
 	// tool, prompt, resource and method. Default: none, requests are not read.
 	MCP *MCP `json:"mcp,omitempty"`
@@ -172,6 +176,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request and passes it to the next handler, or refuses
 // it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.late && h.guard.resources.Serve(w, r) {
+		return nil
+	}
 	st, r := h.enter(r)
 	err := h.serve(w, r, st, next)
 	if err != nil {

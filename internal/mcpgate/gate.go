@@ -84,6 +84,7 @@ func (r *Rule) check() error {
 	if len(r.Names) == 0 {
 		return fmt.Errorf("%s needs a name; write %s", r.Kind, examples[r.Kind])
 	}
+	known := mcp.KnownMethods()
 	for i, name := range r.Names {
 		switch {
 		case name == "":
@@ -93,9 +94,32 @@ func (r *Rule) check() error {
 		case slices.Contains(r.Names[:i], name):
 			return fmt.Errorf("%s: duplicate %q; remove one", r.Kind, name)
 		}
+		if err := checkMethod(name, known); r.Kind == mcp.Method && err != nil {
+			return err
+		}
 	}
 	if _, err := rule.Check(r.Require); err != nil {
 		return fmt.Errorf("%s: %w", r.text(), err)
+	}
+	return nil
+}
+
+// checkMethod finds names of methods that are misspelled. Servers may have others than the
+// protocol, but with a namespace in front.
+func checkMethod(name string, known []string) error {
+	if strings.Contains(name, "*") {
+		return nil
+	}
+	for _, k := range known {
+		if strings.EqualFold(name, k) {
+			return nil
+		}
+	}
+	if near := setting.Nearest(name, known); near != "" {
+		return fmt.Errorf("unknown method %q; write method %s", name, near)
+	}
+	if !strings.Contains(name, "/") {
+		return fmt.Errorf("unknown method %q; write one such as tools/list, or tool %s if it is the name of a tool", name, name)
 	}
 	return nil
 }

@@ -1,10 +1,8 @@
 package mcpgate
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -64,9 +62,6 @@ func (g *Gate) Preflight(r *http.Request) Verdict {
 	if f := mcp.Check(r); f != nil {
 		return faulty(f)
 	}
-	if framed(r) {
-		return bodied(r, nil)
-	}
 	r.Body, r.ContentLength = http.NoBody, 0
 	return Verdict{}
 }
@@ -82,9 +77,6 @@ func (g *Gate) Judge(w http.ResponseWriter, r *http.Request, id *identity.Identi
 		return faulty(f), nil
 	}
 	judged := mcp.Judged(r)
-	if !judged && framed(r) {
-		return bodied(r, nil), nil
-	}
 	if judged && r.ContentLength > int64(g.maxBody) {
 		return faulty(&mcp.Fault{Err: reason.BodyTooLarge}), nil
 	}
@@ -120,27 +112,13 @@ func (g *Gate) Judge(w http.ResponseWriter, r *http.Request, id *identity.Identi
 func (g *Gate) body(r *http.Request, b *reading, id *identity.Identity, judged bool, err error) Verdict {
 	switch {
 	case !judged && len(b.data) > 0: // whatever came then
-		return bodied(r, b.data)
+		return faulty(&mcp.Fault{Err: reason.UnexpectedBody})
 	case err != nil:
 		return unread(err)
 	case !judged:
 		return Verdict{}
 	}
 	return g.message(r, b.data, id)
-}
-
-// framed reports whether a request says that it has a body.
-func framed(r *http.Request) bool { return r.ContentLength > 0 || len(r.TransferEncoding) > 0 }
-
-// bodied is the verdict on a request that has a body, but must not.
-func bodied(r *http.Request, body []byte) Verdict {
-	with := *r
-	with.Body = io.NopCloser(bytes.NewReader(body))
-	f, err := mcp.Bodiless(&with)
-	if f == nil || err != nil {
-		f = &mcp.Fault{Err: reason.MalformedMessage}
-	}
-	return faulty(f)
 }
 
 // unread is the verdict on a request whose body can't be read.
