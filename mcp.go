@@ -219,4 +219,3 @@ func mcpRuleOptions() options[MCPRule] {
 		func(m *MCPRule) bool { return len(m.Require) > 0 },
 	}}
 }
-

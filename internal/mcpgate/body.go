@@ -28,8 +28,8 @@ type reading struct {
 	data    []byte
 	extra   []byte // a byte behind data for which there is no room
 	eof     bool
-	some    bool   // whether the first byte is enough
-	length  int64  // as the request says; -1 for unknown
+	some    bool  // whether the first byte is enough
+	length  int64 // as the request says; -1 for unknown
 	limit   int
 }
 
