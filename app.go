@@ -65,6 +65,7 @@ type App struct {
 	warnings  siteWarnings
 	accepted  accepted
 	services  []*AuthorizationServer // in the order of provisioning
+	metadata  []*ResourceMetadata
 }
 
 // Metrics says what is counted.
@@ -172,6 +173,7 @@ func (a *App) Start() error {
 	for _, s := range a.services {
 		s.warnUnreached()
 	}
+	a.warnUnserved()
 	for _, w := range a.sources.Services().Warnings() {
 		a.warnings.add(w.Site, w.Text)
 	}

@@ -257,6 +257,13 @@ var (
 
 // The HTTP request of a message.
 var (
+	BodyBroken = fixed(Entry{
+		ID: "body_broken", Code: MalformedMessage,
+		Text:    "the body ended before it was complete, or its framing is broken",
+		Meaning: "the client went away while it sent the body, or sent less of it than it had said",
+		Remedy:  "Look at the client's network and at what is between it and Caddy. A client that gives up while it sends is often one with a time limit of its own.",
+		See:     []string{"mcp.md#max_body"},
+	})
 	MethodOverride = fixed(Entry{
 		ID: "method_override", Code: MalformedMessage,
 		Text:    "a header asks for another HTTP method",

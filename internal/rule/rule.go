@@ -159,6 +159,9 @@ func (all *Rules) RequiredScopes() string {
 	return strings.Join(list, " ")
 }
 
+// LeastScopes returns the scopes that every request needs.
+func (all *Rules) LeastScopes() []string { return all.scopes }
+
 // Check applies the rules to an identity. If one is not met, Check returns it as written
 // in the config, with the reason.
 func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, code reason.Code) {

@@ -182,7 +182,7 @@ func (c *Checked) checkClients(resolve setting.Resolver) error {
 }
 
 func (c *Checked) checkClient(cl *Client, resolve setting.Resolver) error {
-	if u, err := url.Parse(cl.JWKSURL); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {
+	if u, err := url.Parse(cl.JWKSURL); err == nil && u.Scheme == "http" && !setting.IsLoopback(u.Hostname()) {
 		return errors.New("jwks_url: it is not encrypted, so that anyone on the way could put in keys; write an https URL, or jwks_file")
 	}
 	if cl.signs() {
