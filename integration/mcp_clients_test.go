@@ -160,9 +160,12 @@ var mcpClients = []struct {
 	name string
 	part dependency
 	ask  func(*testing.T, mcpRequest, string) mcpAnswer
+	// resource is whether it says at the token endpoint whom the token is for (RFC 8707),
+	// as MCP has it. The Go SDK does not: it gets the service's only audience.
+	resource bool
 }{
-	{"Go SDK", curl, askGoSDK},
-	{"TypeScript SDK", mcpTypeScript, askTypeScriptSDK},
+	{"Go SDK", curl, askGoSDK, false},
+	{"TypeScript SDK", mcpTypeScript, askTypeScriptSDK, true},
 }
 
 // Each client, by secret and by signature, from the MCP server's URL alone: metadata, a
@@ -201,6 +204,15 @@ func TestMCP_Clients(t *testing.T) {
 				requests := e.tokenRequests(t)
 				if scopes := scopesOf(requests); !slices.Equal(scopes, []string{"mcp:read", "mcp:read mcp:write"}) {
 					t.Errorf("it asks for the scopes %q; want read, then both", scopes)
+				}
+				for _, r := range requests {
+					want := ""
+					if c.resource {
+						want = e.url
+					}
+					if got := r.form.Get("resource"); got != want {
+						t.Errorf("it asks for a token for %q; want %q", got, want)
+					}
 				}
 				e.checkWire(t, as, requests)
 			})
