@@ -118,6 +118,10 @@ func clearedBy(h *Handler) []string {
 //	        ...                              (see readResource)
 //	    }
 //
+//	    mcp {
+//	        ...                              (see readMCP)
+//	    }
+//
 //	    claim <path> [<name>]
 //	    forward <what> <header> [json]
 //	    forward_payload <header>
@@ -203,6 +207,7 @@ func handlerOptions() options[Handler] {
 		{"require", readRequire, func(h *Handler) bool { return len(h.Require) > 0 }},
 		{"scope_implies", readScopeImplies, func(h *Handler) bool { return len(h.ScopeImplies) > 0 }},
 		{"resource", readResource, func(h *Handler) bool { return h.Resource != nil }},
+		{"mcp", readMCP, func(h *Handler) bool { return h.MCP != nil }},
 		{"claim", readClaim, func(h *Handler) bool { return len(h.Claim) > 0 }},
 		{"forward", readForward, func(h *Handler) bool { return len(h.Forward) > 0 }},
 		textOption("forward_payload", "X-JWT-Payload", func(h *Handler) *string { return &h.ForwardPayload }),

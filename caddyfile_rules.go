@@ -10,13 +10,16 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// readRequire reads a requirement:
+// readRequire reads a requirement of the handler.
+func readRequire(h *Handler, r *reader) error { return readRequirement(&h.Require, r) }
+
+// readRequirement reads a requirement:
 //
 //	require scope <scope>...
 //	require any_scope <scope>...
 //	require claim <path> <value>...
 //	require expression <CEL>
-func readRequire(h *Handler, r *reader) error {
+func readRequirement(into *[]*Requirement, r *reader) error {
 	args := r.RemainingArgs()
 	if len(args) < 2 {
 		return r.Err("require needs a kind and its values; write require scope orders:read, require any_scope orders:read orders:write, require claim roles admin, or require expression `claims.age > 17`")
@@ -46,7 +49,7 @@ func readRequire(h *Handler, r *reader) error {
 	if _, err := rule.Check(requirements([]*Requirement{required})); err != nil {
 		return r.Errf("%v", err)
 	}
-	h.Require = append(h.Require, required)
+	*into = append(*into, required)
 	return grammar.NoBlock(r.Dispenser, "require")
 }
 

@@ -150,7 +150,7 @@ func (e *errorHead) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if p == nil {
 		return next.ServeHTTP(w, r)
 	}
-	if refusal.IsGRPC(r) || !e.guard.makesPage(r, p) {
+	if p.IsMessage() || refusal.IsGRPC(r) || !e.guard.makesPage(r, p) {
 		p.Write(w, r)
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/mcpgate"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
@@ -92,6 +93,10 @@ type Handler struct {
 	// MCP demands. Default: none.
 	Resource *Resource `json:"resource,omitempty"`
 
+	// Judges each request as one to a server of the Model Context Protocol, with rules by
+	// tool, prompt, resource and method. Default: none, requests are not read.
+	MCP *MCP `json:"mcp,omitempty"`
+
 	// Claims that get a placeholder `{http.auth.user.<name>}`. Default: none.
 	Claim []*ClaimName `json:"claim,omitempty"`
 
@@ -151,6 +156,7 @@ type Handler struct {
 	credentials *credential.Places
 	responder   *refusal.Responder
 	rules       *rule.Rules
+	mcp         *mcpgate.Gate // nil without the option mcp
 	forwarding  *header.Forwarding
 	guard       *errorGuard
 	site        string // the hosts of the site, or the server's addresses
@@ -212,8 +218,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 		return next.ServeHTTP(w, r)
 	}
 	d := h.decide(r, st)
+	if h.mcp != nil {
+		defer h.judge(w, r, &d).End()
+	}
 	h.leave(r, st, &d)
 	h.count(r, &d)
+	if d.failed != nil {
+		return d.failed
+	}
 	if d.code != "" && h.Mode != modeReport {
 		return h.refuse(w, r, st, d.answer)
 	}
@@ -229,6 +241,9 @@ type decision struct {
 	headers       []header.Header
 	code          reason.Code
 	cause         *refusal.Cause // more about the refusal; may be nil
+
+	message *mcpgate.Verdict // of a refusal whose client gets a message of MCP; nil for others
+	failed  error            // of another handler, while the body was read
 
 	// With a code, once the request was left to handlers behind.
 	answer *refusal.Response
@@ -276,7 +291,7 @@ func (h *Handler) leave(r *http.Request, st *state, d *decision) {
 	switch {
 	case d.code != "":
 		// A credential that can't be used is none that came in Basic.
-		d.answer = h.responder.To(d.code, d.cause, d.id != nil && d.presented.Basic())
+		d.answer = h.answer(d, d.id != nil && d.presented.Basic())
 		d.why = d.answer.Refusal(d.cause)
 		if h.Mode == modeReport {
 			st.PassRefused(r, d.why)
@@ -388,7 +403,7 @@ func (h *Handler) record(r *http.Request, why *refusal.Refusal) {
 // refuse answers a request. Apart from calling the next handler it is the only way
 // out of ServeHTTP.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, p *refusal.Response) error {
-	if h.guard.wayOf(h, r, p) == here {
+	if p.IsMessage() && h.guard.place(h).Intercept == "" || h.guard.wayOf(h, r, p) == here {
 		p.Write(w, r)
 		return nil
 	}

@@ -70,6 +70,9 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {
 		return err
 	}
+	if err := h.provisionMCP(ctx); err != nil {
+		return err
+	}
 	if err := h.checkMode(); err != nil {
 		return err
 	}
@@ -307,6 +310,9 @@ func (h *Handler) checkTogether() error {
 		return err
 	}
 	if err := h.checkMode(); err != nil {
+		return err
+	}
+	if err := checkMCP(h); err != nil {
 		return err
 	}
 	required, err := rule.Check(requirements(h.Require))

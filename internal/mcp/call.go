@@ -2,8 +2,6 @@ package mcp
 
 import (
 	"encoding/json"
-
-	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // Kind is what a rule is about.
@@ -22,6 +20,19 @@ const (
 	Resource
 )
 
+// String returns the kind as a Caddyfile has it, such as "tool".
+func (k Kind) String() string {
+	switch k {
+	case Tool:
+		return "tool"
+	case Prompt:
+		return "prompt"
+	case Resource:
+		return "resource"
+	}
+	return "method"
+}
+
 // Call is one call of a message: a request or a notification. A batch has several.
 type Call struct {
 	// Method is the method, as it is written.
@@ -30,46 +41,22 @@ type Call struct {
 	Kind Kind
 	// Name is the name of the tool or prompt, or the URI of the resource, as it is written.
 	Name string
-	// ID is the id, as it is written, if it is a string or a number; nil for none.
+	// ID is the id, as it is written, if it is a string or a number; nil for none, and for one
+	// that is too long to be repeated.
 	ID json.RawMessage
+
+	// folded is the name, or the method if it names nothing, as it is compared with patterns;
+	// empty if the call was not read by Parse.
+	folded string
 }
 
 // Message is the body of a POST: one message, or a batch of the older revisions.
 type Message struct {
 	// Calls are the calls in it, in their order; responses are none.
 	Calls []Call
-	// ID is the id of a single message, for the error that answers it; nil for none.
+	// ID is the id of a single message, for the error that answers it; nil for none, for one
+	// that is too long to be repeated, and for a batch.
 	ID json.RawMessage
-}
-
-// Fault is why a request can't be judged, and is refused.
-type Fault struct {
-	// Err is the reason: a reason.Code or a *reason.Detailed of one.
-	Err error
-	// ID is the id of the message, if it could be read; nil for none.
-	ID json.RawMessage
-}
-
-// The codes of JSON-RPC errors.
-const (
-	codeParse   = -32700 // no JSON
-	codeInvalid = -32600 // every other refusal with 4xx, but 403
-	codeHeaders = -32020 // HeaderMismatch
-	codeRefused = -32000 // 403 and 503
-)
-
-// RPCCode returns the code of the JSON-RPC error that answers a refusal with a reason.
-// notJSON is whether a malformed message is no JSON at all.
-func RPCCode(code reason.Code, notJSON bool) int {
-	switch code {
-	case reason.HeaderMismatch:
-		return codeHeaders
-	case reason.InsufficientScope, reason.Forbidden, reason.UnforwardableClaim, reason.Overloaded:
-		return codeRefused
-	case reason.MalformedMessage:
-		if notJSON {
-			return codeParse
-		}
-	}
-	return codeInvalid
+	// Batch is whether it is a batch.
+	Batch bool
 }

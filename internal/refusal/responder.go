@@ -38,6 +38,9 @@ type Response struct {
 	grpc       *grpcAnswer
 	refusal    Refusal
 	number     int // of the reason, in reason.All
+
+	message bool   // whether body is of another protocol (see Message)
+	allow   string // the header Allow
 }
 
 // Number returns the reason's index in reason.All.
@@ -233,11 +236,14 @@ func (p *Response) Caused(err error) bool { return errors.Is(err, p.err) }
 
 // Write sends the response, in the form of gRPC to a gRPC client.
 func (p *Response) Write(w http.ResponseWriter, r *http.Request) {
-	if IsGRPC(r) {
+	if IsGRPC(r) && !p.message {
 		p.writeGRPC(w, r)
 		return
 	}
 	p.headers(w.Header(), true)
+	if p.message {
+		p.setMessageHeaders(w.Header(), r)
+	}
 	w.WriteHeader(p.Status)
 	// If this fails, the client is gone; the request is refused all the same.
 	_, _ = w.Write(p.body)
