@@ -380,9 +380,9 @@ var (
 	})
 	MessageBounds = fixed(Entry{
 		ID: "message_bounds", Code: MalformedMessage,
-		Text:    "the body is nested too deeply, or an object has too many members",
-		Meaning: "objects and arrays are in each other more than 128 levels deep, or one object has more than 65,536 members",
-		Remedy:  "Have the client send simpler arguments, such as a list instead of an object with that many members.",
+		Text:    "the body is nested too deeply, or has too many members, messages or too long names",
+		Meaning: "objects and arrays are in each other more than 128 levels deep, one object has more than 65,536 members, a batch more than 1,000 messages, or a member of a message has a name of more than 8 KiB",
+		Remedy:  "Have the client send simpler arguments, such as a list instead of an object with that many members, and smaller batches.",
 		See:     []string{"mcp.md#what-is-judged"},
 	})
 	MemberFolded = template(Entry{
@@ -422,8 +422,8 @@ var (
 	})
 	MessageMethod = fixed(Entry{
 		ID: "message_method", Code: MalformedMessage,
-		Text:    "the method is not a text, or is empty or malformed",
-		Meaning: "`method` must be a JSON string that is not empty and has no control characters",
+		Text:    "the method is not a text, empty, too long or has control characters",
+		Meaning: "`method` must be a JSON string of 1 to 8,192 bytes without control characters",
 		Remedy:  "Have the client name one method, such as tools/call.",
 	})
 	MethodFolded = fixed(Entry{
@@ -459,8 +459,8 @@ var (
 	})
 	NameType = template(Entry{
 		ID: "name_type", Code: MalformedMessage,
-		Text:    "{member} is missing, not a text, empty or has control characters",
-		Meaning: "the call must name the tool, prompt or resource that it is about, in a JSON string",
+		Text:    "{member} is missing, not a text, empty, too long or has control characters",
+		Meaning: "the call must name the tool, prompt or resource that it is about, in a JSON string of 1 to 8,192 bytes",
 		Remedy:  "Have the client name it as the server lists it.",
 		See:     []string{"mcp.md#what-is-judged"},
 	})

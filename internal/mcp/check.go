@@ -1,8 +1,6 @@
 package mcp
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -10,11 +8,12 @@ import (
 )
 
 // Judged reports whether the body of a request is judged, which then is for Parse: that of a
-// POST. The bodies of others are for Bodiless.
+// POST. Others have none.
 func Judged(r *http.Request) bool { return r.Method == http.MethodPost }
 
 // Check judges what needs no body: the HTTP method, and of a POST how its body is encoded.
-// GET, DELETE (both of the older revisions), HEAD and OPTIONS have no body.
+// GET, DELETE (both of the older revisions), HEAD and OPTIONS have no body, as far as is known
+// before it is read: over HTTP/2 and 3 only reading shows it.
 func Check(r *http.Request) *Fault {
 	switch r.Method {
 	case http.MethodPost, http.MethodGet, http.MethodDelete, http.MethodHead, http.MethodOptions:
@@ -37,26 +36,6 @@ func Check(r *http.Request) *Fault {
 		return &Fault{Err: err}
 	}
 	return nil
-}
-
-// Bodiless makes sure of a request that Check has passed, and that is not judged, that it has
-// no body: over HTTP/2 and 3 only reading shows it. It may wait for the client, so a read
-// deadline should be set. An error while reading is returned as it is.
-func Bodiless(r *http.Request) (*Fault, error) {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return nil, nil
-	}
-	var one [1]byte
-	for {
-		switch n, err := r.Body.Read(one[:]); {
-		case n > 0:
-			return &Fault{Err: reason.UnexpectedBody}, nil
-		case errors.Is(err, io.EOF):
-			return nil, nil
-		case err != nil:
-			return nil, err
-		}
-	}
 }
 
 // checkNames looks at the names of all headers: for those by which frameworks let a client

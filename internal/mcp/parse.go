@@ -209,7 +209,7 @@ func (s *scanner) judge(h *headers, m *Message) {
 // readMethod reads the method.
 func (s *scanner) readMethod(c *call) bool {
 	text, ok := s.text(s.found[theMethod])
-	if !ok || len(text) == 0 || hasControl(text) {
+	if !ok || !isName(text) {
 		s.wrong(reason.MessageMethod)
 		return false
 	}
@@ -226,10 +226,10 @@ func (s *scanner) readMethod(c *call) bool {
 	return true
 }
 
-// hasControl reports whether a text has control characters, at which C programs end a text
-// and logs a line.
-func hasControl(text []byte) bool {
-	return bytes.ContainsFunc(text, unicode.IsControl)
+// isName reports whether a text can be a name: not empty nor of any length, and without control
+// characters, at which C programs end a text and logs a line.
+func isName(text []byte) bool {
+	return len(text) > 0 && len(text) <= maxName && !bytes.ContainsFunc(text, unicode.IsControl)
 }
 
 // readMeta reads the version of the protocol in _meta.
@@ -284,7 +284,7 @@ var (
 
 func (s *scanner) setName(c *call, v span, wrong *reason.Detailed) bool {
 	text, ok := s.text(v)
-	if !ok || len(text) == 0 || hasControl(text) {
+	if !ok || !isName(text) {
 		s.wrong(wrong)
 		return false
 	}

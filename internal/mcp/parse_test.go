@@ -78,12 +78,14 @@ func TestCallsAreReadByWhatTheyName(t *testing.T) {
 	}
 }
 
+// nested are so many arrays in each other.
+func nested(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+
 // tool is a call of a tool with params.
 func tool(params string) string { return open + `"tools/call","params":` + params + `}` }
 
 func TestWhatIsAmbiguousIsRefused(t *testing.T) {
 	t.Parallel()
-	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	var many strings.Builder
 	for i := range 1<<16 + 1 {
 		fmt.Fprintf(&many, `"%d":0,`, i)
@@ -103,7 +105,7 @@ func TestWhatIsAmbiguousIsRefused(t *testing.T) {
 		},
 		reason.MessageEncoding:  {"\uFEFF" + open + `"ping"}`, open + "\"\xff\"}", tool("{\"name\":\"a\xc0\xaf\"}"), "\xff\xfe{\x00}\x00", tool("{\"name\":\"\xed\xa0\x80\"}")},
 		reason.MessageDuplicate: {tool(`{"name":"list","name":"delete_all"}`), tool(`{"name":"list","n\u0061me":"delete_all"}`), open + `"ping","method":"tools/call"}`, open + `"ping","id":2}`, tool(`{"name":"list"},"params":{"name":"delete_all"}`), tool(`{"name":"list","arguments":{"deep":[{"x":1,"y":2,"x":3}]}}`), tool(`{"name":"list","_meta":{"a":1,"a":1}}`), tool(`{"name":"l","arguments":{"1":0,"2":0,"3":0,"4":0,"5":0,"6":0,"7":0,"8":0,"9":0,"10":0,"11":0,"12":0,"13":0,"1\u0033":0}}`), `{"jsonrpc":"2.0","id":1,"result":{"a":1,"a":2}}`},
-		reason.MessageBounds:    {tool(`{"name":"l","arguments":{"x":` + deep(126) + `}}`), tool(`{"name":"l","arguments":{` + many.String() + `"x":0}}`), `[` + strings.Repeat(open+`"ping"},`, 1000) + open + `"ping"}]`},
+		reason.MessageBounds:    {tool(`{"name":"l","arguments":{"x":` + nested(126) + `}}`), tool(`{"name":"l","arguments":{` + many.String() + `"x":0}}`), `[` + strings.Repeat(open+`"ping"},`, 1000) + open + `"ping"}]`, tool(`{"name":"l","` + strings.Repeat("n", 8<<10+1) + `":1}`)},
 		reason.MemberFolded.With("params"): append(names("Name", "NAME", "nAme", `name\u0000`, "na_me", " name", "name ", "name\u200b", "\uFEFFname", "na\u0301me", "ｎame", "name1"),
 			tool(`{"name":"l","Arguments":{}}`), tool(`{"name":"l","argument\u017f":{}}`), tool(`{"name":"l","TASKID":"x"}`), tool(`{"name":"l","_META":{}}`), tool(`{"name":"l","＿meta":{}}`), tool(`{"name":"l","_meta\u200d":{}}`),
 			open+`"resources/read","params":{"uri":"a","urı":"b"}}`, open+`"resources/read","params":{"uri":"a","URİ":"b"}}`, open+`"tasks/get","params":{"taskId":"a","tas\u212aId":"b"}}`, tool(`{"Name":"delete_all"}`)),
@@ -113,13 +115,13 @@ func TestWhatIsAmbiguousIsRefused(t *testing.T) {
 		reason.MessageType:                      {"1", `"tools/call"`, "null", "true", "[1]", "[[]]", `[[` + open + `"ping"}]]`, `[` + open + `"ping"},null]`, `{"method":"ping"}`, `{"jsonrpc":"1.0","method":"ping"}`, `{"jsonrpc":2.0,"method":"ping"}`, "{}"},
 		reason.EmptyBatch:                       {"[]", " [ ] "},
 		reason.MessageID:                        {`{"jsonrpc":"2.0","id":{},"method":"ping"}`, `{"jsonrpc":"2.0","id":[1],"method":"ping"}`, `{"jsonrpc":"2.0","id":true,"method":"ping"}`, `{"jsonrpc":"2.0","id":false,"result":1}`},
-		reason.MessageMethod:                    {open + `1}`, open + `null}`, open + `["tools/call"]}`, open + `""}`, open + `"tools/call\n"}`, open + `"\ud800"}`, open + `"my\u0085"}`},
+		reason.MessageMethod:                    {open + `1}`, open + `null}`, open + `["tools/call"]}`, open + `""}`, open + `"tools/call\n"}`, open + `"\ud800"}`, open + `"my\u0085"}`, open + `"` + strings.Repeat("m", 8<<10+1) + `"}`},
 		reason.MethodFolded:                     {open + `"Tools/Call","params":{"name":"delete_all"}}`, open + `"tools/call ","params":{"name":"delete_all"}}`, open + `"tool\u017f/call"}`, open + `"toolscall"}`, open + `"tools_call"}`, open + `"prompt\u017f/get"}`, open + `"TOOLS/LIST"}`, open + `"/tools/call"}`, open + `"tools/call\u200b"}`, open + `"tasks/Get"}`, open + `"tas\u212as/get"}`, open + `"resources/ｒead"}`},
 		reason.CallAndResponse:                  {open + `"tools/call","params":{"name":"delete_all"},"result":{}}`, open + `"ping","error":null}`},
 		reason.NeitherCallNorResponse:           {`{"jsonrpc":"2.0","id":1}`, `{"jsonrpc":"2.0","id":1,"params":{"name":"delete_all"}}`},
 		reason.ParamsType:                       {tool(`["delete_all"]`), tool(`null`), tool(`"delete_all"`), tool(`1`), open + `"my/method","params":[]}`, `{"jsonrpc":"2.0","id":1,"result":{},"params":[]}`},
 		reason.MetaType:                         {tool(`{"name":"l","_meta":null}`), tool(`{"name":"l","_meta":[]}`), tool(`{"name":"l","_meta":{"io.modelcontextprotocol/protocolVersion":1}}`)},
-		reason.NameType.With("params.name"):     {open + `"tools/call"}`, tool(`{}`), tool(`{"name":null}`), tool(`{"name":7}`), tool(`{"name":""}`), tool(`{"name":["delete_all"]}`), tool(`{"name":{"name":"delete_all"}}`), tool(`{"name":"delete_all\u0000"}`), tool(`{"name":"\u007fdelete_all"}`), tool(`{"name":"\ud800"}`), tool(`{"uri":"x"}`), open + `"prompts/get","params":{"uri":"x"}}`, `{"jsonrpc":"2.0","method":"tools/call"}`},
+		reason.NameType.With("params.name"):     {open + `"tools/call"}`, tool(`{}`), tool(`{"name":null}`), tool(`{"name":7}`), tool(`{"name":""}`), tool(`{"name":["delete_all"]}`), tool(`{"name":{"name":"delete_all"}}`), tool(`{"name":"delete_all\u0000"}`), tool(`{"name":"\u007fdelete_all"}`), tool(`{"name":"\ud800"}`), tool(`{"name":"` + strings.Repeat("n", 8<<10+1) + `"}`), tool(`{"uri":"x"}`), open + `"prompts/get","params":{"uri":"x"}}`, `{"jsonrpc":"2.0","method":"tools/call"}`},
 		reason.NameType.With("params.uri"):      {open + `"resources/read"}`, open + `"resources/read","params":{"name":"x"}}`, open + `"resources/subscribe","params":{"uri":""}}`, open + `"resources/unsubscribe","params":{"uri":1}}`, open + `"resources/read","params":{"uri":"file:///a%00b"}}`, open + `"resources/read","params":{"uri":"file:///a%0ab"}}`},
 		reason.DotSegments:                      {open + `"resources/read","params":{"uri":"file:///public/../secret"}}`, open + `"resources/read","params":{"uri":"file:///public/%2e%2E/secret"}}`, open + `"resources/read","params":{"uri":"file:///public%2f..%2fsecret"}}`, open + `"resources/read","params":{"uri":"file:///public\\..\\secret"}}`, open + `"resources/read","params":{"uri":"file:///public/.."}}`, open + `"resources/read","params":{"uri":"../secret"}}`, open + `"resources/read","params":{"uri":"file:///public/./x"}}`, open + `"resources/read","params":{"uri":"file:///public/..;a=b/secret"}}`, open + `"resources/read","params":{"uri":"file:///public/.\u200b./secret"}}`},
 		reason.RefType:                          {open + `"completion/complete"}`, open + `"completion/complete","params":{}}`, open + `"completion/complete","params":{"ref":"p"}}`, open + `"completion/complete","params":{"ref":{"type":"ref/tool","name":"p"}}}`, open + `"completion/complete","params":{"ref":{"name":"p"}}}`, open + `"completion/complete","params":{"ref":{"type":"ref/prompt","name":"p","uri":"u"}}}`, open + `"completion/complete","params":{"ref":{"type":"ref/resource","name":"p","uri":"u"}}}`, open + `"completion/complete","params":{"ref":{"type":"REF/PROMPT","name":"p"}}}`},

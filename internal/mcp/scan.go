@@ -11,11 +11,14 @@ import (
 )
 
 // What a body may have at most. The parser's recursion is bounded by maxDepth, its memory by
-// maxMembers; what a user of the calls does for each is by maxMessages.
+// maxMembers; what a user of the calls does for each is by maxMessages; what it takes to fold
+// names is by maxName, for the name of a member that is judged, and for that of a tool, prompt
+// or resource or a method.
 const (
 	maxDepth    = 128
 	maxMembers  = 1 << 16
 	maxMessages = 1000
+	maxName     = 8 << 10 // bytes
 )
 
 // scanner reads JSON strictly (RFC 8259) in one pass, without making a tree of it: bodies are
@@ -180,8 +183,13 @@ func (s *scanner) object(depth int, kind *object) bool {
 		}
 		var known *member
 		if kind != nil {
+			this := s.nameOf(s.names[len(s.names)-1])
+			if len(this) > maxName {
+				s.fault = reason.MessageBounds
+				return false
+			}
 			var folded bool
-			if known, folded = kind.find(s.nameOf(s.names[len(s.names)-1])); folded {
+			if known, folded = kind.find(this); folded {
 				s.wrong(kind.folded)
 			}
 		}
