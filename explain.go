@@ -51,6 +51,7 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		e.authentication()
 	}
 	e.permissions(&d)
+	unknown := e.message(&d, q)
 	e.h.leave(e.r, st, &d)
 	*r = *e.r.WithContext(base)
 
@@ -68,6 +69,9 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		out.Remedy = reason.Remedy(d.code, out.Detail)
 	case d.id != nil:
 		out.Verdict = explain.Accepted
+		if unknown {
+			out.Verdict = explain.Undecided
+		}
 		out.User, out.AuthMethod, out.Issuer, out.Scopes = d.id.User(), d.id.Method(), d.id.Issuer(), d.id.Scopes()
 	}
 	return out
@@ -102,7 +106,7 @@ func (h *Handler) quiet(at time.Time) *Handler {
 		keys.Clock = c.clock
 		c.apiKeys = &keys
 	}
-	c.forwarding = h.forwarding.Quiet(at)
+	c.forwarding, c.mcp = h.forwarding.Quiet(at), h.mcp.Quiet()
 	c.logs, c.metrics, c.logger, c.reportLog = false, nil, nil, nil
 	return &c
 }
@@ -276,6 +280,29 @@ func (e *explanation) permissions(d *decision) {
 	}
 	e.list = append(e.list, h.rules.Unasked()...)
 	e.list = append(e.list, h.forwarding.Unasked()...)
+}
+
+// message judges the message of MCP in the request, and makes its checks. It reports whether
+// the message is not known, so that nobody can say what becomes of the request.
+func (e *explanation) message(d *decision, q *explain.Question) (unknown bool) {
+	gate := e.h.mcp
+	switch {
+	case gate == nil:
+		return false
+	case d.authenticated && d.code == "" && e.r.Method == http.MethodPost && e.r.Body == http.NoBody && q.Body == nil:
+		e.list = append(e.list, gate.Unknown())
+		return true
+	case d.code != "":
+		e.h.judge(nil, e.r, d)
+		e.list = append(e.list, gate.Unasked())
+		return false
+	}
+	before := *e.r // as leave does not matter to rules
+	e.h.judge(nil, e.r, d)
+	if d.message != nil {
+		e.list = append(e.list, gate.Explain(&before, d.id, d.message)...)
+	}
+	return false
 }
 
 // CleanURI implements explain.Explainer.

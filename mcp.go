@@ -102,20 +102,21 @@ func (h *Handler) judge(w http.ResponseWriter, r *http.Request, d *decision) *mc
 	switch {
 	case d.authenticated && d.code != "":
 		v = mcpgate.Refused(d.code)
-		d.message = &v
-		return nil
 	case d.authenticated:
 		v, held = h.mcp.Judge(w, r, d.id, h.Mode == modeReport)
 	case d.code == "":
 		v = h.mcp.Preflight(r)
+	default:
+		return nil
 	}
+	d.message = &v
 	if v.Failed != nil && h.Mode != modeReport {
 		d.failed = v.Failed
 	}
-	if v.Code == "" {
+	if v.Code == "" || d.code != "" {
 		return held
 	}
-	d.code, d.cause, d.message = v.Code, causeOf(d.id, v.Unmet, nil), &v
+	d.code, d.cause = v.Code, causeOf(d.id, v.Unmet, nil)
 	if v.Detail != "" {
 		if d.cause == nil {
 			d.cause = new(refusal.Cause)

@@ -17,6 +17,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-jwt/caddy-jwt/internal/explain"
+	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
 // mcpRules are the rules of most tests: three scopes, and a claim.
@@ -101,7 +104,7 @@ func TestMCPRulesHoldTogether(t *testing.T) {
 		"both rules of one tool":           {call("1", "delete_all"), "mcp admin purge", nil, "insufficient_scope", "tool list delete_all require scope read", "mcp admin delete purge read", "1"},
 		"both rules met":                   {call("1", "delete_all"), "mcp admin purge read", nil, "", "", "", ""},
 		"a claim":                          {call("1", "pay"), "mcp", map[string]any{"tenant": "other", "level": 4}, "forbidden", "tool pay require claim tenant", "", "1"},
-		"an expression":                    {call("1", "pay"), "mcp", map[string]any{"tenant": "acme", "level": 3}, "forbidden", "tool pay require expression `claims.level > 3`", "", "1"},
+		"an expression":                    {call("1", "pay"), "mcp", map[string]any{"tenant": "acme", "level": 3}, "forbidden", "tool pay require expression claims.level > 3", "", "1"},
 		"claim and expression met":         {call("1", "pay"), "mcp", map[string]any{"tenant": "acme", "level": 4}, "", "", "", ""},
 		"the handler's own rule":           {call("1", "list"), "read", nil, "insufficient_scope", "require scope mcp", "mcp", "null"},
 		"a prompt":                         {`{"jsonrpc":"2.0","id":2,"method":"prompts/get","params":{"name":"review"}}`, "mcp", nil, "insufficient_scope", "prompt * require scope prompts", "mcp prompts", "2"},
@@ -376,7 +379,7 @@ func TestMCPInReportMode(t *testing.T) {
 			if err != nil || string(got) != c.body {
 				t.Errorf("%v, %d of %d bytes went on", err, len(got), len(c.body))
 			}
-			result := "result=reported"
+			result := "result=would_refuse"
 			if c.reason == "" {
 				result = "result=allowed"
 			}
@@ -508,6 +511,32 @@ func TestMCPSaysWhatIsOpen(t *testing.T) {
 		}
 		if strings.Join(said, "|") != want {
 			t.Errorf("%s: %q", options, said)
+		}
+	}
+}
+
+// TestMCPExplainedWithoutABody asks about a POST whose body nobody knows.
+func TestMCPExplainedWithoutABody(t *testing.T) {
+	t.Parallel()
+	h := newSite(t, "mcp {\ntool list\ndefault deny\n}").Handler
+	about := func(q explain.Question) *explain.Handler {
+		r := bearer(signed(t, nil))
+		r.Method, r.Body = http.MethodPost, http.NoBody
+		if q.Body != nil {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(q.Body)), int64(len(q.Body))
+			r.Header.Set("Content-Type", "application/json")
+		}
+		e := explainTo(t, r, q, h)
+		return e.last()
+	}
+	unknown := about(explain.Question{})
+	c := check(t, unknown, reason.CheckMessage)
+	if unknown.Verdict != explain.Undecided || c.Outcome != reason.Unknown || !strings.Contains(c.Wanted, "tool list; default deny") {
+		t.Errorf("%s %+v", unknown.Verdict, c)
+	}
+	for body, want := range map[string]explain.Verdict{call("1", "list"): explain.Accepted, call("1", "x"): explain.Refused, "": explain.Refused} {
+		if got := about(explain.Question{Body: []byte(body)}); got.Verdict != want {
+			t.Errorf("%s: %s %v", body, got.Verdict, failed(got))
 		}
 	}
 }

@@ -242,7 +242,7 @@ type decision struct {
 	code          reason.Code
 	cause         *refusal.Cause // more about the refusal; may be nil
 
-	message *mcpgate.Verdict // of a refusal whose client gets a message of MCP; nil for others
+	message *mcpgate.Verdict // with mcp, whose clients get refusals as messages; nil before they are known
 	failed  error            // of another handler, while the body was read
 
 	// With a code, once the request was left to handlers behind.

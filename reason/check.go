@@ -60,4 +60,5 @@ const (
 	CheckClaim       CheckName = "claim"
 	CheckExpression  CheckName = "expression"
 	CheckForward     CheckName = "forward" // that what is forwarded can be
+	CheckMessage     CheckName = "message" // of MCP: that it can be judged, and that a rule names it where one must; then its rules
 )

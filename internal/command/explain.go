@@ -56,6 +56,11 @@ It is about one method, or a header counts (a value @FILE is read from the file)
     caddy jwt explain @token.txt --uri https://api.example.com/orders --method DELETE
     caddy jwt explain --uri https://api.example.com/ --header 'Authorization: @header.txt'
 
+The site has mcp, whose rules are about the body (or a call of one tool is enough):
+
+    caddy jwt explain @token.txt --uri https://mcp.example.com/mcp --data @call.json
+    caddy jwt explain @token.txt --uri https://mcp.example.com/mcp --mcp-tool delete_all
+
 These ask the running server, on this machine, through its admin endpoint (--address names
 another). Without a server, by a config; and by none, with an issuer's own keys:
 

@@ -35,6 +35,7 @@ type Settings struct {
 
 const (
 	defaultDeny = "deny"
+	textDeny    = "default " + defaultDeny
 	// defaultMaxBody is the longest body where the config names none.
 	defaultMaxBody = 1 << 20
 	// mostMaxBody is the most that max_body may be: what one user may hold.

@@ -28,6 +28,8 @@ type Verdict struct {
 	// request_body; nil for none. It is for the caller to return.
 	Failed error
 
+	message *mcp.Message // nil if there is none that can be judged
+
 	// id and code of the JSON-RPC error.
 	id  json.RawMessage
 	rpc int
@@ -149,12 +151,12 @@ func (g *Gate) message(r *http.Request, body []byte, id *identity.Identity) Verd
 	if f != nil {
 		return faulty(f)
 	}
-	var v Verdict
+	v := Verdict{message: m}
 	scopes := strings.Fields(g.own)
 	for i := range m.Calls {
 		matching, denied := g.matching.Matching(m.Calls[i])
 		if denied && v.Code == "" {
-			v.Code, v.Unmet = reason.Forbidden, "default deny"
+			v.Code, v.Unmet = reason.Forbidden, textDeny
 		}
 		for _, n := range matching {
 			required := g.required[n]
