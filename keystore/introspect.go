@@ -345,6 +345,7 @@ func (i *Introspection) succeed(q *inquiry, a judged, now time.Time) {
 // fail counts a failure. The caller holds the lock.
 func (i *Introspection) fail(q *inquiry, err error, now time.Time) {
 	if errors.Is(err, errClosed) { // nobody waited for it
+		i.circuit.probing = false
 		return
 	}
 	i.counts.Failed++
