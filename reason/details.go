@@ -181,10 +181,10 @@ var (
 	})
 	AnswerNoKind = fixed(Entry{
 		ID: "answer_no_kind", Code: WrongType,
-		Text:    "the issuer's answer does not say that the token is an access token, and audience * compares no audience",
-		Meaning: "the answer has none of `token_type`, `token_use` and `typ`, so the token could be a refresh token, of which some issuers say that it is active, and no audience is compared that only tokens for this API have",
-		Remedy:  "Check that the client sends the access token. If it does, name the API's identifier in `audience` instead of `*`, or have the issuer send `token_type`.",
-		See:     []string{"issuers-and-keys.md#introspection", "issuers-and-keys.md#audience"},
+		Text:    "the issuer's answer does not say that the token is an access token; allow_untyped accepts it",
+		Meaning: "the answer has none of `token_type`, `token_use` and `typ`: some issuers answer so about a refresh token, of which they say that it is active, and a few about every token",
+		Remedy:  "Check that the client sends the access token, not the refresh token. If the issuer answers so about access tokens too, have it send `token_type`; `allow_untyped` accepts such answers, about refresh tokens as well.",
+		See:     []string{"issuers-and-keys.md#introspection"},
 	})
 	AnswerNoExpiry = fixed(Entry{
 		ID: "answer_no_exp", Code: MissingClaim,

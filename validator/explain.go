@@ -264,11 +264,11 @@ func (e *explanation) claims() {
 		e.add(aud, e.ofAnswer(p.checkAudience(e.body)))
 	}
 	if e.answered {
-		typ.Seen, typ.Wanted = seenFirst(e.body, []string{"token_type", "token_use", "typ"}), "an access token, as far as token_type, token_use and typ say"
-		if p.AnyAudience {
-			typ.Wanted = "an access token: token_type, token_use or typ says so"
+		typ.Seen, typ.Wanted = seenFirst(e.body, []string{"token_type", "token_use", "typ"}), "token_type, token_use or typ of an access token"
+		if p.AllowUntyped {
+			typ.Wanted, typ.Option = "none of another kind than an access token", "allow_untyped"
 		}
-		e.add(typ, checkKind(e.body, e.parsed.bound, !p.AnyAudience))
+		e.add(typ, checkKind(e.body, e.parsed.bound, p.AllowUntyped))
 		e.bindingAndUser(p, cnf, user)
 		return
 	}

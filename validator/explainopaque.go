@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -27,8 +28,12 @@ func (e *explanation) opaque() {
 		outcome = reason.Passed
 	}
 	asked := reason.Check{Name: reason.CheckIntrospection, Option: "introspection", Wanted: "that " + seenText(p.Issuer) + " says that it is active"}
+	t := &Verified{parsed: parsed{issuer: p.Issuer, hasIssuer: true}, answered: true}
 	if outcome == reason.Passed {
-		outcome = e.introspection(asked, p, true)
+		outcome = e.introspection(asked, p, func(answer claims.Value) error {
+			t.body = answer
+			return t.readAnswer()
+		})
 	} else {
 		e.leave(asked, outcome)
 	}
@@ -42,30 +47,25 @@ func (e *explanation) opaque() {
 		}
 		return
 	}
+	e.policy, e.parsed, e.body, e.readable, e.answered = p, t.parsed, t.body, true, true
 	iss.Seen = seenMember(e.body, "iss")
-	t := &Verified{parsed: parsed{issuer: p.Issuer, hasIssuer: true}, body: e.body, answered: true}
-	err := t.readAnswer(p)
-	e.add(iss, err)
-	e.parsed, e.readable, e.answered = t.parsed, true, true
-	if err == nil {
-		e.policy = p
-	}
+	e.add(iss, p.checkAnswerIssuer(t.issuer))
 	e.times()
 	e.claims()
 	e.revocations()
 }
 
-// introspection makes the check of what the issuer says, whose answer about an opaque token
-// has its claims. It returns what becomes of the checks that need the answer.
-func (e *explanation) introspection(c reason.Check, p *policy, opaque bool) reason.Outcome {
+// introspection makes the check of what the issuer says, and of what else its answer must have.
+// It returns what becomes of the checks that need the answer.
+func (e *explanation) introspection(c reason.Check, p *policy, check func(answer claims.Value) error) reason.Outcome {
 	answer, active, err := e.v.answer(e.ctx, p, e.token)
 	if errors.Is(err, errNotAsked) {
 		c.Seen = "the issuer was not asked; --introspect asks it"
 		e.leave(c, reason.Unknown)
 		return reason.Unknown
 	}
-	if answer, err = judged(answer, active, err); err == nil && !opaque {
-		err = p.checkSameToken(answer)
+	if answer, err = p.judged(answer, active, err); err == nil {
+		err = check(answer)
 	}
 	switch {
 	case err == nil:
@@ -75,14 +75,11 @@ func (e *explanation) introspection(c reason.Check, p *policy, opaque bool) reas
 	case errors.Is(err, reason.InactiveToken):
 		c.Seen = "not active"
 	default:
-		c.Seen = "active, but another token"
+		c.Seen = "active, and no access token of the issuer that anybody may use"
 	}
 	e.add(c, err)
 	if err != nil {
 		return reason.Skipped
-	}
-	if opaque {
-		e.body = answer
 	}
 	return reason.Passed
 }
@@ -101,7 +98,7 @@ func (e *explanation) jwtIntrospection() {
 			return
 		}
 	}
-	e.introspection(c, p, false)
+	e.introspection(c, p, p.checkSameToken)
 }
 
 // ofAnswer is ofAnswer, if the claims are an answer.

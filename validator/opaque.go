@@ -83,7 +83,7 @@ func (v *Validator) validateOpaque(ctx context.Context, token string, verified *
 	}
 	now := v.now() // asking may have taken a while
 	t := &Verified{parsed: parsed{issuer: p.Issuer, hasIssuer: true}, body: answer, answered: true}
-	if err := t.readAnswer(p); err != nil {
+	if err := t.readAnswer(); err != nil {
 		return err
 	}
 	user, err := p.user(answer)
@@ -107,11 +107,12 @@ func (v *Validator) validateOpaque(ctx context.Context, token string, verified *
 
 // ask asks the issuer about a token. The answer is about an active one.
 func (v *Validator) ask(ctx context.Context, p *policy, token string) (claims.Value, error) {
-	return judged(v.answer(ctx, p, token))
+	answer, active, err := v.answer(ctx, p, token)
+	return p.judged(answer, active, err)
 }
 
 // judged returns the answer about a token that is active, or why there is none.
-func judged(answer claims.Value, active bool, err error) (claims.Value, error) {
+func (p *policy) judged(answer claims.Value, active bool, err error) (claims.Value, error) {
 	switch {
 	case err != nil:
 		// A detail that the Introspector knows is one for the log.
@@ -120,11 +121,28 @@ func judged(answer claims.Value, active bool, err error) (claims.Value, error) {
 		}
 		return claims.Value{}, reason.IntrospectionUnavailable
 	case !active:
-		return claims.Value{}, reason.InactiveToken
+		return claims.Value{}, p.whyInactive(answer)
 	case answer.Kind() != claims.Object:
 		return claims.Value{}, reason.IntrospectionUnavailable
 	}
 	return answer, nil
+}
+
+// whyInactive returns the reason for refusing a token that the issuer calls active, and the
+// Introspector does not, as the answer is about something else than an access token of the
+// issuer; and else that it is not active.
+func (p *policy) whyInactive(answer claims.Value) error {
+	if active, _ := answer.Member("active"); active.Kind() != claims.Bool {
+		return reason.InactiveToken
+	}
+	if iss, ok := answer.Member("iss"); ok && !isText(iss, p.Issuer) {
+		return reason.AnswerIssuer
+	}
+	_, bound := answer.Member("cnf")
+	if err := checkKind(answer, true, p.AllowUntyped || bound); err != nil {
+		return err
+	}
+	return reason.Bound
 }
 
 // errNotAsked is the error of answer where a quiet Validator does not know it.
@@ -171,18 +189,23 @@ func (p *policy) checkSameToken(answer claims.Value) error {
 		return reason.AnswerIssuer
 	}
 	_, bound := answer.Member("cnf")
-	return checkKind(answer, bound, true)
+	return checkKind(answer, bound, p.AllowUntyped)
 }
 
 // readAnswer reads the registered claims of an answer. What has the wrong type there is the
 // issuer's fault, and no reason to say that the token is invalid.
-func (t *Verified) readAnswer(p *policy) error {
+func (t *Verified) readAnswer() error {
 	for i := range t.body.Len() {
 		if name := t.body.NameAt(i); t.readClaim(name, t.body.At(i)) != nil {
 			return answerTypes[name]
 		}
 	}
-	if t.issuer != p.Issuer {
+	return nil
+}
+
+// checkAnswerIssuer checks "iss" of an answer, which is the policy's where there is none.
+func (p *policy) checkAnswerIssuer(iss string) error {
+	if iss != p.Issuer {
 		return reason.AnswerIssuer
 	}
 	return nil
@@ -190,13 +213,16 @@ func (t *Verified) readAnswer(p *policy) error {
 
 // checkAnswer makes the checks of the claims of an answer besides that of the user.
 func (p *policy) checkAnswer(t *Verified, now time.Time) error {
+	if err := p.checkAnswerIssuer(t.issuer); err != nil {
+		return err
+	}
 	if err := p.checkTimes(t.when, now); err != nil {
 		return ofAnswer(err)
 	}
 	if err := p.checkAudience(t.body); err != nil {
 		return ofAnswer(err)
 	}
-	if err := checkKind(t.body, t.bound, !p.AnyAudience); err != nil {
+	if err := checkKind(t.body, t.bound, p.AllowUntyped); err != nil {
 		return err
 	}
 	return p.checkBinding(t.bound)
@@ -225,8 +251,8 @@ var accessTokens = map[string][]string{
 
 // checkKind refuses an answer about another kind of token than an access token: several
 // providers say of refresh tokens that they are active, and a refresh token or an ID token
-// must open no API. One that names no kind is accepted only if its audience is compared
-// (named): refresh tokens seldom have that of the API.
+// must open no API. One that names no kind is refused, unless named is set: several answer so
+// about refresh tokens alone.
 func checkKind(answer claims.Value, bound, named bool) error {
 	for i := range answer.Len() {
 		known, ok := accessTokens[answer.NameAt(i)]

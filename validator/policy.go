@@ -53,6 +53,8 @@ type Policy struct {
 	// Default: none, opaque tokens are refused.
 	Introspector   Introspector
 	IntrospectJWTs bool
+	// AllowUntyped accepts answers that do not say that the token is an access token.
+	AllowUntyped bool
 	// Symmetric is whether Keys has HMAC secrets; otherwise it has public keys.
 	Symmetric bool
 
