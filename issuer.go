@@ -1,11 +1,18 @@
 package caddyjwt
 
 import (
+	"context"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // Issuer is one who may issue tokens, with its own keys, algorithms and
@@ -142,6 +149,43 @@ type IntrospectionClient struct {
 	// Where its secret is: `{env.NAME}` or `{file.PATH}`, which is read again when it changes.
 	// A literal secret is an error, as Caddy saves and shows its config.
 	Secret string `json:"secret"`
+}
+
+// fromClients asks an issuer, and says which client sends the token: how many calls for unknown
+// tokens there may be is limited for each network. That is found out here, for a request with
+// a JWT costs nothing then.
+type fromClients struct{ validator.Introspector }
+
+// Introspect implements validator.Introspector.
+func (f fromClients) Introspect(ctx context.Context, token string) (answer claims.Value, active bool, err error) {
+	if client, ok := clientOf(ctx); ok {
+		ctx = keystore.WithClient(ctx, client)
+	}
+	return f.Introspector.Introspect(ctx, token)
+}
+
+// Remembered implements validator.Rememberer.
+func (f fromClients) Remembered(token string) (answer claims.Value, active, known bool) {
+	if r, ok := f.Introspector.(validator.Rememberer); ok {
+		return r.Remembered(token)
+	}
+	return claims.Value{}, false, false
+}
+
+// clientOf returns the address of the client of a request as Caddy knows it, which may be
+// what a trusted proxy says.
+func clientOf(ctx context.Context) (netip.Addr, bool) {
+	text, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	client, err := netip.ParseAddr(text)
+	if err != nil {
+		original, ok := ctx.Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+		if !ok {
+			return client, false
+		}
+		at, err := netip.ParseAddrPort(original.RemoteAddr)
+		return at.Addr().Unmap(), err == nil
+	}
+	return client.Unmap(), true
 }
 
 // settings returns the settings without types of Caddy, or nil.

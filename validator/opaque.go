@@ -132,7 +132,8 @@ func (p *policy) judged(answer claims.Value, active bool, err error) (claims.Val
 // Introspector does not, as the answer is about something else than an access token of the
 // issuer; and else that it is not active.
 func (p *policy) whyInactive(answer claims.Value) error {
-	if active, _ := answer.Member("active"); active.Kind() != claims.Bool {
+	active, _ := answer.Member("active")
+	if says, ok := active.True(); !ok || !says {
 		return reason.InactiveToken
 	}
 	if iss, ok := answer.Member("iss"); ok && !isText(iss, p.Issuer) {

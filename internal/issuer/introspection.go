@@ -142,5 +142,6 @@ func (i *Settings) provisionIntrospection(from *shared.Sources, p *validator.Pol
 		return fmt.Errorf("introspection: %w", err)
 	}
 	p.Introspector = asked
+	from.Services().Asks(p.Issuer)
 	return nil
 }
