@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
@@ -99,11 +98,4 @@ func (c IntrospectionConfig) source() (source, error) {
 		return s, fmt.Errorf("the %s is http, where anybody on the network path can read the client's secret and the tokens; write https://%s%s, or insecure_http in the issuer block if that network is yours alone", what, u.Host, u.EscapedPath())
 	}
 	return s, nil
-}
-
-// endpoint is where and how an issuer is asked.
-type endpoint struct {
-	url *url.URL
-	// post is whether the client authenticates itself in the form instead of with HTTP Basic.
-	post bool
 }

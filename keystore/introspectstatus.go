@@ -1,6 +1,9 @@
 package keystore
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // IntrospectionEventKind is what happened to an introspection endpoint.
 type IntrospectionEventKind uint8
@@ -68,8 +71,81 @@ type IntrospectionStatus struct {
 }
 
 // Status returns the state now.
-func (i *Introspection) Status() IntrospectionStatus { return IntrospectionStatus{} }
+func (i *Introspection) Status() IntrospectionStatus {
+	i.place.mu.Lock()
+	at := i.place.found
+	i.place.mu.Unlock()
+	hits, kept := i.kept.counts()
+
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.counts
+	s.Calls = s.Active + s.Inactive + s.Refused + s.Failed
+	s.Source = redact(i.client.start)
+	s.Cached, s.Kept = hits, kept
+	s.Failures, s.Running, s.Waiting = i.circuit.failures, i.slots.running, i.slots.waiting
+	if s.LastError = describe(i.lastErr); s.LastError == "" {
+		s.LastErrorAt = time.Time{}
+	}
+	if at != nil {
+		s.Endpoint = redact(at.url)
+	}
+	if i.circuit.pausing(i.client.Clock.Now()) {
+		s.PausedUntil = i.circuit.until
+	}
+	switch {
+	case i.circuit.failures >= failuresToOpen:
+		s.State = "failing"
+	case s.Calls > 0 || s.Running > 0:
+		s.State = "working"
+	default:
+		s.State = "idle"
+	}
+	return s
+}
 
 // Observe sets the function that is called for each change of state; nil for none. An
 // Introspection that outlives a config must not keep that config's function.
-func (i *Introspection) Observe(f func(IntrospectionEvent)) {}
+func (i *Introspection) Observe(f func(IntrospectionEvent)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.events.observe = f
+}
+
+func (i *Introspection) event(kind IntrospectionEventKind, now time.Time, err error) IntrospectionEvent {
+	return IntrospectionEvent{Kind: kind, Source: redact(i.client.start), At: now, Err: err}
+}
+
+// introspectionEvents are passed on in order, one at a time, without the lock of the
+// Introspection.
+type introspectionEvents struct {
+	observe   func(IntrospectionEvent)
+	list      []IntrospectionEvent
+	observing bool
+}
+
+// queue keeps an event until deliver. The caller holds the lock.
+func (e *introspectionEvents) queue(event IntrospectionEvent) { e.list = append(e.list, event) }
+
+// deliver passes the events on. The caller does not hold the lock.
+func (e *introspectionEvents) deliver(lock sync.Locker) {
+	lock.Lock()
+	defer lock.Unlock()
+	if e.observing { // by the goroutine of an earlier call, which delivers these too
+		return
+	}
+	e.observing = true
+	for len(e.list) > 0 {
+		list, observe := e.list, e.observe
+		e.list = nil
+		if observe == nil {
+			continue
+		}
+		lock.Unlock()
+		for _, event := range list {
+			observe(event)
+		}
+		lock.Lock()
+	}
+	e.observing = false
+}
