@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 	defer context.AfterFunc(ctx, cancel)()
 
 	e := explanation{h: h.quiet(q.At), r: entered.WithContext(limited), st: st}
+	if q.Introspect && e.h.validator != nil {
+		e.h.validator = e.h.validator.Asking()
+	}
 	e.credentials(q.Credential)
 	e.authentication()
 	d := e.h.decide(e.r, st)
@@ -60,6 +64,9 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		out.Checks = append(out.Checks, explain.Check{Check: c})
 	}
 	switch {
+	case e.unasked() && d.code == reason.IntrospectionUnavailable:
+		// It hangs on what the issuer would say.
+		out.Verdict = explain.Undecided
 	case d.code != "":
 		if h.Mode != modeReport {
 			out.Verdict = explain.Refused
@@ -75,6 +82,13 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		out.User, out.AuthMethod, out.Issuer, out.Scopes = d.id.User(), d.id.Method(), d.id.Issuer(), d.id.Scopes()
 	}
 	return out
+}
+
+// unasked reports whether the issuer was to be asked about the token, and was not.
+func (e *explanation) unasked() bool {
+	return slices.ContainsFunc(e.list, func(c reason.Check) bool {
+		return c.Name == reason.CheckIntrospection && c.Outcome == reason.Unknown
+	})
 }
 
 // secondOpinion asks another library about the token of the request, if it has one.
@@ -206,7 +220,7 @@ func (e *explanation) kind(text string) (token, takes bool) {
 	case strings.Count(text, ".") == 2, strings.HasPrefix(text, "eyJ"):
 		return true, tokens
 	}
-	return !keys, true
+	return !keys || tokens && e.h.validator.TakesOpaque(), true
 }
 
 // authentication makes the checks of the credentials: of the API key first, as authenticate
@@ -263,7 +277,7 @@ func (e *explanation) agrees(d *decision) bool {
 			break
 		}
 	}
-	return failed == d.code || failed == "" && d.authenticated
+	return failed == d.code || failed == "" && (d.authenticated || e.unasked())
 }
 
 // permissions makes the checks of what an authenticated request must have besides.

@@ -1,11 +1,18 @@
 package caddyjwt
 
 import (
+	"context"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // Issuer is one who may issue tokens, with its own keys, algorithms and
@@ -38,6 +45,10 @@ type Issuer struct {
 	PublicKey []string `json:"public_key,omitempty"`
 	// HMAC secrets. Default: none.
 	Secret []*Secret `json:"secret,omitempty"`
+	// Asks the issuer about tokens that are no JWT (RFC 7662). Only one issuer of a handler
+	// may have it. Without a key source beside it, the issuer's JWTs are refused, unless its
+	// jwts is set. Default: none, tokens that are no JWT are refused.
+	Introspection *Introspection `json:"introspection,omitempty"`
 
 	// The algorithms that tokens may be signed with. It replaces the default
 	// for keys without an `alg` and narrows those with one. Default: the
@@ -89,7 +100,7 @@ type Issuer struct {
 	// Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 	// The path of a PEM file with certificates to trust, in addition to the system's,
-	// when keys are fetched. Default: none.
+	// when keys are fetched or the issuer is asked about a token. Default: none.
 	CA string `json:"ca,omitempty"`
 	// The path of a file with a bearer token for fetching keys, as Kubernetes
 	// asks for. It is read at each fetch and never sent to another host.
@@ -110,6 +121,85 @@ type Secret struct {
 	Base64 bool `json:"base64,omitempty"`
 }
 
+// Introspection says where and how an issuer is asked about its tokens.
+type Introspection struct {
+	// The URL of the introspection endpoint. May hold `{env.NAME}`. Default: the
+	// introspection_endpoint of the issuer's metadata.
+	URL string `json:"url,omitempty"`
+	// Who asks: a client that the issuer lets introspect. It may be missing only where there is
+	// a url, for an endpoint that asks for no authentication, such as Hydra's on a network of
+	// its own. Default: none.
+	Client *IntrospectionClient `json:"client,omitempty"`
+	// How long an answer that a token is active is used, but not beyond its exp: a token that
+	// the issuer revokes is accepted for as long. 0 asks at each request. Default: 30s.
+	Cache *caddy.Duration `json:"cache,omitempty"`
+	// Asks about JWTs of this issuer too, after their own checks, at each request that the
+	// cache has no answer for. Default: false.
+	JWTs bool `json:"jwts,omitempty"`
+	// Accepts answers that do not say which kind of token it is, by token_type, token_use or
+	// typ: then a refresh token that the issuer calls active is accepted as well. Default:
+	// false.
+	AllowUntyped bool `json:"allow_untyped,omitempty"`
+}
+
+// IntrospectionClient is a client that asks about tokens.
+type IntrospectionClient struct {
+	// The client's id. May hold `{env.NAME}`.
+	ID string `json:"id"`
+	// Where its secret is: `{env.NAME}` or `{file.PATH}`, which is read again when it changes.
+	// A literal secret is an error, as Caddy saves and shows its config.
+	Secret string `json:"secret"`
+}
+
+// fromClients asks an issuer, and says which client sends the token: how many calls for unknown
+// tokens there may be is limited for each network. That is found out here, for a request with
+// a JWT costs nothing then.
+type fromClients struct{ validator.Introspector }
+
+// Introspect implements validator.Introspector.
+func (f fromClients) Introspect(ctx context.Context, token string) (answer claims.Value, active bool, err error) {
+	if client, ok := clientOf(ctx); ok {
+		ctx = keystore.WithClient(ctx, client)
+	}
+	return f.Introspector.Introspect(ctx, token)
+}
+
+// Remembered implements validator.Rememberer.
+func (f fromClients) Remembered(token string) (answer claims.Value, active, known bool) {
+	if r, ok := f.Introspector.(validator.Rememberer); ok {
+		return r.Remembered(token)
+	}
+	return claims.Value{}, false, false
+}
+
+// clientOf returns the address of the client of a request as Caddy knows it, which may be
+// what a trusted proxy says.
+func clientOf(ctx context.Context) (netip.Addr, bool) {
+	text, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	client, err := netip.ParseAddr(text)
+	if err != nil {
+		original, ok := ctx.Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+		if !ok {
+			return client, false
+		}
+		at, err := netip.ParseAddrPort(original.RemoteAddr)
+		return at.Addr().Unmap(), err == nil
+	}
+	return client.Unmap(), true
+}
+
+// settings returns the settings without types of Caddy, or nil.
+func (n *Introspection) settings() *issuer.Introspection {
+	if n == nil {
+		return nil
+	}
+	s := &issuer.Introspection{URL: n.URL, Cache: (*time.Duration)(n.Cache), JWTs: n.JWTs, AllowUntyped: n.AllowUntyped}
+	if n.Client != nil {
+		s.Client = &issuer.IntrospectionClient{ID: n.Client.ID, Secret: n.Client.Secret}
+	}
+	return s
+}
+
 // settings returns the issuer's settings without types of Caddy.
 func (i *Issuer) settings() *issuer.Settings {
 	if i == nil {
@@ -122,7 +212,7 @@ func (i *Issuer) settings() *issuer.Settings {
 		KidlessKeys: i.KidlessKeys, IgnoreKid: i.IgnoreKid, MaxKeys: i.MaxKeys,
 		AllowBoundTokens: i.AllowBoundTokens, UserClaim: i.UserClaim, UserPrefix: i.UserPrefix,
 		RefreshInterval: time.Duration(i.RefreshInterval), MaxStale: time.Duration(i.MaxStale),
-		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
+		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP, Introspection: i.Introspection.settings(),
 	}
 	if i.Secret != nil {
 		s.Secret = make([]*issuer.Secret, len(i.Secret))

@@ -180,6 +180,11 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
 	}
+	for i := range policies {
+		if p := &policies[i]; p.Introspector != nil {
+			p.Introspector = fromClients{p.Introspector}
+		}
+	}
 	v, err := validator.New(policies, clock.System().Now)
 	if err != nil {
 		return nil, err

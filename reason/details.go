@@ -9,8 +9,15 @@ var (
 		ID: "not_a_jwt", Code: MalformedToken,
 		Text:    "not a JWT: it does not consist of three parts separated by dots",
 		Meaning: "it has nothing of a JWT: an opaque token, an API key in the place of a token, or a text that was cut off",
-		Remedy:  "Run `caddy jwt decode @FILE` on what the client sends: it says what it is. For an opaque token, have the provider issue a JWT, which often takes an audience in the request for it; an API key belongs where `api_key_from` says.",
-		See:     []string{"directive.md#api_key_from"},
+		Remedy:  "Run `caddy jwt decode @FILE` on what the client sends: it says what it is. For an opaque token, write `introspection`, which asks the issuer about it, or have the provider issue a JWT, which often takes an audience in the request for it; an API key belongs where `api_key_from` says.",
+		See:     []string{"issuers-and-keys.md#introspection", "directive.md#api_key_from"},
+	})
+	OpaqueForm = fixed(Entry{
+		ID: "opaque_form", Code: MalformedToken,
+		Text:    "neither a JWT nor an opaque token: that has 16 to 4096 characters of b64token (RFC 6750)",
+		Meaning: "it does not have the three parts of a JWT, and is too short, too long, or has a character that no bearer token has, so the issuer is not asked about it",
+		Remedy:  "Run `caddy jwt decode @FILE` on what the client sends: it says what it is. A quote, a space or a line end in the middle, or a token that was cut off, are usual; an API key belongs where `api_key_from` says.",
+		See:     []string{"issuers-and-keys.md#introspection", "directive.md#api_key_from"},
 	})
 	FourParts = fixed(Entry{
 		ID: "four_parts", Code: MalformedToken,
@@ -22,8 +29,8 @@ var (
 		ID: "encrypted", Code: UnsupportedToken,
 		Text:    "it has five parts, as encrypted tokens (JWE) have",
 		Meaning: "the token is encrypted (RFC 7516), so nobody but the holder of a secret key can read it",
-		Remedy:  "Have the provider issue signed access tokens that are not encrypted; many do so once the API is registered and named as the audience.",
-		See:     []string{"issuers-and-keys.md#tokens"},
+		Remedy:  "Have the provider issue signed access tokens that are not encrypted; many do so once the API is registered and named as the audience. If the provider has an introspection endpoint, `introspection` asks it about them.",
+		See:     []string{"issuers-and-keys.md#tokens", "issuers-and-keys.md#introspection"},
 	})
 	HeaderEncoding = fixed(Entry{
 		ID: "header_encoding", Code: MalformedToken,
@@ -146,6 +153,59 @@ var (
 		Meaning: "the client has asked for a token that is bound to a key of its own (RFC 7800: DPoP, mutual TLS), and the proof of that key can't be checked here",
 		Remedy:  "Have the client ask for a bearer token. `allow_bound_tokens` accepts it without the proof, as any token that a thief could use.",
 		See:     []string{"issuers-and-keys.md#allow_bound_tokens"},
+	})
+)
+
+// The answer of an issuer that was asked about a token (RFC 7662 section 2.2).
+var (
+	AnswerMember = template(Entry{
+		ID: "answer_member", Code: IntrospectionUnavailable,
+		Text:    "the issuer's answer about the token: {member} has the wrong type",
+		Meaning: "the issuer says that the token is active, but a time in the answer is no JSON number of seconds since 1970, or `iss` is no string (RFC 7662 section 2.2), so it is not known for how long, or whose it is",
+		Remedy:  "Ask the introspection endpoint by hand (`curl --user CLIENT --data token=TOKEN URL`), look at this member, and correct what makes it in the issuer. Is the URL of `introspection` that of the introspection endpoint?",
+		See:     []string{"issuers-and-keys.md#introspection"},
+	})
+	AnswerIssuer = fixed(Entry{
+		ID: "answer_iss", Code: UnknownIssuer,
+		Text:    "the issuer's answer about the token names another iss",
+		Meaning: "the issuer that was asked says that the token is active, and of another issuer than the one of this config",
+		Remedy:  "Ask the introspection endpoint by hand (`curl --user CLIENT --data token=TOKEN URL`) and compare `iss` of the answer with `issuer`, letter by letter; if both are one and the same issuer, write what the answer has. If the endpoint answers for several realms or tenants, ask the one of this issuer.",
+		See:     []string{"issuers-and-keys.md#introspection"},
+	})
+	AnswerKind = fixed(Entry{
+		ID: "answer_kind", Code: WrongType,
+		Text:    "the issuer's answer says that the token is no access token",
+		Meaning: "the token is active, but `token_type`, `token_use` or `typ` of the answer names another kind, such as a refresh token or an ID token, or DPoP without `cnf`",
+		Remedy:  "Correct the client: it must send the access token (`access_token` of the token endpoint's answer), never the refresh token or the ID token.",
+		See:     []string{"issuers-and-keys.md#introspection"},
+	})
+	AnswerNoKind = fixed(Entry{
+		ID: "answer_no_kind", Code: WrongType,
+		Text:    "the issuer's answer does not say that the token is an access token; allow_untyped accepts it",
+		Meaning: "the answer has none of `token_type`, `token_use` and `typ`: some issuers answer so about a refresh token, of which they say that it is active, and a few about every token",
+		Remedy:  "Check that the client sends the access token, not the refresh token. If the issuer answers so about access tokens too, have it send `token_type`; `allow_untyped` accepts such answers, about refresh tokens as well.",
+		See:     []string{"issuers-and-keys.md#introspection"},
+	})
+	AnswerNoExpiry = fixed(Entry{
+		ID: "answer_no_exp", Code: MissingClaim,
+		Text:    "the issuer's answer has no exp; if it never sends one, allow_no_expiry accepts it",
+		Meaning: "the issuer says that the token is active, and not until when",
+		Remedy:  "Have the issuer send `exp`. If it never does, write `allow_no_expiry`: the token is good then as long as the issuer says that it is active.",
+		See:     []string{"issuers-and-keys.md#introspection", "issuers-and-keys.md#allow_no_expiry"},
+	})
+	AnswerNoAudience = fixed(Entry{
+		ID: "answer_no_aud", Code: WrongAudience,
+		Text:    "the issuer's answer names no audience; if it never sends one, audience * waives the check, and audience_claim names another member",
+		Meaning: "the issuer says that the token is active, and not for which API",
+		Remedy:  "Have the client ask for a token for this API; providers call it audience, resource or scope of the API. If the issuer never sends `aud`, name the member that has the audience, such as `client_id`, with `audience_claim`, or write `audience *` and `require scope` with a scope of this API alone.",
+		See:     []string{"issuers-and-keys.md#introspection", "issuers-and-keys.md#audience_claim"},
+	})
+	OnlyOpaque = fixed(Entry{
+		ID: "only_opaque", Code: AlgorithmNotAllowed,
+		Text:    "it is a JWT, and the issuer has introspection and no keys; discovery beside it verifies its JWTs",
+		Meaning: "the issuer's block has `introspection`, which is for tokens that are no JWT, and no key source",
+		Remedy:  "If the issuer's JWTs are to be accepted too, write `discovery` (or another key source) beside `introspection`, or `jwts` into it, which asks the issuer about them as well.",
+		See:     []string{"issuers-and-keys.md#introspection"},
 	})
 )
 

@@ -42,6 +42,7 @@ type Verified struct {
 	parsed
 	body       claims.Value
 	verifiedBy signer
+	answered   bool // whether the claims are an issuer's answer about an opaque token
 	size       int
 	digest     [sha256.Size]byte // of its text, if there is a cache
 
@@ -110,25 +111,32 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 // in one pass.
 func (t *parsed) readClaims(body *claims.Draft) error {
 	for i := range body.Len() {
-		ok, wrong := true, notTime
-		name, value := body.Member(i)
-		switch name {
-		case "iss":
-			t.issuer, ok = value.Text()
-			t.hasIssuer = true
-			wrong = notText
-		case "exp":
-			t.when.expires, ok = numericDate(value)
-		case "nbf":
-			t.when.notBefore, ok = numericDate(value)
-		case "iat":
-			t.when.issued, ok = numericDate(value)
-		case "cnf":
-			t.bound = true
+		if err := t.readClaim(body.Member(i)); err != nil {
+			return err
 		}
-		if !ok {
-			return wrong[name]
-		}
+	}
+	return nil
+}
+
+// readClaim reads a claim, if it is one that every policy needs.
+func (t *parsed) readClaim(name string, value claims.Value) error {
+	ok, wrong := true, notTime
+	switch name {
+	case "iss":
+		t.issuer, ok = value.Text()
+		t.hasIssuer = true
+		wrong = notText
+	case "exp":
+		t.when.expires, ok = numericDate(value)
+	case "nbf":
+		t.when.notBefore, ok = numericDate(value)
+	case "iat":
+		t.when.issued, ok = numericDate(value)
+	case "cnf":
+		t.bound = true
+	}
+	if !ok {
+		return wrong[name]
 	}
 	return nil
 }

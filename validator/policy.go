@@ -43,15 +43,18 @@ type Policy struct {
 	// AnyIssuer accepts tokens with any "iss", or none. Issuer must be empty,
 	// and the policy must be the only one.
 	AnyIssuer bool
-	// Keys verify the signature.
+	// Keys verify the signature. They may be nil with an Introspector: then JWTs are refused.
 	Keys KeySet
 	// Algorithms narrows what the keys allow; see key.Key.
 	Algorithms key.Algorithms
 	// Introspector is asked about tokens that are no JWT, which only one policy of a Validator
-	// may be for, and, with IntrospectJWTs, about JWTs of the issuer after their own checks.
+	// may be for, and, with IntrospectJWTs, about JWTs of the issuer after their own checks, at
+	// each request. The answers are judged by the policy, but for Types.
 	// Default: none, opaque tokens are refused.
 	Introspector   Introspector
 	IntrospectJWTs bool
+	// AllowUntyped accepts answers that do not say that the token is an access token.
+	AllowUntyped bool
 	// Symmetric is whether Keys has HMAC secrets; otherwise it has public keys.
 	Symmetric bool
 
@@ -129,8 +132,12 @@ var (
 // only a programming error can produce, so that a forgotten field never disables a check.
 func (p Policy) prepare() (*policy, error) {
 	switch {
-	case p.Keys == nil:
+	case p.Keys == nil && (p.Introspector == nil || p.IntrospectJWTs):
 		return nil, errors.New("a policy needs keys")
+	case p.Introspector == nil && p.IntrospectJWTs:
+		return nil, errors.New("a policy needs an introspector to ask about JWTs")
+	case p.Introspector != nil && p.AnyIssuer:
+		return nil, errors.New("a policy that takes any issuer has none that could be asked")
 	case p.AnyIssuer != (p.Issuer == ""):
 		return nil, errors.New("a policy needs either an issuer or AnyIssuer")
 	case p.AnyAudience == (len(p.Audience) > 0):

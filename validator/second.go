@@ -12,6 +12,9 @@ import (
 // is. ok is false if there is none. The token is read without being judged, so nothing but
 // the choice may depend on the result.
 func (v *Validator) PolicyFor(token string) (policy Policy, ok bool) {
+	if v.opaque != nil && Opaque(token) {
+		return Policy{}, false // nobody but its issuer has an opinion on it
+	}
 	parts := strings.Split(token, ".")
 	var iss, alg string
 	if len(parts) > 1 {
@@ -23,10 +26,10 @@ func (v *Validator) PolicyFor(token string) (policy Policy, ok bool) {
 	}
 	algorithm, _ := key.ParseAlgorithm(alg)
 	if p := of.choose(algorithm); known && p != nil {
-		return p.Policy, true
+		return p.Policy, p.Keys != nil
 	}
 	if len(v.policies) == 1 {
-		return v.policies[0].Policy, true
+		return v.policies[0].Policy, v.policies[0].Keys != nil
 	}
 	return Policy{}, false
 }

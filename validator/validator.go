@@ -45,6 +45,8 @@ type Validator struct {
 	revocations    Revocations                           // may be nil
 	ahead          func(policy int, ahead time.Duration) // may be nil
 	quiet          bool                                  // whether the keys are not told of bad signatures
+	asks           bool                                  // whether issuers are asked although it is quiet
+	opaque         *policy                               // whose issuer is asked about opaque tokens; may be nil
 }
 
 // lastID is the id of the newest validator.
@@ -69,6 +71,12 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 		q.index = len(v.policies)
 		q.unverified.policy = q.index
 		v.policies = append(v.policies, q)
+		if q.Introspector != nil {
+			if v.opaque != nil {
+				return nil, fmt.Errorf("opaque tokens are either of the issuer %q or of %q, as nothing in them says whose they are", v.opaque.Issuer, q.Issuer)
+			}
+			v.opaque = q
+		}
 		if p.AnyIssuer {
 			if len(policies) > 1 {
 				return nil, errors.New("a policy that takes any issuer must be the only one")
@@ -136,7 +144,9 @@ func (v *Validator) Ahead(ahead func(policy int, by time.Duration)) *Validator {
 
 // Quiet returns a copy of the Validator that judges tokens in the same way and leaves no
 // trace: it has no cache and reports nothing, and the keys do not learn of signatures that
-// are invalid. They are asked for as usual, which may have them fetched.
+// are invalid. They are asked for as usual, which may have them fetched. Issuers are not
+// asked about tokens: only answers that are known are used (see Rememberer), and a token
+// without one is refused with reason.IntrospectionUnavailable; Asking changes that.
 func (v *Validator) Quiet() *Validator {
 	c := *v
 	c.header, c.cache, c.observe, c.ahead, c.quiet = new(lastHeader), nil, nil, nil, true
@@ -178,7 +188,7 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	}
 	now := v.now()
 	if cached.reuseVerdict(v, now, verified) {
-		return v.notRevoked(ctx, verified, token, now)
+		return v.standing(ctx, verified, token, now)
 	}
 	if cached.values > v.maxValues() { // another validator may allow more
 		return claimsNotJSON.of(claims.ErrValues)
@@ -194,13 +204,16 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	if err := v.accept(a, cached, verified); err != nil {
 		return err
 	}
-	return v.notRevoked(ctx, verified, token, now)
+	return v.standing(ctx, verified, token, now)
 }
 
 // validate validates a token that is not in the cache, and puts it there if digest is
 // not nil. Only tokens with a valid signature get memory of their own and are cached, so
 // that an attacker can't fill the cache.
 func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
+	if v.opaque != nil && Opaque(token) {
+		return v.validateOpaque(ctx, token, verified)
+	}
 	var (
 		p    parsed
 		body claims.Draft
@@ -228,7 +241,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	if by := p.when.issued.Sub(a.at); v.ahead != nil && by > 0 {
 		v.ahead(a.policy.index, by)
 	}
-	return v.notRevoked(ctx, verified, token, a.at)
+	return v.standing(ctx, verified, token, a.at)
 }
 
 // admitted is the result of admit: issuer, times and signature of a token are valid.
@@ -339,7 +352,10 @@ func (i issuerPolicies) ofAlgorithm(alg key.Algorithm) (*policy, error) {
 		return i.either(), reason.AlgUnknown
 	}
 	p := i.choose(alg)
-	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
+	switch {
+	case p != nil && p.Keys == nil:
+		return p, reason.OnlyOpaque
+	case p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg):
 		return i.either(), reason.AlgRefused
 	}
 	return p, nil

@@ -25,6 +25,9 @@ type Question struct {
 	Header http.Header
 	// Remote is the address of the client. Default: 127.0.0.1.
 	Remote string
+	// Introspect allows asking the issuer about a token (RFC 7662), as a request does, which
+	// tells the issuer of it. Without it, only an answer that the server remembers is used.
+	Introspect bool
 	// At is the time at which the request is made; zero for now. Only a config that no
 	// server runs can be asked for another time.
 	At time.Time

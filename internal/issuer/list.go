@@ -68,7 +68,10 @@ func (l *List) merged(i *Settings) (*Settings, error) {
 // Policies checks all issuers and returns their policies without the keys. With an error
 // it returns the policies of the issuers before the wrong one.
 func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
-	var policies []validator.Policy
+	var (
+		policies []validator.Policy
+		asked    *Settings // who is asked about tokens that are no JWT
+	)
 	for _, i := range l.Issuers {
 		i, err := l.merged(i)
 		if err != nil {
@@ -90,6 +93,12 @@ func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
 		// A key set in a file holds secrets only if the config names an algorithm for
 		// them, so that the kind is known before any key is read.
 		p.Symmetric = len(i.Secret) > 0 || p.Algorithms.HasSymmetric()
+		if i.Introspection != nil {
+			if asked != nil {
+				return policies, i.Named(fmt.Errorf("introspection: issuer %s has it too, and nothing in a token that is no JWT says whose it is; remove one of the two, or write a jwt of its own for each, in a route of its own", asked.label()))
+			}
+			asked = i
+		}
 		for _, other := range policies {
 			if other.Issuer == p.Issuer && other.Symmetric == p.Symmetric {
 				return policies, i.Named(errors.New("duplicate issuer; put its settings into one block (two are possible only where one has secrets and the other public keys)"))

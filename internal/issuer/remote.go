@@ -21,7 +21,7 @@ import (
 
 // remote reports whether the issuer's keys are fetched.
 func (i *Settings) remote() bool {
-	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0
+	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0 && !i.onlyOpaque()
 }
 
 // checkKeys checks the key source without reading or fetching anything.
@@ -41,16 +41,19 @@ func (i *Settings) checkKeys(p *validator.Policy) error {
 	if len(kinds) > 1 {
 		return fmt.Errorf("its keys come from %s; an issuer has one kind of key source, so that no key is used as one of another kind: keep one", strings.Join(kinds, " and "))
 	}
+	if i.onlyOpaque() {
+		return i.checkOnlyOpaque(p)
+	}
 	switch {
 	case p.AnyIssuer && i.remote():
 		return errors.New("it accepts tokens of any issuer, so its keys can't be discovered: write secret, public_key or jwks_file, or name the issuer")
-	case !i.remote() && i.CA != "":
+	case !i.remote() && i.CA != "" && i.Introspection == nil:
 		return fmt.Errorf("ca is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && i.BearerTokenFile != "":
 		return fmt.Errorf("bearer_token_file is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && (i.RefreshInterval != 0 || i.MaxStale != 0):
 		return fmt.Errorf("refresh_interval and max_stale are for fetching keys, and %s fetches none (a file is checked for changes all the time); remove them", kinds[0])
-	case !i.remote() && i.InsecureHTTP:
+	case !i.remote() && i.InsecureHTTP && i.Introspection == nil:
 		return fmt.Errorf("insecure_http is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case len(i.Secret) > 0 && p.Algorithms.HasPublic():
 		return errors.New("algorithms: a secret verifies only HS256, HS384 and HS512; name only these, or write public_key instead of the secret")
@@ -209,7 +212,13 @@ func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Setting
 // provisionKeys sets the key source of a policy. It loads keys from files and the
 // config, and prepares fetching others, but fetches nothing.
 func (i *Settings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
-	if i.remote() {
+	if err := i.provisionIntrospection(from, p); err != nil {
+		return err
+	}
+	switch {
+	case i.onlyOpaque():
+		return nil // what it says of its tokens is all that counts
+	case i.remote():
 		return i.provisionRemote(from, p)
 	}
 	return i.provisionLocal(from, logger, p)
@@ -235,14 +244,9 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 		}
 	}
 	s := i.remoteSettings(p.Issuer, urls[0], urls[1])
-	if i.CA != "" {
-		text, pool, err := rootCAs(i.CA)
-		if err != nil {
-			return fmt.Errorf("ca: %w", err)
-		}
-		// Issuers share a source only if the certificates are the same, not the path.
-		sum := sha256.Sum256(text)
-		s.CA, s.Roots = hex.EncodeToString(sum[:]), pool
+	var err error
+	if s.CA, s.Roots, err = i.roots(); err != nil {
+		return err
 	}
 	if i.BearerTokenFile != "" {
 		// It is read again at each fetch, as Kubernetes renews it. Here it is only
@@ -266,6 +270,20 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 	}
 	p.Keys = source
 	return nil
+}
+
+// roots returns the certificates to trust beside the system's, and their digest: issuers share
+// a source only if the certificates are the same, not the path. Both are zero without ca.
+func (i *Settings) roots() (digest string, pool *x509.CertPool, err error) {
+	if i.CA == "" {
+		return "", nil, nil
+	}
+	text, pool, err := rootCAs(i.CA)
+	if err != nil {
+		return "", nil, fmt.Errorf("ca: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), pool, nil
 }
 
 // rootCAs returns the certificates of a PEM file, and a pool of them and the system's.
