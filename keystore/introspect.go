@@ -113,7 +113,7 @@ func NewIntrospection(c IntrospectionConfig) (*Introspection, error) {
 // Text that can be no token (RFC 6750 section 2.1) or has less than 16 bytes or too many is
 // not active, without a call. The errors wrap key.ErrUnavailable.
 func (i *Introspection) Introspect(ctx context.Context, token string) (answer claims.Value, active bool, err error) {
-	if !askable(token) {
+	if !Introspectable(token) {
 		return claims.Value{}, false, nil
 	}
 	// The conversion saves a copy; Sum256 does not keep it.
@@ -147,10 +147,10 @@ const (
 	maxSignedBytes = 16 << 10
 )
 
-// askable reports whether a text may be a token: a b64token (RFC 6750 section 2.1) that is
-// neither too short to be a secret nor too long. Anything else could mean something else to
-// the endpoint, and no issuer gives it out.
-func askable(token string) bool {
+// Introspectable reports whether an issuer is asked about a text: it is a b64token (RFC 6750
+// section 2.1) that is neither too short to be a secret nor too long. Anything else could mean
+// something else to the endpoint, and no issuer gives it out.
+func Introspectable(token string) bool {
 	if len(token) < minTokenBytes || len(token) > maxTokenBytes && (len(token) > maxSignedBytes || strings.Count(token, ".") != 2) {
 		return false
 	}
@@ -345,6 +345,7 @@ func (i *Introspection) succeed(q *inquiry, a judged, now time.Time) {
 // fail counts a failure. The caller holds the lock.
 func (i *Introspection) fail(q *inquiry, err error, now time.Time) {
 	if errors.Is(err, errClosed) { // nobody waited for it
+		i.circuit.probing = false
 		return
 	}
 	i.counts.Failed++

@@ -107,9 +107,9 @@ func briefly(v claims.Value) claims.Value {
 // expiry returns the time of an exp, to know how long an answer may be kept. What is no number
 // or no possible time is long past: the answer is judged, and not kept.
 func expiry(exp claims.Value) time.Time {
-	digits, _ := exp.Digits()
+	digits, ok := exp.Digits()
 	seconds, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !(seconds >= 0 && seconds <= math.MaxInt32*64.0) {
+	if !ok || err != nil || !(seconds >= 0 && seconds <= math.MaxInt32*64.0) {
 		return time.Unix(0, 0)
 	}
 	return time.Unix(int64(seconds), 0)

@@ -17,6 +17,18 @@ const (
 	IntrospectionRecovered
 )
 
+// String returns the kind as a word for logs.
+func (k IntrospectionEventKind) String() string {
+	switch k {
+	case IntrospectionFailing:
+		return "introspection_failing"
+	case IntrospectionRecovered:
+		return "introspection_recovered"
+	default:
+		return "unknown"
+	}
+}
+
 // IntrospectionEvent is a change of state, for a log line or an event. It holds no secret, and
 // its texts are bounded.
 type IntrospectionEvent struct {
