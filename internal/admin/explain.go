@@ -37,6 +37,9 @@ type ExplainRequest struct {
 	Headers map[string][]string `json:"headers,omitempty"`
 	// Remote is the address of the client, with or without a port. Default: 127.0.0.1.
 	Remote string `json:"remote,omitempty"`
+	// Introspect allows asking the issuer about a token (RFC 7662), which tells the issuer of it.
+	// Default: false, only an answer that the server remembers is used.
+	Introspect bool `json:"introspect,omitempty"`
 }
 
 // ExplainAudit is what the audit log says of a question that was answered.
@@ -123,6 +126,7 @@ func readQuestion(body []byte) (*explain.Question, error) {
 		"site": checked(&q.Site, checkSite), "method": checked(&q.Method, checkMethod), "uri": checked(&q.URI, checkURI),
 		"body":    bodyText(&q.Body),
 		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote),
+		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote), "introspect": truth(&q.Introspect),
 	}.read(body)
 	return q, err
 }
@@ -296,4 +300,7 @@ func (c *Client) Explain(ctx context.Context, q *explain.Question) (report expla
 		asked.Body = &body
 	}
 	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, asked, &report)
+	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, ExplainRequest{
+		Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote, Introspect: q.Introspect,
+	}, &report)
 }

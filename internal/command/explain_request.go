@@ -24,6 +24,7 @@ type explainRequest struct {
 	headers                   []string
 	data, tool                string
 	yes                       bool
+	yes, introspect           bool
 }
 
 func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
@@ -34,12 +35,14 @@ func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&e.site, "site", "", "The site, as the Caddyfile has it (default: that of --uri, or the only one)")
 	flags.StringVar(&e.data, "data", "", "The body of the request, for sites with mcp: @FILE, @- or the text (the method is then POST)")
 	flags.StringVar(&e.tool, "mcp-tool", "", "In place of --data: a call of this tool of an MCP server")
+	flags.BoolVar(&e.introspect, "introspect", false, "Have the server ask the issuer about the token, as it does for a request (RFC 7662)")
 	flags.BoolVar(&e.yes, "yes", false, "Take tokens and API keys among the arguments")
 }
 
 // changed reports whether a flag of the request was given.
 func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
 	for _, name := range []string{"uri", "method", "header", "remote", "site", "data", "mcp-tool"} {
+	for _, name := range []string{"uri", "method", "header", "remote", "site", "introspect"} {
 		if flags.Changed(name) {
 			return true
 		}
@@ -49,7 +52,7 @@ func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
 
 // question returns what the arguments and flags ask, and whether a credential was given.
 func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.Question, given bool, err error) {
-	q = explain.Question{Site: e.site, Method: e.method, Remote: e.remote}
+	q = explain.Question{Site: e.site, Method: e.method, Remote: e.remote, Introspect: e.introspect}
 	in := argumentReader{cmd: cmd, yes: e.yes}
 	if len(args) > 0 {
 		text, err := in.secret(args[0])
