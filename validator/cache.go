@@ -54,6 +54,7 @@ type parsed struct {
 	head      header
 	when      times
 	issuer    string
+	tenant    string // "tid", or "" if it is no text
 	hasIssuer bool
 	bound     bool // whether there is "cnf"
 	values    int  // JSON values of the claims
@@ -123,6 +124,8 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 			t.when.notBefore, ok = numericDate(value)
 		case "iat":
 			t.when.issued, ok = numericDate(value)
+		case "tid":
+			t.tenant, _ = value.Text() // elsewhere than at Entra it may be anything
 		case "cnf":
 			t.bound = true
 		}
@@ -139,7 +142,7 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 // and returns memory late. So the limit of a cache is about the memory of the process,
 // as measurements confirm.
 const (
-	entryBytes = 668 // with the mark and the digest
+	entryBytes = 684 // with the mark and the digest
 	scopeBytes = 18
 	heapGrowth = 3
 )
