@@ -10,6 +10,7 @@ import (
 // readIssuer reads:
 //
 //	issuer <iss | name | *> {
+//	    tenants <id>... | *
 //	    discovery [<url>]
 //	    jwks_url <url>
 //	    jwks_file <path>
@@ -73,6 +74,7 @@ func readIssuerBlock(i *Issuer, r *reader) error {
 // issuerOptions returns the options of an issuer.
 func issuerOptions() options[Issuer] {
 	return options[Issuer]{
+		listOption("tenants", "11111111-2222-3333-4444-555555555555", func(i *Issuer) *[]string { return &i.Tenants }),
 		{"discovery", readDiscovery, func(i *Issuer) bool { return i.Discovery != "" }},
 		textOption("jwks_url", "https://auth.example.com/jwks.json", func(i *Issuer) *string { return &i.JWKSURL }),
 		textOption("jwks_file", "jwks.json", func(i *Issuer) *string { return &i.JWKSFile }),

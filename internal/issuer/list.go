@@ -83,7 +83,11 @@ func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
 		// them, so that the kind is known before any key is read.
 		p.Symmetric = len(i.Secret) > 0 || p.Algorithms.HasSymmetric()
 		for _, other := range policies {
-			if other.Issuer == p.Issuer && other.Symmetric == p.Symmetric {
+			switch {
+			case !oneIssuer(&other, &p):
+			case other.Issuer != p.Issuer:
+				return policies, i.Named(fmt.Errorf("duplicate issuer: it and %s are both for the tokens of one tenant; remove the tenant from tenants, or its own issuer", other.Issuer))
+			default:
 				return policies, i.Named(errors.New("duplicate issuer; put its settings into one block (two are possible only where one has secrets and the other public keys)"))
 			}
 		}
