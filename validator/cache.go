@@ -125,7 +125,10 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 		case "iat":
 			t.when.issued, ok = numericDate(value)
 		case "tid":
-			t.tenant, _ = value.Text() // elsewhere than at Entra it may be anything
+			// Elsewhere than at Entra it may be anything.
+			if tenant, isText := value.Text(); isText {
+				t.tenant = tenant
+			}
 		case "cnf":
 			t.bound = true
 		}

@@ -134,9 +134,9 @@ func (p *policy) tenantOf(t *parsed) string {
 func (p *policy) tenantUser(body claims.Value) (string, error) {
 	tid, _ := body.Member("tid")
 	oid, _ := body.Member("oid")
-	tenant, _ := tid.Text()
-	id, _ := oid.Text()
-	if tenant == "" || id == "" {
+	tenant, _ := tid.Text() // it is in the iss
+	id, ok := oid.Text()
+	if !ok || id == "" {
 		return "", p.noUser
 	}
 	return p.UserPrefix + tenant + "/" + id, nil
