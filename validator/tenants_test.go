@@ -22,7 +22,9 @@ const (
 )
 
 // forTenant returns a template's iss for a tenant.
-func forTenant(template, tenant string) string { return strings.Replace(template, TenantMark, tenant, 1) }
+func forTenant(template, tenant string) string {
+	return strings.Replace(template, TenantMark, tenant, 1)
+}
 
 // tenantPolicy trusts tenants of a template with the P-256 key.
 func tenantPolicy(template string, tenants ...string) Policy {
@@ -324,6 +326,7 @@ func TestTenantsAreExplained(t *testing.T) {
 }
 
 // TestChoosingATenantCostsNothing: no memory, and no search among the others.
+//
 //nolint:paralleltest // it counts allocations
 func TestChoosingATenantCostsNothing(t *testing.T) {
 	var policies []Policy
