@@ -10,7 +10,6 @@ import (
 // readIssuer reads:
 //
 //	issuer <iss | name | *> {
-//	    tenants <id>... | *
 //	    discovery [<url>]
 //	    jwks_url <url>
 //	    jwks_file <path>
@@ -28,6 +27,7 @@ import (
 //	    ignore_kid
 //	    max_keys <n>
 //	    allow_bound_tokens
+//	    tenants <id>... | *
 //	    user_claim <path>...
 //	    user_prefix <text>
 //	    refresh_interval <duration>
@@ -74,7 +74,6 @@ func readIssuerBlock(i *Issuer, r *reader) error {
 // issuerOptions returns the options of an issuer.
 func issuerOptions() options[Issuer] {
 	return options[Issuer]{
-		listOption("tenants", "11111111-2222-3333-4444-555555555555", func(i *Issuer) *[]string { return &i.Tenants }),
 		{"discovery", readDiscovery, func(i *Issuer) bool { return i.Discovery != "" }},
 		textOption("jwks_url", "https://auth.example.com/jwks.json", func(i *Issuer) *string { return &i.JWKSURL }),
 		textOption("jwks_file", "jwks.json", func(i *Issuer) *string { return &i.JWKSFile }),
@@ -92,6 +91,7 @@ func issuerOptions() options[Issuer] {
 		flagOption("ignore_kid", func(i *Issuer) *bool { return &i.IgnoreKid }),
 		numberOption("max_keys", "200", func(i *Issuer) *int { return &i.MaxKeys }),
 		flagOption("allow_bound_tokens", func(i *Issuer) *bool { return &i.AllowBoundTokens }),
+		listOption("tenants", "11111111-2222-3333-4444-555555555555", func(i *Issuer) *[]string { return &i.Tenants }),
 		listOption("user_claim", "sub", func(i *Issuer) *[]string { return &i.UserClaim }),
 		textOption("user_prefix", "corp:", func(i *Issuer) *string { return &i.UserPrefix }),
 		durationOption("refresh_interval", "1h", func(i *Issuer) *caddy.Duration { return &i.RefreshInterval }),
