@@ -135,6 +135,8 @@ func TestOptionsMisused(t *testing.T) {
 		block bool
 		// body is the block that it must have.
 		body string
+		// issuer is the one that it is for, if it is not for any.
+		issuer string
 	}
 	tables := map[string]map[string]option{
 		"jwt https://auth.example.com/ https://api.example.com {\n%s\n}": {
@@ -165,6 +167,7 @@ func TestOptionsMisused(t *testing.T) {
 			"log_credentials_filtered": {values: flag},
 		},
 		"jwt {\nissuer https://auth.example.com/ {\n%s\n}\nissuer https://login.example.net/\naudience https://api.example.com\n}": {
+			"tenants":            {line: "11111111-2222-3333-4444-555555555555", values: list, issuer: "https://auth.example.com/{tid}/"},
 			"discovery":          {line: "https://auth.example.com/openid", values: optional},
 			"jwks_url":           {line: "https://auth.example.com/keys", values: one},
 			"jwks_file":          {line: "jwks.json", values: one},
@@ -256,6 +259,10 @@ func TestOptionsMisused(t *testing.T) {
 		}
 		first := 2 + strings.Count(strings.Split(around, "%s")[0], "\n")
 		for name, o := range table {
+			around := around
+			if o.issuer != "" {
+				around = strings.Replace(around, "https://auth.example.com/", o.issuer, 1)
+			}
 			good, rest, _ := strings.Cut(name+" "+o.line, "\n")
 			check := func(what, lines string, line int) {
 				t.Run(method+"/"+name+"/"+what, func(t *testing.T) {

@@ -35,6 +35,7 @@ import (
 //	        jwts
 //	        untyped
 //	    }
+//	    tenants <id>... | *
 //	    user_claim <path>...
 //	    user_prefix <text>
 //	    refresh_interval <duration>
@@ -103,6 +104,7 @@ func issuerOptions() options[Issuer] {
 		numberOption("max_keys", "200", func(i *Issuer) *int { return &i.MaxKeys }),
 		flagOption("allow_bound_tokens", func(i *Issuer) *bool { return &i.AllowBoundTokens }),
 		{"introspection", readIntrospection, func(i *Issuer) bool { return i.Introspection != nil }},
+		listOption("tenants", "11111111-2222-3333-4444-555555555555", func(i *Issuer) *[]string { return &i.Tenants }),
 		listOption("user_claim", "sub", func(i *Issuer) *[]string { return &i.UserClaim }),
 		textOption("user_prefix", "corp:", func(i *Issuer) *string { return &i.UserPrefix }),
 		durationOption("refresh_interval", "1h", func(i *Issuer) *caddy.Duration { return &i.RefreshInterval }),

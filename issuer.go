@@ -19,11 +19,20 @@ import (
 // audience. It has one kind of key source; without any, the issuer's metadata
 // is discovered.
 type Issuer struct {
-	// The exact `iss` of its tokens, trailing slash included. `*` takes
+	// The exact `iss` of its tokens, trailing slash included; with tenants, `{tid}` stands
+	// for the id of the token's tenant, once. `*` takes
 	// tokens with any or no `iss`: as the only issuer, with keys in
 	// jwks_file, public_key or secret. May hold `{env.NAME}`. Required,
 	// unless there is a name.
 	Iss string `json:"iss,omitempty"`
+
+	// For an iss with `{tid}` in it, in the place of a tenant's id, as in
+	// https://login.microsoftonline.com/{tid}/v2.0: the ids of the tenants whose tokens are
+	// accepted, each a UUID in lower case, or `*` for all but personal accounts (tenant
+	// 9188040d-6c67-4c5b-b112-36a304b66dad), which are named beside it. Iss must then be
+	// the token's with its own claim tid. May be `{env.NAME}`. With more than one tenant
+	// the user's id is <tid>/<oid>, unless user_claim says otherwise. Default: none.
+	Tenants []string `json:"tenants,omitempty"`
 
 	// The name of an issuer of the `jwt` app, instead of iss. Such an entry may also
 	// have audience, typ, max_lifetime and user_claim, which replace those of the
@@ -86,7 +95,7 @@ type Issuer struct {
 	// of that key. Default: false.
 	AllowBoundTokens bool `json:"allow_bound_tokens,omitempty"`
 	// The paths of the claims that name the user; the first that is a text
-	// or number and not empty wins. Default: sub.
+	// or number and not empty wins. Default: sub; with several tenants <tid>/<oid>.
 	UserClaim []string `json:"user_claim,omitempty"`
 	// A prefix for the user's id, to keep the users of issuers apart. Default: none.
 	UserPrefix string `json:"user_prefix,omitempty"`
@@ -210,7 +219,7 @@ func (i *Issuer) settings() *issuer.Settings {
 		Algorithms: i.Algorithms, Audience: i.Audience, AudienceClaim: i.AudienceClaim, ScopeClaim: i.ScopeClaim, Typ: i.Typ,
 		Leeway: (*time.Duration)(i.Leeway), MaxLifetime: time.Duration(i.MaxLifetime), AllowNoExpiry: i.AllowNoExpiry,
 		KidlessKeys: i.KidlessKeys, IgnoreKid: i.IgnoreKid, MaxKeys: i.MaxKeys,
-		AllowBoundTokens: i.AllowBoundTokens, UserClaim: i.UserClaim, UserPrefix: i.UserPrefix,
+		AllowBoundTokens: i.AllowBoundTokens, UserClaim: i.UserClaim, UserPrefix: i.UserPrefix, Tenants: i.Tenants,
 		RefreshInterval: time.Duration(i.RefreshInterval), MaxStale: time.Duration(i.MaxStale),
 		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP, Introspection: i.Introspection.settings(),
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
@@ -173,7 +174,11 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	for i := range policies {
-		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
+		p := &policies[i]
+		h.issuers = append(h.issuers, issuer.Text(p))
+		if p.ManyTenants() && len(h.Require) == 0 {
+			h.warn("an issuer has several tenants, and nothing is required of their tokens: any application of such a tenant can get one for this API, and so can guests; write require any_scope or require claim roles", zap.String("issuer", p.Issuer))
+		}
 	}
 	h.app.accepted.addPolicies(policies)
 	h.takeTokens(policies)

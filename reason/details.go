@@ -218,6 +218,27 @@ var (
 		Remedy:  "Have what makes the token write `iss`. If it can't, `issuer *` with the keys accepts tokens of any issuer, or of none.",
 		See:     []string{"issuers-and-keys.md#issuer"},
 	})
+	NoTenant = fixed(Entry{
+		ID: "tid_missing", Code: UnknownIssuer,
+		Text:    "the token has no tid that is the id of a tenant: one UUID in lower case",
+		Meaning: "`iss` fits a template with `{tid}`, and the token does not say in `tid` which tenant has issued it",
+		Remedy:  "See with `caddy jwt decode @FILE` what it is: Entra writes `tid` into all its tokens, so this one is from elsewhere.",
+		See:     []string{"issuers-and-keys.md#tenants"},
+	})
+	OtherTenant = fixed(Entry{
+		ID: "tid_of_other", Code: UnknownIssuer,
+		Text:    "iss is not the issuer's name with the token's own tid",
+		Meaning: "`iss` names one tenant, and `tid` another",
+		Remedy:  "See with `caddy jwt decode @FILE` what it is: Entra never issues such a token.",
+		See:     []string{"issuers-and-keys.md#tenants"},
+	})
+	TenantNotListed = fixed(Entry{
+		ID: "tenant_not_listed", Code: UnknownIssuer,
+		Text:    "the token's tenant is not one that tenants names",
+		Meaning: "the issuer is right, and the tenant is not one whose tokens are accepted; `*` does not stand for that of personal accounts",
+		Remedy:  "If the tenant is to be let in, write its id behind `tenants`: it is `tid` in the token (`caddy jwt decode @FILE`).",
+		See:     []string{"issuers-and-keys.md#tenants"},
+	})
 	AlgUnknown = fixed(Entry{
 		ID: "alg_unknown", Code: AlgorithmNotAllowed,
 		Text:    "alg is none or not supported",
@@ -245,6 +266,13 @@ var (
 		Meaning: "the key was taken out of the key set, is so new that it has not been fetched, or belongs to another environment of the issuer",
 		Remedy:  "Compare the token's `kid` (`caddy jwt decode @FILE`) with the keys in `caddy jwt status --json`. If the issuer's key set has it, look at the log lines about fetching; if the kids never match, write `ignore_kid`.",
 		See:     []string{"issuers-and-keys.md#ignore_kid"},
+	})
+	KeyOfOther = fixed(Entry{
+		ID: "key_of_other", Code: UnknownKey,
+		Text:    "the key with the token's kid is for another issuer alone, as the key set says",
+		Meaning: "the key has a member `issuer` that names another tenant, or another issuer, than the token's `iss`",
+		Remedy:  "Compare `iss` in the token (`caddy jwt decode @FILE`) with `issuer` in the key set. A token of Entra whose key is another tenant's is forged; if all are refused, the key set is another issuer's: correct `jwks_url`.",
+		See:     []string{"issuers-and-keys.md#the-issuer-of-a-key"},
 	})
 	ManyKeys = fixed(Entry{
 		ID: "too_many_keys", Code: UnknownKey,

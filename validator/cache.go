@@ -55,6 +55,7 @@ type parsed struct {
 	head      header
 	when      times
 	issuer    string
+	tenant    string // "tid", or "" if it is no text
 	hasIssuer bool
 	bound     bool // whether there is "cnf"
 	values    int  // JSON values of the claims
@@ -113,6 +114,29 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 	for i := range body.Len() {
 		if err := t.readClaim(body.Member(i)); err != nil {
 			return err
+		ok, wrong := true, notTime
+		name, value := body.Member(i)
+		switch name {
+		case "iss":
+			t.issuer, ok = value.Text()
+			t.hasIssuer = true
+			wrong = notText
+		case "exp":
+			t.when.expires, ok = numericDate(value)
+		case "nbf":
+			t.when.notBefore, ok = numericDate(value)
+		case "iat":
+			t.when.issued, ok = numericDate(value)
+		case "tid":
+			// Elsewhere than at Entra it may be anything.
+			if tenant, isText := value.Text(); isText {
+				t.tenant = tenant
+			}
+		case "cnf":
+			t.bound = true
+		}
+		if !ok {
+			return wrong[name]
 		}
 	}
 	return nil
@@ -147,7 +171,7 @@ func (t *parsed) readClaim(name string, value claims.Value) error {
 // and returns memory late. So the limit of a cache is about the memory of the process,
 // as measurements confirm.
 const (
-	entryBytes = 668 // with the mark and the digest
+	entryBytes = 684 // with the mark and the digest
 	scopeBytes = 18
 	heapGrowth = 3
 )

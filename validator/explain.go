@@ -127,15 +127,19 @@ func (e *explanation) issuerAndAlgorithm() {
 		e.leave(alg, reason.Skipped)
 		return
 	}
-	policies, unknown := e.v.ofIssuer(e.parsed.issuer, e.parsed.hasIssuer)
-	if unknown != nil && e.v.singlePolicies != nil {
-		policies = *e.v.singlePolicies
+	policies, unknown := e.v.ofIssuer(&e.parsed)
+	if unknown != nil && policies.none() {
+		policies = e.v.only()
 	}
 	known := policies.either()
 	if known != nil {
 		iss.Option = "issuer " + known.Issuer
-		if known.AnyIssuer {
+		switch {
+		case known.AnyIssuer:
 			iss.Option = "issuer *"
+		case known.Template():
+			iss.Option = "tenants " + known.tenantsText()
+			iss.Seen += ", tid " + seenMember(e.body, "tid")
 		}
 	}
 	e.add(iss, unknown)
@@ -205,7 +209,7 @@ func (e *explanation) keyAndSignature() {
 		p   = e.policy
 		fit candidates
 	)
-	err := fit.choose(e.ctx, p, e.parsed.head)
+	err := fit.choose(e.ctx, p, &e.parsed)
 	switch {
 	case p.IgnoreKid:
 		k.Option = "ignore_kid"
@@ -291,7 +295,10 @@ func (e *explanation) bindingAndUser(p *policy, cnf, user reason.Check) {
 	}
 	e.add(cnf, p.checkBinding(e.parsed.bound))
 	user.Wanted = "a text or a number in " + strings.Join(p.UserClaims, " or ")
-	if !slices.Equal(p.UserClaims, defaultUserClaims) {
+	switch {
+	case p.tenantUsers:
+		user.Wanted = "a text in oid, before which is the tenant"
+	case !slices.Equal(p.UserClaims, defaultUserClaims):
 		user.Option = "user_claim " + written(p.UserClaims)
 	}
 	var err error

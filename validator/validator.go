@@ -34,9 +34,11 @@ type Validator struct {
 	policies       []*policy
 	header         *lastHeader
 	issuers        map[string]issuerPolicies
-	single         string          // the issuer, if there is only one
-	singlePolicies *issuerPolicies // of the single issuer
-	anyIssuer      *issuerPolicies // set if any issuer is accepted
+	templates      map[template]*policy // of issuers with tenants
+	longestIssuer  int                  // of those, in bytes; 0 if there are none
+	single         string               // the issuer, if there is only one
+	singlePolicies *issuerPolicies      // of the single issuer
+	anyIssuer      *issuerPolicies      // set if any issuer is accepted
 	now            func() time.Time
 	maxLength      int
 	tooLong        *reason.Detailed
@@ -78,12 +80,16 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 			v.opaque = q
 		}
 		if p.AnyIssuer {
+		switch {
+		case p.AnyIssuer:
 			if len(policies) > 1 {
 				return nil, errors.New("a policy that takes any issuer must be the only one")
 			}
 			v.anyIssuer = &issuerPolicies{}
 			err = v.anyIssuer.add(q)
-		} else {
+		case p.Template():
+			err = v.addTemplate(q)
+		default:
 			i := v.issuers[p.Issuer]
 			err = i.add(q)
 			v.issuers[p.Issuer] = i
@@ -91,6 +97,9 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making a validator: %w", err)
 		}
+	}
+	if err := v.checkTenants(); err != nil {
+		return nil, fmt.Errorf("making a validator: %w", err)
 	}
 	if len(v.issuers) == 1 {
 		for name, i := range v.issuers {
@@ -259,7 +268,7 @@ type admitted struct {
 func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, parts *compact, token string, now time.Time) (admitted, error) {
 	// The claims are not verified yet. Until then iss is only a hint that selects
 	// the policy, and with it the keys.
-	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
+	p, err := v.policy(t)
 	if err != nil {
 		return admitted{policy: p}, err
 	}
@@ -267,7 +276,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, par
 		return admitted{policy: p}, err
 	}
 	version := p.Keys.Version("", now)
-	verifiedBy, err = p.verify(ctx, t.head, verifiedBy, parts, token)
+	verifiedBy, err = p.verify(ctx, t, verifiedBy, parts, token)
 	// Without a key no signature was verified: a flood of such tokens would
 	// distort the measured times.
 	if parts != nil && v.observe != nil && !errors.Is(err, reason.UnknownKey) && !errors.Is(err, reason.AlgorithmNotAllowed) {
@@ -316,32 +325,32 @@ func (p *policy) checkVerified(t *Verified) error {
 }
 
 // policy returns the policy for a token by its iss and, if an issuer has both secrets
-// and public keys, by its alg. If the issuer is known but no algorithm of it is meant, it
-// returns a policy of the issuer and an error.
-func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
-	i, err := v.ofIssuer(issuer, present)
+// and public keys, by its alg. If the issuer is known but no algorithm of it is meant, or not
+// this tenant, it returns a policy of the issuer and an error.
+func (v *Validator) policy(t *parsed) (*policy, error) {
+	i, err := v.ofIssuer(t)
 	if err != nil {
-		return nil, err
+		return i.either(), err
 	}
-	return i.ofAlgorithm(alg)
+	return i.ofAlgorithm(t.head.alg)
 }
 
-// ofIssuer returns the policies for tokens with an iss.
-func (v *Validator) ofIssuer(issuer string, present bool) (issuerPolicies, error) {
+// ofIssuer returns the policies for a token by its iss.
+func (v *Validator) ofIssuer(t *parsed) (issuerPolicies, error) {
 	switch {
 	case v.anyIssuer != nil:
 		return *v.anyIssuer, nil
-	case !present:
+	case !t.hasIssuer:
 		return issuerPolicies{}, reason.NoIssuer
 	case v.singlePolicies != nil:
-		if issuer != v.single {
-			return issuerPolicies{}, reason.UnknownIssuer
+		if t.issuer != v.single {
+			return v.ofTenant(t)
 		}
 		return *v.singlePolicies, nil
 	}
-	i, known := v.issuers[issuer]
+	i, known := v.issuers[t.issuer]
 	if !known {
-		return issuerPolicies{}, reason.UnknownIssuer
+		return v.ofTenant(t)
 	}
 	return i, nil
 }

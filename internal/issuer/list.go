@@ -100,7 +100,11 @@ func (l *List) Policies(resolve setting.Resolver) ([]validator.Policy, error) {
 			asked = i
 		}
 		for _, other := range policies {
-			if other.Issuer == p.Issuer && other.Symmetric == p.Symmetric {
+			switch {
+			case !oneIssuer(&other, &p):
+			case other.Issuer != p.Issuer:
+				return policies, i.Named(fmt.Errorf("duplicate issuer: it and %s are both for the tokens of one tenant; remove the tenant from tenants, or its own issuer", other.Issuer))
+			default:
 				return policies, i.Named(errors.New("duplicate issuer; put its settings into one block (two are possible only where one has secrets and the other public keys)"))
 			}
 		}

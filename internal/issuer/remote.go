@@ -138,6 +138,9 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 		return err
 	}
 	option, written := "", p.Issuer
+	if p.Template() {
+		written, _ = tenantMetadata(p)
+	}
 	switch {
 	case i.JWKSURL != "":
 		option, written = "jwks_url: ", i.JWKSURL
@@ -155,7 +158,7 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 	if i.JWKSURL != "" && (!strings.Contains(written, "://") || strings.HasPrefix(strings.ToLower(written), "file:")) {
 		return errors.New("jwks_url: it is not a URL; for a file write jwks_file and its path; a URL begins with https://")
 	}
-	if option == "" {
+	if option == "" && !p.Template() {
 		if err := checkNotMetadataURL(p.Issuer); err != nil {
 			return err
 		}
@@ -169,7 +172,7 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 			return errors.New("it is not an https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
-	err := i.remoteSettings(p.Issuer, i.Discovery, i.JWKSURL).Config().Check()
+	err := i.remoteSettings(p, i.Discovery, i.JWKSURL).Config().Check()
 	if err == nil {
 		return nil
 	}
@@ -198,7 +201,15 @@ func checkNotMetadataURL(iss string) error {
 }
 
 // remoteSettings returns the settings of the key source.
-func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
+func (i *Settings) remoteSettings(p *validator.Policy, discovery, jwksURL string) shared.Settings {
+	iss := p.Issuer
+	if p.Template() {
+		var all string
+		all, iss = tenantMetadata(p)
+		if discovery == "" && jwksURL == "" {
+			discovery = all
+		}
+	}
 	s := shared.Settings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
 		Refresh: i.RefreshInterval, MaxStale: i.MaxStale, MaxKeys: i.MaxKeys,
@@ -247,6 +258,15 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 	var err error
 	if s.CA, s.Roots, err = i.roots(); err != nil {
 		return err
+	s := i.remoteSettings(p, urls[0], urls[1])
+	if i.CA != "" {
+		text, pool, err := rootCAs(i.CA)
+		if err != nil {
+			return fmt.Errorf("ca: %w", err)
+		}
+		// Issuers share a source only if the certificates are the same, not the path.
+		sum := sha256.Sum256(text)
+		s.CA, s.Roots = hex.EncodeToString(sum[:]), pool
 	}
 	if i.BearerTokenFile != "" {
 		// It is read again at each fetch, as Kubernetes renews it. Here it is only
@@ -255,7 +275,7 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
 	}
-	if i.Discovery == "" && i.JWKSURL == "" {
+	if i.Discovery == "" && i.JWKSURL == "" && !p.Template() {
 		// It may be a token service of this config, which is known only later.
 		source, err := from.Trusted(p.Issuer, s)
 		if err != nil {
