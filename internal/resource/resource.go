@@ -31,7 +31,8 @@ type Resource struct {
 
 	url      string
 	host     string // with its port, unless that is the default
-	port     string // the default port, with a colon
+	port     string // the default port with a colon, unless the URL has another
+	secure   bool   // whether the URL is https
 	path     string // empty, or with a slash at the beginning alone
 	loose    bool   // whether the URL still has an {env.NAME}
 	document []byte // empty until it is described
@@ -53,9 +54,9 @@ func (s *Settings) Check(resolve setting.Resolver) (*Resource, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.host, r.port, r.path = u.Host, ":443", u.Path
-		if u.Scheme == "http" {
-			r.port = ":80"
+		r.host, r.path, r.secure = u.Host, u.Path, u.Scheme == "https"
+		if u.Port() == "" {
+			r.port = ":" + defaultPort[u.Scheme]
 		}
 	}
 	if err := checkName(s.Name); err != nil {
