@@ -114,29 +114,6 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 	for i := range body.Len() {
 		if err := t.readClaim(body.Member(i)); err != nil {
 			return err
-		ok, wrong := true, notTime
-		name, value := body.Member(i)
-		switch name {
-		case "iss":
-			t.issuer, ok = value.Text()
-			t.hasIssuer = true
-			wrong = notText
-		case "exp":
-			t.when.expires, ok = numericDate(value)
-		case "nbf":
-			t.when.notBefore, ok = numericDate(value)
-		case "iat":
-			t.when.issued, ok = numericDate(value)
-		case "tid":
-			// Elsewhere than at Entra it may be anything.
-			if tenant, isText := value.Text(); isText {
-				t.tenant = tenant
-			}
-		case "cnf":
-			t.bound = true
-		}
-		if !ok {
-			return wrong[name]
 		}
 	}
 	return nil
@@ -156,6 +133,11 @@ func (t *parsed) readClaim(name string, value claims.Value) error {
 		t.when.notBefore, ok = numericDate(value)
 	case "iat":
 		t.when.issued, ok = numericDate(value)
+	case "tid":
+		// Elsewhere than at Entra it may be anything.
+		if tenant, isText := value.Text(); isText {
+			t.tenant = tenant
+		}
 	case "cnf":
 		t.bound = true
 	}

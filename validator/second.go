@@ -26,15 +26,13 @@ func (v *Validator) PolicyFor(token string) (policy Policy, ok bool) {
 	}
 	of, err := v.ofIssuer(&t)
 	algorithm, _ := key.ParseAlgorithm(alg)
-	if p := of.choose(algorithm); known && p != nil {
-		return p.Policy, p.Keys != nil
 	if p := of.choose(algorithm); err == nil && p != nil {
 		policy := p.Policy
 		if policy.Template() {
 			// The other library knows no tenants, and this one has checked its own.
 			policy.Issuer, policy.Tenants, policy.AnyTenant = t.issuer, nil, false
 		}
-		return policy, true
+		return policy, p.Keys != nil
 	}
 	if len(v.policies) == 1 {
 		return v.policies[0].Policy, v.policies[0].Keys != nil

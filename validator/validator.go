@@ -79,7 +79,6 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 			}
 			v.opaque = q
 		}
-		if p.AnyIssuer {
 		switch {
 		case p.AnyIssuer:
 			if len(policies) > 1 {

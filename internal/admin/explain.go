@@ -125,7 +125,6 @@ func readQuestion(body []byte) (*explain.Question, error) {
 		"credential": credential, "token": credential, "api_key": credential,
 		"site": checked(&q.Site, checkSite), "method": checked(&q.Method, checkMethod), "uri": checked(&q.URI, checkURI),
 		"body":    bodyText(&q.Body),
-		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote),
 		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote), "introspect": truth(&q.Introspect),
 	}.read(body)
 	return q, err
@@ -294,13 +293,10 @@ func (c *Client) Explain(ctx context.Context, q *explain.Question) (report expla
 	if !q.At.IsZero() {
 		return report, explain.ErrAt
 	}
-	asked := ExplainRequest{Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote}
+	asked := ExplainRequest{Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote, Introspect: q.Introspect}
 	if q.Body != nil {
 		body := string(q.Body)
 		asked.Body = &body
 	}
 	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, asked, &report)
-	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, ExplainRequest{
-		Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote, Introspect: q.Introspect,
-	}, &report)
 }

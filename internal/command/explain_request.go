@@ -23,7 +23,6 @@ type explainRequest struct {
 	site, method, uri, remote string
 	headers                   []string
 	data, tool                string
-	yes                       bool
 	yes, introspect           bool
 }
 
@@ -41,8 +40,7 @@ func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
 
 // changed reports whether a flag of the request was given.
 func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
-	for _, name := range []string{"uri", "method", "header", "remote", "site", "data", "mcp-tool"} {
-	for _, name := range []string{"uri", "method", "header", "remote", "site", "introspect"} {
+	for _, name := range []string{"uri", "method", "header", "remote", "site", "data", "mcp-tool", "introspect"} {
 		if flags.Changed(name) {
 			return true
 		}

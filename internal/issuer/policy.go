@@ -93,14 +93,13 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	if i.MaxLifetime > 0 && i.AllowNoExpiry {
 		return p, errors.New("max_lifetime and allow_no_expiry contradict each other: a token without exp never expires; remove one")
 	}
+	if err := i.checkTenants(&p, resolve); err != nil {
+		return p, err
+	}
 	if err := i.checkKeys(&p); err != nil {
 		return p, err
 	}
 	return p, i.checkIntrospection(&p)
-	if err := i.checkTenants(&p, resolve); err != nil {
-		return p, err
-	}
-	return p, i.checkKeys(&p)
 }
 
 // audience resolves the issuer's own audience or, without one, the handler's. waived

@@ -254,19 +254,10 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 			return fmt.Errorf("%s: %w", []string{"discovery", "jwks_url"}[n], err)
 		}
 	}
-	s := i.remoteSettings(p.Issuer, urls[0], urls[1])
+	s := i.remoteSettings(p, urls[0], urls[1])
 	var err error
 	if s.CA, s.Roots, err = i.roots(); err != nil {
 		return err
-	s := i.remoteSettings(p, urls[0], urls[1])
-	if i.CA != "" {
-		text, pool, err := rootCAs(i.CA)
-		if err != nil {
-			return fmt.Errorf("ca: %w", err)
-		}
-		// Issuers share a source only if the certificates are the same, not the path.
-		sum := sha256.Sum256(text)
-		s.CA, s.Roots = hex.EncodeToString(sum[:]), pool
 	}
 	if i.BearerTokenFile != "" {
 		// It is read again at each fetch, as Kubernetes renews it. Here it is only

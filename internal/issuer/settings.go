@@ -7,12 +7,7 @@
 //	remote.go         checks of key sources; keys that are fetched
 //	local.go          keys from files and the config
 //	introspection.go  whom to ask about tokens that are no JWT
-//	settings.go   the settings, as a config has them
-//	list.go       the issuers of a handler, and settings from named issuers
-//	policy.go     settings made into a policy
-//	tenants.go    an issuer of many tenants
-//	remote.go     checks of key sources; keys that are fetched
-//	local.go      keys from files and the config
+//	tenants.go        an issuer of many tenants
 package issuer
 
 import "time"
