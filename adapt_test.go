@@ -135,6 +135,8 @@ func TestOptionsMisused(t *testing.T) {
 		block bool
 		// body is the block that it must have.
 		body string
+		// issuer is the one that it is for, if it is not for any.
+		issuer string
 	}
 	tables := map[string]map[string]option{
 		"jwt https://auth.example.com/ https://api.example.com {\n%s\n}": {
@@ -147,12 +149,14 @@ func TestOptionsMisused(t *testing.T) {
 			"token_from":          {line: "cookie session", values: several, repeated: true},
 			"max_token_size":      {line: "32KiB", values: one},
 			"trusted_origins":     {line: "https://app.example.com\ntoken_from cookie session", values: list},
+			"scope_implies":       {line: "admin orders:read orders:write", values: list, repeated: true},
 			"claim":               {line: "address.email email", values: several, repeated: true},
 			"require":             {line: "expression `claims.age > 17`", values: several, repeated: true},
 			"forward":             {line: "email X-Email", values: several, repeated: true},
 			"forward_payload":     {line: "X-JWT-Payload", values: one},
 			"forward_jwt":         {line: "X-Identity https://orders.internal", values: several, repeated: true, block: true},
 			"clear":               {line: "X-Tenant", values: list, repeated: true},
+			"resource":            {line: "https://api.example.com/mcp", values: one, block: true},
 			"optional":            {values: flag},
 			"allow_preflight":     {values: flag},
 			"mode":                {line: "report", values: one},
@@ -163,6 +167,7 @@ func TestOptionsMisused(t *testing.T) {
 			"log_credentials_filtered": {values: flag},
 		},
 		"jwt {\nissuer https://auth.example.com/ {\n%s\n}\nissuer https://login.example.net/\naudience https://api.example.com\n}": {
+			"tenants":            {line: "11111111-2222-3333-4444-555555555555", values: list, issuer: "https://auth.example.com/{tid}/"},
 			"discovery":          {line: "https://auth.example.com/openid", values: optional},
 			"jwks_url":           {line: "https://auth.example.com/keys", values: one},
 			"jwks_file":          {line: "jwks.json", values: one},
@@ -192,6 +197,12 @@ func TestOptionsMisused(t *testing.T) {
 			"lifetime": {line: "30s", values: one},
 			"claim":    {line: "address.email email", values: several, repeated: true},
 			"issuer":   {line: "https://auth.example.com", values: one},
+		},
+		"jwt https://auth.example.com/ https://api.example.com {\nresource https://api.example.com/mcp {\n%s\n}\n}": {
+			"name":                  {line: "Orders", values: one},
+			"documentation":         {line: "https://docs.example.com/mcp", values: one},
+			"scopes":                {line: "orders:read", values: list},
+			"authorization_servers": {line: "https://auth.example.com/", values: list},
 		},
 		"authorization_server https://auth.example.com {\n%s\n}": {
 			"api_keys":       {line: "/etc/caddy/keys.jsonl" + audience, values: one, repeated: true, block: true},
@@ -238,6 +249,8 @@ func TestOptionsMisused(t *testing.T) {
 			method = "AuthorizationServer"
 		case strings.Contains(around, "issuer"):
 			method = "Issuer"
+		case strings.Contains(around, "resource"):
+			method = "Resource"
 		case strings.Contains(around, "forward_jwt"):
 			method = "ForwardJWT"
 		}
@@ -246,6 +259,10 @@ func TestOptionsMisused(t *testing.T) {
 		}
 		first := 2 + strings.Count(strings.Split(around, "%s")[0], "\n")
 		for name, o := range table {
+			around := around
+			if o.issuer != "" {
+				around = strings.Replace(around, "https://auth.example.com/", o.issuer, 1)
+			}
 			good, rest, _ := strings.Cut(name+" "+o.line, "\n")
 			check := func(what, lines string, line int) {
 				t.Run(method+"/"+name+"/"+what, func(t *testing.T) {

@@ -16,9 +16,11 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
+	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/internal/tokencache"
@@ -43,6 +45,11 @@ type App struct {
 	// unless a store of API keys is in the storage.
 	State *SharedState `json:"state,omitempty"`
 
+	// What broad scopes imply, for all sites and for token services: each scope with those
+	// that anyone who has it has too, and in turn what these imply. Sites may add to it.
+	// Default: none.
+	ScopeImplies map[string][]string `json:"scope_implies,omitempty"`
+
 	// The size of the cache of verified tokens, which saves verifying a token again
 	// when it is sent again: a size such as `64MiB`, or `off`. Default: 64MiB.
 	Cache string `json:"cache,omitempty"`
@@ -59,12 +66,14 @@ type App struct {
 	ctx       caddy.Context
 	requests  *metrics.Requests // of a config that is only looked at
 	cache     uint64            // 0 for none
-	stopSweep func()            // stops sweeping the cache
-	reporting atomic.Int64      // the number of handlers in report mode
+	implied   *claims.Implications
+	stopSweep func()       // stops sweeping the cache
+	reporting atomic.Int64 // the number of handlers in report mode
 	guards    errorGuards
 	warnings  siteWarnings
 	accepted  accepted
 	services  []*AuthorizationServer // in the order of provisioning
+	metadata  []*ResourceMetadata
 }
 
 // Metrics says what is counted.
@@ -117,6 +126,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 // them.
 func (a *App) check(resolve setting.Resolver) (err error) {
 	if a.cache, err = cacheSize(a.Cache); err != nil {
+		return fmt.Errorf("jwt: %w", err)
+	}
+	if a.implied, err = rule.Implied(a.ScopeImplies, nil); err != nil {
 		return fmt.Errorf("jwt: %w", err)
 	}
 	for name, i := range a.Issuer {
@@ -172,6 +184,7 @@ func (a *App) Start() error {
 	for _, s := range a.services {
 		s.warnUnreached()
 	}
+	a.warnUnserved()
 	for _, w := range a.sources.Services().Warnings() {
 		a.warnings.add(w.Site, w.Text)
 	}

@@ -57,8 +57,8 @@ type AuthorizationServer struct {
 	// The scopes that there are. Default: those that the clients have.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// The scopes that are granted when none is asked for, as far as the client has them.
-	// Default: all that the client has.
+	// The scopes that are granted when none is asked for, as far as the client has them, or
+	// has one that implies them. Default: all that the client has itself.
 	DefaultScopes []string `json:"default_scopes,omitempty"`
 
 	// How long a token lives, from 1m to 24h. Default: 15m.
@@ -199,7 +199,7 @@ func (a *AuthorizationServer) provision(ctx caddy.Context, logger *zap.Logger) e
 	}
 	count := a.app.counts().Service(checked.Issuer())
 	parts := service.Parts{
-		Sources: a.app.sources, Logger: logger, Leeway: a.app.Leeway,
+		Sources: a.app.sources, Logger: logger, Leeway: a.app.Leeway, Implied: a.app.implied,
 		Observe: service.Observer(logger, checked.Issuer(), func(_ string, e tokenservice.Event) { count(e) }),
 	}
 	for _, k := range a.APIKeys {

@@ -331,16 +331,22 @@ func benchServeEach(b *testing.B, h caddyhttp.MiddlewareHandler, header func() h
 // all pass. They take turns, so that whatever else the machine does meets both. net-ns
 // is the median of what a request took more with h; ns/op is of no meaning.
 func benchServeBeside(b *testing.B, h, other caddyhttp.MiddlewareHandler, header func() http.Header, status int) {
-	server := new(caddyhttp.Server)
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})
+	benchServeRequests(b, h, other, next, func(r *http.Request) { r.Header = header() }, status)
+}
+
+// benchServeRequests is benchServeBeside with requests of any kind, and with what is behind
+// both handlers. set makes one out of a GET without a body.
+func benchServeRequests(b *testing.B, h, other caddyhttp.MiddlewareHandler, next caddyhttp.Handler, set func(*http.Request), status int) {
+	server := new(caddyhttp.Server)
 	template := request("", "", "", "")
 	w := &discard{header: http.Header{}}
 	serve := func(h caddyhttp.MiddlewareHandler, status int) {
 		r := *template
-		r.Header = header()
+		set(&r)
 		clear(w.header)
 		w.status = 0
 		if err := h.ServeHTTP(w, caddyhttp.PrepareRequest(&r, caddy.NewReplacer(), w, server), next); err != nil {

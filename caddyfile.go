@@ -47,7 +47,8 @@ func readMatched[T any](h httpcaddyfile.Helper, into *T, read func(*T, *reader) 
 
 // adaptDirective makes a route of the directive. With a matcher and headers to clear
 // it makes two routes: requests that do not match go to the same upstream, and must
-// not bring such a header there.
+// not bring such a header there. With a matcher and a resource it makes two as well, as
+// requests for the metadata seldom match.
 func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	handler := new(Handler)
 	matcher, err := readMatched(h, handler, readDirective)
@@ -55,10 +56,15 @@ func adaptDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	routes := h.NewRoute(matcher, handler)
-	if clears := clearedBy(handler); len(matcher) > 0 && len(clears) > 0 && handler.Mode != modeClear {
+	clears := clearedBy(handler)
+	switch {
+	case len(matcher) == 0 || handler.Mode == modeClear:
+	case len(clears) > 0:
 		clearing := &Handler{Clear: clears, Mode: modeClear}
 		offline.NoteHandler(h.Dispenser, clearing)
 		routes = append(h.NewRoute(nil, clearing), routes...)
+	case handler.Resource != nil:
+		routes = append(h.NewRoute(nil, new(ResourceMetadata)), routes...)
 	}
 	return routes, nil
 }
@@ -107,6 +113,15 @@ func clearedBy(h *Handler) []string {
 //	    require claim <path> <value>...
 //	    require expression <CEL>
 //
+//	    scope_implies <broad> <narrow>...
+//	    resource <url> {
+//	        ...                              (see readResource)
+//	    }
+//
+//	    mcp {
+//	        ...                              (see readMCP)
+//	    }
+//
 //	    claim <path> [<name>]
 //	    forward <what> <header> [json]
 //	    forward_payload <header>
@@ -124,8 +139,8 @@ func clearedBy(h *Handler) []string {
 //	    mode enforce | report | clear
 //	}
 //
-// issuer, api_key, api_keys, token_from, api_key_from, require, claim, forward,
-// forward_jwt and clear may be repeated; any other duplicate is an error. The default of token_from
+// issuer, api_key, api_keys, token_from, api_key_from, require, scope_implies, claim,
+// forward, forward_jwt and clear may be repeated; any other duplicate is an error. The default of token_from
 // is header Authorization Bearer, that of api_key_from is header X-API-Key.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return readDirective(h, &reader{Dispenser: d, global: new(App)})
@@ -190,6 +205,9 @@ func handlerOptions() options[Handler] {
 		}),
 		listOption("trusted_origins", "https://app.example.com", func(h *Handler) *[]string { return &h.TrustedOrigins }),
 		{"require", readRequire, func(h *Handler) bool { return len(h.Require) > 0 }},
+		{"scope_implies", readScopeImplies, func(h *Handler) bool { return len(h.ScopeImplies) > 0 }},
+		{"resource", readResource, func(h *Handler) bool { return h.Resource != nil }},
+		{"mcp", readMCP, func(h *Handler) bool { return h.MCP != nil }},
 		{"claim", readClaim, func(h *Handler) bool { return len(h.Claim) > 0 }},
 		{"forward", readForward, func(h *Handler) bool { return len(h.Forward) > 0 }},
 		textOption("forward_payload", "X-JWT-Payload", func(h *Handler) *string { return &h.ForwardPayload }),
@@ -231,7 +249,11 @@ func (at *optionLines) check(h *Handler, global *App) error {
 		}
 		return at.issuers[len(good)].Errf("%v", err)
 	}
-	if err := h.checkTogether(); err != nil {
+	err := h.checkTogether()
+	if err == nil {
+		err = checkResource(h, global)
+	}
+	if err != nil {
 		return at.of(err).Errf("%v", err)
 	}
 	return nil

@@ -35,6 +35,7 @@ func init() {
 //	    api_keys <name> {
 //	        file <path> | storage
 //	    }
+//	    scope_implies <broad> <narrow>...
 //	    cache <size> | off
 //	    state {
 //	        sync_interval <duration>
@@ -46,7 +47,7 @@ func init() {
 //	    metrics per_consumer
 //	}
 //
-// issuer and api_keys may be repeated.
+// issuer, api_keys and scope_implies may be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // jwt
 	if d.NextArg() {
@@ -60,6 +61,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalIssuer(d)
 		case "api_keys":
 			err = a.unmarshalAPIKeys(d)
+		case "scope_implies":
+			err = readImplied(d, nil, &a.ScopeImplies)
 		case "cache":
 			err = a.unmarshalCache(d, seen)
 		case "state":
@@ -67,7 +70,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "metrics":
 			err = a.unmarshalMetrics(d, seen)
 		default:
-			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name>, cache <size>, state and metrics per_consumer", d.Val())
+			err = d.Errf("the global option jwt has an unknown option %q; the options are issuer <name> <iss>, api_keys <name>, scope_implies <broad> <narrow>..., cache <size>, state and metrics per_consumer", d.Val())
 		}
 		if err != nil {
 			return err

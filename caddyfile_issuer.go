@@ -1,6 +1,8 @@
 package caddyjwt
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
@@ -27,6 +29,13 @@ import (
 //	    ignore_kid
 //	    max_keys <n>
 //	    allow_bound_tokens
+//	    introspection [<url>] {
+//	        client <id> <{env.X} | {file.X}>
+//	        cache <duration>
+//	        jwts
+//	        untyped
+//	    }
+//	    tenants <id>... | *
 //	    user_claim <path>...
 //	    user_prefix <text>
 //	    refresh_interval <duration>
@@ -61,6 +70,10 @@ func readIssuerBlock(i *Issuer, r *reader) error {
 			return err
 		}
 	}
+	if i.Introspection != nil && r.once["discovery"] && i.Discovery == "" && i.Iss != "" {
+		// Beside introspection no key source is the default, so it is named.
+		i.Discovery = strings.TrimSuffix(i.Iss, "/") + "/.well-known/openid-configuration"
+	}
 	if i.Iss == "" { // referred to by name; checked where the name is declared
 		return nil
 	}
@@ -90,6 +103,8 @@ func issuerOptions() options[Issuer] {
 		flagOption("ignore_kid", func(i *Issuer) *bool { return &i.IgnoreKid }),
 		numberOption("max_keys", "200", func(i *Issuer) *int { return &i.MaxKeys }),
 		flagOption("allow_bound_tokens", func(i *Issuer) *bool { return &i.AllowBoundTokens }),
+		{"introspection", readIntrospection, func(i *Issuer) bool { return i.Introspection != nil }},
+		listOption("tenants", "11111111-2222-3333-4444-555555555555", func(i *Issuer) *[]string { return &i.Tenants }),
 		listOption("user_claim", "sub", func(i *Issuer) *[]string { return &i.UserClaim }),
 		textOption("user_prefix", "corp:", func(i *Issuer) *string { return &i.UserPrefix }),
 		durationOption("refresh_interval", "1h", func(i *Issuer) *caddy.Duration { return &i.RefreshInterval }),
@@ -109,6 +124,66 @@ func readDiscovery(i *Issuer, r *reader) error {
 		return grammar.NoBlock(r.Dispenser, "discovery")
 	}
 	return grammar.Text(r.Dispenser, &i.Discovery, "discovery https://auth.example.com/.well-known/openid-configuration")
+}
+
+// readIntrospection reads introspection with its block.
+func readIntrospection(i *Issuer, r *reader) error {
+	if err := r.once.Check(r.Dispenser, "put all its options into one block"); err != nil {
+		return err
+	}
+	i.Introspection = new(Introspection)
+	switch args := r.RemainingArgs(); {
+	case len(args) == 1 && args[0] != "":
+		i.Introspection.URL = args[0]
+	case len(args) > 0:
+		return r.Err("introspection takes the URL of the endpoint, or nothing for that of the issuer's metadata; write introspection { client my-api {env.INTROSPECTION_SECRET} }")
+	}
+	inner := r.inner()
+	unknown := &unknownOption{
+		kind: "introspection option", others: issuerOptions().names(), are: "is an option of the issuer",
+		remedy: func(string) string { return "write it into the issuer block, outside of introspection" },
+	}
+	for nesting := r.Nesting(); r.NextBlock(nesting); {
+		if err := introspectionOptions().read(i.Introspection, inner, unknown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// introspectionOptions returns the options of introspection.
+func introspectionOptions() options[Introspection] {
+	return options[Introspection]{
+		{"client", readIntrospectionClient, func(n *Introspection) bool { return n.Client != nil }},
+		{"cache", readIntrospectionCache, func(n *Introspection) bool { return n.Cache != nil }},
+		flagOption("jwts", func(n *Introspection) *bool { return &n.JWTs }),
+		flagOption("untyped", func(n *Introspection) *bool { return &n.Untyped }),
+	}
+}
+
+func readIntrospectionClient(n *Introspection, r *reader) error {
+	if err := r.once.Check(r.Dispenser, grammar.RemoveOne); err != nil {
+		return err
+	}
+	args := r.RemainingArgs()
+	// The arguments may be the secret itself, so the error does not repeat them.
+	if len(args) != 2 {
+		return r.Err("client needs its id and one place to read its secret from; write client my-api {env.INTROSPECTION_SECRET}" + setting.Unset)
+	}
+	if err := grammar.NoBlock(r.Dispenser, "client"); err != nil {
+		return err
+	}
+	n.Client = &IntrospectionClient{ID: args[0], Secret: args[1]}
+	if err := setting.CheckPlace(n.Client.Secret, setting.ErrPlainSecret); err != nil {
+		return r.Errf("client: %v", err)
+	}
+	return nil
+}
+
+// readIntrospectionCache reads a duration that may be 0.
+func readIntrospectionCache(n *Introspection, r *reader) error {
+	n.Cache = new(caddy.Duration)
+	return r.once.Duration(r.Dispenser, n.Cache, "cache 30s")
 }
 
 func readPublicKey(i *Issuer, r *reader) error {

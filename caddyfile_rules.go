@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/grammar"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
@@ -9,13 +10,16 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// readRequire reads a requirement:
+// readRequire reads a requirement of the handler.
+func readRequire(h *Handler, r *reader) error { return readRequirement(&h.Require, r) }
+
+// readRequirement reads a requirement:
 //
 //	require scope <scope>...
 //	require any_scope <scope>...
 //	require claim <path> <value>...
 //	require expression <CEL>
-func readRequire(h *Handler, r *reader) error {
+func readRequirement(into *[]*Requirement, r *reader) error {
 	args := r.RemainingArgs()
 	if len(args) < 2 {
 		return r.Err("require needs a kind and its values; write require scope orders:read, require any_scope orders:read orders:write, require claim roles admin, or require expression `claims.age > 17`")
@@ -45,8 +49,34 @@ func readRequire(h *Handler, r *reader) error {
 	if _, err := rule.Check(requirements([]*Requirement{required})); err != nil {
 		return r.Errf("%v", err)
 	}
-	h.Require = append(h.Require, required)
+	*into = append(*into, required)
 	return grammar.NoBlock(r.Dispenser, "require")
+}
+
+// readScopeImplies reads what a broad scope implies at a site:
+//
+//	scope_implies <broad> <narrow>...
+func readScopeImplies(h *Handler, r *reader) error {
+	return readImplied(r.Dispenser, r.global.ScopeImplies, &h.ScopeImplies)
+}
+
+// readImplied reads what a broad scope implies, besides what is implied everywhere.
+func readImplied(d *caddyfile.Dispenser, everywhere map[string][]string, into *map[string][]string) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.Err("scope_implies needs a broad scope and those that it implies; write scope_implies admin orders:read orders:write")
+	}
+	if (*into)[args[0]] != nil {
+		return d.Errf("duplicate scope_implies %s; put all that it implies on one line", args[0])
+	}
+	if *into == nil {
+		*into = map[string][]string{}
+	}
+	(*into)[args[0]] = args[1:]
+	if _, err := rule.Implied(everywhere, *into); err != nil {
+		return d.Errf("%v", err)
+	}
+	return grammar.NoBlock(d, "scope_implies")
 }
 
 func readForward(h *Handler, r *reader) error {

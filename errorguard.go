@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/resource"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 )
 
@@ -59,6 +60,9 @@ type errorGuard struct {
 	sites  []guardedSite
 	shown  credential.Removal // all places of credentials, kept ones too, for log lines
 	head   *errorHead         // in front of the server's error routes; nil for none
+
+	// resources are those of the server, as each of its handlers serves the metadata of all.
+	resources resource.Set
 
 	once   sync.Once
 	places map[any]routes.Placement // of the jwt handlers
@@ -146,7 +150,7 @@ func (e *errorHead) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if p == nil {
 		return next.ServeHTTP(w, r)
 	}
-	if refusal.IsGRPC(r) || !e.guard.makesPage(r, p) {
+	if p.IsMessage() || refusal.IsGRPC(r) || !e.guard.makesPage(r, p) {
 		p.Write(w, r)
 		return nil
 	}

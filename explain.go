@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,10 @@ import (
 // takes its kind, unless the request has one of that kind.
 func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explain.Question) explain.Handler {
 	out := explain.Handler{Site: h.site, Mode: or(h.Mode, modeEnforce), Verdict: explain.Anonymous}
+	if !h.late && h.guard.resources.Answers(r) {
+		out.Answer = "the metadata of the resource " + h.guard.resources.Find(r).URL()
+		return out
+	}
 	st, entered := h.enter(r)
 	if h.clearsOnly {
 		*r = *entered
@@ -38,6 +43,9 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 	defer context.AfterFunc(ctx, cancel)()
 
 	e := explanation{h: h.quiet(q.At), r: entered.WithContext(limited), st: st}
+	if q.Introspect && e.h.validator != nil {
+		e.h.validator = e.h.validator.Asking()
+	}
 	e.credentials(q.Credential)
 	e.authentication()
 	d := e.h.decide(e.r, st)
@@ -47,6 +55,7 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		e.authentication()
 	}
 	e.permissions(&d)
+	unknown := e.message(&d, q)
 	e.h.leave(e.r, st, &d)
 	*r = *e.r.WithContext(base)
 
@@ -55,6 +64,9 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		out.Checks = append(out.Checks, explain.Check{Check: c})
 	}
 	switch {
+	case e.unasked() && d.code == reason.IntrospectionUnavailable:
+		// It hangs on what the issuer would say.
+		out.Verdict = explain.Undecided
 	case d.code != "":
 		if h.Mode != modeReport {
 			out.Verdict = explain.Refused
@@ -64,9 +76,19 @@ func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explai
 		out.Remedy = reason.Remedy(d.code, out.Detail)
 	case d.id != nil:
 		out.Verdict = explain.Accepted
+		if unknown {
+			out.Verdict = explain.Undecided
+		}
 		out.User, out.AuthMethod, out.Issuer, out.Scopes = d.id.User(), d.id.Method(), d.id.Issuer(), d.id.Scopes()
 	}
 	return out
+}
+
+// unasked reports whether the issuer was to be asked about the token, and was not.
+func (e *explanation) unasked() bool {
+	return slices.ContainsFunc(e.list, func(c reason.Check) bool {
+		return c.Name == reason.CheckIntrospection && c.Outcome == reason.Unknown
+	})
 }
 
 // secondOpinion asks another library about the token of the request, if it has one.
@@ -98,7 +120,7 @@ func (h *Handler) quiet(at time.Time) *Handler {
 		keys.Clock = c.clock
 		c.apiKeys = &keys
 	}
-	c.forwarding = h.forwarding.Quiet(at)
+	c.forwarding, c.mcp = h.forwarding.Quiet(at), h.mcp.Quiet()
 	c.logs, c.metrics, c.logger, c.reportLog = false, nil, nil, nil
 	return &c
 }
@@ -198,7 +220,7 @@ func (e *explanation) kind(text string) (token, takes bool) {
 	case strings.Count(text, ".") == 2, strings.HasPrefix(text, "eyJ"):
 		return true, tokens
 	}
-	return !keys, true
+	return !keys || tokens && e.h.validator.TakesOpaque(), true
 }
 
 // authentication makes the checks of the credentials: of the API key first, as authenticate
@@ -255,7 +277,7 @@ func (e *explanation) agrees(d *decision) bool {
 			break
 		}
 	}
-	return failed == d.code || failed == "" && d.authenticated
+	return failed == d.code || failed == "" && (d.authenticated || e.unasked())
 }
 
 // permissions makes the checks of what an authenticated request must have besides.
@@ -272,6 +294,29 @@ func (e *explanation) permissions(d *decision) {
 	}
 	e.list = append(e.list, h.rules.Unasked()...)
 	e.list = append(e.list, h.forwarding.Unasked()...)
+}
+
+// message judges the message of MCP in the request, and makes its checks. It reports whether
+// the message is not known, so that nobody can say what becomes of the request.
+func (e *explanation) message(d *decision, q *explain.Question) (unknown bool) {
+	gate := e.h.mcp
+	switch {
+	case gate == nil:
+		return false
+	case d.authenticated && d.code == "" && e.r.Method == http.MethodPost && e.r.Body == http.NoBody && q.Body == nil:
+		e.list = append(e.list, gate.Unknown())
+		return true
+	case d.code != "":
+		e.h.judge(nil, e.r, d)
+		e.list = append(e.list, gate.Unasked())
+		return false
+	}
+	before := *e.r // as leave does not matter to rules
+	e.h.judge(nil, e.r, d)
+	if d.message != nil {
+		e.list = append(e.list, gate.Explain(&before, d.id, d.message)...)
+	}
+	return false
 }
 
 // CleanURI implements explain.Explainer.

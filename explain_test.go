@@ -3,10 +3,13 @@ package caddyjwt
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -253,7 +256,22 @@ func TestExplainGivesEachReason(t *testing.T) {
 	}
 	withKeyOf := func(text string) func() *http.Request { return func() *http.Request { return withKey(text) } }
 	valid := signed(t, nil)
-	seen := map[reason.Code]bool{}
+	const denying = "mcp {\ndefault deny\ntool list\ntool delete_* {\nrequire scope admin\n}\ntool pay {\nrequire claim tenant acme\n}\n}"
+	judging := newSite(t, denying).Handler
+	message := func(body string, change func(*http.Request)) func() *http.Request {
+		return func() *http.Request {
+			r := bearer(valid)
+			r.Method, r.Body, r.ContentLength = http.MethodPost, io.NopCloser(strings.NewReader(body)), int64(len(body))
+			r.Header.Set("Content-Type", "application/json")
+			if change != nil {
+				change(r)
+			}
+			return r
+		}
+	}
+	// What all requests hold together at the moment is nothing that a request that was made
+	// up has a part in.
+	seen := map[reason.Code]bool{reason.Overloaded: true}
 	for name, c := range map[string]struct {
 		site    *Handler
 		request func() *http.Request
@@ -285,17 +303,31 @@ func TestExplainGivesEachReason(t *testing.T) {
 		"two": {plain, func() *http.Request {
 			return request("a", "b", "", "", "Authorization: Bearer %G", "Authorization: Bearer %B")
 		}, reason.MultipleCredentials, reason.CheckCredentials},
-		"empty":                {plain, func() *http.Request { return bearer("") }, reason.MalformedRequest, reason.CheckCredentials},
-		"another site":         {cookies, func() *http.Request { return crossSite(withCookie("session=" + valid)) }, reason.CrossOrigin, reason.CheckCredentials},
-		"an unknown key":       {keyed, withKeyOf(unknown), reason.UnknownAPIKey, reason.CheckAPIKey},
-		"an old key":           {keyed, withKeyOf(old), reason.APIKeyExpired, reason.CheckAPIKey},
-		"a disabled key":       {keyed, withKeyOf(off), reason.APIKeyDisabled, reason.CheckAPIKey},
-		"no store":             {stopped.site, func() *http.Request { return impatient(t, withKey(stopped.key)) }, reason.APIKeysUnavailable, reason.CheckAPIKey},
-		"a scope":              {newSite(t, "require any_scope a b").Handler, token(nil), reason.InsufficientScope, reason.CheckScope},
-		"a claim":              {newSite(t, "require claim role admin").Handler, token(nil), reason.Forbidden, reason.CheckClaim},
-		"an expression":        {newSite(t, requiring("claims.age > 17")).Handler, token(nil), reason.Forbidden, reason.CheckExpression},
-		"anonymous, and rules": {newSite(t, "optional\n"+requiring("auth_method != 'anonymous'")).Handler, func() *http.Request { return httptest.NewRequest("GET", "https://api.example/", nil) }, reason.MissingCredentials, reason.CheckExpression},
-		"a line end":           {newSite(t, "forward name X-Name").Handler, token(map[string]any{"name": "a\nb"}), reason.UnforwardableClaim, reason.CheckForward},
+		"empty":                     {plain, func() *http.Request { return bearer("") }, reason.MalformedRequest, reason.CheckCredentials},
+		"another site":              {cookies, func() *http.Request { return crossSite(withCookie("session=" + valid)) }, reason.CrossOrigin, reason.CheckCredentials},
+		"an unknown key":            {keyed, withKeyOf(unknown), reason.UnknownAPIKey, reason.CheckAPIKey},
+		"an old key":                {keyed, withKeyOf(old), reason.APIKeyExpired, reason.CheckAPIKey},
+		"a disabled key":            {keyed, withKeyOf(off), reason.APIKeyDisabled, reason.CheckAPIKey},
+		"no store":                  {stopped.site, func() *http.Request { return impatient(t, withKey(stopped.key)) }, reason.APIKeysUnavailable, reason.CheckAPIKey},
+		"a scope":                   {newSite(t, "require any_scope a b").Handler, token(nil), reason.InsufficientScope, reason.CheckScope},
+		"a claim":                   {newSite(t, "require claim role admin").Handler, token(nil), reason.Forbidden, reason.CheckClaim},
+		"an expression":             {newSite(t, requiring("claims.age > 17")).Handler, token(nil), reason.Forbidden, reason.CheckExpression},
+		"anonymous, and rules":      {newSite(t, "optional\n"+requiring("auth_method != 'anonymous'")).Handler, func() *http.Request { return httptest.NewRequest("GET", "https://api.example/", nil) }, reason.MissingCredentials, reason.CheckExpression},
+		"a line end":                {newSite(t, "forward name X-Name").Handler, token(map[string]any{"name": "a\nb"}), reason.UnforwardableClaim, reason.CheckForward},
+		"no message":                {judging, message("{", nil), reason.MalformedMessage, reason.CheckMessage},
+		"a lying header":            {judging, message(call("1", "list"), func(r *http.Request) { r.Header.Set("Mcp-Name", "x") }), reason.HeaderMismatch, reason.CheckMessage},
+		"PUT to mcp":                {judging, message(call("1", "list"), func(r *http.Request) { r.Method = http.MethodPut }), reason.MethodNotAllowed, reason.CheckMessage},
+		"text to mcp":               {judging, message(call("1", "list"), func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }), reason.UnsupportedMediaType, reason.CheckMessage},
+		"a long message":            {judging, message(call("1", strings.Repeat("x", 1<<20)), nil), reason.BodyTooLarge, reason.CheckMessage},
+		"a slow message":            {judging, message("{", func(r *http.Request) { r.Body = io.NopCloser(&failing{strings.NewReader("{"), os.ErrDeadlineExceeded}) }), reason.BodyTimeout, reason.CheckMessage},
+		"a tool's scope":            {judging, message(call("1", "delete_one"), nil), reason.InsufficientScope, reason.CheckScope},
+		"the second of a batch":     {judging, message("["+call("1", "list")+","+call("2", "pay")+"]", nil), reason.Forbidden, reason.CheckClaim},
+		"what no rule names":        {judging, message(call("1", "other"), nil), reason.Forbidden, reason.CheckMessage},
+		"a message that passes":     {judging, message(call("1", "list"), nil), "", ""},
+		"a request without one":     {judging, message("", func(r *http.Request) { r.Method, r.Body = http.MethodGet, http.NoBody }), "", ""},
+		"reported, with a rule":     {newSite(t, "mode report\n"+denying).Handler, message(call("1", "other"), nil), reason.Forbidden, reason.CheckMessage},
+		"own rules before a tool's": {newSite(t, "require scope own\n"+denying).Handler, message(call("1", "other"), nil), reason.InsufficientScope, reason.CheckScope},
+		"a preflight of mcp":        {newSite(t, "allow_preflight\n"+denying).Handler, preflight, "", ""},
 
 		"a good token": {plain, token(nil), "", ""},
 		"a good key":   {keyed, withKeyOf(good), "", ""},

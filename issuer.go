@@ -1,22 +1,38 @@
 package caddyjwt
 
 import (
+	"context"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
+	"github.com/caddy-jwt/caddy-jwt/keystore"
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // Issuer is one who may issue tokens, with its own keys, algorithms and
 // audience. It has one kind of key source; without any, the issuer's metadata
 // is discovered.
 type Issuer struct {
-	// The exact `iss` of its tokens, trailing slash included. `*` takes
+	// The exact `iss` of its tokens, trailing slash included; with tenants, `{tid}` stands
+	// for the id of the token's tenant, once. `*` takes
 	// tokens with any or no `iss`: as the only issuer, with keys in
 	// jwks_file, public_key or secret. May hold `{env.NAME}`. Required,
 	// unless there is a name.
 	Iss string `json:"iss,omitempty"`
+
+	// For an iss with `{tid}` in it, in the place of a tenant's id, as in
+	// https://login.microsoftonline.com/{tid}/v2.0: the ids of the tenants whose tokens are
+	// accepted, each a UUID in lower case, or `*` for all but personal accounts (tenant
+	// 9188040d-6c67-4c5b-b112-36a304b66dad), which are named beside it. Iss must then be
+	// the token's with its own claim tid. May be `{env.NAME}`. With more than one tenant
+	// the user's id is <tid>/<oid>, unless user_claim says otherwise. Default: none.
+	Tenants []string `json:"tenants,omitempty"`
 
 	// The name of an issuer of the `jwt` app, instead of iss. Such an entry may also
 	// have audience, typ, max_lifetime and user_claim, which replace those of the
@@ -38,6 +54,10 @@ type Issuer struct {
 	PublicKey []string `json:"public_key,omitempty"`
 	// HMAC secrets. Default: none.
 	Secret []*Secret `json:"secret,omitempty"`
+	// Asks the issuer about tokens that are no JWT (RFC 7662). Only one issuer of a handler
+	// may have it. Without a key source beside it, the issuer's JWTs are refused, unless its
+	// jwts is set. Default: none, tokens that are no JWT are refused.
+	Introspection *Introspection `json:"introspection,omitempty"`
 
 	// The algorithms that tokens may be signed with. It replaces the default
 	// for keys without an `alg` and narrows those with one. Default: the
@@ -75,7 +95,7 @@ type Issuer struct {
 	// of that key. Default: false.
 	AllowBoundTokens bool `json:"allow_bound_tokens,omitempty"`
 	// The paths of the claims that name the user; the first that is a text
-	// or number and not empty wins. Default: sub.
+	// or number and not empty wins. Default: sub; with several tenants <tid>/<oid>.
 	UserClaim []string `json:"user_claim,omitempty"`
 	// A prefix for the user's id, to keep the users of issuers apart. Default: none.
 	UserPrefix string `json:"user_prefix,omitempty"`
@@ -89,7 +109,7 @@ type Issuer struct {
 	// Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 	// The path of a PEM file with certificates to trust, in addition to the system's,
-	// when keys are fetched. Default: none.
+	// when keys are fetched or the issuer is asked about a token. Default: none.
 	CA string `json:"ca,omitempty"`
 	// The path of a file with a bearer token for fetching keys, as Kubernetes
 	// asks for. It is read at each fetch and never sent to another host.
@@ -110,6 +130,85 @@ type Secret struct {
 	Base64 bool `json:"base64,omitempty"`
 }
 
+// Introspection says where and how an issuer is asked about its tokens.
+type Introspection struct {
+	// The URL of the introspection endpoint. May hold `{env.NAME}`. Default: the
+	// introspection_endpoint of the issuer's metadata.
+	URL string `json:"url,omitempty"`
+	// Who asks: a client that the issuer lets introspect. It may be missing only where there is
+	// a url, for an endpoint that asks for no authentication, such as Hydra's on a network of
+	// its own. Default: none.
+	Client *IntrospectionClient `json:"client,omitempty"`
+	// How long an answer that a token is active is used, but not beyond its exp: a token that
+	// the issuer revokes is accepted for as long. 0 asks at each request. Default: 30s.
+	Cache *caddy.Duration `json:"cache,omitempty"`
+	// Asks about JWTs of this issuer too, after their own checks, at each request that the
+	// cache has no answer for. Default: false.
+	JWTs bool `json:"jwts,omitempty"`
+	// Accepts answers that do not say what kind of token it is (by token_type, token_use,
+	// token_usage or typ), as some providers give about access tokens; such a provider may say
+	// the same of a refresh token. Default: false.
+	Untyped bool `json:"untyped,omitempty"`
+}
+
+// IntrospectionClient is a client that asks about tokens.
+type IntrospectionClient struct {
+	// The client's id. May hold `{env.NAME}`.
+	ID string `json:"id"`
+	// Where its secret is: `{env.NAME}` or `{file.PATH}`, which is read again when it changes.
+	// A literal secret is an error, as Caddy saves and shows its config.
+	Secret string `json:"secret"`
+}
+
+// fromClients asks an issuer, and says which client sends the token: how many calls for unknown
+// tokens there may be is limited for each network. That is found out here, for a request with
+// a JWT costs nothing then.
+type fromClients struct{ validator.Introspector }
+
+// Introspect implements validator.Introspector.
+func (f fromClients) Introspect(ctx context.Context, token string) (answer claims.Value, active bool, err error) {
+	if client, ok := clientOf(ctx); ok {
+		ctx = keystore.WithClient(ctx, client)
+	}
+	return f.Introspector.Introspect(ctx, token)
+}
+
+// Remembered implements validator.Rememberer.
+func (f fromClients) Remembered(token string) (answer claims.Value, active, known bool) {
+	if r, ok := f.Introspector.(validator.Rememberer); ok {
+		return r.Remembered(token)
+	}
+	return claims.Value{}, false, false
+}
+
+// clientOf returns the address of the client of a request as Caddy knows it, which may be
+// what a trusted proxy says.
+func clientOf(ctx context.Context) (netip.Addr, bool) {
+	text, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
+	client, err := netip.ParseAddr(text)
+	if err != nil {
+		original, ok := ctx.Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+		if !ok {
+			return client, false
+		}
+		at, err := netip.ParseAddrPort(original.RemoteAddr)
+		return at.Addr().Unmap(), err == nil
+	}
+	return client.Unmap(), true
+}
+
+// settings returns the settings without types of Caddy, or nil.
+func (n *Introspection) settings() *issuer.Introspection {
+	if n == nil {
+		return nil
+	}
+	s := &issuer.Introspection{URL: n.URL, Cache: (*time.Duration)(n.Cache), JWTs: n.JWTs, Untyped: n.Untyped}
+	if n.Client != nil {
+		s.Client = &issuer.IntrospectionClient{ID: n.Client.ID, Secret: n.Client.Secret}
+	}
+	return s
+}
+
 // settings returns the issuer's settings without types of Caddy.
 func (i *Issuer) settings() *issuer.Settings {
 	if i == nil {
@@ -120,9 +219,9 @@ func (i *Issuer) settings() *issuer.Settings {
 		Algorithms: i.Algorithms, Audience: i.Audience, AudienceClaim: i.AudienceClaim, ScopeClaim: i.ScopeClaim, Typ: i.Typ,
 		Leeway: (*time.Duration)(i.Leeway), MaxLifetime: time.Duration(i.MaxLifetime), AllowNoExpiry: i.AllowNoExpiry,
 		KidlessKeys: i.KidlessKeys, IgnoreKid: i.IgnoreKid, MaxKeys: i.MaxKeys,
-		AllowBoundTokens: i.AllowBoundTokens, UserClaim: i.UserClaim, UserPrefix: i.UserPrefix,
+		AllowBoundTokens: i.AllowBoundTokens, UserClaim: i.UserClaim, UserPrefix: i.UserPrefix, Tenants: i.Tenants,
 		RefreshInterval: time.Duration(i.RefreshInterval), MaxStale: time.Duration(i.MaxStale),
-		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
+		CA: i.CA, BearerTokenFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP, Introspection: i.Introspection.settings(),
 	}
 	if i.Secret != nil {
 		s.Secret = make([]*issuer.Secret, len(i.Secret))

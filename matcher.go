@@ -37,7 +37,8 @@ func init() {
 type MatchClaim map[string][]string
 
 // MatchScope matches requests whose identity, verified by an earlier `jwt` handler,
-// has all of these scopes. See MatchClaim for where it works.
+// has all of these scopes, or scopes that imply them there (`scope_implies`). See
+// MatchClaim for where it works.
 type MatchScope []string
 
 // CaddyModule returns the module's information.
@@ -140,9 +141,8 @@ func (m *MatchScope) MatchWithError(r *http.Request) (bool, error) {
 	if id == nil || len(*m) == 0 {
 		return false, nil
 	}
-	have := id.Scopes()
 	for _, s := range *m {
-		if !slices.Contains(have, s) {
+		if !id.HasScope(s) {
 			return false, nil
 		}
 	}

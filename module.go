@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/header"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
+	"github.com/caddy-jwt/caddy-jwt/internal/mcpgate"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
 	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
@@ -82,6 +83,20 @@ type Handler struct {
 	// Default: none.
 	Require []*Requirement `json:"require,omitempty"`
 
+	// What broad scopes imply: each scope with those that anyone who has it has too, and in
+	// turn what these imply. It adds to what the app `jwt` says for all sites. It counts for
+	// requirements and for the matcher `jwt_scope`; scopes that are passed on are those that
+	// were granted. Default: none.
+	ScopeImplies map[string][]string `json:"scope_implies,omitempty"`
+
+	// Makes what the handler protects a resource that clients find by its URL (RFC 9728), as
+	// MCP demands. Default: none.
+	Resource *Resource `json:"resource,omitempty"`
+
+	// Judges each request as one to a server of the Model Context Protocol, with rules by
+	// tool, prompt, resource and method. Default: none, requests are not read.
+	MCP *MCP `json:"mcp,omitempty"`
+
 	// Claims that get a placeholder `{http.auth.user.<name>}`. Default: none.
 	Claim []*ClaimName `json:"claim,omitempty"`
 
@@ -141,6 +156,7 @@ type Handler struct {
 	credentials *credential.Places
 	responder   *refusal.Responder
 	rules       *rule.Rules
+	mcp         *mcpgate.Gate // nil without the option mcp
 	forwarding  *header.Forwarding
 	guard       *errorGuard
 	site        string // the hosts of the site, or the server's addresses
@@ -166,6 +182,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP authenticates the request and passes it to the next handler, or refuses
 // it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.late && h.guard.resources.Serve(w, r) {
+		return nil
+	}
 	st, r := h.enter(r)
 	err := h.serve(w, r, st, next)
 	if err != nil {
@@ -199,8 +218,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next 
 		return next.ServeHTTP(w, r)
 	}
 	d := h.decide(r, st)
+	if h.mcp != nil {
+		defer h.judge(w, r, &d).End()
+	}
 	h.leave(r, st, &d)
 	h.count(r, &d)
+	if d.failed != nil {
+		return d.failed
+	}
 	if d.code != "" && h.Mode != modeReport {
 		return h.refuse(w, r, st, d.answer)
 	}
@@ -216,6 +241,9 @@ type decision struct {
 	headers       []header.Header
 	code          reason.Code
 	cause         *refusal.Cause // more about the refusal; may be nil
+
+	message *mcpgate.Verdict // with mcp, whose clients get refusals as messages; nil before they are known
+	failed  error            // of another handler, while the body was read
 
 	// With a code, once the request was left to handlers behind.
 	answer *refusal.Response
@@ -263,7 +291,7 @@ func (h *Handler) leave(r *http.Request, st *state, d *decision) {
 	switch {
 	case d.code != "":
 		// A credential that can't be used is none that came in Basic.
-		d.answer = h.responder.To(d.code, d.cause, d.id != nil && d.presented.Basic())
+		d.answer = h.answer(d, d.id != nil && d.presented.Basic())
 		d.why = d.answer.Refusal(d.cause)
 		if h.Mode == modeReport {
 			st.PassRefused(r, d.why)
@@ -375,7 +403,7 @@ func (h *Handler) record(r *http.Request, why *refusal.Refusal) {
 // refuse answers a request. Apart from calling the next handler it is the only way
 // out of ServeHTTP.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, st *state, p *refusal.Response) error {
-	if h.guard.wayOf(h, r, p) == here {
+	if p.IsMessage() && h.guard.place(h).Intercept == "" || h.guard.wayOf(h, r, p) == here {
 		p.Write(w, r)
 		return nil
 	}

@@ -13,4 +13,5 @@ var OptionNames = map[string][]string{
 	"Federate":            federateOptions().names(),
 
 	"ForwardJWT": forwardJWTOptions().names(),
+	"Resource":   resourceOptions().names(),
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
@@ -18,6 +20,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/issuer"
 	"github.com/caddy-jwt/caddy-jwt/internal/metrics"
 	"github.com/caddy-jwt/caddy-jwt/internal/refusal"
+	"github.com/caddy-jwt/caddy-jwt/internal/resource"
 	"github.com/caddy-jwt/caddy-jwt/internal/revoked"
 	"github.com/caddy-jwt/caddy-jwt/internal/routes"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
@@ -62,7 +65,13 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	if h.naming.Names, err = identity.NewNames(claimNames(h.Claim)); err != nil {
 		return err
 	}
+	if h.naming.Implied, err = rule.Implied(h.app.ScopeImplies, h.ScopeImplies); err != nil {
+		return err
+	}
 	if h.rules, err = rule.New(ctx, requirements(h.Require), h.Optional); err != nil {
+		return err
+	}
+	if err := h.provisionMCP(ctx); err != nil {
 		return err
 	}
 	if err := h.checkMode(); err != nil {
@@ -78,7 +87,17 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	h.guard = h.app.guards.of(server)
 	h.guard.add(h, routes.Hosts(ctx))
 	h.guard.putHead()
-	if h.responder, err = refusal.New(responses(h)); err != nil {
+	described, err := describedResource(h, h.app, h.rules.LeastScopes(), setting.Resolve)
+	if err != nil {
+		return err
+	}
+	if described != nil {
+		described.Site = h.site
+		if err := h.guard.resources.Add(described); err != nil {
+			return setting.InOption("resource", "%w", err)
+		}
+	}
+	if h.responder, err = refusal.New(responses(h, described)); err != nil {
 		return err
 	}
 	warn(h, time.Now())
@@ -96,11 +115,15 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 }
 
 // responses are the settings of the responses.
-func responses(h *Handler) refusal.Settings {
-	return refusal.Settings{Realm: h.Realm, Format: h.ErrorFormat, Scopes: h.rules.RequiredScopes(), Accepted: refusal.Accepted{
+func responses(h *Handler, described *resource.Resource) refusal.Settings {
+	s := refusal.Settings{Realm: h.Realm, Format: h.ErrorFormat, Scopes: h.rules.RequiredScopes(), Accepted: refusal.Accepted{
 		Tokens: len(h.Issuer) > 0, APIKeys: h.hasAPIKeys(), Basic: h.credentials.TakesBasic(),
 		TokensIn: h.credentials.Where(true), APIKeysIn: h.credentials.Where(false),
 	}}
+	if described != nil {
+		s.Metadata, s.Least = described.Metadata(), strings.Join(resource.Least(h.rules.LeastScopes()), " ")
+	}
+	return s
 }
 
 func credentialSettings(h *Handler) credential.Settings {
@@ -135,7 +158,12 @@ func (h *Handler) policies(app *App, resolve setting.Resolver) ([]validator.Poli
 		}
 		return nil, nil
 	}
-	return issuersOf(h, app).Policies(resolve)
+	list := issuersOf(h, app)
+	var err error
+	if list.Resource, err = h.resourceAudience(resolve); err != nil {
+		return nil, err
+	}
+	return list.Policies(resolve)
 }
 
 // provisionIssuers returns the validator of all issuers with their keys, or nil if
@@ -146,12 +174,21 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 		return nil, err
 	}
 	for i := range policies {
-		h.issuers = append(h.issuers, issuer.Text(&policies[i]))
+		p := &policies[i]
+		h.issuers = append(h.issuers, issuer.Text(p))
+		if p.ManyTenants() && len(h.Require) == 0 {
+			h.warn("an issuer has several tenants, and nothing is required of their tokens: any application of such a tenant can get one for this API, and so can guests; write require any_scope or require claim roles", zap.String("issuer", p.Issuer))
+		}
 	}
 	h.app.accepted.addPolicies(policies)
 	h.takeTokens(policies)
 	if err := issuersOf(h, h.app).Keys(policies, h.app.sources, h.logger); err != nil {
 		return nil, err
+	}
+	for i := range policies {
+		if p := &policies[i]; p.Introspector != nil {
+			p.Introspector = fromClients{p.Introspector}
+		}
 	}
 	v, err := validator.New(policies, clock.System().Now)
 	if err != nil {
@@ -283,6 +320,9 @@ func (h *Handler) checkTogether() error {
 		return err
 	}
 	if err := h.checkMode(); err != nil {
+		return err
+	}
+	if err := checkMCP(h); err != nil {
 		return err
 	}
 	required, err := rule.Check(requirements(h.Require))

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -54,8 +55,10 @@ func TestStepBenchesAreThere(t *testing.T) {
 	t.Parallel()
 	all := maps.Clone(stepBenches)
 	all["./revocation"] = ruleBenches
-	for name, benchmarks := range tokenBenches {
-		all[name] = append(slices.Clone(all[name]), benchmarks...)
+	for _, more := range []map[string][]string{tokenBenches, agentBenches} {
+		for name, benchmarks := range more {
+			all[name] = append(slices.Clone(all[name]), benchmarks...)
+		}
 	}
 	for name, want := range all {
 		list := exec.CommandContext(t.Context(), "go", "test", "-run", "^$", "-list", pattern(want), name)
@@ -243,5 +246,43 @@ BenchmarkToken/RS256/token-2 100 905000 ns/op
 	}
 	if n := strings.Count(text, "**no**"); n != 2 {
 		t.Errorf("%d budgets do not hold, want those of tokens a second and forward_jwt", n)
+	}
+}
+
+// The section about agents has a row for each size, and says whether budgets hold.
+func TestAgentsTables(t *testing.T) {
+	t.Parallel()
+	a := &agents{
+		Rows:  []row{{Name: everythingOn, Ratio: 1.01}, {Name: everythingGET, Ratio: 1.02}, {Name: opaqueSeen, Ratio: 1.05}},
+		Steps: &goBenches{Values: map[string]map[string][]float64{}},
+	}
+	for _, kib := range messageSizes {
+		if len(toolCall(kib<<10)) != kib<<10 {
+			t.Errorf("a message of %d KiB has %d bytes", kib, len(toolCall(kib<<10)))
+		}
+		a.Rows = append(a.Rows, row{Name: fmt.Sprintf(messageOf, kib), Ratio: 1 + float64(kib)/100, RatioLeast: 1, RatioMost: 4})
+	}
+	err := a.Steps.parse([]byte(`BenchmarkMCP/1KiB-2 100 9 ns/op 4000 net-ns 5 net-allocs
+BenchmarkMCP/4KiB-2 100 9 ns/op 15100 net-ns 5 net-allocs
+BenchmarkMCP/16KiB-2 100 9 ns/op 40000 net-ns 5 net-allocs
+BenchmarkMCP/256KiB-2 100 9 ns/op 600000 net-ns 5 net-allocs
+BenchmarkOpaque/opaque-2 100 9 ns/op 3000 net-ns 3 net-allocs
+BenchmarkOpaque/jwt-2 100 9 ns/op 2000 net-ns 3 net-allocs
+BenchmarkOpaque/jwt_beside_all-2 100 9 ns/op 2000 net-ns 4 net-allocs
+BenchmarkScopeRules/without-2 100 95 ns/op
+BenchmarkScopeRules/granted-2 100 109 ns/op
+BenchmarkScopeRules/implied-2 100 273 ns/op
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := (&results{Agents: a}).agentsSection()
+	for _, want := range []string{"| 15.10 µs", "3.56 × (1.00 to 4.00)", "| 256 KiB", "1.00 ×, +1", "1.50 times as long", "95 ns without", "109 ns where", "273 ns where", everythingGET} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "**no**"); n != 2 {
+		t.Errorf("%d budgets do not hold, want those of 4 KiB and of the allocation", n)
 	}
 }

@@ -99,5 +99,5 @@ A profile of the handler for tokens seen before, with one forward and one requir
 PrepareRequest are the benchmark and Caddy.
 
 `+"```text\n%s```\n", r.Machine.Date, r.Machine, pinned, e.Rounds, e.Seconds, r.endToEndTable(),
-		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), r.reloadText(), plotFile, r.stateSection(), r.tokenSection()+deskSection, r.storeTable(), r.Profile)
+		r.Settings.Count, r.Settings.BenchTime, r.budgetTable(), r.neverSeenTable(), r.floodText(), r.reloadText(), plotFile, r.stateSection(), r.tokenSection()+"\n"+r.agentsSection()+"\n"+deskSection, r.storeTable(), r.Profile)
 }

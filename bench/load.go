@@ -18,9 +18,9 @@ import (
 var wrkScript []byte
 
 // credential is what a load sends: each line of a file behind a prefix in a
-// header, and with a form a POST of that.
+// header, and with a form a POST of that, or with body one of the JSON in that file.
 type credential struct {
-	file, header, prefix, form string
+	file, header, prefix, form, body string
 }
 
 // traffic is what came of a load.
@@ -51,7 +51,7 @@ func (b *bench) load(url string, c credential, atMost time.Duration) (*exec.Cmd,
 		return nil, err
 	}
 	args := b.onProcessor(loadProcessor, "wrk", "-t1", "-c16", "-d"+strconv.Itoa(int(atMost.Seconds()))+"s", "--timeout", "10s",
-		"-s", script, url, "--", c.file, c.header, c.prefix, c.form)
+		"-s", script, url, "--", c.file, c.header, c.prefix, c.form, c.body)
 	return exec.Command(args[0], args[1:]...), nil
 }
 

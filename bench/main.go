@@ -48,6 +48,7 @@ type results struct {
 	Reloads  *reloads    `json:"reloads,omitempty"`
 	State    *state      `json:"state,omitempty"`
 	Token    *tokens     `json:"token,omitempty"`
+	Agents   *agents     `json:"agents,omitempty"`
 	Profile  string      `json:"profile,omitempty"`
 	Took     string      `json:"took"`
 	Settings runSettings `json:"settings"`
@@ -73,7 +74,7 @@ func run(ctx context.Context) (err error) {
 	docs := flag.Bool("docs", false, "write docs/performance.md and its plots")
 	from := flag.String("from", "", "take the figures of an earlier run from this file, and measure nothing but the part that -only names")
 	save := flag.String("save", "", "write the figures to this file, as JSON")
-	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores, reloads, state or token; with -docs, state and token write their section alone")
+	only := flag.String("only", "", "measure one part alone: endtoend, flood, steps, stores, reloads, state, token or agents; with -docs, state, token and agents write their section alone")
 	withReloads := flag.Bool("reloads", true, "reload a server a thousand times under load")
 	flag.BoolVar(&b.tenMillion, "ten-million", true, "measure ten million rules, too, which takes minutes and 7 GiB, unless -seconds is less than 3")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of the servers under load")
@@ -85,7 +86,7 @@ func run(ctx context.Context) (err error) {
 	if b.root, err = repository(); err != nil {
 		return err
 	}
-	order := []string{"endtoend", "flood", "steps", "stores", "state", "token"}
+	order := []string{"endtoend", "flood", "steps", "stores", "state", "token", "agents"}
 	if *withReloads {
 		order = append(order, "reloads")
 	}
@@ -109,7 +110,7 @@ func run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if *docs && r.EndToEnd == nil && (r.State != nil || r.Token != nil) {
+	if *docs && r.EndToEnd == nil && (r.State != nil || r.Token != nil || r.Agents != nil) {
 		return r.writeSections(filepath.Join(b.root, "docs"))
 	}
 	if *docs {
@@ -144,10 +145,11 @@ func (b *bench) measure(r *results, order []string) (err error) {
 		"reloads": func(r *results) (err error) { r.Reloads, err = b.reloads(); return err },
 		"state":   func(r *results) (err error) { r.State, err = b.state(); return err },
 		"token":   func(r *results) (err error) { r.Token, err = b.token(); return err },
+		"agents":  func(r *results) (err error) { r.Agents, err = b.agents(); return err },
 	}
 	for _, name := range order {
 		if parts[name] == nil {
-			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores, reloads, state and token", name)
+			return fmt.Errorf("-only %s: there are endtoend, flood, steps, stores, reloads, state, token and agents", name)
 		}
 	}
 	began := time.Now()

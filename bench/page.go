@@ -34,7 +34,7 @@ const plotFile = "performance-growth.svg"
 
 // writeDocs writes the page and its plots.
 func (r *results) writeDocs(dir string) error {
-	if r.EndToEnd == nil || r.Flood == nil || r.Steps == nil || r.Stores == nil || r.Reloads == nil || r.State == nil || r.Token == nil {
+	if r.EndToEnd == nil || r.Flood == nil || r.Steps == nil || r.Stores == nil || r.Reloads == nil || r.State == nil || r.Token == nil || r.Agents == nil {
 		return fmt.Errorf("the page needs all parts; run without -only")
 	}
 	if err := os.WriteFile(filepath.Join(dir, plotFile), []byte(page(r.Steps.growth())), 0o644); err != nil {
@@ -50,7 +50,7 @@ func (r *results) writeDocs(dir string) error {
 func (r *results) print(out io.Writer) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\n", r.Machine)
-	for _, part := range []func() string{r.endToEndTable, r.budgetTable, r.neverSeenTable, r.storeTable, r.floodText, r.reloadText, r.stateText, r.tokenText} {
+	for _, part := range []func() string{r.endToEndTable, r.budgetTable, r.neverSeenTable, r.storeTable, r.floodText, r.reloadText, r.stateText, r.tokenText, r.agentsText} {
 		if s := part(); s != "" {
 			text.WriteString(s + "\n")
 		}

@@ -35,6 +35,9 @@ func (r *results) writeSections(dir string) error {
 	if r.Token != nil {
 		page = putSection(page, r.tokenSection())
 	}
+	if r.Agents != nil {
+		page = putSection(page, r.agentsSection())
+	}
 	return os.WriteFile(path, []byte(page), 0o644)
 }
 

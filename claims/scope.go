@@ -10,3 +10,7 @@ func ScopeToken(s string) bool {
 	}
 	return s != ""
 }
+
+// ServiceScopes is what the scopes of a token service's own API begin with. Its config alone
+// gives them to clients, so that they imply nothing and nothing implies them.
+const ServiceScopes = "caddy-jwt:"

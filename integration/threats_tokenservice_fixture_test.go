@@ -49,6 +49,17 @@ func serviceOptions(t *testing.T, storage string) string {
 	return clusterOptions(t, storage, "") + "\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1\n\t}"
 }
 
+// serviceOptionsWith are serviceOptions with more of the option jwt.
+func serviceOptionsWith(t *testing.T, storage, more string) string {
+	t.Helper()
+	const before = "\n\t\tstate {"
+	all := serviceOptions(t, storage)
+	if strings.Count(all, before) != 1 {
+		t.Fatal("no such option")
+	}
+	return strings.Replace(all, before, "\n\t\t"+more+before, 1)
+}
+
 // attackedSites are a token service and sites that trust it. One shows what an upstream of it
 // would get.
 func attackedSites(t *testing.T) string {
@@ -153,7 +164,13 @@ http://people.example.test {
 // returns when it issues tokens.
 func startService(t *testing.T, storage, sites string, env map[string]string) *node {
 	t.Helper()
-	n := newNode(t, options{global: serviceOptions(t, storage), env: env})
+	return startServiceWith(t, serviceOptions(t, storage), sites, env)
+}
+
+// startServiceWith is startService with other global options.
+func startServiceWith(t *testing.T, global, sites string, env map[string]string) *node {
+	t.Helper()
+	n := newNode(t, options{global: global, env: env})
 	n.sites = sites
 	n.begin()
 	n.waitUntilItRuns()

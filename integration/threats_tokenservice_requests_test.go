@@ -190,7 +190,13 @@ func TestThreat67_ClientsAreNotMixedUp(t *testing.T) {
 // A client gets a token for one resource that it may ask for, and never more scopes than it has.
 func TestThreat68_NoOtherResourceAndNoMoreScopes(t *testing.T) {
 	t.Parallel()
-	n := startService(t, "", attackedSites(t), nil)
+	const reportsSite = "audience https://reports.example.test\n\t}\n\trespond"
+	sites := attackedSites(t)
+	if strings.Count(sites, reportsSite) != 1 {
+		t.Fatal("no such site")
+	}
+	sites = strings.Replace(sites, reportsSite, "audience https://reports.example.test\n\t\trequire scope list:names\n\t\tscope_implies report list:names\n\t}\n\trespond", 1)
+	n := startServiceWith(t, serviceOptionsWith(t, "", "scope_implies write list\n\t\tscope_implies list list:names\n\t\tscope_implies admin write drop"), sites, nil)
 	key := n.newClientKey(t, object{"scopes": []string{"read", "write", "caddy-jwt:keys"}})
 	many := strings.TrimSpace(strings.Repeat("read ", 1600))
 	for _, c := range []struct {
@@ -222,17 +228,28 @@ func TestThreat68_NoOtherResourceAndNoMoreScopes(t *testing.T) {
 		{"two spaces", []string{"scope", "read  write"}, "invalid_scope"},
 		{"no ASCII", []string{"scope", "réad"}, "invalid_scope"},
 		{"more than a thousand", []string{"scope", many}, "invalid_scope"},
+		{"more than a thousand that are implied", []string{"scope", strings.ReplaceAll(many, "read", "list")}, "invalid_scope"},
+		{"a scope that another implies", []string{"scope", "drop"}, "invalid_scope"},
+		{"a scope that a site alone says is implied", []string{"scope", "report"}, "invalid_scope"},
+		{"an implied scope in capitals", []string{"scope", "LIST"}, "invalid_scope"},
+		{"a part of an implied scope", []string{"scope", "list:name"}, "invalid_scope"},
 	} {
 		t.Run(c.what, func(t *testing.T) { n.withKeyOf(t, key, c.fields...).noToken(t, c.code) })
 	}
-	t.Run("10,000 of them", func(t *testing.T) {
-		n.withKeyOf(t, key, "scope", strings.TrimSpace(strings.Repeat("read ", 10_000))).noToken(t, "invalid_request")
-	})
+	for _, scope := range []string{"read ", "list "} {
+		t.Run("10,000 of them: "+scope, func(t *testing.T) {
+			n.withKeyOf(t, key, "scope", strings.TrimSpace(strings.Repeat(scope, 10_000))).noToken(t, "invalid_request")
+		})
+	}
 	for _, c := range []struct{ what, asked, scope, resource, aud string }{
 		{"none asked for", "", "read write", "", audience},
 		{"one", "write", "write", reports, reports},
 		{"some that it has not", "admin read caddy-jwt:keys deploy", "read", "", audience},
 		{"twice the same", "read read read", "read", audience, audience},
+		{"one that is implied", "list", "list", "", audience},
+		{"one that follows from it", "list:names", "list:names", "", audience},
+		{"implied ones twice", "list list:names list list:names", "list list:names", "", audience},
+		{"implied ones beside others", "admin list drop write caddy-jwt:keys", "list write", "", audience},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			var fields []string
@@ -251,6 +268,11 @@ func TestThreat68_NoOtherResourceAndNoMoreScopes(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a token has what its scopes imply where it is used", func(t *testing.T) {
+		for scope, want := range map[string]string{"write": accepted, "list": accepted, "list:names": accepted, "read": "403 insufficient_scope"} {
+			n.is(t, scope, n.at(reportsHost, n.minted(t, key, "resource", reports, "scope", scope)), want)
+		}
+	})
 	t.Run("a token for one site is refused by another", func(t *testing.T) {
 		token := n.minted(t, key, "resource", reports)
 		n.is(t, "its own", n.at(reportsHost, token), accepted)

@@ -27,6 +27,13 @@ type Key interface {
 	// Thumbprints returns the key's "x5t" and "x5t#S256" (RFC 7517 sections 4.8 and
 	// 4.9), or "". They help to choose among keys and prove nothing.
 	Thumbprints() (sha1, sha256 string)
+	// Issuer returns whose key it says that it is, the member "issuer" of Entra's keys, or
+	// "" for any token of the key set's owner.
+	Issuer() string
+	// Serves reports whether the key may verify tokens with an iss, as far as its "issuer"
+	// says. tenant is the token's tenant, where the issuer's name is a template for many,
+	// and "" elsewhere.
+	Serves(iss, tenant string) bool
 	// Verify checks a signature over signed. The error is ErrAlgorithm if the
 	// key can't be used with alg, else golang-jwt's.
 	Verify(alg Algorithm, signed string, signature []byte) error
@@ -58,6 +65,7 @@ type base struct {
 	fingerprint [sha256.Size]byte
 
 	x5t, x5tS256 string
+	issuer       string
 }
 
 func (k *base) ID() string                     { return k.id }
@@ -96,13 +104,15 @@ type Options struct {
 	Algorithm Algorithm
 	// X5T and X5TS256 are the "x5t" and "x5t#S256".
 	X5T, X5TS256 string
+	// Issuer is the "issuer", which Entra writes; see Key.
+	Issuer string
 }
 
 func (o Options) base(f family, fallback Algorithm) (base, error) {
 	if o.Algorithm != 0 && o.Algorithm.family() != f {
 		return base{}, fmt.Errorf("the key's alg %s is for another type of key", o.Algorithm)
 	}
-	return base{id: o.ID, algorithm: o.Algorithm, fallback: fallback, family: f, x5t: o.X5T, x5tS256: o.X5TS256}, nil
+	return base{id: o.ID, algorithm: o.Algorithm, fallback: fallback, family: f, x5t: o.X5T, x5tS256: o.X5TS256, issuer: o.Issuer}, nil
 }
 
 // Public is a public key: RSA, ECDSA on P-256, P-384 or P-521, or Ed25519.

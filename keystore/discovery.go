@@ -8,17 +8,24 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
 // discover returns the URL of the key set according to the issuer's metadata, which is
 // at the configured discovery URL, else where OpenID Connect Discovery (section 4.1)
 // puts it, else where RFC 8414 (section 3.1) does.
 func (c *client) discover(ctx context.Context, headerTimeout time.Duration) (*url.URL, error) {
+	return discover(c, func(u *url.URL) (*url.URL, error) { return c.metadata(ctx, u, headerTimeout) })
+}
+
+// discover returns what read finds in the issuer's metadata, which may be at two places.
+func discover[T any](c *client, read func(u *url.URL) (T, error)) (T, error) {
 	if c.Discovery != "" {
-		return c.metadata(ctx, c.start, headerTimeout)
+		return read(c.start)
 	}
 	openID, oauth := metadataURLs(c.start)
-	found, err := c.metadata(ctx, openID, headerTimeout)
+	found, err := read(openID)
 	var failed *fetchError
 	// The other URL is tried only if there is nothing here, not if the metadata is
 	// wrong or the server asks for a pause.
@@ -26,9 +33,9 @@ func (c *client) discover(ctx context.Context, headerTimeout time.Duration) (*ur
 		failed.status == http.StatusTooManyRequests || failed.status == http.StatusRequestTimeout {
 		return found, err
 	}
-	found, second := c.metadata(ctx, oauth, headerTimeout)
+	found, second := read(oauth)
 	if errors.As(second, &failed) && failed.status >= 400 && failed.status <= 499 {
-		return nil, fmt.Errorf("the issuer's metadata is not found: %w, and %w", err, second)
+		return found, fmt.Errorf("the issuer's metadata is not found: %w, and %w", err, second)
 	}
 	return found, second
 }
@@ -73,19 +80,9 @@ func (c *client) metadata(ctx context.Context, u *url.URL, headerTimeout time.Du
 // must be exactly the configured one (RFC 8414 section 3.3): otherwise an issuer could
 // present another's keys as its own, or a host could answer for other issuers.
 func parseMetadata(body []byte, issuer string) (*url.URL, error) {
-	if len(body) > maxDocumentBytes {
-		return nil, errTooLarge
-	}
-	v, err := parseJSON(body)
+	v, err := readMetadata(body, issuer, "write jwks_url with the metadata's jwks_uri instead of discovery")
 	if err != nil {
-		return nil, fmt.Errorf("the metadata %w", err)
-	}
-	said, ok, err := text(v, "issuer")
-	switch {
-	case err != nil || !ok:
-		return nil, errors.New(`the metadata has no string "issuer"`)
-	case said != issuer:
-		return nil, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be identical, trailing slash included: if the iss of the tokens is the one in the metadata, configure that; if it is the configured one, write jwks_url with the metadata's jwks_uri instead of discovery", cut(said, 200), cut(issuer, 200))
+		return nil, err
 	}
 	raw, ok, err := text(v, "jwks_uri")
 	if err != nil || !ok {
@@ -96,4 +93,24 @@ func parseMetadata(body []byte, issuer string) (*url.URL, error) {
 		return nil, fmt.Errorf("its jwks_uri %w", err)
 	}
 	return u, nil
+}
+
+// readMetadata returns an issuer's metadata. otherwise is what to write instead where it is
+// another's.
+func readMetadata(body []byte, issuer, otherwise string) (claims.Value, error) {
+	if len(body) > maxDocumentBytes {
+		return claims.Value{}, errTooLarge
+	}
+	v, err := parseJSON(body)
+	if err != nil {
+		return v, fmt.Errorf("the metadata %w", err)
+	}
+	said, ok, err := text(v, "issuer")
+	switch {
+	case err != nil || !ok:
+		return v, errors.New(`the metadata has no string "issuer"`)
+	case said != issuer:
+		return v, fmt.Errorf("the metadata is for issuer %q, not %q; the two must be identical, trailing slash included: if the iss of the tokens is the one in the metadata, configure that; if it is the configured one, %s", cut(said, 200), cut(issuer, 200), otherwise)
+	}
+	return v, nil
 }

@@ -251,6 +251,7 @@ func FuzzMetadata(f *testing.F) {
 	f.Add(metadata(issuer+"/", "http://idp.example/jwks"))
 	f.Add(metadata(issuer, "https://u:p@idp.example:99999/%zz#x"))
 	f.Add([]byte(`{"issuer":"https://idp.example/a","jwks_uri":"https:opaque"}`))
+	f.Add(metadata("https://idp.example/{tenantid}", "https://idp.example/jwks"))
 	s, err := RemoteConfig{Issuer: issuer}.source()
 	if err != nil {
 		f.Fatal(err)

@@ -228,9 +228,14 @@ func (c *client) read(u *url.URL, response *http.Response, have etag) (document,
 	return d, nil
 }
 
-// readBody reads a body up to a little more than the limit, which holds for what is
-// unpacked, too.
+// readBody reads the body of a document up to a little more than the limit.
 func readBody(response *http.Response) ([]byte, error) {
+	return readBodyUpTo(response, maxDocumentBytes)
+}
+
+// readBodyUpTo reads a body up to a little more than a limit, which holds for what is
+// unpacked, too.
+func readBodyUpTo(response *http.Response, limit int64) ([]byte, error) {
 	var from io.Reader = response.Body
 	switch encoding := strings.ToLower(response.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
@@ -243,7 +248,7 @@ func readBody(response *http.Response) ([]byte, error) {
 	default:
 		return nil, errors.New("the answer has a Content-Encoding that was not asked for; it may be gzip or none")
 	}
-	body, err := io.ReadAll(io.LimitReader(from, maxDocumentBytes+1))
+	body, err := io.ReadAll(io.LimitReader(from, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer is cut off: %w", err)
 	}

@@ -14,9 +14,12 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // parseJSON parses a key set or metadata. The errors continue a sentence that names the
 // document, and say what it is instead if that is plain to see.
-func parseJSON(data []byte) (claims.Value, error) {
+func parseJSON(data []byte) (claims.Value, error) { return parseJSONUpTo(data, maxDocumentValues) }
+
+// parseJSONUpTo is parseJSON with another limit on the number of values.
+func parseJSONUpTo(data []byte, maxValues int) (claims.Value, error) {
 	data = bytes.TrimPrefix(data, byteOrderMark)
-	v, err := claims.ParseLarge(data, maxDocumentValues)
+	v, err := claims.ParseLarge(data, maxValues)
 	if err == nil {
 		return v, nil
 	}

@@ -81,6 +81,10 @@ func refusePrivate(v claims.Value, local bool) error {
 // maxThumbprint is the length of the longer thumbprint of a certificate, in base64url.
 const maxThumbprint = 43
 
+// noIssuer is what a key has whose "issuer" is no text: no tenant of an issuer of many is
+// called so, and for all other issuers the member means nothing.
+const noIssuer = "none"
+
 // purpose reads the members that say what a key is for. It must have been
 // made for verifying signatures: a use or key_ops that says otherwise, or an
 // alg that does not exist here, rule it out (RFC 7517 sections 4.2 to 4.4).
@@ -98,6 +102,12 @@ func purpose(v claims.Value) (key.Options, error) {
 		if err == nil && len(thumbprint) <= maxThumbprint { // a broken one chooses nothing
 			*to = strings.Clone(thumbprint)
 		}
+	}
+	// Entra writes whose key it is.
+	if issuer, ok, err := text(v, "issuer"); err != nil || ok && issuer == "" {
+		o.Issuer = noIssuer
+	} else {
+		o.Issuer = strings.Clone(issuer)
 	}
 	if use, ok, err := text(v, "use"); err != nil {
 		return o, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,6 +131,31 @@ func TestThumbprintsSurviveStorage(t *testing.T) {
 	other := must(ParseJWKS(jwks(ecJWK(ecKeys()[0], ""), ecJWK(ecKeys()[1], "")), JWKSOptions{}))
 	if other.fingerprint == s.fingerprint {
 		t.Error("a set with other thumbprints is the same")
+	}
+}
+
+// TestIssuersOfKeysSurviveStorage: whose a key is, as Entra's key sets say, is read, and a
+// stored set says it too. A key that two issuers have is two keys.
+func TestIssuersOfKeysSurviveStorage(t *testing.T) {
+	t.Parallel()
+	one, many := "https://login.example/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0", "https://login.example/{tenantid}/v2.0"
+	var list []any
+	for _, issuer := range []any{many, one, nil, 7, []string{many}, ""} {
+		list = append(list, ecJWK(ecKeys()[0], "k").with(object{"issuer": issuer}))
+	}
+	s := must(ParseJWKS(jwks(append(list, ecJWK(ecKeys()[0], "k"))...), JWKSOptions{}))
+	back := must(ParseJWKS(must(json.Marshal(s)), JWKSOptions{}))
+	for _, set := range []*Set{s, back} {
+		var got []string
+		for _, k := range set.Keys() {
+			got = append(got, k.Issuer())
+		}
+		if want := []string{many, one, noIssuer, ""}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if back.fingerprint != s.fingerprint || len(s.Problems()) != 0 {
+		t.Errorf("the stored set differs, or has problems: %v", s.Problems())
 	}
 }
 
@@ -326,6 +352,7 @@ func FuzzParseJWKS(f *testing.F) {
 	f.Add(jwks(octJWK("c")), true)
 	f.Add(jwks(ecJWK(ecKeys()[0], "a").with(object{"use": "enc", "key_ops": []string{"verify"}, "alg": "ES256", "d": "AA"})), false)
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"","e":""},null,7]}`), true)
+	f.Add(jwks(ecJWK(ecKeys()[0], "a").with(object{"issuer": "https://login.example/{tenantid}/v2.0"}), ecJWK(ecKeys()[0], "a").with(object{"issuer": 7})), false)
 	f.Fuzz(func(t *testing.T, document []byte, local bool) {
 		s, err := ParseJWKS(document, JWKSOptions{Local: local, Algorithms: key.NewAlgorithms(key.HS256)})
 		if err != nil {
@@ -343,7 +370,7 @@ func FuzzParseJWKS(f *testing.F) {
 			case *key.Secret:
 				secrets++
 			case *key.Public:
-				if _, err := key.NewPublic(k.Material(), key.Options{ID: k.ID(), Algorithm: k.Algorithm()}); err != nil {
+				if _, err := key.NewPublic(k.Material(), key.Options{ID: k.ID(), Algorithm: k.Algorithm(), Issuer: k.Issuer()}); err != nil {
 					t.Fatalf("an unfit key: %v", err)
 				}
 			}

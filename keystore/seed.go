@@ -53,7 +53,13 @@ func (r *Remote) Seed(set *Set, fetchedAt time.Time) bool {
 // ParseJWKS reads back to a set with the same fingerprint. A set of secrets is
 // an error: they are never written.
 func (s *Set) MarshalJSON() ([]byte, error) {
-	document := jwkset.JWKSMarshal{Keys: make([]jwkset.JWKMarshal, 0, len(s.all))}
+	type withIssuer struct {
+		jwkset.JWKMarshal
+		Issuer string `json:"issuer,omitempty"`
+	}
+	document := struct {
+		Keys []withIssuer `json:"keys"`
+	}{make([]withIssuer, 0, len(s.all))}
 	for _, k := range s.all {
 		public, ok := k.(*key.Public)
 		if !ok {
@@ -66,7 +72,7 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 		m := jwk.Marshal()
 		m.ALG = jwkset.ALG(k.Algorithm().String()) // jwkset gives Ed25519 keys one
 		m.X5T, m.X5TS256 = k.Thumbprints()
-		document.Keys = append(document.Keys, m)
+		document.Keys = append(document.Keys, withIssuer{m, k.Issuer()})
 	}
 	return json.Marshal(document)
 }

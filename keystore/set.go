@@ -19,8 +19,8 @@ type Set struct {
 	byID      map[string][]key.Key
 	withoutID []key.Key
 	problems  []Problem
-	// fingerprint identifies the keys, their kids and algs, whatever their
-	// order: two sets with the same one verify the same tokens.
+	// fingerprint identifies the keys, their kids, algs and issuers, whatever
+	// their order: two sets with the same one verify the same tokens.
 	fingerprint [sha256.Size]byte
 	version     uint64
 }
@@ -41,7 +41,7 @@ type Problem struct {
 // String joins both texts.
 func (p Problem) String() string { return p.Key + ": " + p.Reason }
 
-// NewSet indexes keys. Of identical keys (same material, kid and alg) one is kept.
+// NewSet indexes keys. Of identical keys (same material, kid, alg and issuer) one is kept.
 // Different keys with the same kid are all the issuer's: a token is tried with each.
 func NewSet(keys []key.Key) *Set {
 	return newSet(keys, nil)
@@ -49,14 +49,14 @@ func NewSet(keys []key.Key) *Set {
 
 func newSet(keys []key.Key, problems []Problem) *Set {
 	type identity struct {
-		id          string
+		id, issuer  string
 		algorithm   key.Algorithm
 		fingerprint [sha256.Size]byte
 	}
 	seen := make(map[identity]bool, len(keys))
 	s := &Set{version: versions.Add(1), byID: make(map[string][]key.Key, len(keys)), problems: problems}
 	for _, k := range keys {
-		i := identity{k.ID(), k.Algorithm(), k.Fingerprint()}
+		i := identity{k.ID(), k.Issuer(), k.Algorithm(), k.Fingerprint()}
 		if seen[i] {
 			continue
 		}
@@ -101,8 +101,8 @@ func (s *Set) exact(kid string) ([]key.Key, bool) {
 // names reports whether there is a key with this kid; for an empty kid there always is.
 func (s *Set) names(kid string) bool { return kid == "" || len(s.byID[kid]) > 0 }
 
-// contains reports whether the set holds this very key: same material, kid and
-// alg. A token verified earlier is good only while the key that verified it
+// contains reports whether the set holds this very key: same material, kid, alg
+// and issuer. A token verified earlier is good only while the key that verified it
 // is still in the set.
 func (s *Set) contains(k key.Key) bool {
 	list := s.withoutID
@@ -110,7 +110,7 @@ func (s *Set) contains(k key.Key) bool {
 		list = s.byID[k.ID()]
 	}
 	for _, have := range list {
-		if have == k || (have.Algorithm() == k.Algorithm() && have.Fingerprint() == k.Fingerprint()) {
+		if have == k || (have.Algorithm() == k.Algorithm() && have.Issuer() == k.Issuer() && have.Fingerprint() == k.Fingerprint()) {
 			return true
 		}
 	}
@@ -136,6 +136,8 @@ func fingerprint(keys []key.Key) [sha256.Size]byte {
 		e := append(f[:], byte(k.Algorithm()))
 		e = binary.BigEndian.AppendUint64(e, uint64(len(k.ID())))
 		e = append(e, k.ID()...)
+		e = binary.BigEndian.AppendUint64(e, uint64(len(k.Issuer())))
+		e = append(e, k.Issuer()...)
 		x5t, x5tS256 := k.Thumbprints()
 		for _, thumbprint := range []string{x5t, x5tS256} {
 			e = append(append(e, byte(len(thumbprint))), thumbprint...)

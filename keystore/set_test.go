@@ -92,6 +92,7 @@ func TestSetFingerprintTellsSetsApart(t *testing.T) {
 		"another alg":   {a, public(t, two, key.Options{ID: "b", Algorithm: key.RS256})},
 		"swapped kids":  {public(t, two, key.Options{ID: "a"}), public(t, one, key.Options{ID: "b"})},
 		"a kid no more": {a, public(t, two, key.Options{})},
+		"an issuer":     {a, public(t, two, key.Options{ID: "b", Issuer: "https://idp.example"})},
 	} {
 		if NewSet(other).fingerprint == base.fingerprint {
 			t.Errorf("%s: not told apart", name)
@@ -106,6 +107,7 @@ func TestSetFingerprintTellsSetsApart(t *testing.T) {
 		"the same key by another kid":   {public(t, one, key.Options{ID: "b"}), false},
 		"the same key for one alg only": {public(t, one, key.Options{ID: "a", Algorithm: key.RS256}), false},
 		"the same key without kid":      {public(t, one, key.Options{}), false},
+		"the same key for one issuer":   {public(t, one, key.Options{ID: "a", Issuer: "https://idp.example"}), false},
 	} {
 		if got := base.contains(c.k); got != c.want {
 			t.Errorf("Contains, %s: %v", name, got)

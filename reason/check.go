@@ -56,8 +56,14 @@ const (
 	CheckBinding     CheckName = "binding"     // cnf
 	CheckUser        CheckName = "user"        // user_claim
 	CheckRevocations CheckName = "revocations" // rules, and what became of a client
-	CheckScope       CheckName = "scope"
-	CheckClaim       CheckName = "claim"
-	CheckExpression  CheckName = "expression"
-	CheckForward     CheckName = "forward" // that what is forwarded can be
+	CheckMessage     CheckName = "message"     // of MCP: that it can be judged, and that a rule names it where one must; then its rules
+
+	// CheckIntrospection is what the issuer says of the token (RFC 7662): of an opaque token
+	// behind its form, and of a JWT behind its revocations.
+	CheckIntrospection CheckName = "introspection"
+
+	CheckScope      CheckName = "scope"
+	CheckClaim      CheckName = "claim"
+	CheckExpression CheckName = "expression"
+	CheckForward    CheckName = "forward" // that what is forwarded can be
 )

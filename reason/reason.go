@@ -42,12 +42,17 @@ const (
 	MissingClaim Code = "missing_claim"
 	// Revoked: the token, or the API key, is revoked.
 	Revoked Code = "revoked"
+	// InactiveToken: the issuer says that the token is not active (RFC 7662 section 2.2).
+	InactiveToken Code = "inactive_token"
 	// KeysUnavailable: the issuer's keys are not available at the moment, so the
 	// token can't be verified. The token may well be valid.
 	KeysUnavailable Code = "keys_unavailable"
 	// RevocationsUnavailable: it is not known at the moment which tokens and API keys
 	// are revoked.
 	RevocationsUnavailable Code = "revocations_unavailable"
+	// IntrospectionUnavailable: the issuer can't be asked about a token at the moment. The
+	// token may well be valid.
+	IntrospectionUnavailable Code = "introspection_unavailable"
 )
 
 // Reasons concerning the request, its API key, or its permissions.
@@ -79,6 +84,26 @@ const (
 	UnforwardableClaim Code = "unforwardable_claim"
 )
 
+// Reasons concerning the messages of the Model Context Protocol, which are judged after the
+// credential.
+const (
+	// MalformedMessage: the body is no JSON-RPC message, or one that another reader may
+	// understand in another way.
+	MalformedMessage Code = "malformed_message"
+	// HeaderMismatch: a header of the protocol is missing or does not agree with the body.
+	HeaderMismatch Code = "header_mismatch"
+	// MethodNotAllowed: the HTTP method is none of the protocol's.
+	MethodNotAllowed Code = "method_not_allowed"
+	// UnsupportedMediaType: the body is not plain JSON in UTF-8.
+	UnsupportedMediaType Code = "unsupported_media_type"
+	// BodyTooLarge: the body is larger than is allowed.
+	BodyTooLarge Code = "body_too_large"
+	// BodyTimeout: the body did not come in time.
+	BodyTimeout Code = "body_timeout"
+	// Overloaded: the bodies of all requests together take too much memory at the moment.
+	Overloaded Code = "overloaded"
+)
+
 // Error implements error. The text is only the code: an error never has any part of the
 // token.
 func (c Code) Error() string { return string(c) }
@@ -99,8 +124,10 @@ var All = []Code{
 	WrongType,
 	MissingClaim,
 	Revoked,
+	InactiveToken,
 	KeysUnavailable,
 	RevocationsUnavailable,
+	IntrospectionUnavailable,
 	MissingCredentials,
 	MultipleCredentials,
 	MalformedRequest,
@@ -112,4 +139,11 @@ var All = []Code{
 	InsufficientScope,
 	Forbidden,
 	UnforwardableClaim,
+	MalformedMessage,
+	HeaderMismatch,
+	MethodNotAllowed,
+	UnsupportedMediaType,
+	BodyTooLarge,
+	BodyTimeout,
+	Overloaded,
 }

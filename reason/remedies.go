@@ -73,6 +73,16 @@ var codes = map[Code]Entry{
 		Remedy:  "`caddy jwt revocations` lists the rules, with the reason that was given for them. If the holder may go on, the client gets a new token, or the rule is taken back with `caddy jwt revocations delete`.",
 		See:     []string{"revocation.md#rules"},
 	},
+	InactiveToken: {
+		Meaning: "the issuer says that the token is not active: it has expired, was revoked, or is none of its tokens",
+		Remedy:  "Have the client get a new token. If the token is new, check that it is an access token of this issuer and environment, and that the `client` of `introspection` may ask about it.",
+		See:     []string{"issuers-and-keys.md#introspection"},
+	},
+	IntrospectionUnavailable: {
+		Meaning: "the issuer can't be asked about the token at the moment; the token may well be good",
+		Remedy:  "Look at `caddy jwt status`, which has the last error: the endpoint can't be reached, refuses the `client` of `introspection`, or answers something else than RFC 7662 says.",
+		See:     []string{"issuers-and-keys.md#introspection"},
+	},
 	KeysUnavailable: {
 		Meaning: "the keys of the issuer are not there at the moment; the token may well be good",
 		Remedy:  "Look at `caddy jwt status`: it shows the last error of the issuer's key source. With `forward_jwt`, `detail` in the log says whether it is the keys that sign.",
@@ -136,5 +146,40 @@ var codes = map[Code]Entry{
 		Meaning: "the credential is good, but a claim that is forwarded can't be in a header unchanged",
 		Remedy:  "Look for line ends, commas and spaces in the claims of `forward`; for lists use `json`.",
 		See:     []string{"rules-and-headers.md#forward"},
+	},
+	MalformedMessage: {
+		Meaning: "the body is no message of the protocol that can be judged: no JSON-RPC, or one that another reader may understand in another way",
+		Remedy:  "Look at `detail` in the log, which says what is wrong with the message, and correct what makes it.",
+		See:     []string{"mcp.md#what-is-judged"},
+	},
+	HeaderMismatch: {
+		Meaning: "a header of the protocol is missing or does not agree with the body",
+		Remedy:  "Update the client: from the version 2026-07-28 on each POST has `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name`, equal to what the body says.",
+		See:     []string{"mcp.md#headers"},
+	},
+	MethodNotAllowed: {
+		Meaning: "the HTTP method is none of the protocol's, or asks for another protocol",
+		Remedy:  "Have the client use POST, or GET and DELETE where it has a session. If the site serves other things too, give the `jwt` that has `mcp` a matcher.",
+		See:     []string{"mcp.md#what-is-judged"},
+	},
+	UnsupportedMediaType: {
+		Meaning: "the body is not plain JSON in UTF-8: another Content-Type or charset, or a Content-Encoding",
+		Remedy:  "Have the client send `Content-Type: application/json`, and no Content-Encoding. If the site serves other things too, give the `jwt` that has `mcp` a matcher.",
+		See:     []string{"mcp.md#what-is-judged"},
+	},
+	BodyTooLarge: {
+		Meaning: "the body is larger than `max_body` of `mcp`",
+		Remedy:  "Have the client send less at once, or raise `max_body`.",
+		See:     []string{"mcp.md#max_body"},
+	},
+	BodyTimeout: {
+		Meaning: "the body did not come within 10 seconds",
+		Remedy:  "Look at the client's network; a client that sends its body in pieces over a long time can't be judged.",
+		See:     []string{"mcp.md#max_body"},
+	},
+	Overloaded: {
+		Meaning: "the bodies of all requests that are judged at the moment take more memory than is allowed",
+		Remedy:  "Look for the client that sends so many large bodies at once (`caddy jwt watch`), or lower `max_body`; others get through as soon as these are done.",
+		See:     []string{"mcp.md#max_body"},
 	},
 }

@@ -43,6 +43,8 @@ func (s *Service) registerFederate(c *Federate) (*federate, error) {
 		return nil, errors.New("its issuer is this service, whose tokens could then be renewed for ever")
 	case c.Policy.AnyIssuer && c.SubjectPrefix == "":
 		return nil, errors.New("it needs an issuer")
+	case c.Policy.Template():
+		return nil, errors.New("its issuer stands for many tenants, and must be that of one")
 	case c.SubjectPrefix != "" && (!strings.HasPrefix(c.SubjectPrefix, "spiffe://") || len(c.SubjectPrefix) < len("spiffe://x/") || !strings.HasSuffix(c.SubjectPrefix, "/")):
 		return nil, fmt.Errorf("%q is not the beginning of all SPIFFE IDs of a trust domain, such as spiffe://example.org/", c.SubjectPrefix)
 	}

@@ -61,6 +61,10 @@ func svid(t testing.TB, body object) string {
 
 func TestAPlatformsTokenGetsAToken(t *testing.T) {
 	t.Parallel()
+	implied, err := claims.NewImplications(map[string][]string{"push": {"fetch"}, "admin": {"push"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		assertion        string
 		more             []string
@@ -75,12 +79,13 @@ func TestAPlatformsTokenGetsAToken(t *testing.T) {
 		"without jti and iat":        {assertion: platformToken(t, nil, object{"iat": nil}), federate: "main", client: "ci", audience: testAPI, scope: "push"},
 		"client_id":                  {assertion: platformToken(t, nil, nil), more: []string{"client_id", "ci"}, federate: "main", client: "ci", audience: testAPI, scope: "push"},
 		"scope":                      {assertion: platformToken(t, nil, nil), more: []string{"scope", "push admin"}, federate: "main", client: "ci", audience: testAPI, scope: "push"},
+		"implied scope":              {assertion: platformToken(t, nil, nil), more: []string{"scope", "fetch admin caddy-jwt:revoke"}, federate: "main", client: "ci", audience: testAPI, scope: "fetch"},
 		"SVID without iss":           {assertion: svid(t, nil), federate: "mesh", client: "mesh", audience: testOther},
 		"SVID with iss":              {assertion: svid(t, object{"iss": testDomain}), federate: "mesh", client: "mesh", audience: testOther},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, federates)
+			w := newWorld(t, func(c *Config) { federates(c); c.Implied = implied })
 			// Platforms' tokens are presented again and again.
 			for range 2 {
 				out := w.ask(tokenRequest(federation(c.assertion, c.more...)))

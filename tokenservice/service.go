@@ -22,9 +22,11 @@ type Config struct {
 	Audience []string
 	// Scopes are the scopes that there are; empty for those that clients have.
 	Scopes []string
-	// DefaultScopes are granted when none is asked for, as far as the client has them;
-	// empty for all that the client has.
+	// DefaultScopes are granted when none is asked for, as far as the client has them, or
+	// has one that implies them; empty for all that the client has itself.
 	DefaultScopes []string
+	// Implied are the scopes that a client may ask for as it has broader ones; nil for none.
+	Implied *claims.Implications
 	// Lifetime is the life of a token, from 1s to 24h. A token for a platform's token lives
 	// for an hour at most, and none longer than its client.
 	Lifetime time.Duration

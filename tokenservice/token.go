@@ -98,23 +98,29 @@ func absolute(text string) bool {
 // maxAskedScopes is how many scopes a request may name.
 const maxAskedScopes = 1000
 
-// ownPrefix begins the scopes for the service's own API. Only the config gives them to a
-// client: not a key, whose scopes others may edit, and not a platform.
-const ownPrefix = "caddy-jwt:"
-
-// scopes returns the scopes that are granted: what is asked for as far as the client has it,
-// in the order in which it is asked for (RFC 6749 section 3.3).
+// scopes returns the scopes that are granted: what is asked for as far as the client has it, or
+// has one that implies it, in the order in which it is asked for (RFC 6749 section 3.3). What is
+// not asked for is not granted: who takes the token knows what its scopes imply. A scope that
+// the client can't be granted implies nothing.
+//
+// The scopes of the service's own API are given to a client by the config alone: not to a key,
+// whose scopes others may edit, and not to a platform.
 func (s *Service) scopes(c *client, asked string, federated bool) ([]string, *failure) {
 	may := func(scope string) bool {
 		return (len(s.config.Scopes) == 0 || slices.Contains(s.config.Scopes, scope)) &&
-			(!strings.HasPrefix(scope, ownPrefix) || c.configured != nil && !federated)
+			(!strings.HasPrefix(scope, claims.ServiceScopes) || c.configured != nil && !federated)
 	}
-	owned := c.scopes()
+	owned := slices.DeleteFunc(slices.Clone(c.scopes()), func(scope string) bool { return !may(scope) })
 	if asked == "" {
 		usual := s.config.DefaultScopes
 		granted := make([]string, 0, len(owned))
 		for _, scope := range owned {
-			if (len(usual) == 0 || slices.Contains(usual, scope)) && may(scope) && !slices.Contains(granted, scope) {
+			if (len(usual) == 0 || slices.Contains(usual, scope)) && !slices.Contains(granted, scope) {
+				granted = append(granted, scope)
+			}
+		}
+		for _, scope := range usual {
+			if s.config.Implied.By(owned, scope) != "" && may(scope) && !slices.Contains(granted, scope) {
 				granted = append(granted, scope)
 			}
 		}
@@ -128,7 +134,7 @@ func (s *Service) scopes(c *client, asked string, federated bool) ([]string, *fa
 		if !claims.ScopeToken(scope) {
 			return nil, malformedScope
 		}
-		if slices.Contains(owned, scope) && may(scope) && !slices.Contains(granted, scope) {
+		if s.config.Implied.Grants(owned, scope) && may(scope) && !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
 		}
 	}

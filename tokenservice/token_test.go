@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
 )
 
 var clientCredentials = url.Values{"grant_type": {"client_credentials"}}
@@ -144,6 +146,18 @@ func TestThreat68Scopes(t *testing.T) {
 	t.Parallel()
 	all := func(c *Config) {}
 	const none = "-" // no scope in the token
+	implied := func(c *Config) {
+		var err error
+		if c.Implied, err = claims.NewImplications(map[string][]string{"read": {"read:all"}, "read:all": {"list"}, "admin": {"drop", "read"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	implying := func(usual ...string) func(*Config) {
+		return func(c *Config) { implied(c); c.DefaultScopes = usual }
+	}
+	thereAre := func(scopes ...string) func(*Config) {
+		return func(c *Config) { implied(c); c.Scopes = scopes }
+	}
 	for name, c := range map[string]struct {
 		change func(*Config)
 		id     string
@@ -181,7 +195,26 @@ func TestThreat68Scopes(t *testing.T) {
 		"there are not":           {func(c *Config) { c.Scopes = []string{"write"} }, "partner001", "read", ""},
 		"usual":                   {func(c *Config) { c.DefaultScopes = []string{"read", "admin"} }, "partner001", "", "read"},
 		"more than usual":         {func(c *Config) { c.DefaultScopes = []string{"read"} }, "partner001", "write", "write"},
-		"own API as usual":        {func(c *Config) { c.DefaultScopes = []string{"caddy-jwt:revoke"} }, "partner001", "", none},
+
+		"implied":                        {implying(), "partner001", "read:all", "read:all"},
+		"implied by what is implied":     {implying(), "partner001", "list", "list"},
+		"implied, and owned":             {implying(), "partner001", "list write read:all read", "list write read:all read"},
+		"implied, twice":                 {implying(), "partner001", "list list", "list"},
+		"what implies it":                {implying(), "partner001", "admin list", "list"},
+		"implied by one that it has not": {implying(), "partner001", "drop", ""},
+		"not all that is implied":        {implying(), "partner001", "", "read write"},
+		"implied, case":                  {implying(), "partner001", "LIST", ""},
+		"own API, beside implied":        {implying(), "partner001", "caddy-jwt:revoke list", "list"},
+		"more than a thousand implied":   {implying(), "partner001", "list" + strings.Repeat(" list", 1000), ""},
+		"thousand implied":               {implying(), "partner001", "list" + strings.Repeat(" list", 999), "list"},
+		"implied, of a federate alone":   {implying(), "wordy", "list", ""},
+		"implied, as usual":              {implying("list", "admin", "drop"), "partner001", "", "list"},
+		"implied and owned, as usual":    {implying("list", "write", "list"), "partner001", "", "write list"},
+		"implied and there is":           {thereAre("read", "list"), "partner001", "list read:all", "list"},
+		"implied and there is not":       {thereAre("read"), "partner001", "list", ""},
+		"implied by what there is not":   {thereAre("list"), "partner001", "list", ""},
+
+		"own API as usual": {func(c *Config) { c.DefaultScopes = []string{"caddy-jwt:revoke"} }, "partner001", "", none},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

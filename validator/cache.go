@@ -42,6 +42,7 @@ type Verified struct {
 	parsed
 	body       claims.Value
 	verifiedBy signer
+	answered   bool // whether the claims are an issuer's answer about an opaque token
 	size       int
 	digest     [sha256.Size]byte // of its text, if there is a cache
 
@@ -54,6 +55,7 @@ type parsed struct {
 	head      header
 	when      times
 	issuer    string
+	tenant    string // "tid", or "" if it is no text
 	hasIssuer bool
 	bound     bool // whether there is "cnf"
 	values    int  // JSON values of the claims
@@ -110,25 +112,37 @@ func (v *Validator) parse(token string, t *parsed, body *claims.Draft) (compact,
 // in one pass.
 func (t *parsed) readClaims(body *claims.Draft) error {
 	for i := range body.Len() {
-		ok, wrong := true, notTime
-		name, value := body.Member(i)
-		switch name {
-		case "iss":
-			t.issuer, ok = value.Text()
-			t.hasIssuer = true
-			wrong = notText
-		case "exp":
-			t.when.expires, ok = numericDate(value)
-		case "nbf":
-			t.when.notBefore, ok = numericDate(value)
-		case "iat":
-			t.when.issued, ok = numericDate(value)
-		case "cnf":
-			t.bound = true
+		if err := t.readClaim(body.Member(i)); err != nil {
+			return err
 		}
-		if !ok {
-			return wrong[name]
+	}
+	return nil
+}
+
+// readClaim reads a claim, if it is one that every policy needs.
+func (t *parsed) readClaim(name string, value claims.Value) error {
+	ok, wrong := true, notTime
+	switch name {
+	case "iss":
+		t.issuer, ok = value.Text()
+		t.hasIssuer = true
+		wrong = notText
+	case "exp":
+		t.when.expires, ok = numericDate(value)
+	case "nbf":
+		t.when.notBefore, ok = numericDate(value)
+	case "iat":
+		t.when.issued, ok = numericDate(value)
+	case "tid":
+		// Elsewhere than at Entra it may be anything.
+		if tenant, isText := value.Text(); isText {
+			t.tenant = tenant
 		}
+	case "cnf":
+		t.bound = true
+	}
+	if !ok {
+		return wrong[name]
 	}
 	return nil
 }
@@ -139,7 +153,7 @@ func (t *parsed) readClaims(body *claims.Draft) error {
 // and returns memory late. So the limit of a cache is about the memory of the process,
 // as measurements confirm.
 const (
-	entryBytes = 668 // with the mark and the digest
+	entryBytes = 684 // with the mark and the digest
 	scopeBytes = 18
 	heapGrowth = 3
 )

@@ -134,6 +134,9 @@ func maxScopes(c claims.Value) int {
 // number. Other types are not used, as two users could get the same name if, say, an
 // object was rendered as one.
 func (p *policy) user(body claims.Value) (string, error) {
+	if p.tenantUsers {
+		return p.tenantUser(body)
+	}
 	for _, path := range p.UserClaims {
 		v, _ := body.Lookup(path)
 		if id := nameOf(v); id != "" {

@@ -16,6 +16,9 @@ var (
 	notTime = detailsOf(reason.NotTime, "exp", "nbf", "iat")
 )
 
+// answerTypes are the refusals of an answer about a token in which a member has another type.
+var answerTypes = detailsOf(reason.AnswerMember, "iss", "exp", "nbf", "iat")
+
 func detailsOf(t reason.Template, members ...string) map[string]*reason.Detailed {
 	all := make(map[string]*reason.Detailed, len(members))
 	for _, name := range members {

@@ -22,13 +22,18 @@ import (
 // no key is available the check of the key fails, as Validate refuses the token, and that of
 // the signature is unknown.
 func (v *Validator) Explain(ctx context.Context, token string) []reason.Check {
-	e := explanation{v: v.Quiet(), ctx: ctx, token: token, now: v.now()}
+	e := explanation{v: v.Quiet(), ctx: ctx, token: token, now: v.now()} // asks, if v does
+	if v.opaque != nil && Opaque(token) {
+		e.opaque()
+		return e.list
+	}
 	e.form()
 	e.issuerAndAlgorithm()
 	e.times()
 	e.keyAndSignature()
 	e.claims()
 	e.revocations()
+	e.jwtIntrospection()
 	return e.list
 }
 
@@ -56,7 +61,8 @@ type explanation struct {
 	// that of the only one, but for the keys.
 	policy      *policy
 	ofPolicy    bool   // whether the token is of the policy's issuer and algorithm
-	unavailable bool   // whether there are no keys
+	unavailable bool   // whether there are no keys, or the issuer was not asked
+	answered    bool   // whether the body is an issuer's answer about an opaque token
 	verifiedBy  signer // noKey if the signature is not verified
 	user        string
 }
@@ -121,15 +127,19 @@ func (e *explanation) issuerAndAlgorithm() {
 		e.leave(alg, reason.Skipped)
 		return
 	}
-	policies, unknown := e.v.ofIssuer(e.parsed.issuer, e.parsed.hasIssuer)
-	if unknown != nil && e.v.singlePolicies != nil {
-		policies = *e.v.singlePolicies
+	policies, unknown := e.v.ofIssuer(&e.parsed)
+	if unknown != nil && policies.none() {
+		policies = e.v.only()
 	}
 	known := policies.either()
 	if known != nil {
 		iss.Option = "issuer " + known.Issuer
-		if known.AnyIssuer {
+		switch {
+		case known.AnyIssuer:
 			iss.Option = "issuer *"
+		case known.Template():
+			iss.Option = "tenants " + known.tenantsText()
+			iss.Seen += ", tid " + seenMember(e.body, "tid")
 		}
 	}
 	e.add(iss, unknown)
@@ -169,7 +179,7 @@ func (e *explanation) times() {
 			exp.Option = "allow_no_expiry"
 		}
 	}
-	e.add(exp, p.checkExpires(e.parsed.when.expires, e.now))
+	e.add(exp, e.ofAnswer(p.checkExpires(e.parsed.when.expires, e.now)))
 	if p.MaxLifetime == 0 {
 		life.Wanted = "no limit"
 		e.leave(life, reason.Skipped)
@@ -199,7 +209,7 @@ func (e *explanation) keyAndSignature() {
 		p   = e.policy
 		fit candidates
 	)
-	err := fit.choose(e.ctx, p, e.parsed.head)
+	err := fit.choose(e.ctx, p, &e.parsed)
 	switch {
 	case p.IgnoreKid:
 		k.Option = "ignore_kid"
@@ -255,7 +265,16 @@ func (e *explanation) claims() {
 		e.leave(aud, reason.Skipped)
 	} else {
 		aud.Wanted, aud.Option = choices(p.Audience), "audience "+written(p.Audience)
-		e.add(aud, p.checkAudience(e.body))
+		e.add(aud, e.ofAnswer(p.checkAudience(e.body)))
+	}
+	if e.answered {
+		typ.Seen, typ.Wanted = seenFirst(e.body, []string{"token_type", "token_use", "token_usage", "typ"}), "token_type, token_use, token_usage or typ of an access token"
+		if p.Untyped {
+			typ.Wanted, typ.Option = "none of another kind than an access token", "untyped"
+		}
+		e.add(typ, checkKind(e.body, e.parsed.bound, p.Untyped))
+		e.bindingAndUser(p, cnf, user)
+		return
 	}
 	typ.Wanted = choices(defaultTypes) + ", or none"
 	if p.types != nil {
@@ -265,13 +284,21 @@ func (e *explanation) claims() {
 		}
 	}
 	e.add(typ, p.checkType(e.parsed.head.typ))
+	e.bindingAndUser(p, cnf, user)
+}
+
+// bindingAndUser makes the last checks of the claims.
+func (e *explanation) bindingAndUser(p *policy, cnf, user reason.Check) {
 	cnf.Wanted = "no cnf"
 	if p.AllowBound {
 		cnf.Wanted, cnf.Option = "any", "allow_bound_tokens"
 	}
 	e.add(cnf, p.checkBinding(e.parsed.bound))
 	user.Wanted = "a text or a number in " + strings.Join(p.UserClaims, " or ")
-	if !slices.Equal(p.UserClaims, defaultUserClaims) {
+	switch {
+	case p.tenantUsers:
+		user.Wanted = "a text in oid, before which is the tenant"
+	case !slices.Equal(p.UserClaims, defaultUserClaims):
 		user.Option = "user_claim " + written(p.UserClaims)
 	}
 	var err error
@@ -284,7 +311,7 @@ func (e *explanation) claims() {
 func (e *explanation) revocations() {
 	c := reason.Check{Name: reason.CheckRevocations}
 	switch {
-	case e.v.revocations == nil, e.verifiedBy == noKey && !e.unavailable:
+	case e.v.revocations == nil, e.verifiedBy == noKey && !e.unavailable && !e.answered:
 		e.leave(c, reason.Skipped)
 		return
 	case e.unavailable:

@@ -37,10 +37,14 @@ func keyText(k key.Key) string {
 	if k.ID() != "" {
 		text = "kid " + seenText(k.ID())
 	}
-	if alg := k.Algorithm().String(); alg != "" {
-		return text + " (" + alg + ")"
+	what := k.Algorithm().String()
+	if what == "" {
+		what = k.Family()
 	}
-	return text + " (" + k.Family() + ")"
+	if iss := k.Issuer(); iss != "" {
+		what += ", for " + seenText(iss)
+	}
+	return text + " (" + what + ")"
 }
 
 // listed joins what there is at most room for.
@@ -83,7 +87,34 @@ func (v *Validator) issuersText() string {
 			names = append(names, p.Issuer)
 		}
 	}
-	return choices(names)
+	text := choices(names)
+	if len(v.templates) > 0 {
+		text += ", with the token's own tid for " + TenantMark + ", of a tenant in the list"
+	}
+	return text
+}
+
+// only returns the policies of the only issuer, or none.
+func (v *Validator) only() issuerPolicies {
+	switch {
+	case len(v.issuers)+len(v.templates) != 1:
+	case v.singlePolicies != nil:
+		return *v.singlePolicies
+	default:
+		for _, p := range v.templates {
+			return issuerPolicies{public: p}
+		}
+	}
+	return issuerPolicies{}
+}
+
+// tenantsText lists the tenants of a policy as tenants has them.
+func (p *policy) tenantsText() string {
+	list := p.Tenants
+	if p.AnyTenant {
+		list = append([]string{"*"}, list...)
+	}
+	return listed(list, " ")
 }
 
 // algorithmsText returns which algorithms the policies allow, and the option that says so.

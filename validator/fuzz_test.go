@@ -54,9 +54,21 @@ func FuzzSignedParts(f *testing.F) {
 	f.Add(`{"alg":"ES256"}`, `{"iss":"https://issuer.example/","sub":5,"aud":["https://api.example"],"exp":1.8e9,"scope":["a"]}`)
 	f.Add(`{"alg":"ES256","alg":"none"}`, `{"exp":1,"exp":1800000600}`)
 	f.Add(`{"alg":"ES256","typ":"application/at+jwt"}`, goodClaims)
-	v := newValidator(f, basePolicy())
+	ofTenant := `{"iss":"` + forTenant(entra, tenantA) + `","tid":"` + tenantA + `","oid":"o","sub":"s","aud":"https://api.example","exp":1800000600}`
+	f.Add(goodHeader, ofTenant)
+	f.Add(goodHeader, strings.Replace(ofTenant, `"tid":"`+tenantA, `"tid":"`+tenantB, 1))
+	f.Add(goodHeader, strings.Replace(ofTenant, `"oid"`, `"tid":"`+tenantA+`","oid"`, 1))
+	f.Add(goodHeader, strings.ReplaceAll(ofTenant, tenantA, ConsumerTenant))
+	v, tenants := newValidator(f, basePolicy()), newValidator(f, tenantPolicy(entra, "*"))
 	f.Fuzz(func(t *testing.T, header, body string) {
 		token := es256(t, header, body)
+		if got, err := tenants.Validate(context.Background(), token); err == nil {
+			text, _ := got.Claims().Member("tid")
+			tenant, ok := text.Text()
+			if !ok || len(tenant) != 36 || tenant == ConsumerTenant || got.Issuer() != forTenant(entra, tenant) || !strings.HasPrefix(got.User(), tenant+"/") {
+				t.Fatalf("accepted for the tenant %q: %q of %q", tenant, got.User(), got.Issuer())
+			}
+		}
 		got, err := v.Validate(context.Background(), token)
 		if err != nil {
 			return

@@ -33,9 +33,10 @@ type candidates struct {
 	n    int
 }
 
-// choose finds the keys that fit the header.
-func (c *candidates) choose(ctx context.Context, p *policy, head header) error {
-	kid := p.kid(head)
+// choose finds the keys that fit a token.
+func (c *candidates) choose(ctx context.Context, p *policy, t *parsed) error {
+	head := &t.head
+	kid := p.kid(*head)
 	keys, err := p.Keys.Keys(ctx, kid)
 	switch {
 	case errors.Is(err, key.ErrUnknown):
@@ -43,8 +44,13 @@ func (c *candidates) choose(ctx context.Context, p *policy, head header) error {
 	case err != nil:
 		return reason.KeysUnavailable
 	}
+	others := false // whether a key fits that is another issuer's
 	for _, k := range keys {
 		if !k.Fits(head.alg, p.Algorithms) || kid == "" && !head.mayBe(k) {
+			continue
+		}
+		if !k.Serves(t.issuer, p.tenantOf(t)) {
+			others = true
 			continue
 		}
 		sameKid := k.ID() != "" && kid != ""
@@ -57,7 +63,11 @@ func (c *candidates) choose(ctx context.Context, p *policy, head header) error {
 		c.keys[c.n] = k
 		c.n++
 	}
-	if c.n == 0 {
+	switch {
+	case c.n > 0:
+	case others:
+		return reason.KeyOfOther
+	default:
 		return reason.AlgOfOtherKey
 	}
 	return nil
@@ -80,13 +90,13 @@ func (p *policy) isDistrust(head header, err error) bool {
 	return err == reason.BadSignature || err == reason.AlgOfOtherKey && p.kid(head) != "" //nolint:errorlint // they are not wrapped
 }
 
-// verify verifies the signature with the keys that fit the header, and returns the key
+// verify verifies the signature with the keys that fit the token, and returns the key
 // that verifies it. For a cached token, with parts nil, it is enough that the key
 // verifiedBy is still among them: whether a key verifies a signature never changes, but
 // the keys in force do.
-func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, parts *compact, token string) (signer, error) {
+func (p *policy) verify(ctx context.Context, t *parsed, verifiedBy signer, parts *compact, token string) (signer, error) {
 	var fit candidates
-	if err := fit.choose(ctx, p, head); err != nil {
+	if err := fit.choose(ctx, p, t); err != nil {
 		return noKey, err
 	}
 	if parts == nil {
@@ -102,5 +112,5 @@ func (p *policy) verify(ctx context.Context, head header, verifiedBy signer, par
 		}
 		parts = &again
 	}
-	return fit.verify(head.alg, parts)
+	return fit.verify(t.head.alg, parts)
 }

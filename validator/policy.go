@@ -40,13 +40,28 @@ const DefaultLeeway = 60 * time.Second
 type Policy struct {
 	// Issuer is the exact "iss" (RFC 7519 section 4.1.1), compared byte for byte.
 	Issuer string
+	// Tenants makes Issuer a template, in which TenantMark stands for the id of a tenant: a
+	// token's "iss" must equal it with the token's own "tid", which must be one of these. It
+	// then needs TenantMark exactly once, and else none.
+	Tenants []string
+	// AnyTenant does the same and accepts all tenants. Personal accounts are in
+	// ConsumerTenant, which Tenants must name all the same.
+	AnyTenant bool
 	// AnyIssuer accepts tokens with any "iss", or none. Issuer must be empty,
 	// and the policy must be the only one.
 	AnyIssuer bool
-	// Keys verify the signature.
+	// Keys verify the signature. They may be nil with an Introspector: then JWTs are refused.
 	Keys KeySet
 	// Algorithms narrows what the keys allow; see key.Key.
 	Algorithms key.Algorithms
+	// Introspector is asked about tokens that are no JWT, which only one policy of a Validator
+	// may be for, and, with IntrospectJWTs, about JWTs of the issuer after their own checks, at
+	// each request. The answers are judged by the policy, but for Types.
+	// Default: none, opaque tokens are refused.
+	Introspector   Introspector
+	IntrospectJWTs bool
+	// Untyped accepts answers that do not say that the token is an access token.
+	Untyped bool
 	// Symmetric is whether Keys has HMAC secrets; otherwise it has public keys.
 	Symmetric bool
 
@@ -62,7 +77,8 @@ type Policy struct {
 	// present decides. Default: scope, scp.
 	ScopeClaims []string
 	// UserClaims are the paths of the claims with the user's name; the first that
-	// is a non-empty string or a number decides. Default: sub.
+	// is a non-empty string or a number decides. Default: sub; with several tenants the
+	// tenant and the user's id in it, <tid>/<oid>.
 	UserClaims []string
 	// UserPrefix is put before the user's name.
 	UserPrefix string
@@ -103,6 +119,9 @@ type policy struct {
 	index int // in the validator's policies
 
 	defaultScopes bool // whether the scopes are in the default claims
+
+	tenants     map[string]bool // those that Tenants names; nil if Issuer is no template
+	tenantUsers bool            // whether the user's name is <tid>/<oid>
 }
 
 // claimed returns a sender who claims to be one of the policy's, or nil for no policy.
@@ -124,10 +143,18 @@ var (
 // only a programming error can produce, so that a forgotten field never disables a check.
 func (p Policy) prepare() (*policy, error) {
 	switch {
-	case p.Keys == nil:
+	case p.Keys == nil && (p.Introspector == nil || p.IntrospectJWTs):
 		return nil, errors.New("a policy needs keys")
+	case p.Introspector == nil && p.IntrospectJWTs:
+		return nil, errors.New("a policy needs an introspector to ask about JWTs")
+	case p.Introspector != nil && p.AnyIssuer:
+		return nil, errors.New("a policy that takes any issuer has none that could be asked")
 	case p.AnyIssuer != (p.Issuer == ""):
 		return nil, errors.New("a policy needs either an issuer or AnyIssuer")
+	case p.Template() != (strings.Count(p.Issuer, TenantMark) == 1) || !p.Template() && strings.Contains(p.Issuer, TenantMark):
+		return nil, fmt.Errorf("a policy of tenants needs %s once in its issuer, and any other none", TenantMark)
+	case p.Template() && p.Symmetric:
+		return nil, errors.New("a policy of tenants needs public keys")
 	case p.AnyAudience == (len(p.Audience) > 0):
 		return nil, errors.New("a policy needs either an audience or AnyAudience")
 	case p.Leeway < 0 || p.MaxLifetime < 0:
@@ -149,7 +176,11 @@ func (p Policy) prepare() (*policy, error) {
 	if len(p.ScopeClaims) == 0 {
 		p.ScopeClaims = defaultScopeClaims
 	}
-	if len(p.UserClaims) == 0 {
+	tenantUsers := p.ManyTenants() && len(p.UserClaims) == 0
+	switch {
+	case tenantUsers:
+		p.UserClaims = tenantUserClaims
+	case len(p.UserClaims) == 0:
 		p.UserClaims = defaultUserClaims
 	}
 	for _, paths := range [][]string{p.AudienceClaims, p.ScopeClaims, p.UserClaims} {
@@ -163,6 +194,16 @@ func (p Policy) prepare() (*policy, error) {
 		Policy:        p,
 		noUser:        reason.NoUser.With(strings.Join(p.UserClaims, ", ")),
 		defaultScopes: slices.Equal(p.ScopeClaims, defaultScopeClaims),
+		tenantUsers:   tenantUsers,
+	}
+	if p.Template() {
+		q.tenants = make(map[string]bool, len(p.Tenants))
+		for _, t := range p.Tenants {
+			if !key.IsTenant(t) {
+				return nil, errors.New("a tenant is not a UUID in lower case")
+			}
+			q.tenants[t] = true
+		}
 	}
 	if keys, ok := p.Keys.(interface{ Distrust() }); ok {
 		q.distrust = keys.Distrust
@@ -206,6 +247,9 @@ func (i issuerPolicies) either() *policy {
 	}
 	return i.symmetric
 }
+
+// none reports whether there is no policy.
+func (i issuerPolicies) none() bool { return i.public == nil && i.symmetric == nil }
 
 func (i *issuerPolicies) add(p *policy) error {
 	slot := &i.public

@@ -12,21 +12,30 @@ import (
 // is. ok is false if there is none. The token is read without being judged, so nothing but
 // the choice may depend on the result.
 func (v *Validator) PolicyFor(token string) (policy Policy, ok bool) {
+	if v.opaque != nil && Opaque(token) {
+		return Policy{}, false // nobody but its issuer has an opinion on it
+	}
 	parts := strings.Split(token, ".")
-	var iss, alg string
+	var (
+		t   parsed
+		alg string
+	)
 	if len(parts) > 1 {
-		alg, iss = member(parts[0], "alg"), member(parts[1], "iss")
+		alg, t.issuer, t.tenant = member(parts[0], "alg"), member(parts[1], "iss"), member(parts[1], "tid")
+		t.hasIssuer = t.issuer != ""
 	}
-	of, known := v.issuers[iss]
-	if v.anyIssuer != nil {
-		of, known = *v.anyIssuer, true
-	}
+	of, err := v.ofIssuer(&t)
 	algorithm, _ := key.ParseAlgorithm(alg)
-	if p := of.choose(algorithm); known && p != nil {
-		return p.Policy, true
+	if p := of.choose(algorithm); err == nil && p != nil {
+		policy := p.Policy
+		if policy.Template() {
+			// The other library knows no tenants, and this one has checked its own.
+			policy.Issuer, policy.Tenants, policy.AnyTenant = t.issuer, nil, false
+		}
+		return policy, p.Keys != nil
 	}
 	if len(v.policies) == 1 {
-		return v.policies[0].Policy, true
+		return v.policies[0].Policy, v.policies[0].Keys != nil
 	}
 	return Policy{}, false
 }

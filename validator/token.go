@@ -68,10 +68,17 @@ func (t *Token) KeyID() string { return t.token.head.kid }
 // Expires returns the time in "exp", or the zero Time.
 func (t *Token) Expires() time.Time { return t.token.when.expires }
 
-// Digest returns the SHA-256 of the token's text, and whether it is known: only a Validator
-// with a cache computes it.
+// Digest returns a SHA-256 that identifies the token with its claims, and whether it is known:
+// only a Validator with a cache computes it. It is that of the token's text or, as the
+// answers about an opaque token may differ, of that and the answer.
 func (t *Token) Digest() (digest [sha256.Size]byte, ok bool) {
-	return t.token.digest, t.token.digest != digest
+	if t.token.digest == digest {
+		return digest, false
+	}
+	if t.token.answered {
+		return sha256.Sum256(t.token.body.AppendJSON(append(make([]byte, 0, 1024), t.token.digest[:]...))), true
+	}
+	return t.token.digest, true
 }
 
 // Issued returns the time in "iat", or the zero Time.

@@ -34,9 +34,11 @@ type Validator struct {
 	policies       []*policy
 	header         *lastHeader
 	issuers        map[string]issuerPolicies
-	single         string          // the issuer, if there is only one
-	singlePolicies *issuerPolicies // of the single issuer
-	anyIssuer      *issuerPolicies // set if any issuer is accepted
+	templates      map[template]*policy // of issuers with tenants
+	longestIssuer  int                  // of those, in bytes; 0 if there are none
+	single         string               // the issuer, if there is only one
+	singlePolicies *issuerPolicies      // of the single issuer
+	anyIssuer      *issuerPolicies      // set if any issuer is accepted
 	now            func() time.Time
 	maxLength      int
 	tooLong        *reason.Detailed
@@ -45,6 +47,8 @@ type Validator struct {
 	revocations    Revocations                           // may be nil
 	ahead          func(policy int, ahead time.Duration) // may be nil
 	quiet          bool                                  // whether the keys are not told of bad signatures
+	asks           bool                                  // whether issuers are asked although it is quiet
+	opaque         *policy                               // whose issuer is asked about opaque tokens; may be nil
 }
 
 // lastID is the id of the newest validator.
@@ -69,13 +73,22 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 		q.index = len(v.policies)
 		q.unverified.policy = q.index
 		v.policies = append(v.policies, q)
-		if p.AnyIssuer {
+		if q.Introspector != nil {
+			if v.opaque != nil {
+				return nil, fmt.Errorf("opaque tokens are either of the issuer %q or of %q, as nothing in them says whose they are", v.opaque.Issuer, q.Issuer)
+			}
+			v.opaque = q
+		}
+		switch {
+		case p.AnyIssuer:
 			if len(policies) > 1 {
 				return nil, errors.New("a policy that takes any issuer must be the only one")
 			}
 			v.anyIssuer = &issuerPolicies{}
 			err = v.anyIssuer.add(q)
-		} else {
+		case p.Template():
+			err = v.addTemplate(q)
+		default:
 			i := v.issuers[p.Issuer]
 			err = i.add(q)
 			v.issuers[p.Issuer] = i
@@ -83,6 +96,9 @@ func New(policies []Policy, now func() time.Time) (*Validator, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making a validator: %w", err)
 		}
+	}
+	if err := v.checkTenants(); err != nil {
+		return nil, fmt.Errorf("making a validator: %w", err)
 	}
 	if len(v.issuers) == 1 {
 		for name, i := range v.issuers {
@@ -136,7 +152,9 @@ func (v *Validator) Ahead(ahead func(policy int, by time.Duration)) *Validator {
 
 // Quiet returns a copy of the Validator that judges tokens in the same way and leaves no
 // trace: it has no cache and reports nothing, and the keys do not learn of signatures that
-// are invalid. They are asked for as usual, which may have them fetched.
+// are invalid. They are asked for as usual, which may have them fetched. Issuers are not
+// asked about tokens: only answers that are known are used (see Rememberer), and a token
+// without one is refused with reason.IntrospectionUnavailable; Asking changes that.
 func (v *Validator) Quiet() *Validator {
 	c := *v
 	c.header, c.cache, c.observe, c.ahead, c.quiet = new(lastHeader), nil, nil, nil, true
@@ -178,7 +196,7 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	}
 	now := v.now()
 	if cached.reuseVerdict(v, now, verified) {
-		return v.notRevoked(ctx, verified, token, now)
+		return v.standing(ctx, verified, token, now)
 	}
 	if cached.values > v.maxValues() { // another validator may allow more
 		return claimsNotJSON.of(claims.ErrValues)
@@ -194,13 +212,16 @@ func (v *Validator) ValidateInto(ctx context.Context, token string, verified *To
 	if err := v.accept(a, cached, verified); err != nil {
 		return err
 	}
-	return v.notRevoked(ctx, verified, token, now)
+	return v.standing(ctx, verified, token, now)
 }
 
 // validate validates a token that is not in the cache, and puts it there if digest is
 // not nil. Only tokens with a valid signature get memory of their own and are cached, so
 // that an attacker can't fill the cache.
 func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.Size]byte, verified *Token) error {
+	if v.opaque != nil && Opaque(token) {
+		return v.validateOpaque(ctx, token, verified)
+	}
 	var (
 		p    parsed
 		body claims.Draft
@@ -228,7 +249,7 @@ func (v *Validator) validate(ctx context.Context, token string, digest *[sha256.
 	if by := p.when.issued.Sub(a.at); v.ahead != nil && by > 0 {
 		v.ahead(a.policy.index, by)
 	}
-	return v.notRevoked(ctx, verified, token, a.at)
+	return v.standing(ctx, verified, token, a.at)
 }
 
 // admitted is the result of admit: issuer, times and signature of a token are valid.
@@ -246,7 +267,7 @@ type admitted struct {
 func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, parts *compact, token string, now time.Time) (admitted, error) {
 	// The claims are not verified yet. Until then iss is only a hint that selects
 	// the policy, and with it the keys.
-	p, err := v.policy(t.issuer, t.hasIssuer, t.head.alg)
+	p, err := v.policy(t)
 	if err != nil {
 		return admitted{policy: p}, err
 	}
@@ -254,7 +275,7 @@ func (v *Validator) admit(ctx context.Context, t *parsed, verifiedBy signer, par
 		return admitted{policy: p}, err
 	}
 	version := p.Keys.Version("", now)
-	verifiedBy, err = p.verify(ctx, t.head, verifiedBy, parts, token)
+	verifiedBy, err = p.verify(ctx, t, verifiedBy, parts, token)
 	// Without a key no signature was verified: a flood of such tokens would
 	// distort the measured times.
 	if parts != nil && v.observe != nil && !errors.Is(err, reason.UnknownKey) && !errors.Is(err, reason.AlgorithmNotAllowed) {
@@ -303,32 +324,32 @@ func (p *policy) checkVerified(t *Verified) error {
 }
 
 // policy returns the policy for a token by its iss and, if an issuer has both secrets
-// and public keys, by its alg. If the issuer is known but no algorithm of it is meant, it
-// returns a policy of the issuer and an error.
-func (v *Validator) policy(issuer string, present bool, alg key.Algorithm) (*policy, error) {
-	i, err := v.ofIssuer(issuer, present)
+// and public keys, by its alg. If the issuer is known but no algorithm of it is meant, or not
+// this tenant, it returns a policy of the issuer and an error.
+func (v *Validator) policy(t *parsed) (*policy, error) {
+	i, err := v.ofIssuer(t)
 	if err != nil {
-		return nil, err
+		return i.either(), err
 	}
-	return i.ofAlgorithm(alg)
+	return i.ofAlgorithm(t.head.alg)
 }
 
-// ofIssuer returns the policies for tokens with an iss.
-func (v *Validator) ofIssuer(issuer string, present bool) (issuerPolicies, error) {
+// ofIssuer returns the policies for a token by its iss.
+func (v *Validator) ofIssuer(t *parsed) (issuerPolicies, error) {
 	switch {
 	case v.anyIssuer != nil:
 		return *v.anyIssuer, nil
-	case !present:
+	case !t.hasIssuer:
 		return issuerPolicies{}, reason.NoIssuer
 	case v.singlePolicies != nil:
-		if issuer != v.single {
-			return issuerPolicies{}, reason.UnknownIssuer
+		if t.issuer != v.single {
+			return v.ofTenant(t)
 		}
 		return *v.singlePolicies, nil
 	}
-	i, known := v.issuers[issuer]
+	i, known := v.issuers[t.issuer]
 	if !known {
-		return issuerPolicies{}, reason.UnknownIssuer
+		return v.ofTenant(t)
 	}
 	return i, nil
 }
@@ -339,7 +360,10 @@ func (i issuerPolicies) ofAlgorithm(alg key.Algorithm) (*policy, error) {
 		return i.either(), reason.AlgUnknown
 	}
 	p := i.choose(alg)
-	if p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg) {
+	switch {
+	case p != nil && p.Keys == nil:
+		return p, reason.OnlyOpaque
+	case p == nil || !p.Algorithms.Empty() && !p.Algorithms.Has(alg):
 		return i.either(), reason.AlgRefused
 	}
 	return p, nil

@@ -26,14 +26,20 @@ type ExplainRequest struct {
 	APIKey     string `json:"api_key,omitempty"`
 	// Site is the host of a site, such as api.example.com, or its address, such as :8080.
 	Site string `json:"site,omitempty"`
-	// Method is the method of the request. Default: GET.
+	// Method is the method of the request. Default: GET, and POST with a body.
 	Method string `json:"method,omitempty"`
+	// Body is the body of the request. Default: one that is not known, so that what depends on
+	// it is not decided.
+	Body *string `json:"body,omitempty"`
 	// URI is a path with a query, or a whole URL. Default: /.
 	URI string `json:"uri,omitempty"`
 	// Headers are the headers of the request: each a text, or a list of texts.
 	Headers map[string][]string `json:"headers,omitempty"`
 	// Remote is the address of the client, with or without a port. Default: 127.0.0.1.
 	Remote string `json:"remote,omitempty"`
+	// Introspect allows asking the issuer about a token (RFC 7662), which tells the issuer of it.
+	// Default: false, only an answer that the server remembers is used.
+	Introspect bool `json:"introspect,omitempty"`
 }
 
 // ExplainAudit is what the audit log says of a question that was answered.
@@ -118,7 +124,8 @@ func readQuestion(body []byte) (*explain.Question, error) {
 	err := members{
 		"credential": credential, "token": credential, "api_key": credential,
 		"site": checked(&q.Site, checkSite), "method": checked(&q.Method, checkMethod), "uri": checked(&q.URI, checkURI),
-		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote),
+		"body":    bodyText(&q.Body),
+		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote), "introspect": truth(&q.Introspect),
 	}.read(body)
 	return q, err
 }
@@ -206,6 +213,18 @@ func checkRemote(remote string) error {
 	return errors.New("it is not an IP address; write one such as 203.0.113.7")
 }
 
+// bodyText reads the body of the request. Its errors show nothing of it.
+func bodyText(to *[]byte) func(claims.Value) error {
+	return func(v claims.Value) error {
+		var read string
+		if err := text(&read)(v); err != nil {
+			return err
+		}
+		*to = []byte(read)
+		return nil
+	}
+}
+
 // headers reads an object of headers. Its errors show no value, as it may be a credential.
 func headers(to *http.Header) func(claims.Value) error {
 	return func(v claims.Value) error {
@@ -274,7 +293,10 @@ func (c *Client) Explain(ctx context.Context, q *explain.Question) (report expla
 	if !q.At.IsZero() {
 		return report, explain.ErrAt
 	}
-	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, ExplainRequest{
-		Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote,
-	}, &report)
+	asked := ExplainRequest{Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote, Introspect: q.Introspect}
+	if q.Body != nil {
+		body := string(q.Body)
+		asked.Body = &body
+	}
+	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, asked, &report)
 }

@@ -103,12 +103,19 @@ func (c *change) checkValue(rule *revocation.Rule, request *RevocationRequest) e
 // of one may be those of another.
 func (c *change) checkIssuer(rule *revocation.Rule, request *RevocationRequest) error {
 	issuers := c.app.Issuers()
+	for _, iss := range []string{rule.Issuer, rule.Value} {
+		if (rule.Kind == revocation.KindIssuer || iss == rule.Issuer) && strings.Contains(iss, tenantMark) {
+			return bad("issuer: %s is the name of many issuers, and a rule is about one: write the exact iss of the tokens, with the id of the tenant for %s", quote(iss), tenantMark)
+		}
+	}
 	switch rule.Kind {
 	case revocation.KindJTI, revocation.KindSub, revocation.KindClient:
 		switch {
 		case request.AnyIssuer && rule.Issuer != "":
 			return bad("any_issuer: it can't be true where issuer is given")
 		case request.AnyIssuer || rule.Issuer != "":
+		case len(issuers) == 1 && strings.Contains(issuers[0], tenantMark):
+			return bad(`issuer: it is missing, and the config's is %s; write the exact iss of the tokens, with the id of the tenant for %s, or "any_issuer": true`, quote(issuers[0]), tenantMark)
 		case len(issuers) == 1:
 			rule.Issuer = issuers[0]
 		case len(issuers) > 1:
@@ -124,6 +131,21 @@ func (c *change) checkIssuer(rule *revocation.Rule, request *RevocationRequest) 
 		}
 	}
 	return nil
+}
+
+// tenantMark stands for the id of a tenant in an issuer of the config.
+const tenantMark = "{tid}"
+
+// isOf reports whether an iss is that of an issuer of the config, which is "" for any. Which
+// tenants it has does not matter: a rule may come before the tenant.
+func isOf(iss, accepted string) bool {
+	before, after, many := strings.Cut(accepted, tenantMark)
+	if accepted == "" || !many {
+		return accepted == "" || iss == accepted
+	}
+	rest, ok := strings.CutPrefix(iss, before)
+	tenant, fits := strings.CutSuffix(rest, after)
+	return ok && fits && tenant != "" && !strings.Contains(tenant, "/")
 }
 
 // checkStore checks the store of a rule.
@@ -203,7 +225,7 @@ func (c *change) notes(rule *revocation.Rule, answer *RevocationAnswer) []string
 	if !answer.Stored {
 		notes = append(notes, "the storage did not confirm the rule: it holds on this node only, and is stored as soon as that is possible")
 	}
-	if issuer != "" && !slices.Contains(issuers, issuer) && !slices.Contains(issuers, "") {
+	if issuer != "" && !slices.ContainsFunc(issuers, func(accepted string) bool { return isOf(issuer, accepted) }) {
 		notes = append(notes, fmt.Sprintf("no site of this node accepts tokens of the issuer %s; the config has %s", quote(issuer), some(issuers)))
 	}
 	if answer.CachedTokensRefused == 0 && rule.Kind != revocation.KindKey {

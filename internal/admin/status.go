@@ -155,6 +155,8 @@ type Page struct {
 	Sites   []string       `json:"sites,omitempty"`
 	Issuers []IssuerStatus `json:"issuers"`
 	APIKeys []APIKeyStatus `json:"api_keys"`
+	// Introspections are the issuers that are asked about tokens.
+	Introspections []IntrospectionStatus `json:"introspections,omitempty"`
 	// State is the shared state, nil if the config has none.
 	State *StateStatus `json:"state,omitempty"`
 	// Services are the token services, each with the keys of its tokens before those of the
@@ -182,12 +184,24 @@ type IssuerStatus struct {
 	keystore.Status
 }
 
+// IntrospectionStatus is the state of what asks one issuer about tokens.
+type IntrospectionStatus struct {
+	// ID tells those of one issuer apart.
+	ID string `json:"id"`
+	// Issuers are the iss values that use it.
+	Issuers []string `json:"issuers"`
+	keystore.IntrospectionStatus
+}
+
 // PageOf returns the page for the sources of a config. names returns the names under
 // which the app declares a file.
 func PageOf(sources *shared.Sources, names func(path string) []string, now time.Time) Page {
 	page := Page{Issuers: []IssuerStatus{}, APIKeys: []APIKeyStatus{}}
 	for _, used := range sources.List() {
 		page.Issuers = append(page.Issuers, statusOf(used, now))
+	}
+	for _, used := range sources.Introspections() {
+		page.Introspections = append(page.Introspections, IntrospectionStatus{used.ID, used.Issuers, used.Status()})
 	}
 	for _, f := range sources.KeyFiles() {
 		page.APIKeys = append(page.APIKeys, APIKeyStatus{names(f.Path), f.Status})

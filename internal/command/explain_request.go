@@ -1,12 +1,14 @@
 package command
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,7 +22,8 @@ import (
 type explainRequest struct {
 	site, method, uri, remote string
 	headers                   []string
-	yes                       bool
+	data, tool                string
+	yes, introspect           bool
 }
 
 func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
@@ -29,12 +32,15 @@ func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&e.headers, "header", nil, "A header, 'Name: value', or 'Name: @FILE' for a secret one; may be repeated")
 	flags.StringVar(&e.remote, "remote", "", "The IP address of the client (default: 127.0.0.1)")
 	flags.StringVar(&e.site, "site", "", "The site, as the Caddyfile has it (default: that of --uri, or the only one)")
+	flags.StringVar(&e.data, "data", "", "The body of the request, for sites with mcp: @FILE, @- or the text (the method is then POST)")
+	flags.StringVar(&e.tool, "mcp-tool", "", "In place of --data: a call of this tool of an MCP server")
+	flags.BoolVar(&e.introspect, "introspect", false, "Have the server ask the issuer about the token, as it does for a request (RFC 7662)")
 	flags.BoolVar(&e.yes, "yes", false, "Take tokens and API keys among the arguments")
 }
 
 // changed reports whether a flag of the request was given.
 func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
-	for _, name := range []string{"uri", "method", "header", "remote", "site"} {
+	for _, name := range []string{"uri", "method", "header", "remote", "site", "data", "mcp-tool", "introspect"} {
 		if flags.Changed(name) {
 			return true
 		}
@@ -44,7 +50,7 @@ func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
 
 // question returns what the arguments and flags ask, and whether a credential was given.
 func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.Question, given bool, err error) {
-	q = explain.Question{Site: e.site, Method: e.method, Remote: e.remote}
+	q = explain.Question{Site: e.site, Method: e.method, Remote: e.remote, Introspect: e.introspect}
 	in := argumentReader{cmd: cmd, yes: e.yes}
 	if len(args) > 0 {
 		text, err := in.secret(args[0])
@@ -65,6 +71,9 @@ func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.
 		return q, given, fmt.Errorf("--uri: %w", err)
 	}
 	given = given || secret
+	if q.Body, err = e.body(cmd, &in); err != nil {
+		return q, given, err
+	}
 	for _, line := range e.headers {
 		name, value, secret, err := in.header(line)
 		if err != nil {
@@ -77,6 +86,30 @@ func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.
 		given = given || secret || credentialHeader(name)
 	}
 	return q, given, nil
+}
+
+// body returns the body of the request, nil for none.
+func (e *explainRequest) body(cmd *cobra.Command, in *argumentReader) ([]byte, error) {
+	data, tool := cmd.Flags().Changed("data"), cmd.Flags().Changed("mcp-tool")
+	switch {
+	case data && tool:
+		return nil, misuse(withHint(errors.New("--data and --mcp-tool can't be together"), "remove one"))
+	case tool && e.tool == "":
+		return nil, misuse(errors.New("--mcp-tool is empty"))
+	case tool:
+		name, err := json.Marshal(e.tool)
+		return []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":` + string(name) + `,"arguments":{}}}`), err
+	case !data:
+		return nil, nil
+	}
+	text, err := in.read(e.data)
+	if err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	if !utf8.ValidString(text) {
+		return nil, errors.New("--data: it is not UTF-8, and every such message is refused")
+	}
+	return []byte(text), nil
 }
 
 // argumentReader reads arguments that may be @FILE or @-.

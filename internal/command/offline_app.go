@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
+	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
 // offlineApp is a config whose server is down, as the admin endpoint sees it: the sets are
@@ -256,7 +257,7 @@ func (c *stateConfig) issuers() (list []string, leeway time.Duration) {
 		if d := time.Duration(i.Leeway); d > leeway {
 			leeway = d
 		}
-		iss, err := setting.Resolve(i.Iss)
+		iss, err := setting.Keeping(validator.TenantMark, setting.Resolve)(i.Iss)
 		if err == nil && iss != "" && iss != "*" && !slices.Contains(list, iss) {
 			list = append(list, iss)
 		}

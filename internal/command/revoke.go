@@ -40,8 +40,9 @@ One token, by its id (jti), or by itself:
     caddy jwt revoke --token @token.txt
 
 The token in a file or on standard input, by the id and issuer that it names, or by
-itself if it has none. Its signature is not checked here: without --yes the command
-prints what the token says, and changes nothing.
+itself if it has none, as the tokens of Entra, which have uti instead. Its signature is
+not checked here: without --yes the command prints what the token says, and changes
+nothing.
 
     pbpaste | caddy jwt revoke @- --reason 'posted in a ticket' --yes
 
@@ -53,7 +54,8 @@ All tokens of a user, or those issued until now, so that signing in again helps:
 --kid a signing key; --key an API key's id, and the tokens made from it. --issuer alone,
 with --not-before, is all tokens that an issuer issued before a time.
 
---issuer limits a rule to an issuer, --any-issuer says that there is no such limit. Times
+--issuer limits a rule to an issuer, by the exact iss of the tokens, which of an issuer
+with {tid} has the id of the tenant; --any-issuer says that there is no such limit. Times
 are like 2030-12-31T23:59:59Z, now, or 24h: from now for --end, ago for --not-before.
 
 The exit code is 1 if the rule could not be stored within 10 s. While no server runs,

@@ -24,6 +24,7 @@ type tokenSays struct {
 	jwt                 bool   // whether the claims could be read
 	id, issuer, subject string
 	issued, expires     time.Time
+	uti                 bool // whether it has Entra's id of a token instead of jti
 }
 
 // readToken reads a token from @FILE, @- or, if the caller insists, the argument. Its
@@ -62,6 +63,7 @@ func parseTokenClaims(text string) tokenSays {
 	}
 	t.id, t.issuer, t.subject = member("jti"), member("iss"), member("sub")
 	t.issued, t.expires = timeClaim(object, "iat"), timeClaim(object, "exp")
+	t.uti = t.id == "" && member("uti") != ""
 	return t
 }
 
@@ -103,6 +105,9 @@ func (t tokenSays) print(out io.Writer) error {
 			member.value = "nothing"
 		}
 		lines += fmt.Sprintf("  %-14s %s\n", member.name, terminal.Text(member.value))
+	}
+	if t.uti {
+		lines += "It has no jti but uti, as Entra's tokens do, so the rule is about this very token. For all\nthat the user has, write --sub with the user's id, and --not-before now.\n"
 	}
 	_, err := io.WriteString(out, lines)
 	return err

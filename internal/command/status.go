@@ -51,7 +51,7 @@ The endpoint is found by --address or --config, else it is Caddy's default.
 }
 
 // errUnhealthy makes the exit code 1. What is wrong has been printed.
-var errUnhealthy = errors.New("the keys of an issuer can't be fetched, or a file of API keys can't be used")
+var errUnhealthy = errors.New("the keys of an issuer can't be fetched, an issuer can't be asked about tokens, or a file of API keys can't be used")
 
 // errBadState makes the exit code 1 for shared state. What is wrong has been printed.
 var errBadState = errors.New("shared state is damaged or not ready")
@@ -124,6 +124,12 @@ func status(server *serverAddress, asJSON bool, out io.Writer) error {
 			return errUnhealthy
 		}
 	}
+	for i := range page.Introspections {
+		// One call may fail for what is in a token, which anybody can send.
+		if page.Introspections[i].State == "failing" {
+			return errUnhealthy
+		}
+	}
 	if page.State != nil {
 		for i := range page.State.Sets {
 			if s := &page.State.Sets[i]; !s.Ready || s.Damaged > 0 {
@@ -140,7 +146,7 @@ func printPage(out io.Writer, p admin.Page) error {
 		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
 		return err
 	}
-	return errors.Join(printIssuers(out, p), printAPIKeys(out, p), printServices(out, p, time.Now()), printState(out, p.State))
+	return errors.Join(printIssuers(out, p), printIntrospections(out, p), printAPIKeys(out, p), printServices(out, p, time.Now()), printState(out, p.State))
 }
 
 // printIssuers prints the issuers.

@@ -14,7 +14,10 @@ type Question struct {
 	// Site narrows the answer to the site with a host, such as api.example.com, or :8080;
 	// empty for the one that the URI or the header Host names, or the only one.
 	Site string
-	// Method is the method of the request. Default: GET.
+	// Body is the body of the request, of which mcp is the only option to ask; nil for one that
+	// is not known.
+	Body []byte
+	// Method is the method of the request. Default: GET, and POST with a body.
 	Method string
 	// URI is a path with a query, or a whole URL. Default: /.
 	URI string
@@ -22,6 +25,9 @@ type Question struct {
 	Header http.Header
 	// Remote is the address of the client. Default: 127.0.0.1.
 	Remote string
+	// Introspect allows asking the issuer about a token (RFC 7662), as a request does, which
+	// tells the issuer of it. Without it, only an answer that the server remembers is used.
+	Introspect bool
 	// At is the time at which the request is made; zero for now. Only a config that no
 	// server runs can be asked for another time.
 	At time.Time

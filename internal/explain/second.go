@@ -148,6 +148,7 @@ var notLookedAt = map[reason.CheckName]string{
 	reason.CheckScope:       "golang-jwt knows no rules about scopes",
 	reason.CheckClaim:       "golang-jwt knows no rules about claims",
 	reason.CheckExpression:  "golang-jwt knows no rules",
+	reason.CheckMessage:     "golang-jwt knows no messages",
 }
 
 // whyStricter says why golang-jwt refuses what we accept.

@@ -1,10 +1,12 @@
 package explain
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -34,7 +36,11 @@ type asked struct {
 // readQuestion reads a question, with the defaults that Question has.
 func readQuestion(q *Question) (*asked, error) {
 	a := &asked{Question: q, method: strings.ToUpper(q.Method), header: http.Header{}}
-	if a.method == "" {
+	switch {
+	case a.method != "":
+	case q.Body != nil:
+		a.method = http.MethodPost
+	default:
 		a.method = http.MethodGet
 	}
 	if !httpguts.ValidHeaderFieldName(a.method) {
@@ -146,6 +152,13 @@ func (a *asked) request(ctx context.Context, w http.ResponseWriter, t *target) *
 		Header: http.Header{}, Body: http.NoBody, Host: t.host, RemoteAddr: a.remote, RequestURI: u.RequestURI(),
 	}
 	maps.Copy(r.Header, a.header.Clone())
+	if a.Body != nil {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(a.Body)), int64(len(a.Body))
+		r.Header["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+		if len(r.Header["Content-Type"]) == 0 {
+			r.Header["Content-Type"] = []string{"application/json"}
+		}
+	}
 	if t.tls {
 		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: t.serverName, NegotiatedProtocol: "http/1.1"}
 	}

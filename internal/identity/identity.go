@@ -25,6 +25,7 @@ type Identity struct {
 type Naming struct {
 	Names      []Name // the claims that have a placeholder of their own
 	UserPrefix string // of the users of API keys
+	Implied    *claims.Implications
 }
 
 // The values of {http.jwt.auth_method}.
@@ -73,6 +74,12 @@ func (id *Identity) Scopes() []string {
 		return id.key.Scopes()
 	}
 	return id.Token.Scopes()
+}
+
+// HasScope reports whether the identity has a scope: it was granted, or is implied by one that
+// was, as the handler that verified the identity says.
+func (id *Identity) HasScope(scope string) bool {
+	return id.Naming.Implied.Grants(id.Scopes(), scope)
 }
 
 func (id *Identity) expires() time.Time {

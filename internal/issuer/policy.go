@@ -39,7 +39,7 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 		KidlessKeys:    i.KidlessKeys,
 		IgnoreKid:      i.IgnoreKid,
 	}
-	iss, err := resolve(i.Iss)
+	iss, err := ResolveIss(i.Iss, resolve)
 	switch {
 	case err != nil:
 		return p, err
@@ -51,7 +51,7 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 		p.Issuer = iss
 	}
 	if tenants := manyTenants(iss); tenants != "" {
-		return p, fmt.Errorf("no token has it as its iss: Entra ID puts the tenant's id in the place of %s; write an issuer for each tenant, such as https://login.microsoftonline.com/TENANT-ID/v2.0, and its id for TENANT-ID", tenants)
+		return p, fmt.Errorf("no token has it as its iss: Entra ID puts the tenant's id in the place of %s; write %s there, as in issuer https://login.microsoftonline.com/%s/v2.0, and tenants with the tenants' ids into its block, or an issuer for each tenant, with its id", tenants, validator.TenantMark, validator.TenantMark)
 	}
 	if p.Algorithms, err = key.ParseAlgorithms(i.Algorithms); err != nil {
 		return p, fmt.Errorf("algorithms: %w", err)
@@ -93,7 +93,13 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	if i.MaxLifetime > 0 && i.AllowNoExpiry {
 		return p, errors.New("max_lifetime and allow_no_expiry contradict each other: a token without exp never expires; remove one")
 	}
-	return p, i.checkKeys(&p)
+	if err := i.checkTenants(&p, resolve); err != nil {
+		return p, err
+	}
+	if err := i.checkKeys(&p); err != nil {
+		return p, err
+	}
+	return p, i.checkIntrospection(&p)
 }
 
 // audience resolves the issuer's own audience or, without one, the handler's. waived

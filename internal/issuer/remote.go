@@ -21,7 +21,7 @@ import (
 
 // remote reports whether the issuer's keys are fetched.
 func (i *Settings) remote() bool {
-	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0
+	return i.JWKSFile == "" && len(i.PublicKey) == 0 && len(i.Secret) == 0 && !i.onlyOpaque()
 }
 
 // checkKeys checks the key source without reading or fetching anything.
@@ -41,16 +41,19 @@ func (i *Settings) checkKeys(p *validator.Policy) error {
 	if len(kinds) > 1 {
 		return fmt.Errorf("its keys come from %s; an issuer has one kind of key source, so that no key is used as one of another kind: keep one", strings.Join(kinds, " and "))
 	}
+	if i.onlyOpaque() {
+		return i.checkOnlyOpaque(p)
+	}
 	switch {
 	case p.AnyIssuer && i.remote():
 		return errors.New("it accepts tokens of any issuer, so its keys can't be discovered: write secret, public_key or jwks_file, or name the issuer")
-	case !i.remote() && i.CA != "":
+	case !i.remote() && i.CA != "" && i.Introspection == nil:
 		return fmt.Errorf("ca is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && i.BearerTokenFile != "":
 		return fmt.Errorf("bearer_token_file is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case !i.remote() && (i.RefreshInterval != 0 || i.MaxStale != 0):
 		return fmt.Errorf("refresh_interval and max_stale are for fetching keys, and %s fetches none (a file is checked for changes all the time); remove them", kinds[0])
-	case !i.remote() && i.InsecureHTTP:
+	case !i.remote() && i.InsecureHTTP && i.Introspection == nil:
 		return fmt.Errorf("insecure_http is for fetching keys, and %s fetches none; remove it", kinds[0])
 	case len(i.Secret) > 0 && p.Algorithms.HasPublic():
 		return errors.New("algorithms: a secret verifies only HS256, HS384 and HS512; name only these, or write public_key instead of the secret")
@@ -135,6 +138,9 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 		return err
 	}
 	option, written := "", p.Issuer
+	if p.Template() {
+		written, _ = tenantMetadata(p)
+	}
 	switch {
 	case i.JWKSURL != "":
 		option, written = "jwks_url: ", i.JWKSURL
@@ -152,7 +158,7 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 	if i.JWKSURL != "" && (!strings.Contains(written, "://") || strings.HasPrefix(strings.ToLower(written), "file:")) {
 		return errors.New("jwks_url: it is not a URL; for a file write jwks_file and its path; a URL begins with https://")
 	}
-	if option == "" {
+	if option == "" && !p.Template() {
 		if err := checkNotMetadataURL(p.Issuer); err != nil {
 			return err
 		}
@@ -166,7 +172,7 @@ func (i *Settings) checkRemote(p *validator.Policy) error {
 			return errors.New("it is not an https URL, so its metadata can't be found; name where its keys are: jwks_url, jwks_file, public_key or secret")
 		}
 	}
-	err := i.remoteSettings(p.Issuer, i.Discovery, i.JWKSURL).Config().Check()
+	err := i.remoteSettings(p, i.Discovery, i.JWKSURL).Config().Check()
 	if err == nil {
 		return nil
 	}
@@ -195,7 +201,15 @@ func checkNotMetadataURL(iss string) error {
 }
 
 // remoteSettings returns the settings of the key source.
-func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Settings {
+func (i *Settings) remoteSettings(p *validator.Policy, discovery, jwksURL string) shared.Settings {
+	iss := p.Issuer
+	if p.Template() {
+		var all string
+		all, iss = tenantMetadata(p)
+		if discovery == "" && jwksURL == "" {
+			discovery = all
+		}
+	}
 	s := shared.Settings{
 		Discovery: discovery, JWKSURL: jwksURL, BearerFile: i.BearerTokenFile, InsecureHTTP: i.InsecureHTTP,
 		Refresh: i.RefreshInterval, MaxStale: i.MaxStale, MaxKeys: i.MaxKeys,
@@ -209,7 +223,13 @@ func (i *Settings) remoteSettings(iss, discovery, jwksURL string) shared.Setting
 // provisionKeys sets the key source of a policy. It loads keys from files and the
 // config, and prepares fetching others, but fetches nothing.
 func (i *Settings) provisionKeys(from *shared.Sources, logger *zap.Logger, p *validator.Policy) error {
-	if i.remote() {
+	if err := i.provisionIntrospection(from, p); err != nil {
+		return err
+	}
+	switch {
+	case i.onlyOpaque():
+		return nil // what it says of its tokens is all that counts
+	case i.remote():
 		return i.provisionRemote(from, p)
 	}
 	return i.provisionLocal(from, logger, p)
@@ -234,15 +254,10 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 			return fmt.Errorf("%s: %w", []string{"discovery", "jwks_url"}[n], err)
 		}
 	}
-	s := i.remoteSettings(p.Issuer, urls[0], urls[1])
-	if i.CA != "" {
-		text, pool, err := rootCAs(i.CA)
-		if err != nil {
-			return fmt.Errorf("ca: %w", err)
-		}
-		// Issuers share a source only if the certificates are the same, not the path.
-		sum := sha256.Sum256(text)
-		s.CA, s.Roots = hex.EncodeToString(sum[:]), pool
+	s := i.remoteSettings(p, urls[0], urls[1])
+	var err error
+	if s.CA, s.Roots, err = i.roots(); err != nil {
+		return err
 	}
 	if i.BearerTokenFile != "" {
 		// It is read again at each fetch, as Kubernetes renews it. Here it is only
@@ -251,7 +266,7 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 			return fmt.Errorf("bearer_token_file: %w", err)
 		}
 	}
-	if i.Discovery == "" && i.JWKSURL == "" {
+	if i.Discovery == "" && i.JWKSURL == "" && !p.Template() {
 		// It may be a token service of this config, which is known only later.
 		source, err := from.Trusted(p.Issuer, s)
 		if err != nil {
@@ -266,6 +281,20 @@ func (i *Settings) provisionRemote(from *shared.Sources, p *validator.Policy) er
 	}
 	p.Keys = source
 	return nil
+}
+
+// roots returns the certificates to trust beside the system's, and their digest: issuers share
+// a source only if the certificates are the same, not the path. Both are zero without ca.
+func (i *Settings) roots() (digest string, pool *x509.CertPool, err error) {
+	if i.CA == "" {
+		return "", nil, nil
+	}
+	text, pool, err := rootCAs(i.CA)
+	if err != nil {
+		return "", nil, fmt.Errorf("ca: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), pool, nil
 }
 
 // rootCAs returns the certificates of a PEM file, and a pool of them and the system's.

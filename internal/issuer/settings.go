@@ -1,11 +1,13 @@
 // Package issuer turns the settings of issuers into the policies and key sources that
 // the validator uses.
 //
-//	settings.go   the settings, as a config has them
-//	list.go       the issuers of a handler, and settings from named issuers
-//	policy.go     settings made into a policy
-//	remote.go     checks of key sources; keys that are fetched
-//	local.go      keys from files and the config
+//	settings.go       the settings, as a config has them
+//	list.go           the issuers of a handler, and settings from named issuers
+//	policy.go         settings made into a policy
+//	remote.go         checks of key sources; keys that are fetched
+//	local.go          keys from files and the config
+//	introspection.go  whom to ask about tokens that are no JWT
+//	tenants.go        an issuer of many tenants
 package issuer
 
 import "time"
@@ -26,9 +28,27 @@ type Settings struct {
 	IgnoreKid                           bool
 	UserClaim                           []string
 	UserPrefix                          string
+	Tenants                             []string
 	RefreshInterval, MaxStale           time.Duration
 	CA, BearerTokenFile                 string
 	InsecureHTTP                        bool
+	Introspection                       *Introspection
+}
+
+// Introspection says where and how an issuer is asked about its tokens (RFC 7662).
+type Introspection struct {
+	URL    string // of the endpoint; empty for that of the metadata
+	Client *IntrospectionClient
+	Cache  *time.Duration // nil for the default, 0 asks each time
+	JWTs   bool           // whether it is asked about JWTs too
+
+	Untyped bool // accepts answers that name no kind of token
+}
+
+// IntrospectionClient is a client that asks about tokens.
+type IntrospectionClient struct {
+	ID     string
+	Secret string // {env.NAME} or {file.PATH}
 }
 
 // Secret is the place of an HMAC secret.

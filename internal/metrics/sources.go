@@ -66,7 +66,7 @@ func (Sources) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{fetchesDesc, keysDesc, ageDesc, nextDesc, failuresDesc, reportDesc, lookupsDesc, cacheBytesDesc, cacheTokensDesc, apiKeysDesc, apiKeyFailuresDesc, apiKeyAgeDesc} {
 		ch <- d
 	}
-	for _, d := range slices.Concat(stateDescs, serviceDescs) {
+	for _, d := range slices.Concat(stateDescs, serviceDescs, introspectionDescs) {
 		ch <- d
 	}
 }
@@ -79,6 +79,7 @@ func (m Sources) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.collectState(ch, now)
 	m.collectServices(ch, now)
+	m.collectIntrospections(ch)
 	ch <- prometheus.MustNewConstMetric(reportDesc, prometheus.GaugeValue, float64(m.reporting.Load()))
 	hits, misses := tokencache.Process.Lookups()
 	for result, n := range map[string]uint64{"hit": hits, "miss": misses} {

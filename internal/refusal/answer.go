@@ -80,9 +80,21 @@ var answers = map[reason.Code]Answer{
 	reason.WrongType:           {http.StatusUnauthorized, invalidToken, "the token's type is not accepted"},
 	reason.MissingClaim:        {http.StatusUnauthorized, invalidToken, "the token lacks a required claim"},
 	reason.Revoked:             {http.StatusUnauthorized, invalidToken, "the token is revoked"},
+	reason.InactiveToken:       {http.StatusUnauthorized, invalidToken, "the token is not active"},
 	reason.KeysUnavailable:     {http.StatusServiceUnavailable, "", "the keys to verify the token are not available"},
 
 	reason.RevocationsUnavailable: {http.StatusServiceUnavailable, "", "it is not known which credentials are revoked"},
+
+	reason.IntrospectionUnavailable: {http.StatusServiceUnavailable, "", "the issuer can not be asked about the token"},
+
+	// Those of mcp, which writes the bodies of its answers as JSON-RPC.
+	reason.MalformedMessage:     {http.StatusBadRequest, "", "the message is malformed"},
+	reason.HeaderMismatch:       {http.StatusBadRequest, "", "a header does not agree with the message"},
+	reason.MethodNotAllowed:     {http.StatusMethodNotAllowed, "", "the method is not allowed"},
+	reason.UnsupportedMediaType: {http.StatusUnsupportedMediaType, "", "the body must be application/json in UTF-8 without a Content-Encoding"},
+	reason.BodyTooLarge:         {http.StatusRequestEntityTooLarge, "", "the body is too large"},
+	reason.BodyTimeout:          {http.StatusRequestTimeout, "", "the body did not come in time"},
+	reason.Overloaded:           {http.StatusServiceUnavailable, "", "the server has too many messages to judge"},
 }
 
 // Formats of a refusal's body.

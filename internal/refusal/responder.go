@@ -18,6 +18,7 @@ const retryAfter = "5"
 // Responder has the responses of a handler. They are built when the config loads, since
 // a flood of bad requests must cost less than good ones.
 type Responder struct {
+	settings      Settings
 	bearer, basic responses
 }
 
@@ -37,6 +38,9 @@ type Response struct {
 	grpc       *grpcAnswer
 	refusal    Refusal
 	number     int // of the reason, in reason.All
+
+	message bool   // whether body is of another protocol (see Message)
+	allow   string // the header Allow
 }
 
 // Number returns the reason's index in reason.All.
@@ -47,6 +51,12 @@ type Settings struct {
 	Realm, Format string
 	Accepted      Accepted
 	Scopes        string // those that are required, for the challenge of a request without them
+	// Metadata is the URL of the metadata of the protected resource (RFC 9728 section 5.1),
+	// for every challenge; empty for none.
+	Metadata string
+	// Least are the scopes that every request needs, for the challenges of a 401 where there is
+	// such metadata.
+	Least string
 }
 
 // Refusal returns the refusal, with its cause if there is one.
@@ -79,13 +89,30 @@ func New(s Settings) (*Responder, error) {
 	if err := Check(s.Realm, s.Format); err != nil {
 		return nil, err
 	}
+	for _, text := range [...]string{s.Scopes, s.Least, s.Metadata} {
+		if err := checkQuoted(text); err != nil {
+			return nil, err
+		}
+	}
 	if s.Realm == "" {
 		s.Realm = "restricted"
 	}
 	if s.Format == "" {
 		s.Format = formatJSON
 	}
-	return &Responder{bearer: s.responses(false), basic: s.responses(true)}, nil
+	return &Responder{settings: s, bearer: s.responses(false), basic: s.responses(true)}, nil
+}
+
+// Scoped is like To, but its challenge names other scopes, separated by spaces: all that an
+// operation needs, where a request is for one of several. They must have been checked as
+// scopes are.
+func (r *Responder) Scoped(code reason.Code, cause *Cause, scopes string, basic bool) *Response {
+	p := *r.To(code, cause, basic)
+	if len(p.challenges) > 0 {
+		p.challenges = r.settings.challenges(p.Answer, scopes, basic)
+	}
+	p.refusal.Answer = &p.Answer
+	return &p
 }
 
 func (s *Settings) responses(basic bool) responses {
@@ -115,8 +142,11 @@ func (s *Settings) response(code reason.Code, a Answer, basic bool) *Response {
 	p := &Response{Answer: a, err: errors.New(a.Text), body: body(s.Format, code, a), grpc: newGRPCAnswer(a, s.Format == formatGRPC)}
 	if a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden {
 		scopes := ""
-		if code == reason.InsufficientScope {
+		switch {
+		case code == reason.InsufficientScope:
 			scopes = s.Scopes
+		case s.Metadata != "" && a.Status == http.StatusUnauthorized:
+			scopes = s.Least
 		}
 		p.challenges = s.challenges(a, scopes, basic)
 	}
@@ -125,9 +155,10 @@ func (s *Settings) response(code reason.Code, a Answer, basic bool) *Response {
 }
 
 // challenges returns the WWW-Authenticate headers (RFC 6750 section 3), one for each
-// scheme. Some clients read the first alone, so Bearer comes first. The error belongs to
-// the scheme that was used, or else to the first. As RFC 6750 says, a request without a
-// credential gets no error code.
+// scheme. Some clients read the first alone, so Bearer comes first; some read all as one text
+// and take the first parameter of a name in it. So the error, the scopes and the metadata
+// (RFC 9728 section 5.1) are there once: with the scheme that was used, or else with the first.
+// As RFC 6750 says, a request without a credential gets no error code.
 func (s *Settings) challenges(a Answer, scopes string, basic bool) []string {
 	schemes := s.Accepted.schemes()
 	used := schemes[0]
@@ -142,6 +173,9 @@ func (s *Settings) challenges(a Answer, scopes string, basic bool) []string {
 		}
 		if scheme == used && scopes != "" {
 			c += `, scope="` + scopes + `"`
+		}
+		if scheme == used && s.Metadata != "" {
+			c += `, resource_metadata="` + s.Metadata + `"`
 		}
 		list = append(list, c)
 	}
@@ -160,6 +194,17 @@ func Check(realm, format string) error {
 		return nil
 	}
 	return fmt.Errorf("error_format: %q is not a valid format; write json, aws, grpc or none", format)
+}
+
+// checkQuoted checks a text that stands between quotes in a challenge. All of them have been
+// checked as what they are; this is the last that a header could be broken by one.
+func checkQuoted(text string) error {
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return fmt.Errorf("%q can't stand in a challenge, as it has characters other than visible ASCII, or a quote", text)
+		}
+	}
+	return nil
 }
 
 // SetHeaders sets the headers of the response except those of its body.
@@ -191,11 +236,14 @@ func (p *Response) Caused(err error) bool { return errors.Is(err, p.err) }
 
 // Write sends the response, in the form of gRPC to a gRPC client.
 func (p *Response) Write(w http.ResponseWriter, r *http.Request) {
-	if IsGRPC(r) {
+	if IsGRPC(r) && !p.message {
 		p.writeGRPC(w, r)
 		return
 	}
 	p.headers(w.Header(), true)
+	if p.message {
+		p.setMessageHeaders(w.Header(), r)
+	}
 	w.WriteHeader(p.Status)
 	// If this fails, the client is gone; the request is refused all the same.
 	_, _ = w.Write(p.body)

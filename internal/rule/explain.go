@@ -29,16 +29,13 @@ func (all *Rules) Explain(r *http.Request, id *identity.Identity) []reason.Check
 		n = len(list) - len(all.expressions)
 	} else {
 		unmet = reason.Forbidden
-		have := id.Scopes()
-		seen := "none"
-		if len(have) > 0 {
-			seen = reason.Bounded(strings.Join(have, " "))
-		}
+		have, implied := id.Scopes(), id.Naming.Implied
 		for _, line := range all.scopeLines {
-			check(!slices.ContainsFunc(line, func(s string) bool { return !slices.Contains(have, s) }), seen, reason.InsufficientScope)
+			met := !slices.ContainsFunc(line, func(s string) bool { return !implied.Grants(have, s) })
+			check(met, seenScopes(implied, have, line), reason.InsufficientScope)
 		}
 		for _, group := range all.anyScopes {
-			check(containsAny(have, group), seen, reason.InsufficientScope)
+			check(grantsAny(implied, have, group), seenScopes(implied, have, group), reason.InsufficientScope)
 		}
 		for i := range all.claims {
 			v, ok := id.Claims().Lookup(all.claims[i].Path)
@@ -65,6 +62,24 @@ func (all *Rules) Explain(r *http.Request, id *identity.Identity) []reason.Check
 		check(holds, seen, unmet)
 	}
 	return list
+}
+
+// seenScopes returns the granted scopes, and which of the wanted ones they imply.
+func seenScopes(implied *claims.Implications, granted, wanted []string) string {
+	if len(granted) == 0 {
+		return "none"
+	}
+	var follows []string
+	for _, s := range wanted {
+		if broad := implied.By(granted, s); broad != "" && !slices.Contains(granted, s) {
+			follows = append(follows, s+" is implied by "+broad)
+		}
+	}
+	seen := reason.Bounded(strings.Join(granted, " "))
+	if len(follows) > 0 {
+		seen += "; " + reason.Bounded(strings.Join(follows, ", "))
+	}
+	return seen
 }
 
 // Unasked returns the checks as skipped, for a request that has no identity yet.

@@ -159,18 +159,21 @@ func (all *Rules) RequiredScopes() string {
 	return strings.Join(list, " ")
 }
 
+// LeastScopes returns the scopes that every request needs.
+func (all *Rules) LeastScopes() []string { return all.scopes }
+
 // Check applies the rules to an identity. If one is not met, Check returns it as written
 // in the config, with the reason.
 func (all *Rules) Check(r *http.Request, id *identity.Identity) (unmet string, code reason.Code) {
 	if len(all.scopes) > 0 || len(all.anyScopes) > 0 {
-		have := id.Scopes()
+		have, implied := id.Scopes(), id.Naming.Implied
 		for _, s := range all.scopes {
-			if !slices.Contains(have, s) {
+			if !implied.Grants(have, s) {
 				return all.scopesText, reason.InsufficientScope
 			}
 		}
 		for i, group := range all.anyScopes {
-			if !containsAny(have, group) {
+			if !grantsAny(implied, have, group) {
 				return all.anyScopesText[i], reason.InsufficientScope
 			}
 		}
@@ -216,10 +219,10 @@ func (all *Rules) expressionsHold(r *http.Request, id *identity.Identity) (unmet
 	return "", true
 }
 
-// containsAny reports whether have contains at least one of wanted.
-func containsAny(have, wanted []string) bool {
+// grantsAny reports whether granted scopes have at least one of wanted.
+func grantsAny(implied *claims.Implications, granted, wanted []string) bool {
 	for _, s := range wanted {
-		if slices.Contains(have, s) {
+		if implied.Grants(granted, s) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/rule"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
@@ -23,6 +24,8 @@ type Parts struct {
 	StoreNames []string
 	// Leeway returns the largest leeway of the config's handlers.
 	Leeway func() time.Duration
+	// Implied are the scopes that clients may ask for as they have broader ones; nil for none.
+	Implied *claims.Implications
 	// Observe is called for each answer; nil for nobody.
 	Observe func(tokenservice.Event)
 	Logger  *zap.Logger
@@ -40,8 +43,8 @@ func (c *Checked) Build(ctx caddy.Context, p Parts) (*tokenservice.Service, *Mem
 		return nil, nil, err
 	}
 	config := tokenservice.Config{
-		Issuer: c.issuer, Audience: c.audience, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Lifetime: signing.Lifetime,
-		Keys: keys, Rules: Rules{state}, Leeway: p.Leeway, Observe: p.Observe,
+		Issuer: c.issuer, Audience: c.audience, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Implied: p.Implied,
+		Lifetime: signing.Lifetime, Keys: keys, Rules: Rules{state}, Leeway: p.Leeway, Observe: p.Observe,
 		Warn: func(w tokenservice.Warning) {
 			p.Logger.Warn(w.Text, zap.String("service", c.issuer), zap.String("client", w.Client), zap.String("store", w.Store))
 		},

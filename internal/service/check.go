@@ -3,7 +3,6 @@ package service
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -90,7 +89,7 @@ func CheckIssuer(iss string) error {
 		return fmt.Errorf("the issuer %q has a query or a fragment, which RFC 8414 does not allow; write the URL without it", iss)
 	case strings.HasSuffix(iss, "/"):
 		return fmt.Errorf("the issuer %q ends with a slash; write %s, here and in jwt, as both are compared character by character", iss, strings.TrimRight(iss, "/"))
-	case u.Scheme == "http" && !Loopback(u.Hostname()):
+	case u.Scheme == "http" && !setting.IsLoopback(u.Hostname()):
 		return fmt.Errorf("the issuer %q is not encrypted, so that anyone on the way could read secrets and tokens; write https (http is for this machine alone: localhost, 127.0.0.1, [::1])", iss)
 	case !issuerPath.MatchString(u.EscapedPath()):
 		return fmt.Errorf("the path of the issuer %q may have only letters, digits, ., _, ~ and - between slashes; write one such as https://example.com/auth", iss)
@@ -102,15 +101,6 @@ func CheckIssuer(iss string) error {
 		return fmt.Errorf("the issuer %q has capitals in its scheme or host; write them in lower case, as tokens are compared character by character", iss)
 	}
 	return nil
-}
-
-// Loopback reports whether a host is this machine.
-func Loopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
 }
 
 func (c *Checked) checkTimes(setting.Resolver) error {

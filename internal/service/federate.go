@@ -47,16 +47,16 @@ func (c *Checked) checkFederate(f *Federate, resolve setting.Resolver, declared 
 	}
 	checked := federate{Federate: f}
 	i := *f.Issuer
-	iss, err := resolve(i.Iss)
-	if err != nil {
-		return checked, fmt.Errorf("issuer: %w", err)
+	named := &i
+	if d := declared(i.Name); i.Name != "" && d != nil {
+		named = d
 	}
-	if i.Name != "" {
-		if d := declared(i.Name); d != nil {
-			if iss, err = resolve(d.Iss); err != nil {
-				return checked, fmt.Errorf("issuer: %w", err)
-			}
-		}
+	iss, err := issuer.ResolveIss(named.Iss, resolve)
+	switch {
+	case err != nil:
+		return checked, fmt.Errorf("issuer: %w", err)
+	case len(named.Tenants) > 0 || strings.Contains(iss, validator.TenantMark):
+		return checked, fmt.Errorf("issuer: %s and tenants are not possible here, as the rules of a federate are about the users of one platform; write a federate for each tenant, with the tenant's id in its issuer", validator.TenantMark)
 	}
 	if err := c.checkOther(iss); err != nil {
 		return checked, err

@@ -13,9 +13,6 @@ import (
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
-// ownScopes begin the scopes that only a client whose block names them may have.
-const ownScopes = "caddy-jwt:"
-
 // endpointAudience is the only value of assertion_audience.
 const endpointAudience = "token_endpoint"
 
@@ -72,7 +69,7 @@ func (c *Checked) checkScopes(setting.Resolver) error {
 		}
 	}
 	for _, s := range c.DefaultScopes {
-		if strings.HasPrefix(s, ownScopes) {
+		if strings.HasPrefix(s, claims.ServiceScopes) {
 			return inEntry("default_scopes", 0, "%s is granted only to a client that asks for it and whose block names it; write it as scopes of that client", s)
 		}
 		if len(c.Scopes) > 0 && !slices.Contains(c.Scopes, s) {
@@ -152,7 +149,7 @@ func (c *Checked) checkKeys(resolve setting.Resolver) error {
 			err = c.checkOwned(k.Scopes)
 		}
 		for _, s := range k.Scopes {
-			if err == nil && strings.HasPrefix(s, ownScopes) {
+			if err == nil && strings.HasPrefix(s, claims.ServiceScopes) {
 				err = fmt.Errorf("scopes: %s is granted only to a client that signs; write a client with public_key, and the scope into its block", s)
 			}
 		}
@@ -182,7 +179,7 @@ func (c *Checked) checkClients(resolve setting.Resolver) error {
 }
 
 func (c *Checked) checkClient(cl *Client, resolve setting.Resolver) error {
-	if u, err := url.Parse(cl.JWKSURL); err == nil && u.Scheme == "http" && !Loopback(u.Hostname()) {
+	if u, err := url.Parse(cl.JWKSURL); err == nil && u.Scheme == "http" && !setting.IsLoopback(u.Hostname()) {
 		return errors.New("jwks_url: it is not encrypted, so that anyone on the way could put in keys; write an https URL, or jwks_file")
 	}
 	if cl.signs() {

@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -22,4 +23,14 @@ func IsName(s string) bool {
 func IsHost(s string) bool {
 	labels := strings.Split(s, ".")
 	return len(labels) > 1 && !slices.ContainsFunc(labels, func(l string) bool { return !IsName(l) })
+}
+
+// IsLoopback reports whether the host of a URL is this machine, so that http is as good as
+// https.
+func IsLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
 }

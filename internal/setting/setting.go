@@ -25,6 +25,20 @@ func Resolve(setting string) (string, error) {
 	return replacePlaceholders(setting, environment)
 }
 
+// Keeping returns a Resolver that leaves a text in braces as it is, such as {tid}.
+func Keeping(mark string, resolve Resolver) Resolver {
+	return func(setting string) (string, error) {
+		parts := strings.Split(setting, mark)
+		for n, part := range parts {
+			var err error
+			if parts[n], err = resolve(part); err != nil {
+				return "", err
+			}
+		}
+		return strings.Join(parts, mark), nil
+	}
+}
+
 // Unresolved checks the placeholders of a setting and leaves them as they are. It is for
 // a Caddyfile, which may be adapted on another machine than the one it runs on.
 func Unresolved(setting string) (string, error) {

@@ -61,3 +61,14 @@ func logEvent(logger *zap.Logger, e keystore.Event) {
 	}
 	c.Write(fields...)
 }
+
+// logIntrospection writes a line for a change of an issuer's introspection.
+func logIntrospection(logger *zap.Logger, e keystore.IntrospectionEvent) {
+	switch e.Kind {
+	case keystore.IntrospectionFailing:
+		logger.Error("the issuer can't be asked about tokens; trying again until it can; what it said before serves for its time, other tokens are answered with 503",
+			zap.String("source", e.Source), shownError(e.Err))
+	case keystore.IntrospectionRecovered:
+		logger.Info("the issuer can be asked about tokens again", zap.String("source", e.Source))
+	}
+}

@@ -21,9 +21,10 @@ func TestLogsEscapeWhatOthersWrote(t *testing.T) {
 	hostile := "a\x1b[2J\u202eb"
 	logEvent(zap.New(core), keystore.Event{Kind: keystore.SourceFailing, Err: errors.New(hostile), Problems: []keystore.Problem{{Key: hostile, Reason: hostile}}})
 	logKeyFile(zap.New(core), apikey.Event{Kind: apikey.Failing, Err: errors.New(hostile)})
+	logIntrospection(zap.New(core), keystore.IntrospectionEvent{Kind: keystore.IntrospectionFailing, Err: errors.New(hostile)})
 	lines := logs.AllUntimed()
-	if len(lines) != 2 {
-		t.Fatalf("%v, want two lines", lines)
+	if len(lines) != 3 {
+		t.Fatalf("%v, want three lines", lines)
 	}
 	for _, line := range lines {
 		fields := line.ContextMap()

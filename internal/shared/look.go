@@ -22,6 +22,8 @@ type Look struct {
 	Keys *keystore.Set
 	// Fetch allows fetching keys, which are not stored.
 	Fetch bool
+	// Introspect allows asking issuers about tokens.
+	Introspect bool
 
 	mu    sync.Mutex
 	notes []string

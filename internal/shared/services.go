@@ -27,6 +27,7 @@ type Services struct {
 	federated []federated
 	trusted   []*Trusted
 	accepted  []acceptance
+	asked     []string // issuers that are asked about opaque tokens
 
 	once    sync.Once
 	settled atomic.Bool
@@ -71,6 +72,14 @@ func (v *Services) Federates(service, name, issuer string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.federated = append(v.federated, federated{service, name, issuer})
+}
+
+// Asks notes that an issuer is asked about tokens that are no JWT. That it is a service of the
+// config is an error of Settle.
+func (v *Services) Asks(issuer string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.asked = append(v.asked, issuer)
 }
 
 // Find returns the service with an issuer, or nil.
@@ -177,6 +186,11 @@ func (v *Services) settle() error {
 			if iss := strings.TrimSuffix(f.issuer, "/"); iss == s.issuer || iss == ForwardIssuer(s.issuer) {
 				return fmt.Errorf("authorization_server %s: federate %s: its issuer %s is a token service of this config, so that a token could be exchanged for a new one for ever; write the issuer of a platform", f.service, f.name, f.issuer)
 			}
+		}
+	}
+	for _, iss := range v.asked {
+		if v.byIss[iss] != nil {
+			return fmt.Errorf("issuer %s: introspection: it is a token service of this config, whose tokens are JWTs, and what became of a token and its client is known here at each request without asking; remove introspection", iss)
 		}
 	}
 	for _, f := range v.forwards {

@@ -32,6 +32,9 @@ type Sources struct {
 	mu       sync.Mutex
 	sources  map[string]*Used          // by id
 	keyFiles map[string]*pooledKeyFile // by path
+
+	introspections map[string]*UsedIntrospection // by id
+
 	placed   []*apikey.Placed
 	takes    []func() // take over what was read of key files again
 	started  bool
@@ -161,6 +164,9 @@ func (s *Sources) Close() error {
 	}
 	for _, f := range s.keyFiles {
 		errs = append(errs, f.release(s))
+	}
+	for _, i := range s.introspections {
+		errs = append(errs, i.release(s))
 	}
 	for _, p := range s.placed {
 		p.Close()

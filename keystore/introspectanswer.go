@@ -1,0 +1,118 @@
+package keystore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-jwt/caddy-jwt/claims"
+)
+
+// maxAnswerBytes bounds an answer, before and after it is unpacked.
+const maxAnswerBytes = 64 << 10
+
+// judged is an answer about a token.
+type judged struct {
+	// value is the answer, if the token is active; an object with what makes it another one,
+	// if it is refused; else null.
+	value  claims.Value
+	active bool
+	// bytes is what value takes.
+	bytes int
+	// expires is the exp, if the token is active and has one.
+	expires time.Time
+}
+
+// kindMembers are the members in which servers name the kind of token, and the kinds that they
+// are about. Hydra answers token_use and, about refresh tokens too, token_type Bearer; Keycloak
+// typ and token_type; ZITADEL and doorkeeper token_type; OpenIddict token_usage.
+// oidc-provider and doorkeeper answer without any about refresh tokens.
+var kindMembers = []string{"token_use", "token_usage", "token_type", "typ"}
+
+// accessKinds are the values of these members, in lower case, for an access token that is not
+// bound to a key.
+var accessKinds = map[string]bool{
+	"bearer": true, "access": true, "access_token": true, "client_credentials": true,
+	"at+jwt": true, "application/at+jwt": true, "urn:ietf:params:oauth:token-type:access_token": true,
+	// Says how a token is written and not what it is for.
+	"jwt": false, "urn:ietf:params:oauth:token-type:jwt": false,
+}
+
+// maxSaid is how long a text may be that is repeated in what is said about a refused answer.
+const maxSaid = 64
+
+// judge reads the answer about a token (RFC 7662 section 2.2). An error means that it is none.
+// issuer is what its iss must be, if it has one; empty for any.
+func judge(body []byte, issuer string, allowUntyped bool) (judged, error) {
+	if len(body) > maxAnswerBytes {
+		return judged{}, errAnswerTooLarge
+	}
+	// The value shares its memory, and is kept.
+	value, err := parseJSONUpTo(bytes.Clone(body), claims.MaxValues)
+	if err != nil {
+		return judged{}, fmt.Errorf("the answer %w", err)
+	}
+	member, _ := value.Member("active")
+	active, ok := member.True()
+	if !ok {
+		return judged{}, errors.New(`the answer has no "active" that is true or false (RFC 7662 section 2.2)`)
+	}
+	if !active {
+		return judged{}, nil
+	}
+	said := []claims.Member{{Name: "active", Value: member}}
+	refused, typed := false, allowUntyped
+	for _, name := range kindMembers {
+		kind, ok := value.Member(name)
+		if !ok || kind.Kind() == claims.Null {
+			continue
+		}
+		text, _ := kind.Text()
+		proves, known := accessKinds[strings.ToLower(text)]
+		typed = typed || proves
+		if !known {
+			refused = true
+			said = append(said, claims.Member{Name: name, Value: briefly(kind)})
+		}
+	}
+	if iss, ok := value.Member("iss"); ok && issuer != "" {
+		if text, ok := iss.Text(); !ok || text != issuer {
+			refused = true
+			said = append(said, claims.Member{Name: "iss", Value: briefly(iss)})
+		}
+	}
+	if refused || !typed {
+		return judged{value: claims.ObjectValue(said...)}, nil
+	}
+	j := judged{value: value, active: true, bytes: len(body) + value.Footprint()}
+	if exp, ok := value.Member("exp"); ok {
+		j.expires = expiry(exp)
+	}
+	return j, nil
+}
+
+// briefly returns a value that keeps little memory: a text if it is short, else the empty one.
+func briefly(v claims.Value) claims.Value {
+	text, _ := v.Text()
+	if len(text) > maxSaid {
+		text = ""
+	}
+	return claims.TextValue(strings.Clone(text))
+}
+
+// expiry returns the time of an exp, to know how long an answer may be kept. What is no number
+// or no possible time is long past: the answer is judged, and not kept.
+func expiry(exp claims.Value) time.Time {
+	digits, ok := exp.Digits()
+	seconds, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || !(seconds >= 0 && seconds <= math.MaxInt32*64.0) {
+		return time.Unix(0, 0)
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
+var errAnswerTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxAnswerBytes)
