@@ -442,6 +442,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		{"Options of api_key", "APIKey", docFields(APIKey{})},
 		{"Options of authorization_server", "AuthorizationServer", docFields(AuthorizationServer{})},
 		{"Options of forward_jwt", "ForwardJWT", docFields(ForwardJWT{})},
+		{"Options of resource", "Resource", docFields(Resource{})},
 	} {
 		options := OptionNames[part.receiver]
 		for _, option := range options {
@@ -463,7 +464,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		// In JSON each field is named as its option, but for those that are
 		// arguments.
 		for _, field := range part.fields {
-			if !slices.Contains([]string{"iss", "name", "id", "hash", "issuer", "header", "audience"}, field) && !slices.Contains(options, field) {
+			if !slices.Contains([]string{"iss", "name", "id", "hash", "issuer", "header", "audience", "url"}, field) && !slices.Contains(options, field) {
 				t.Errorf("the field %s is no option of the Caddyfile", field)
 			}
 		}
@@ -517,7 +518,7 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 	}
 	for _, v := range []any{
 		App{}, Handler{}, Issuer{}, Secret{}, CredentialSource{}, ClaimName{}, APIKey{}, APIKeySource{}, APIKeyStore{},
-		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{},
+		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{}, Resource{},
 	} {
 		for _, field := range docFields(v) {
 			if !seen[field] {

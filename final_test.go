@@ -271,10 +271,16 @@ func TestThreat53_CatchersInFront(t *testing.T) {
 		"around":             "test_catcher\nhandle /guarded.txt {\njwt {\nJWT\n}\nrespond ok\n}",
 		"in front of a page": "route {\ntest_catcher\njwt {\nJWT\n}\nrespond ok\n}\nhandle_errors {\nrespond page\n}",
 	} {
-		server := g.caddyfile(t, "http://a.test {\n"+text+"\n}")
-		for what, request := range refusals {
-			if w := send(server, http.MethodGet, "a.test", "/guarded.txt", request.header, request.value); w.Code != request.status || strings.Contains(w.Body.String(), "GUARDED") {
-				t.Errorf("%s: %s: %d %s", name, what, w.Code, w.Body)
+		for _, resource := range []string{"", "resource https://a.test/guarded.txt\n"} {
+			server := g.caddyfile(t, "http://a.test {\n"+strings.Replace(text, "JWT\n", "JWT\n"+resource, 1)+"\n}")
+			for what, request := range refusals {
+				w := send(server, http.MethodGet, "a.test", "/guarded.txt", request.header, request.value)
+				if w.Code != request.status || strings.Contains(w.Body.String(), "GUARDED") {
+					t.Errorf("%s: %s: %d %s", name, what, w.Code, w.Body)
+				}
+				if challenge := w.Header().Get("WWW-Authenticate"); (resource != "" && w.Code == http.StatusUnauthorized) != strings.Contains(challenge, `resource_metadata="https://a.test/.well-known/oauth-protected-resource/guarded.txt"`) {
+					t.Errorf("%s: %s: the challenge is %q", name, what, challenge)
+				}
 			}
 		}
 	}

@@ -103,6 +103,7 @@ func TestThreat54_ChallengesAreWellFormed(t *testing.T) {
 		text := ""
 		for host, options := range map[string]string{
 			"tokens": "issuer {$ISSUER} {\nca {$CA}\n}\naudience https://api.example.test", "keys": "api_keys {$KEYS}\napi_key_from basic",
+			"resource": "issuer {$ISSUER} {\nca {$CA}\n}\napi_keys {$KEYS}\napi_key_from header X-API-Key\napi_key_from basic\nresource https://mcp.example.test/mcp",
 			"both": "issuer {$ISSUER} {\nca {$CA}\n}\naudience https://api.example.test\napi_keys {$KEYS}\napi_key_from header X-API-Key\napi_key_from basic",
 		} {
 			text += "https://" + host + ".example.test {\njwt {\n" + options + "\nrealm " + realm + "\nrequire scope " + scope + "\n}\nrespond ok\n}\n"
@@ -112,7 +113,7 @@ func TestThreat54_ChallengesAreWellFormed(t *testing.T) {
 	s, _ := newAPIKeyFixture(t, sites("api", "a"), options{}, held)
 	for _, c := range [][2]string{{"`a\"b`", "a"}, {"`a, Basic realm b`", "a"}, {"`a\\b`", "a:b/c,d;e=f"}, {"`' OR 1`", "x"}} {
 		s.mustReload(t, sites(c[0], c[1]))
-		for host, schemes := range map[string]string{"tokens": "Bearer", "keys": "ApiKey Basic", "both": "Bearer Basic"} {
+		for host, schemes := range map[string]string{"tokens": "Bearer", "keys": "ApiKey Basic", "both": "Bearer Basic", "resource": "Bearer Basic"} {
 			for _, changes := range [][]change{nil, {bearer("x")}, {apiKey(held.Text)}, {basic("x", held.Text)}, {basic("x", "unknown")}} {
 				a := s.send(t, s.http, http.MethodGet, host+".example.test", "/", changes...)
 				if a.status != 401 && a.status != 403 {
@@ -126,6 +127,9 @@ func TestThreat54_ChallengesAreWellFormed(t *testing.T) {
 						t.Errorf("%s with %q: %s", host, c, line)
 					}
 				}
+				if want := "https://mcp.example.test" + metadataPlace + "/mcp"; host == "resource" && (asScriptReads(a, "resource_metadata") != want || asScriptReads(a, "scope") != c[1]) {
+					t.Errorf("%q: clients find %q and %q in %v", c, asScriptReads(a, "resource_metadata"), asScriptReads(a, "scope"), a.header)
+				}
 				if strings.Join(got, " ") != schemes {
 					t.Errorf("%s: the schemes are %v, want %s", host, got, schemes)
 				}
@@ -135,6 +139,18 @@ func TestThreat54_ChallengesAreWellFormed(t *testing.T) {
 	for _, c := range [][2]string{{"a=b", "a"}, {"\"a\r\nb\"", "a"}, {"ä", "a"}, {"api", "`a\"b`"}, {"api", "`a\\b`"}, {"api", "ä"}, {"api", "\"a b\""}} {
 		if err := s.reload(sites(c[0], c[1])); err == nil {
 			t.Errorf("the realm %q and the scope %q load", c[0], c[1])
+		}
+	}
+	site := func(url string) string {
+		return "https://tokens.example.test {\njwt {\nissuer {$ISSUER} {\nca {$CA}\n}\nresource " + url + "\n}\nrespond ok\n}\n"
+	}
+	s.mustReload(t, site("https://mcp.example.test/mcp"))
+	for _, url := range []string{
+		"`https://mcp.example.test/a\"b`", "`https://mcp.example.test/a, Basic realm=\"b`", "\"https://mcp.example.test/a\r\nb\"", "https://mcp.example.test/scope=all",
+		"`https://mcp.example.test/a\\b`", "https://mcp.example.test/ä", "`https://mcp.exam\"ple.test/a`", "https://mcp.example.test/a,b",
+	} {
+		if err := s.reload(site(url)); err == nil {
+			t.Errorf("the resource %s loads", url)
 		}
 	}
 }

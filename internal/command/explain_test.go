@@ -356,6 +356,7 @@ func TestExplainEscapesWhatOthersWrote(t *testing.T) {
 		"lines":           handler(explain.Handler{Verdict: explain.Accepted, Lines: []string{hostile}}),
 		"a reason":        handler(explain.Handler{Verdict: explain.Refused, Reason: hostile}),
 		"a verdict":       handler(explain.Handler{Verdict: hostile}),
+		"an answer":       handler(explain.Handler{Verdict: explain.Anonymous, Mode: "enforce", Answer: hostile}),
 		"in report mode":  handler(explain.Handler{Verdict: explain.Anonymous, Mode: "report", Reason: hostile}),
 		"the request":     {Verdict: explain.Refused, Request: explain.Request{Method: "GET", URI: hostile}},
 		"the reason":      {Verdict: explain.Refused, Reason: hostile},
@@ -381,4 +382,23 @@ func TestExplainEscapesWhatOthersWrote(t *testing.T) {
 		checkSafe(t, "the error", (&fakeOffline{}).run(t, "", "@"+file, "--address", address).want(t, 1).err)
 		checkSafe(t, "the error", (&fakeOffline{err: errors.New(hostile)}).run(t, "", "@"+file, "--config", "c").want(t, 1).err)
 	})
+}
+
+// TestExplain_AnAnswer: that a handler answers itself is said first, and no credential is asked
+// for.
+func TestExplain_AnAnswer(t *testing.T) {
+	t.Parallel()
+	const answer = "the metadata of the resource https://mcp.example.com/mcp"
+	for _, mode := range []string{"enforce", "report", "clear"} {
+		report := explain.Report{Verdict: explain.Anonymous, Certain: true, Handlers: []explain.Handler{{Site: "mcp.example.com", Mode: mode, Verdict: explain.Anonymous, Answer: answer}}}
+		out := (&fakeOffline{}).run(t, "", "--address", explainingServer(t, report).address).want(t, 0).out
+		for _, want := range []string{"ANSWERED by jwt, for which no credential is needed: " + answer + "\n", "jwt of mcp.example.com: answers with " + answer + "\n"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: it does not say %q:\n%s", mode, want, out)
+			}
+		}
+		if strings.Contains(out, "none was given") {
+			t.Errorf("%s: it asks for a credential:\n%s", mode, out)
+		}
+	}
 }

@@ -1,11 +1,14 @@
 package resource
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
@@ -190,6 +193,7 @@ func TestAnotherRequestCostsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := get("mcp.example.com", "/mcp?x=1")
+	r = r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, *r))
 	if n := testing.AllocsPerRun(100, func() { s.Serve(nil, r) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
