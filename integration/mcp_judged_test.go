@@ -28,11 +28,12 @@ type mcpRecorder struct {
 	mu      sync.Mutex
 	arrived map[string][]string // bodies
 	ran     map[string][]string
+	twins   map[string]bool // requests with a header that has an underscore
 }
 
 func newMCPRecorder(t *testing.T) *mcpRecorder {
 	t.Helper()
-	m := &mcpRecorder{arrived: map[string][]string{}, ran: map[string][]string{}}
+	m := &mcpRecorder{arrived: map[string][]string{}, ran: map[string][]string{}, twins: map[string]bool{}}
 	s := mcp.NewServer(&mcp.Implementation{Name: "recorder", Version: "1"}, &mcp.ServerOptions{
 		CompletionHandler: func(_ context.Context, r *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
 			if r.Params.Ref.Type == "ref/prompt" {
@@ -69,6 +70,11 @@ func newMCPRecorder(t *testing.T) *mcpRecorder {
 		label := r.Header.Get("X-Sibling")
 		m.mu.Lock()
 		m.arrived[label] = append(m.arrived[label], string(body))
+		for name := range r.Header {
+			if strings.Contains(name, "_") {
+				m.twins[label] = true
+			}
+		}
 		m.mu.Unlock()
 		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		sdk.ServeHTTP(w, r)
@@ -86,13 +92,13 @@ func (m *mcpRecorder) note(extra *mcp.RequestExtra, what string) {
 	m.ran[label] = append(m.ran[label], what)
 }
 
-// take returns what has become of the request with a label.
-func (m *mcpRecorder) take(label string) (arrived, ran []string) {
+// look adds what has become of the request with a label.
+func (m *mcpRecorder) look(label string, a answer) outcome {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ran = m.ran[label]
+	ran := m.ran[label]
 	slices.Sort(ran)
-	return m.arrived[label], ran
+	return outcome{a, m.arrived[label], ran, m.twins[label]}
 }
 
 // exchangeRaw sends a request over a connection, which it closes, and reads the answer. A
@@ -206,24 +212,21 @@ func (j *judged) label() string {
 type outcome struct {
 	answer
 	arrived, ran []string
+	twin         bool // it arrived with a header that has an underscore
 }
 
 func (j *judged) through(t *testing.T, s *sibling, token string) outcome {
 	t.Helper()
 	label := j.label()
 	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: j.tlsConfig(site, "http/1.1")}).Dial("tcp", j.caddy.address())
-	o := outcome{answer: exchangeRaw(t, conn, err, s.method, s.text(site, label, token))}
-	o.arrived, o.ran = j.recorder.take(label)
-	return o
+	return j.recorder.look(label, exchangeRaw(t, conn, err, s.method, s.text(site, label, token)))
 }
 
 func (j *judged) past(t *testing.T, s *sibling) outcome {
 	t.Helper()
 	label := j.label()
 	conn, err := net.DialTimeout("tcp", j.recorder.address(), patience)
-	o := outcome{answer: exchangeRaw(t, conn, err, s.method, s.text("localhost", label, ""))}
-	o.arrived, o.ran = j.recorder.take(label)
-	return o
+	return j.recorder.look(label, exchangeRaw(t, conn, err, s.method, s.text("localhost", label, "")))
 }
 
 // checkRefused makes sure of a request that it was refused by us, as a client of JSON-RPC

@@ -84,6 +84,9 @@ func (j *judged) compare(t *testing.T, s *sibling) (what []string) {
 		if o.arrived[0] != s.body {
 			t.Errorf("%s: another body arrives: %.300q", s.what, o.arrived[0])
 		}
+		if o.twin {
+			t.Errorf("%s: a header with an underscore arrives", s.what)
+		}
 		if tool := lenientTool(o.arrived[0]); guarded("tool " + tool) {
 			t.Errorf("%s: passes, and a lenient server would run %s", s.what, tool)
 		}

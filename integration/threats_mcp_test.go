@@ -56,16 +56,31 @@ func TestThreat78_MembersThatLookAlike(t *testing.T) {
 	j.rowsRefused(t, http.StatusBadRequest, rows)
 }
 
+// hasTwin reports whether a header has an underscore in its name.
+func hasTwin(s sibling) bool {
+	return slices.ContainsFunc(s.headers, func(line string) bool {
+		name, _, _ := strings.Cut(line, ":")
+		return strings.Contains(name, "_")
+	})
+}
+
 // TestThreat79_OtherWrappings: another content type, charset, coding or HTTP method, and
 // bodies where there are none, over each version of HTTP.
 func TestThreat79_OtherWrappings(t *testing.T) {
 	t.Parallel()
 	j := newJudged(t)
 	rows := slices.DeleteFunc(transportSiblings(), func(s sibling) bool {
-		// TRACE has no body in any client; trailers are let through, but not sent on.
 		return s.honest || s.trailer != nil
 	})
+	// Caddy drops headers with underscores, or else we refuse them.
+	twins := slices.DeleteFunc(slices.Clone(rows), func(s sibling) bool { return !hasTwin(s) })
+	rows = slices.DeleteFunc(rows, hasTwin)
 	j.rowsRefused(t, 0, rows)
+	for i := range twins {
+		if o := j.through(t, &twins[i], j.writer); o.twin {
+			t.Errorf("%s: the header arrives", twins[i].what)
+		}
+	}
 	call := message("tools/call", `"name":"delete_all"`, "")
 	for _, version := range []protocol{http2, h3} {
 		client := j.client(version)
@@ -79,17 +94,17 @@ func TestThreat79_OtherWrappings(t *testing.T) {
 				a := j.send(t, client, method, site, "/mcp", bearer(j.writer), header("X-Sibling", label), func(r *http.Request) {
 					r.Body, r.ContentLength = io.NopCloser(strings.NewReader(call)), length
 				})
-				if arrived, _ := j.recorder.take(label); a.status != want || len(arrived) > 0 {
-					t.Errorf("%s %s with a body of length %d: status %d, %d arrived; want %d", version, method, length, a.status, len(arrived), want)
+				if o := j.recorder.look(label, a); a.status != want || len(o.arrived) > 0 {
+					t.Errorf("%s %s with a body of length %d: status %d, %d arrived; want %d", version, method, length, a.status, len(o.arrived), want)
 				}
 			}
 		}
 		// Without a body they need the credential alone.
 		for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodHead, http.MethodOptions} {
 			label := j.label()
-			j.send(t, client, method, site, "/mcp", bearer(j.reader), header("X-Sibling", label))
-			if arrived, _ := j.recorder.take(label); len(arrived) != 1 {
-				t.Errorf("%s %s without a body: %d arrived; want 1", version, method, len(arrived))
+			a := j.send(t, client, method, site, "/mcp", bearer(j.reader), header("X-Sibling", label))
+			if o := j.recorder.look(label, a); len(o.arrived) != 1 {
+				t.Errorf("%s %s without a body: status %d, %d arrived; want 1", version, method, a.status, len(o.arrived))
 			}
 			label = j.label()
 			if a := j.send(t, client, method, site, "/mcp", header("X-Sibling", label)); a.status != http.StatusUnauthorized {
