@@ -442,6 +442,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		{"Options of api_key", "APIKey", docFields(APIKey{})},
 		{"Options of authorization_server", "AuthorizationServer", docFields(AuthorizationServer{})},
 		{"Options of forward_jwt", "ForwardJWT", docFields(ForwardJWT{})},
+		{"Options of mcp", "MCP", docFields(MCP{})},
 	} {
 		options := OptionNames[part.receiver]
 		for _, option := range options {
@@ -517,7 +518,7 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 	}
 	for _, v := range []any{
 		App{}, Handler{}, Issuer{}, Secret{}, CredentialSource{}, ClaimName{}, APIKey{}, APIKeySource{}, APIKeyStore{},
-		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{},
+		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{}, MCP{}, MCPRule{},
 	} {
 		for _, field := range docFields(v) {
 			if !seen[field] {

@@ -27,6 +27,10 @@ import (
 // takes its kind, unless the request has one of that kind.
 func (h *Handler) ExplainRequest(ctx context.Context, r *http.Request, q *explain.Question) explain.Handler {
 	out := explain.Handler{Site: h.site, Mode: or(h.Mode, modeEnforce), Verdict: explain.Anonymous}
+	if !h.late && h.guard.resources.Answers(r) {
+		out.Answer = "the metadata of the resource " + h.guard.resources.Find(r).URL()
+		return out
+	}
 	st, entered := h.enter(r)
 	if h.clearsOnly {
 		*r = *entered

@@ -34,6 +34,7 @@ type guide struct {
 	handler http.Handler
 	keys    map[string]string // API keys by their consumer
 	config  []byte            // as adapted
+	app     *App
 }
 
 // guideKeys are the consumers of the API keys, with the scope of each.
@@ -112,6 +113,7 @@ func loadGuide(t *testing.T, place, text string) *guide {
 			t.Error(err)
 		}
 	})
+	g.app = ours.(*App)
 	servers := app.(*caddyhttp.App).Servers
 	if len(servers) != 1 {
 		t.Fatalf("%s: %d servers", place, len(servers))
@@ -170,6 +172,12 @@ func forTest(t *testing.T, apps map[string]any, keyFile, upstream string) {
 		switch object["handler"] {
 		case "jwt":
 			issuers, _ := object["issuer"].([]any)
+			if resource, ok := object["resource"].(map[string]any); ok && resource["authorization_servers"] == nil && len(issuers) == 1 {
+				// What an issuer whose keys are not discovered needs.
+				if iss, ok := issuers[0].(map[string]any)["iss"]; ok {
+					resource["authorization_servers"] = []any{iss}
+				}
+			}
 			for _, i := range issuers {
 				if !services[i.(map[string]any)["iss"]] {
 					issuer(i)

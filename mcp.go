@@ -159,7 +159,7 @@ func readMCP(h *Handler, r *reader) error {
 		return err
 	}
 	if r.CountRemainingArgs() > 0 {
-		return r.Err("mcp takes no value; its rules go into the block: mcp { tool delete_* { require scope mcp:admin } }")
+		return r.Err("mcp takes no value; put its rules into the block: mcp { tool delete_* { require scope mcp:admin } }")
 	}
 	h.MCP = new(MCP)
 	unknown := &unknownOption{

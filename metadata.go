@@ -224,6 +224,10 @@ func (m *ResourceMetadata) Answers(r *http.Request) bool {
 	return !m.late && m.guard.resources.Answers(r)
 }
 
+// Authenticates reports that it authenticates nobody. It is how a handler of this plugin is
+// known, as in error routes.
+func (*ResourceMetadata) Authenticates() bool { return false }
+
 // warnUnserved warns of resources whose metadata no request comes to, and of handlers that have
 // none to serve.
 func (a *App) warnUnserved() {

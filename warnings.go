@@ -2,6 +2,7 @@ package caddyjwt
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 )
 
 // warn logs, when the config loads, settings that are valid but probably a mistake.
@@ -24,6 +26,9 @@ func warn(h *Handler, now time.Time) {
 	}
 	if h.Mode == modeReport {
 		h.warn("mode report: no request is refused here; those that would be refused continue as anonymous")
+	}
+	if h.Resource != nil && slices.ContainsFunc(h.TokenFrom, func(s *CredentialSource) bool { return s.From == credential.FromQuery }) {
+		h.warn("token_from query beside resource: clients that find their way by its metadata must not put tokens into URLs, which end up in logs and histories; leave it out unless other clients need it")
 	}
 	for _, r := range h.Require {
 		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {

@@ -84,7 +84,7 @@ func (p *reportPrinter) head(r *explain.Report, given bool) {
 	}
 	p.field("detail", r.Detail)
 	p.field("requirement", r.Requirement)
-	if !given && r.Verdict != explain.Accepted {
+	if !given && r.Verdict != explain.Accepted && answer(r) == "" {
 		p.field("credential", "none was given; hand a token or an API key over as @FILE")
 	}
 }
@@ -98,6 +98,8 @@ func verdictLine(r *explain.Report, given bool) string {
 		return "REFUSED, whichever way the request takes, for different reasons"
 	case r.Verdict == explain.Refused:
 		return fmt.Sprintf("REFUSED: %s, with status %d", r.Reason, r.Status)
+	case r.Verdict == explain.Anonymous && answer(r) != "":
+		return "ANSWERED by jwt, for which no credential is needed: " + answer(r)
 	case r.Verdict == explain.Anonymous && r.Reason != "":
 		return fmt.Sprintf("NOT REFUSED, as mode report refuses nothing; else it would be: %s", r.Reason)
 	case r.Verdict == explain.Anonymous:
@@ -110,6 +112,14 @@ func verdictLine(r *explain.Report, given bool) string {
 		return "UNDECIDED: which way the request takes can't be known here"
 	}
 	return "UNDECIDED: not all of it can be checked here"
+}
+
+// answer is what the request is answered with by the handler that decides, or nothing.
+func answer(r *explain.Report) string {
+	if h := deciding(r); h != nil {
+		return h.Answer
+	}
+	return ""
 }
 
 // firstFailed is the check that decides, nil if none failed.
@@ -166,6 +176,8 @@ func (p *reportPrinter) handler(h *explain.Handler, certain bool) {
 		verdict = "let through without an identity"
 	}
 	switch {
+	case h.Answer != "":
+		verdict = "answers with " + h.Answer
 	case h.Verdict == explain.Anonymous && h.Reason != "":
 		verdict = fmt.Sprintf("only reported (mode report), %s", h.Reason)
 	case h.Mode == "clear":

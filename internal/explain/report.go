@@ -87,6 +87,10 @@ type Handler struct {
 	Issuer     string   `json:"issuer,omitempty"`
 	Scopes     []string `json:"scopes,omitempty"`
 
+	// Answer is what the handler itself answers the request with, whoever makes it; empty if it
+	// does not.
+	Answer string `json:"answer,omitempty"`
+
 	// Opinion is the second opinion on the token that the handler takes, for the report.
 	Opinion *Opinion `json:"-"`
 }

@@ -268,7 +268,7 @@ func (g *guide) Meet(h caddyhttp.MiddlewareHandler, r *http.Request, at string) 
 	result.Pointer = g.target.pointer(at)
 	result.Site, result.Place, result.Of = g.target.placeOf(at, r)
 	g.met = append(g.met, result)
-	return result.Verdict != Refused
+	return result.Verdict != Refused && result.Answer == ""
 }
 
 // hidden replaces the value of a credential in a URI.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/setting"
 )
 
@@ -30,7 +31,8 @@ type Resource struct {
 
 	url      string
 	host     string // with its port, unless that is the default
-	port     string // the default port, with a colon
+	port     string // the default port with a colon, unless the URL has another
+	secure   bool   // whether the URL is https
 	path     string // empty, or with a slash at the beginning alone
 	loose    bool   // whether the URL still has an {env.NAME}
 	document []byte // empty until it is described
@@ -52,9 +54,9 @@ func (s *Settings) Check(resolve setting.Resolver) (*Resource, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.host, r.port, r.path = u.Host, ":443", u.Path
-		if u.Scheme == "http" {
-			r.port = ":80"
+		r.host, r.path, r.secure = u.Host, u.Path, u.Scheme == "https"
+		if u.Port() == "" {
+			r.port = ":" + defaultPort[u.Scheme]
 		}
 	}
 	if err := checkName(s.Name); err != nil {
@@ -80,6 +82,11 @@ func (s *Settings) Check(resolve setting.Resolver) (*Resource, error) {
 			return nil, fmt.Errorf("authorization_servers: %w", err)
 		}
 		r.servers = append(r.servers, server)
+	}
+	for _, scope := range s.Scopes {
+		if !claims.ScopeToken(scope) {
+			return nil, fmt.Errorf(`scopes: %q is not a valid scope; write one word of visible ASCII without " and \, such as orders:read, and spaces between several`, scope)
+		}
 	}
 	if slices.Contains(s.Scopes, offlineAccess) {
 		return nil, errors.New("scopes: offline_access is between a client and its authorization server, and no scope of a resource; remove it")

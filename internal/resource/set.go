@@ -140,7 +140,7 @@ func (r *Resource) Request() *http.Request {
 		Method: http.MethodGet, URL: &url.URL{Path: r.place()}, RequestURI: r.place(), Host: r.host, Header: http.Header{},
 		Body: http.NoBody, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if r.port == ":443" {
+	if r.secure {
 		out.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	}
 	return out

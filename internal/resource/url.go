@@ -42,7 +42,7 @@ func checkURL(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q is not encrypted, so that anyone on the way could send clients elsewhere with their secrets; write https (http is for this machine alone: localhost, 127.0.0.1, [::1])", text)
 	case !resourcePath.MatchString(u.EscapedPath()):
 		return nil, fmt.Errorf("the path of %q may have only letters, digits, ., _, ~, :, @, + and - between single slashes, and no name that begins with a dot; write one such as https://mcp.example.com/mcp", text)
-	case u.Port() == map[string]string{"https": "443", "http": "80"}[u.Scheme]:
+	case u.Port() == defaultPort[u.Scheme]:
 		return nil, fmt.Errorf("%q names the default port; write it without :%s", text, u.Port())
 	case u.Scheme+"://"+strings.ToLower(u.Host) != text[:len(text)-len(u.Path)]:
 		return nil, fmt.Errorf("%q has capitals in its scheme or host; write them in lower case, as it is compared character by character", text)
@@ -51,6 +51,8 @@ func checkURL(text string) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+var defaultPort = map[string]string{"https": "443", "http": "80"}
 
 // hostForm is the form of a host with its port: a name or an IPv4 address, or an IPv6 address
 // in brackets.

@@ -23,7 +23,8 @@ type Conflict struct {
 
 // harmless are the handlers known not to set our placeholders. Any other may.
 var harmless = map[caddy.ModuleID]bool{
-	"http.handlers.subroute": true, "http.handlers.jwt": true, "http.handlers.jwt_authorization_server": true, "http.handlers.static_response": true, "http.handlers.error": true,
+	"http.handlers.subroute": true, "http.handlers.jwt": true, "http.handlers.jwt_authorization_server": true, "http.handlers.jwt_resource_metadata": true,
+	"http.handlers.static_response": true, "http.handlers.error": true,
 	"http.handlers.reverse_proxy": true, "http.handlers.file_server": true, "http.handlers.headers": true, "http.handlers.rewrite": true,
 	"http.handlers.encode": true, "http.handlers.vars": true, "http.handlers.request_body": true, "http.handlers.templates": true,
 	"http.handlers.tracing": true, "http.handlers.log_append": true, "http.handlers.metrics": true, "http.handlers.push": true,
