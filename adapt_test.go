@@ -210,7 +210,7 @@ func TestOptionsMisused(t *testing.T) {
 			"max_body": {line: "4MiB", values: one},
 		},
 		"jwt https://auth.example.com/ https://api.example.com {\nmcp {\ntool list {\n%s\n}\n}\n}": {
-			"require": {line: "scope admin", values: several, repeated: true},
+			"require": {line: "expression `claims.age > 17`", values: several, repeated: true},
 		},
 		"authorization_server https://auth.example.com {\n%s\n}": {
 			"api_keys":       {line: "/etc/caddy/keys.jsonl" + audience, values: one, repeated: true, block: true},
@@ -259,7 +259,7 @@ func TestOptionsMisused(t *testing.T) {
 			method = "Issuer"
 		case strings.Contains(around, "tool list"):
 			method = "MCPRule"
-		case strings.Contains(around, "mcp {"):
+		case strings.Contains(around, "\nmcp {"):
 			method = "MCP"
 		case strings.Contains(around, "resource"):
 			method = "Resource"

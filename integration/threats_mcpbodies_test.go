@@ -74,17 +74,17 @@ func holding(text string, sent int, wait <-chan struct{}) change {
 	}
 }
 
-// endless is a body without an end.
-type endless struct{}
+// endlessBody is a body without an end.
+type endlessBody struct{}
 
-func (endless) Read(p []byte) (int, error) {
+func (endlessBody) Read(p []byte) (int, error) {
 	for i := range p {
 		p[i] = ' '
 	}
 	return len(p), nil
 }
 
-func (endless) Close() error { return nil }
+func (endlessBody) Close() error { return nil }
 
 // checkRPC checks that an answer is a JSON-RPC error.
 func checkRPC(t *testing.T, what string, a answer, status, code int) {
@@ -120,7 +120,7 @@ func TestThreat82_BodiesHaveLimits(t *testing.T) {
 				}
 				checkRPC(t, what, s.send(t, client, http.MethodPost, site, "/", bearer(token), asMCP(full+" "), how), http.StatusRequestEntityTooLarge, -32600)
 			}
-			a := s.send(t, client, http.MethodPost, site, "/", bearer(token), asMCP(""), func(r *http.Request) { r.Body, r.ContentLength = endless{}, -1 })
+			a := s.send(t, client, http.MethodPost, site, "/", bearer(token), asMCP(""), func(r *http.Request) { r.Body, r.ContentLength = endlessBody{}, -1 })
 			checkRPC(t, "endless", a, http.StatusRequestEntityTooLarge, -32600)
 
 			wait := make(chan struct{})
