@@ -156,6 +156,7 @@ func TestOptionsMisused(t *testing.T) {
 			"forward_payload":     {line: "X-JWT-Payload", values: one},
 			"forward_jwt":         {line: "X-Identity https://orders.internal", values: several, repeated: true, block: true},
 			"clear":               {line: "X-Tenant", values: list, repeated: true},
+			"mcp":                 {values: flag, block: true},
 			"resource":            {line: "https://api.example.com/mcp", values: one, block: true},
 			"optional":            {values: flag},
 			"allow_preflight":     {values: flag},
@@ -204,6 +205,17 @@ func TestOptionsMisused(t *testing.T) {
 			"scopes":                {line: "orders:read", values: list},
 			"authorization_servers": {line: "https://auth.example.com/", values: list},
 		},
+		"jwt https://auth.example.com/ https://api.example.com {\nmcp {\n%s\n}\n}": {
+			"tool":     {line: "delete_*", values: list, repeated: true, block: true},
+			"prompt":   {line: "review_*", values: list, repeated: true, block: true},
+			"resource": {line: "file:///reports/*", values: list, repeated: true, block: true},
+			"method":   {line: "tools/list", values: list, repeated: true, block: true},
+			"default":  {line: "deny", values: one},
+			"max_body": {line: "4MiB", values: one},
+		},
+		"jwt https://auth.example.com/ https://api.example.com {\nmcp {\ntool list {\n%s\n}\n}\n}": {
+			"require": {line: "expression `claims.age > 17`", values: several, repeated: true},
+		},
 		"authorization_server https://auth.example.com {\n%s\n}": {
 			"api_keys":       {line: "/etc/caddy/keys.jsonl" + audience, values: one, repeated: true, block: true},
 			"api_key":        {line: "partner {env.PARTNER_KEY}" + audience, values: several, repeated: true, block: true},
@@ -249,6 +261,10 @@ func TestOptionsMisused(t *testing.T) {
 			method = "AuthorizationServer"
 		case strings.Contains(around, "issuer"):
 			method = "Issuer"
+		case strings.Contains(around, "tool list"):
+			method = "MCPRule"
+		case strings.Contains(around, "\nmcp {"):
+			method = "MCP"
 		case strings.Contains(around, "resource"):
 			method = "Resource"
 		case strings.Contains(around, "forward_jwt"):

@@ -443,6 +443,7 @@ func TestDocs_EveryOptionHasASection(t *testing.T) {
 		{"Options of authorization_server", "AuthorizationServer", docFields(AuthorizationServer{})},
 		{"Options of forward_jwt", "ForwardJWT", docFields(ForwardJWT{})},
 		{"Options of resource", "Resource", docFields(Resource{})},
+		{"Options of mcp", "MCP", docFields(MCP{})},
 	} {
 		options := OptionNames[part.receiver]
 		for _, option := range options {
@@ -518,7 +519,7 @@ func TestDocs_EveryJSONFieldIsInTheExample(t *testing.T) {
 	}
 	for _, v := range []any{
 		App{}, Handler{}, Issuer{}, Secret{}, CredentialSource{}, ClaimName{}, APIKey{}, APIKeySource{}, APIKeyStore{},
-		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{}, Resource{},
+		Requirement{}, ClaimRequirement{}, Forward{}, ForwardJWT{}, ForwardedClaim{}, Resource{}, MCP{}, MCPRule{},
 	} {
 		for _, field := range docFields(v) {
 			if !seen[field] {

@@ -89,6 +89,9 @@ func (h *Handler) provisionMCP(ctx caddy.Context) (err error) {
 	if open := h.mcp.Open(); open != "" {
 		h.logger.Info("jwt at "+h.site+": mcp: open to everyone who is authenticated, as no rule names it: "+open+"; default deny refuses it", zap.String("site", h.site))
 	}
+	if h.mcp.Closed() {
+		h.warn("mcp: default deny refuses initialize and server/discover, so that no client can begin; write method initialize server/discover notifications/* ping tools/list")
+	}
 	return nil
 }
 
@@ -159,7 +162,7 @@ func readMCP(h *Handler, r *reader) error {
 		return err
 	}
 	if r.CountRemainingArgs() > 0 {
-		return r.Err("mcp takes no value; its rules go into the block: mcp { tool delete_* { require scope mcp:admin } }")
+		return r.Err("mcp takes no value; put its rules into the block: mcp { tool delete_* { require scope mcp:admin } }")
 	}
 	h.MCP = new(MCP)
 	unknown := &unknownOption{

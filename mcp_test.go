@@ -294,7 +294,7 @@ func TestMCPPassesOnWhatItHasJudged(t *testing.T) {
 	s := newSite(t, "mcp")
 	for _, size := range []int{0, 100, 8<<10 - 1, 8 << 10, 100_000} {
 		for _, chunked := range []bool{false, true} {
-			body := call("1", strings.Repeat("x", size)+"y")
+			body := call("1", "list") + strings.Repeat(" ", size)
 			r := post(t, body, "", nil)
 			r.Header.Set("Expect", "100-continue")
 			if chunked {
@@ -493,6 +493,7 @@ func TestMCPSaysWhatIsOpen(t *testing.T) {
 		"mcp": "every tool; every prompt; every resource; every method",
 		"mcp {\ntool *\nprompt a b\nmethod tools/list\n}": "every prompt but a, b; every resource; every method but tools/list",
 		"mcp {\ndefault deny\n}":                          "",
+		"mcp {\ndefault deny\nmethod initialize\n}":       "",
 	} {
 		h := new(Handler)
 		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("jwt https://issuer.example/ https://api.example {\n" + options + "\n}")); err != nil {
@@ -511,6 +512,10 @@ func TestMCPSaysWhatIsOpen(t *testing.T) {
 		}
 		if strings.Join(said, "|") != want {
 			t.Errorf("%s: %q", options, said)
+		}
+		closed := logs.FilterMessageSnippet("so that no client can begin").Len() == 1
+		if closed != (options == "mcp {\ndefault deny\n}") {
+			t.Errorf("%s: warned: %v", options, closed)
 		}
 	}
 }

@@ -14,4 +14,6 @@ var OptionNames = map[string][]string{
 
 	"ForwardJWT": forwardJWTOptions().names(),
 	"Resource":   resourceOptions().names(),
+	"MCP":        mcpOptions().names(),
+	"MCPRule":    mcpRuleOptions().names(),
 }

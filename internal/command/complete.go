@@ -40,7 +40,7 @@ var flagCompleters = map[string]completer{
 // freeText are flags whose value nobody can know.
 var freeText = []string{
 	"address", "name", "description", "consumer", "scopes", "scope", "meta", "id", "prefix", "reason", "value", "limit", "count", "port", "skew",
-	"jti", "sub", "client", "client-id", "secret-env", "resource", "audience", "aud", "claim", "uri", "host", "remote", "at", "token --kid",
+	"jti", "sub", "client", "client-id", "secret-env", "resource", "audience", "aud", "claim", "uri", "host", "remote", "at", "data", "mcp-tool", "token --kid",
 }
 
 // argumentCompleters are the completers of arguments, by the name of the command.

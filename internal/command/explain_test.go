@@ -309,7 +309,7 @@ func TestExplainHelpShowsWhatWorks(t *testing.T) {
 			continue
 		}
 		examples++
-		words = strings.NewReplacer("@token.txt", "@"+write(t, tokenToExplain()), "@header.txt", "@"+write(t, "Bearer "+tokenToExplain()), "keys.json", write(t, "{}")).Replace(words)
+		words = strings.NewReplacer("@token.txt", "@"+write(t, tokenToExplain()), "@header.txt", "@"+write(t, "Bearer "+tokenToExplain()), "@call.json", "@"+write(t, "{}"), "keys.json", write(t, "{}")).Replace(words)
 		args := strings.Fields(words)
 		for i, a := range args { // the only quotes of the examples
 			if value, ok := strings.CutPrefix(a, "'"); ok {

@@ -182,6 +182,17 @@ func (g *Gate) Quiet() *Gate {
 	return &q
 }
 
+// Closed reports whether no client can begin: neither by initialize, as the revisions up to
+// 2025-11-25 do, nor by server/discover.
+func (g *Gate) Closed() bool {
+	for _, method := range []string{"initialize", "server/discover"} {
+		if _, denied := g.matching.Matching(mcp.Call{Method: method}); !denied {
+			return false
+		}
+	}
+	return true
+}
+
 // Open says what no rule names and is open therefore, for the log; empty if nothing is.
 func (g *Gate) Open() string {
 	if g.deny {

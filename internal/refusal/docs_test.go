@@ -139,6 +139,9 @@ func TestDocs_EveryReasonHasAnAnswer(t *testing.T) {
 	}
 }
 
+// onlyMessages are the statuses of mcp alone, whose answers are always messages.
+var onlyMessages = map[int]bool{405: true, 408: true, 413: true, 415: true}
+
 // TestDocs_RefusalBodies compares the bodies that the reference shows with those
 // that are sent, byte for byte.
 func TestDocs_RefusalBodies(t *testing.T) {
@@ -155,7 +158,7 @@ func TestDocs_RefusalBodies(t *testing.T) {
 		for _, format := range []string{formatJSON, formatAWS} {
 			text := string(body(format, code, a))
 			sent[text] = true
-			if format == formatAWS && !shown[text] {
+			if format == formatAWS && !shown[text] && !onlyMessages[a.Status] {
 				t.Errorf("the body %s is not shown", text)
 			}
 		}

@@ -75,6 +75,9 @@ func TestGRPCStatuses(t *testing.T) {
 	r.Header.Set("Content-Type", "application/grpc")
 	all := responder(t, Settings{Accepted: Accepted{Tokens: true, TokensIn: []string{"in 100% of\ncases"}}})
 	for code, a := range answers {
+		if onlyMessages[a.Status] {
+			continue
+		}
 		w := httptest.NewRecorder()
 		all.To(code, nil, false).Write(w, r)
 		if want := map[int]string{400: "3", 401: "16", 403: "7", 503: "14"}[a.Status]; w.Code != a.Status || w.Header().Get("Grpc-Status") != want || want == "" {
