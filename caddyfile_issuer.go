@@ -33,7 +33,7 @@ import (
 //	        client <id> <{env.X} | {file.X}>
 //	        cache <duration>
 //	        jwts
-//	        allow_untyped
+//	        untyped
 //	    }
 //	    user_claim <path>...
 //	    user_prefix <text>
@@ -155,7 +155,7 @@ func introspectionOptions() options[Introspection] {
 		{"client", readIntrospectionClient, func(n *Introspection) bool { return n.Client != nil }},
 		{"cache", readIntrospectionCache, func(n *Introspection) bool { return n.Cache != nil }},
 		flagOption("jwts", func(n *Introspection) *bool { return &n.JWTs }),
-		flagOption("allow_untyped", func(n *Introspection) *bool { return &n.AllowUntyped }),
+		flagOption("untyped", func(n *Introspection) *bool { return &n.Untyped }),
 	}
 }
 

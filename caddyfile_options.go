@@ -173,5 +173,5 @@ func (o option[T]) checked(check func(*T) error) option[T] {
 // word must not be led to one.
 var laxer = map[string]bool{
 	"optional": true, "allow_preflight": true, "keep_credentials": true, "log_credentials_filtered": true,
-	"allow_no_expiry": true, "allow_bound_tokens": true, "allow_untyped": true, "insecure_http": true, "ignore_kid": true,
+	"allow_no_expiry": true, "allow_bound_tokens": true, "untyped": true, "insecure_http": true, "ignore_kid": true,
 }

@@ -136,10 +136,10 @@ type Introspection struct {
 	// Asks about JWTs of this issuer too, after their own checks, at each request that the
 	// cache has no answer for. Default: false.
 	JWTs bool `json:"jwts,omitempty"`
-	// Accepts answers that do not say which kind of token it is, by token_type, token_use or
-	// typ: then a refresh token that the issuer calls active is accepted as well. Default:
-	// false.
-	AllowUntyped bool `json:"allow_untyped,omitempty"`
+	// Accepts answers that do not say what kind of token it is (by token_type, token_use,
+	// token_usage or typ), as some providers give about access tokens; such a provider may say
+	// the same of a refresh token. Default: false.
+	Untyped bool `json:"untyped,omitempty"`
 }
 
 // IntrospectionClient is a client that asks about tokens.
@@ -193,7 +193,7 @@ func (n *Introspection) settings() *issuer.Introspection {
 	if n == nil {
 		return nil
 	}
-	s := &issuer.Introspection{URL: n.URL, Cache: (*time.Duration)(n.Cache), JWTs: n.JWTs, AllowUntyped: n.AllowUntyped}
+	s := &issuer.Introspection{URL: n.URL, Cache: (*time.Duration)(n.Cache), JWTs: n.JWTs, Untyped: n.Untyped}
 	if n.Client != nil {
 		s.Client = &issuer.IntrospectionClient{ID: n.Client.ID, Secret: n.Client.Secret}
 	}

@@ -175,15 +175,15 @@ var (
 	AnswerKind = fixed(Entry{
 		ID: "answer_kind", Code: WrongType,
 		Text:    "the issuer's answer says that the token is no access token",
-		Meaning: "the token is active, but `token_type`, `token_use` or `typ` of the answer names another kind, such as a refresh token or an ID token, or DPoP without `cnf`",
+		Meaning: "the token is active, but `token_type`, `token_use`, `token_usage` or `typ` of the answer names another kind, such as a refresh token or an ID token, or DPoP without `cnf`",
 		Remedy:  "Correct the client: it must send the access token (`access_token` of the token endpoint's answer), never the refresh token or the ID token.",
 		See:     []string{"issuers-and-keys.md#introspection"},
 	})
 	AnswerNoKind = fixed(Entry{
 		ID: "answer_no_kind", Code: WrongType,
-		Text:    "the issuer's answer does not say that the token is an access token; allow_untyped accepts it",
-		Meaning: "the answer has none of `token_type`, `token_use` and `typ`: some issuers answer so about a refresh token, of which they say that it is active, and a few about every token",
-		Remedy:  "Check that the client sends the access token, not the refresh token. If the issuer answers so about access tokens too, have it send `token_type`; `allow_untyped` accepts such answers, about refresh tokens as well.",
+		Text:    "the issuer's answer does not say that the token is an access token; untyped accepts it",
+		Meaning: "the answer has none of `token_type`, `token_use`, `token_usage` and `typ`: some issuers answer so about a refresh token, of which they say that it is active, and a few about every token",
+		Remedy:  "Check that the client sends the access token, not the refresh token. If the issuer answers so about access tokens too, have it send `token_type`; `untyped` accepts such answers, about refresh tokens as well.",
 		See:     []string{"issuers-and-keys.md#introspection"},
 	})
 	AnswerNoExpiry = fixed(Entry{

@@ -264,11 +264,11 @@ func (e *explanation) claims() {
 		e.add(aud, e.ofAnswer(p.checkAudience(e.body)))
 	}
 	if e.answered {
-		typ.Seen, typ.Wanted = seenFirst(e.body, []string{"token_type", "token_use", "typ"}), "token_type, token_use or typ of an access token"
-		if p.AllowUntyped {
-			typ.Wanted, typ.Option = "none of another kind than an access token", "allow_untyped"
+		typ.Seen, typ.Wanted = seenFirst(e.body, []string{"token_type", "token_use", "token_usage", "typ"}), "token_type, token_use, token_usage or typ of an access token"
+		if p.Untyped {
+			typ.Wanted, typ.Option = "none of another kind than an access token", "untyped"
 		}
-		e.add(typ, checkKind(e.body, e.parsed.bound, p.AllowUntyped))
+		e.add(typ, checkKind(e.body, e.parsed.bound, p.Untyped))
 		e.bindingAndUser(p, cnf, user)
 		return
 	}

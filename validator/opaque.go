@@ -140,7 +140,7 @@ func (p *policy) whyInactive(answer claims.Value) error {
 		return reason.AnswerIssuer
 	}
 	_, bound := answer.Member("cnf")
-	if err := checkKind(answer, true, p.AllowUntyped || bound); err != nil {
+	if err := checkKind(answer, true, p.Untyped || bound); err != nil {
 		return err
 	}
 	return reason.Bound
@@ -190,7 +190,7 @@ func (p *policy) checkSameToken(answer claims.Value) error {
 		return reason.AnswerIssuer
 	}
 	_, bound := answer.Member("cnf")
-	return checkKind(answer, bound, p.AllowUntyped)
+	return checkKind(answer, bound, p.Untyped)
 }
 
 // readAnswer reads the registered claims of an answer. What has the wrong type there is the
@@ -223,7 +223,7 @@ func (p *policy) checkAnswer(t *Verified, now time.Time) error {
 	if err := p.checkAudience(t.body); err != nil {
 		return ofAnswer(err)
 	}
-	if err := checkKind(t.body, t.bound, p.AllowUntyped); err != nil {
+	if err := checkKind(t.body, t.bound, p.Untyped); err != nil {
 		return err
 	}
 	return p.checkBinding(t.bound)
@@ -241,35 +241,38 @@ func ofAnswer(err error) error {
 	return err
 }
 
-// What an answer calls an access token, by member: token_type as RFC 7662 section 2.2 has it
-// and RFC 8693 section 3 calls it, token_use as Ory Hydra and Amazon Cognito do, and typ as
-// Keycloak does, or the header of a JWT (RFC 9068).
-var accessTokens = map[string][]string{
-	"token_type": {"bearer", "dpop", "access_token", "urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt"},
-	"token_use":  {"access_token", "access"},
-	"typ":        {"bearer", "dpop", "at+jwt", "jwt"},
+// kindMembers are the members in which an issuer names the kind of a token: token_type is RFC
+// 7662's, and that of RFC 8693 section 3; token_use is Ory Hydra's and Amazon Cognito's,
+// token_usage OpenIddict's, and typ Keycloak's.
+var kindMembers = [...]string{"token_type", "token_use", "token_usage", "typ"}
+
+// accessKinds are the values of them for an access token, and whether they say that it is one:
+// others say only how the token is written or used.
+var accessKinds = map[string]bool{
+	"bearer": true, "dpop": true, "access_token": true, "access": true, "client_credentials": true, "at+jwt": true,
+	"urn:ietf:params:oauth:token-type:access_token": true,
+	"jwt": false, "urn:ietf:params:oauth:token-type:jwt": false,
 }
 
 // checkKind refuses an answer about another kind of token than an access token: several
 // providers say of refresh tokens that they are active, and a refresh token or an ID token
-// must open no API. One that names no kind is refused, unless named is set: several answer so
+// must open no API. One that names no kind is refused, unless untyped is set: several answer so
 // about refresh tokens alone.
-func checkKind(answer claims.Value, bound, named bool) error {
-	for i := range answer.Len() {
-		known, ok := accessTokens[answer.NameAt(i)]
-		if !ok {
+func checkKind(answer claims.Value, bound, untyped bool) error {
+	named := untyped
+	for _, name := range kindMembers {
+		v, ok := answer.Member(name)
+		if !ok || v.Kind() == claims.Null {
 			continue
 		}
-		kind, _ := answer.At(i).Text()
-		fits := false
-		for _, k := range known {
-			fits = fits || equalType(kind, k)
-		}
+		text, _ := v.Text()
+		kind := foldType(text)
+		says, known := accessKinds[kind]
 		// Without cnf it says that the token is bound, and to nothing.
-		if !fits || !bound && strings.EqualFold(kind, "dpop") {
+		if !known || kind == "dpop" && !bound {
 			return reason.AnswerKind
 		}
-		named = true
+		named = named || says
 	}
 	if !named {
 		return reason.AnswerNoKind

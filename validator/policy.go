@@ -53,8 +53,8 @@ type Policy struct {
 	// Default: none, opaque tokens are refused.
 	Introspector   Introspector
 	IntrospectJWTs bool
-	// AllowUntyped accepts answers that do not say that the token is an access token.
-	AllowUntyped bool
+	// Untyped accepts answers that do not say that the token is an access token.
+	Untyped bool
 	// Symmetric is whether Keys has HMAC secrets; otherwise it has public keys.
 	Symmetric bool
 

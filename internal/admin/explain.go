@@ -34,6 +34,9 @@ type ExplainRequest struct {
 	Headers map[string][]string `json:"headers,omitempty"`
 	// Remote is the address of the client, with or without a port. Default: 127.0.0.1.
 	Remote string `json:"remote,omitempty"`
+	// Introspect allows asking the issuer about a token (RFC 7662), which tells the issuer of it.
+	// Default: false, only an answer that the server remembers is used.
+	Introspect bool `json:"introspect,omitempty"`
 }
 
 // ExplainAudit is what the audit log says of a question that was answered.
@@ -118,7 +121,7 @@ func readQuestion(body []byte) (*explain.Question, error) {
 	err := members{
 		"credential": credential, "token": credential, "api_key": credential,
 		"site": checked(&q.Site, checkSite), "method": checked(&q.Method, checkMethod), "uri": checked(&q.URI, checkURI),
-		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote),
+		"headers": headers(&q.Header), "remote": checked(&q.Remote, checkRemote), "introspect": truth(&q.Introspect),
 	}.read(body)
 	return q, err
 }
@@ -275,6 +278,6 @@ func (c *Client) Explain(ctx context.Context, q *explain.Question) (report expla
 		return report, explain.ErrAt
 	}
 	return report, c.do(ctx, http.MethodPost, "/jwt/explain", nil, ExplainRequest{
-		Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote,
+		Credential: q.Credential, Site: q.Site, Method: q.Method, URI: q.URI, Headers: q.Header, Remote: q.Remote, Introspect: q.Introspect,
 	}, &report)
 }

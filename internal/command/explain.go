@@ -38,6 +38,9 @@ Says what a server makes of a token or an API key: every check, with what was se
 was wanted, the one that decides, the site and the jwt block, and what to do about it.
 Nothing happens by it: no request is made, nothing is counted or used up.
 
+An issuer is not asked about a token that only it understands (introspection), unless you add
+--introspect: then it learns of the token, as it does by a request.
+
 A user says "I get 401", and you have the token, in a file or in the clipboard:
 
     caddy jwt explain @token.txt --uri https://api.example.com/orders
@@ -161,6 +164,8 @@ func (f *explainFlags) check(cmd *cobra.Command, args []string) (at time.Time, e
 		}
 	}
 	switch {
+	case changed("introspect") && offline:
+		return at, withHint(errors.New("--introspect asks through the running server, which has the client's secret"), "remove it, or --config and --issuer")
 	case changed("adapter") && !changed("config"):
 		return at, errors.New("--adapter needs --config")
 	case changed("issuer") != (f.audience != ""):

@@ -20,7 +20,7 @@ import (
 type explainRequest struct {
 	site, method, uri, remote string
 	headers                   []string
-	yes                       bool
+	yes, introspect           bool
 }
 
 func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
@@ -29,12 +29,13 @@ func (e *explainRequest) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&e.headers, "header", nil, "A header, 'Name: value', or 'Name: @FILE' for a secret one; may be repeated")
 	flags.StringVar(&e.remote, "remote", "", "The IP address of the client (default: 127.0.0.1)")
 	flags.StringVar(&e.site, "site", "", "The site, as the Caddyfile has it (default: that of --uri, or the only one)")
+	flags.BoolVar(&e.introspect, "introspect", false, "Have the server ask the issuer about the token, as it does for a request (RFC 7662)")
 	flags.BoolVar(&e.yes, "yes", false, "Take tokens and API keys among the arguments")
 }
 
 // changed reports whether a flag of the request was given.
 func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
-	for _, name := range []string{"uri", "method", "header", "remote", "site"} {
+	for _, name := range []string{"uri", "method", "header", "remote", "site", "introspect"} {
 		if flags.Changed(name) {
 			return true
 		}
@@ -44,7 +45,7 @@ func (e *explainRequest) changed(flags *pflag.FlagSet) bool {
 
 // question returns what the arguments and flags ask, and whether a credential was given.
 func (e *explainRequest) question(cmd *cobra.Command, args []string) (q explain.Question, given bool, err error) {
-	q = explain.Question{Site: e.site, Method: e.method, Remote: e.remote}
+	q = explain.Question{Site: e.site, Method: e.method, Remote: e.remote, Introspect: e.introspect}
 	in := argumentReader{cmd: cmd, yes: e.yes}
 	if len(args) > 0 {
 		text, err := in.secret(args[0])

@@ -46,7 +46,7 @@ func (i *Settings) checkIntrospection(p *validator.Policy) error {
 	if n == nil {
 		return nil
 	}
-	p.IntrospectJWTs, p.AllowUntyped = n.JWTs, n.AllowUntyped
+	p.IntrospectJWTs, p.Untyped = n.JWTs, n.Untyped
 	err := n.check(p)
 	if err == nil && !strings.Contains(p.Issuer+n.URL+i.Discovery, "{env.") {
 		err = i.introspectionSettings(p.Issuer, n.URL, i.Discovery, "").Config().Check()
@@ -88,7 +88,7 @@ func (n *Introspection) check(p *validator.Policy) error {
 // introspectionSettings returns the settings of what asks the issuer.
 func (i *Settings) introspectionSettings(iss, url, discovery, clientID string) shared.IntrospectionSettings {
 	n := i.Introspection
-	s := shared.IntrospectionSettings{Issuer: iss, URL: url, ClientID: clientID, AllowUntyped: n.AllowUntyped, InsecureHTTP: i.InsecureHTTP}
+	s := shared.IntrospectionSettings{Issuer: iss, URL: url, ClientID: clientID, InsecureHTTP: i.InsecureHTTP}
 	if url == "" {
 		s.Discovery = discovery
 	}

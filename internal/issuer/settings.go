@@ -40,7 +40,7 @@ type Introspection struct {
 	Cache  *time.Duration // nil for the default, 0 asks each time
 	JWTs   bool           // whether it is asked about JWTs too
 
-	AllowUntyped bool // accepts answers that name no kind of token
+	Untyped bool // accepts answers that name no kind of token
 }
 
 // IntrospectionClient is a client that asks about tokens.
