@@ -61,7 +61,12 @@ func TestDashboard(t *testing.T) {
 	}
 	partner := peers.NewAPIKey(t, "partner", map[string]any{"scopes": []string{"orders:read"}})
 	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
-	desk := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	desk := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("token") == "one-opaque-token-too-many" {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"active":true,"token_type":"Bearer","sub":"ada","exp":4102444800}`)
 	}))
@@ -79,9 +84,15 @@ func TestDashboard(t *testing.T) {
 	if a := s.send(t, s.http, http.MethodGet, "stored.example.test", "/", apiKey(made.Key)); a.status != http.StatusOK {
 		t.Errorf("a stored key: status %d", a.status)
 	}
-	for range 2 {
-		if a := s.send(t, s.http, http.MethodGet, "introspected.example.test", "/", bearer("an-opaque-token-of-the-issuer")); a.status != http.StatusOK {
-			t.Errorf("an opaque token: status %d", a.status)
+	for _, c := range []struct {
+		token  string
+		status int
+	}{
+		{"an-opaque-token-of-the-issuer", http.StatusOK}, {"an-opaque-token-of-the-issuer", http.StatusOK},
+		{"one-opaque-token-too-many", http.StatusServiceUnavailable}, {"another-opaque-token", http.StatusServiceUnavailable},
+	} {
+		if a := s.send(t, s.http, http.MethodGet, "introspected.example.test", "/", bearer(c.token)); a.status != c.status {
+			t.Errorf("%s: status %d, want %d", c.token, a.status, c.status)
 		}
 	}
 	for _, w := range s.refusals(t, disabled) {

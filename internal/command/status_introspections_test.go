@@ -13,7 +13,10 @@ func TestStatusShowsIntrospections(t *testing.T) {
 		 "last_success":"2020-01-02T03:04:05Z","active":31,"inactive":42,"refused":53,"failed":64,"cached":75,"failures":1,"last_error":"status 400"},
 		{"id":"b1","issuers":["https://b.example","https://c.example"],"state":"STATE","source":"https://b.example/i","endpoint":"https://b.example/i",
 		 "failures":5,"turned_away":86,"last_error":"mark\u001b[2J\nAll is well"}]}`
-	r := runJWT(t, "", "status", "--address", answering(t, "GET /jwt/status", http.StatusOK, strings.Replace(page, "STATE", "failing", 1)).address).want(t, 1)
+	r := runJWT(t, "", "status", "--address", answering(t, "GET /jwt/status", http.StatusOK, strings.Replace(page, "STATE", "failing", 1)).address)
+	if r.code != 1 {
+		t.Errorf("exit code %d", r.code)
+	}
 	for _, part := range []string{
 		"INTROSPECTION", "https://a.example", "working", "31", "42", "53", "64", "75", "2020-01-02T03:04:05Z",
 		"a1: the endpoint is https://a.example/oauth2/introspect", "a1: last error: status 400",
