@@ -2,7 +2,9 @@ package integration
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -59,7 +61,17 @@ func TestDashboard(t *testing.T) {
 	}
 	partner := peers.NewAPIKey(t, "partner", map[string]any{"scopes": []string{"orders:read"}})
 	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
-	s, _ := newAPIKeyFixture(t, modesSite+storedSite, options{global: "jwt {\n\tmetrics per_consumer\n\tstate\n\tapi_keys stored {\n\t\tstorage\n\t}\n}"}, partner, disabled)
+	desk := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("token") == "one-opaque-token-too-many" {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"active":true,"token_type":"Bearer","sub":"ada","exp":4102444800}`)
+	}))
+	t.Cleanup(desk.Close)
+	s, _ := newAPIKeyFixture(t, modesSite+storedSite+introspectedSite, options{env: map[string]string{"INTROSPECTION": desk.URL}, global: "jwt {\n\tmetrics per_consumer\n\tstate\n\tapi_keys stored {\n\t\tstorage\n\t}\n}"}, partner, disabled)
 	s.eventually("the shared state is ready", 20*time.Second, func() bool {
 		a, err := s.adminDo(http.MethodGet, "/jwt/status?ready", 5*time.Second)
 		return err == nil && a.status == http.StatusOK
@@ -71,6 +83,17 @@ func TestDashboard(t *testing.T) {
 	}
 	if a := s.send(t, s.http, http.MethodGet, "stored.example.test", "/", apiKey(made.Key)); a.status != http.StatusOK {
 		t.Errorf("a stored key: status %d", a.status)
+	}
+	for _, c := range []struct {
+		token  string
+		status int
+	}{
+		{"an-opaque-token-of-the-issuer", http.StatusOK}, {"an-opaque-token-of-the-issuer", http.StatusOK},
+		{"one-opaque-token-too-many", http.StatusServiceUnavailable}, {"another-opaque-token", http.StatusServiceUnavailable},
+	} {
+		if a := s.send(t, s.http, http.MethodGet, "introspected.example.test", "/", bearer(c.token)); a.status != c.status {
+			t.Errorf("%s: status %d, want %d", c.token, a.status, c.status)
+		}
 	}
 	for _, w := range s.refusals(t, disabled) {
 		for _, host := range []string{site, "report.example.test"} {
@@ -167,6 +190,19 @@ func TestDashboard(t *testing.T) {
 
 // labelValues is the definition of a variable.
 var labelValues = regexp.MustCompile(`^label_values\((caddy_jwt_[a-z_]+)(?:\{([^}]*)\})?, ([a-z_]+)\)$`)
+
+// introspectedSite is a site with opaque tokens.
+const introspectedSite = `
+https://introspected.example.test {
+	jwt {
+		issuer https://opaque.example.test {
+			introspection {$INTROSPECTION}
+		}
+		audience *
+	}
+	respond ok
+}
+`
 
 // storedSite is a site with keys of the shared state.
 const storedSite = `

@@ -142,7 +142,7 @@ func status(server *serverAddress, asJSON bool, out io.Writer) error {
 
 // printPage prints the page for people.
 func printPage(out io.Writer, p admin.Page) error {
-	if len(p.Issuers) == 0 && len(p.APIKeys) == 0 && len(p.Services) == 0 && p.State == nil {
+	if len(p.Issuers) == 0 && len(p.Introspections) == 0 && len(p.APIKeys) == 0 && len(p.Services) == 0 && p.State == nil {
 		_, err := fmt.Fprintln(out, "No site has a jwt handler with issuers or files of API keys.")
 		return err
 	}
