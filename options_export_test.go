@@ -4,6 +4,7 @@ package caddyjwt
 var OptionNames = map[string][]string{
 	"Handler": handlerOptions().names(),
 	"Issuer":  issuerOptions().names(),
+	"Introspection": introspectionOptions().names(),
 	"APIKey":  apiKeyOptions().names(),
 
 	"AuthorizationServer": serviceOptions().names(),
