@@ -2,7 +2,9 @@ package integration
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -59,7 +61,12 @@ func TestDashboard(t *testing.T) {
 	}
 	partner := peers.NewAPIKey(t, "partner", map[string]any{"scopes": []string{"orders:read"}})
 	disabled := peers.NewAPIKey(t, "disabled", map[string]any{"enabled": false})
-	s, _ := newAPIKeyFixture(t, modesSite+storedSite, options{global: "jwt {\n\tmetrics per_consumer\n\tstate\n\tapi_keys stored {\n\t\tstorage\n\t}\n}"}, partner, disabled)
+	desk := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"active":true,"token_type":"Bearer","sub":"ada","exp":4102444800}`)
+	}))
+	t.Cleanup(desk.Close)
+	s, _ := newAPIKeyFixture(t, modesSite+storedSite+introspectedSite, options{env: map[string]string{"INTROSPECTION": desk.URL}, global: "jwt {\n\tmetrics per_consumer\n\tstate\n\tapi_keys stored {\n\t\tstorage\n\t}\n}"}, partner, disabled)
 	s.eventually("the shared state is ready", 20*time.Second, func() bool {
 		a, err := s.adminDo(http.MethodGet, "/jwt/status?ready", 5*time.Second)
 		return err == nil && a.status == http.StatusOK
@@ -71,6 +78,11 @@ func TestDashboard(t *testing.T) {
 	}
 	if a := s.send(t, s.http, http.MethodGet, "stored.example.test", "/", apiKey(made.Key)); a.status != http.StatusOK {
 		t.Errorf("a stored key: status %d", a.status)
+	}
+	for range 2 {
+		if a := s.send(t, s.http, http.MethodGet, "introspected.example.test", "/", bearer("an-opaque-token-of-the-issuer")); a.status != http.StatusOK {
+			t.Errorf("an opaque token: status %d", a.status)
+		}
 	}
 	for _, w := range s.refusals(t, disabled) {
 		for _, host := range []string{site, "report.example.test"} {
@@ -167,6 +179,19 @@ func TestDashboard(t *testing.T) {
 
 // labelValues is the definition of a variable.
 var labelValues = regexp.MustCompile(`^label_values\((caddy_jwt_[a-z_]+)(?:\{([^}]*)\})?, ([a-z_]+)\)$`)
+
+// introspectedSite is a site with opaque tokens.
+const introspectedSite = `
+https://introspected.example.test {
+	jwt {
+		issuer https://opaque.example.test {
+			introspection {$INTROSPECTION}
+		}
+		audience *
+	}
+	respond ok
+}
+`
 
 // storedSite is a site with keys of the shared state.
 const storedSite = `

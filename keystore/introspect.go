@@ -116,8 +116,7 @@ func (i *Introspection) Introspect(ctx context.Context, token string) (answer cl
 	if !Introspectable(token) {
 		return claims.Value{}, false, nil
 	}
-	// The conversion saves a copy; Sum256 does not keep it.
-	d := tokenDigest(sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))))
+	d := digestOf(token)
 	now := i.client.Clock.Now()
 	if answer, active, ok := i.kept.get(d, now); ok {
 		return answer, active, nil
@@ -137,6 +136,20 @@ func (i *Introspection) Introspect(ctx context.Context, token string) (answer cl
 		i.leave(q)
 		return claims.Value{}, false, &unavailableError{context.Cause(ctx)}
 	}
+}
+
+// Remembered returns the answer about a token that Introspect would return without asking,
+// and leaves no trace. known is false if there is none.
+func (i *Introspection) Remembered(token string) (answer claims.Value, active, known bool) {
+	if !Introspectable(token) {
+		return claims.Value{}, false, true
+	}
+	return i.kept.look(digestOf(token), i.client.Clock.Now())
+}
+
+func digestOf(token string) tokenDigest {
+	// The conversion saves a copy; Sum256 does not keep it.
+	return sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token)))
 }
 
 // The lengths of tokens that an issuer is asked about. JWTs, whose claims are in the text, may
@@ -189,7 +202,7 @@ func (i *Introspection) join(ctx context.Context, token string, d tokenDigest, n
 		return q, nil
 	}
 	// Its call may have ended since the answer was looked for.
-	if answer, active, ok := i.kept.get(d, now); ok {
+	if answer, active, ok := i.kept.look(d, now); ok {
 		return finished(judged{value: answer, active: active}), nil
 	}
 	q = &inquiry{digest: d, token: token, network: networkOf(ctx), known: i.known.has(d, now), done: make(chan struct{})}

@@ -427,3 +427,23 @@ func TestIntrospectionOverTheNetworkLeavesNoGoroutine(t *testing.T) {
 		t.Errorf("%d goroutines more", now-before)
 	}
 }
+
+func TestIntrospectionRemembered(t *testing.T) {
+	t.Parallel()
+	d := newDesk()
+	d.say(opaque(1), nil)
+	i := asks(t, d, nil)
+	remembered := func(token string) string {
+		_, active, known := i.Remembered(token)
+		return fmt.Sprint(active, known)
+	}
+	expect(t, "before", remembered(opaque(1)), "false false")
+	_, _ = about(i, opaque(1)), about(i, opaque(2))
+	expect(t, "active", remembered(opaque(1)), "true true")
+	expect(t, "inactive", remembered(opaque(2)), "false true")
+	expect(t, "not asked about", remembered(opaque(3)), "false false")
+	expect(t, "no token", remembered("short"), "false true")
+	if s := i.Status(); d.count() != 2 || s.Cached != 0 {
+		t.Errorf("%d calls, %d counted", d.count(), s.Cached)
+	}
+}

@@ -52,18 +52,27 @@ func (k *keptAnswer) holds(now int64) bool {
 	return now < k.until && now > k.since-int64(time.Minute)
 }
 
-// get returns the answer about a token.
-func (k *keptAnswers) get(d tokenDigest, at time.Time) (value claims.Value, active, ok bool) {
+// get returns the answer about a token, and counts it.
+func (k *keptAnswers) get(d tokenDigest, now time.Time) (value claims.Value, active, ok bool) {
+	return k.find(d, now, 1)
+}
+
+// look returns the answer about a token.
+func (k *keptAnswers) look(d tokenDigest, now time.Time) (value claims.Value, active, ok bool) {
+	return k.find(d, now, 0)
+}
+
+func (k *keptAnswers) find(d tokenDigest, at time.Time, count uint64) (value claims.Value, active, ok bool) {
 	now := at.UnixNano()
 	s := &k[d[0]%keptShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a, ok := s.active[d]; ok && a.holds(now) {
-		s.hits++
+		s.hits += count
 		return a.value, true, true
 	}
 	if a, ok := s.inactive[d]; ok && a.holds(now) {
-		s.hits++
+		s.hits += count
 		return a.value, false, true
 	}
 	return claims.Value{}, false, false

@@ -34,7 +34,7 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 		most int // bytes
 	}{
 		"many active tokens": {func(k *keptAnswers) {
-			for n := range 3 * maxActive {
+			for n := range maxActive * 5 / 4 {
 				j, err := judge(body(20), "", false)
 				if err != nil {
 					t.Fatal(err)
@@ -43,7 +43,7 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 			}
 		}, maxActiveBytes * 3 / 2},
 		"active tokens with large answers": {func(k *keptAnswers) {
-			for n := range 2000 {
+			for n := range 800 {
 				j, err := judge(body(60<<10), "", false)
 				if err != nil {
 					t.Fatal(err)
@@ -52,7 +52,7 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 			}
 		}, maxActiveBytes * 3 / 2},
 		"many values": {func(k *keptAnswers) {
-			for n := range 2000 {
+			for n := range 1000 {
 				j, err := judge([]byte(`{"active":true,"typ":"Bearer","a":[`+strings.Repeat("1,", 1900)+`1]}`), "", false)
 				if err != nil {
 					t.Fatal(err)
@@ -61,12 +61,12 @@ func TestIntrospectionMemoryIsBounded(t *testing.T) {
 			}
 		}, maxActiveBytes * 3 / 2},
 		"a flood": {func(k *keptAnswers) {
-			for n := range 20 * maxInactive {
+			for n := range 4 * maxInactive {
 				k.addInactive(nth(n), claims.Value{}, now)
 			}
 		}, 8 << 20},
 		"a flood of refresh tokens": {func(k *keptAnswers) {
-			for n := range 5 * maxInactive {
+			for n := range 2 * maxInactive {
 				j, err := judge([]byte(`{"active":true,"typ":"Refresh","iss":"https://`+strings.Repeat("a", 40)+`","a":"`+strings.Repeat("a", 1000)+`"}`), "x", false)
 				if err != nil {
 					t.Fatal(err)
@@ -156,16 +156,16 @@ func TestIntrospectionKnowsTheLatest(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	var k knownTokens
-	for n := range 2 * maxKnown {
+	for n := range maxKnown * 5 / 4 {
 		k.add(sequential(n), now.Add(time.Duration(n)*10*time.Millisecond))
 	}
 	if len(k) != maxKnown {
 		t.Errorf("%d are known", len(k))
 	}
-	later := now.Add(2 * maxKnown * 10 * time.Millisecond)
+	later := now.Add(maxKnown * 5 / 4 * 10 * time.Millisecond)
 	late := 0
 	for n := range 1000 {
-		if k.has(sequential(2*maxKnown-1-n), later) {
+		if k.has(sequential(maxKnown*5/4-1-n), later) {
 			late++
 		}
 	}

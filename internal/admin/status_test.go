@@ -170,3 +170,23 @@ func TestEndpoint(t *testing.T) {
 func (runningConfig) Explain(context.Context, *explain.Question) (explain.Report, error) {
 	return explain.Report{}, nil
 }
+
+func TestThePageShowsIntrospections(t *testing.T) {
+	t.Parallel()
+	c := newConfig(t)
+	if page := c.Status(time.Now()); len(page.Introspections) != 0 {
+		t.Errorf("%+v", page.Introspections)
+	}
+	i, err := c.Introspection("https://issuer.example", shared.IntrospectionSettings{Issuer: "https://issuer.example", URL: "https://issuer.example/introspect?key=secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(c.Status(time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf(`"introspections":[{"id":%q,"issuers":["https://issuer.example"],"state":"idle","source":"https://issuer.example/introspect","endpoint":"https://issuer.example/introspect","failures":0,`, i.ID)
+	if !strings.Contains(string(text), want) || strings.Contains(string(text), "secret") {
+		t.Errorf("%s, want %s", text, want)
+	}
+}
