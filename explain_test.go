@@ -281,7 +281,7 @@ func TestExplainGivesEachReason(t *testing.T) {
 		"revoked":          {running.site, token(map[string]any{"sub": "mallory"}), reason.Revoked, reason.CheckRevocations},
 		"not active":       {asked(`{"active":false}`), func() *http.Request { return bearer(opaqueText) }, reason.InactiveToken, reason.CheckIntrospection},
 		"no answer":        {asked(`<html>`), func() *http.Request { return bearer(opaqueText) }, reason.IntrospectionUnavailable, reason.CheckIntrospection},
-		"a refresh token":  {asked(activeAnswer + `,"token_type":"refresh_token"}`), func() *http.Request { return bearer(opaqueText) }, reason.WrongType, reason.CheckType},
+		"a refresh token":  {asked(activeAnswer + `,"token_type":"refresh_token"}`), func() *http.Request { return bearer(opaqueText) }, reason.WrongType, ""},
 		"an opaque token":  {asked(activeAnswer + `,"token_type":"Bearer"}`), func() *http.Request { return bearer(opaqueText) }, "", ""},
 		"no keys":          {unavailable, token(nil), reason.KeysUnavailable, reason.CheckKey},
 		"no signing keys":  {signing.Handler, token(nil), reason.KeysUnavailable, reason.CheckForward},
