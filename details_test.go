@@ -171,7 +171,7 @@ func jwkOf(t testing.TB, kid string, k *ecdsa.PublicKey) map[string]any {
 func TestRemediesNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	options := []string{
-		"client_id",             // a claim
+		"client_id",                                              // a claim
 		"token_type", "token_use", "token_usage", "access_token", // members of answers
 		"max_header_size",       // an option of Caddy
 		"max_stale", "on_stale", // options of state, in another table
