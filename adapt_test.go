@@ -193,6 +193,13 @@ func TestOptionsMisused(t *testing.T) {
 			"ca":                 {line: "root.pem", values: one},
 			"bearer_token_file":  {line: "token", values: one},
 			"insecure_http":      {values: flag},
+			"introspection":      {line: "https://auth.example.com/introspect", values: optional, block: true},
+		},
+		"jwt {\nissuer https://auth.example.com/ {\nintrospection https://auth.example.com/introspect {\n%s\n}\n}\naudience https://api.example.com\n}": {
+			"client":  {line: "api {env.INTROSPECTION_SECRET}", values: several},
+			"cache":   {line: "10s", values: one},
+			"jwts":    {values: flag},
+			"untyped": {values: flag},
 		},
 		"jwt https://auth.example.com/ https://api.example.com {\nforward_jwt X-Identity https://orders.internal {\n%s\n}\n}": {
 			"lifetime": {line: "30s", values: one},
@@ -259,6 +266,8 @@ func TestOptionsMisused(t *testing.T) {
 			method = "KeyClients"
 		case strings.Contains(around, "authorization_server"):
 			method = "AuthorizationServer"
+		case strings.Contains(around, "introspection"):
+			method = "Introspection"
 		case strings.Contains(around, "issuer"):
 			method = "Issuer"
 		case strings.Contains(around, "tool list"):

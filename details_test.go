@@ -81,6 +81,10 @@ func TestDetailsAreInTheWordsOfTheTable(t *testing.T) {
 		return "issuer https://issuer.example/ {\njwks_file " + file + "\naudience https://api.example\n" + options + "\n}\n"
 	}
 
+	const theirs = opaqueText
+	asked := func(answer string) string { return introspecting(t, answer) + "}\n" }
+	never := func(answer string) string { return introspecting(t, answer) + "allow_no_expiry\n}\n" }
+
 	seen := map[string]bool{}
 	for _, c := range []struct{ id, token, options string }{
 		{"not_a_jwt", "opaque", ""},
@@ -120,6 +124,14 @@ func TestDetailsAreInTheWordsOfTheTable(t *testing.T) {
 		{"aud_missing", instead(`"aud"`, `"a"`), ""},
 		{"aud_type", instead(`"https://api.example"`, `7`), ""},
 		{"user_missing", instead(`"alice"`, `""`), ""},
+		{"opaque_form", "opaque", asked("{}")},
+		{"only_opaque", good, asked("{}")},
+		{"answer_member", theirs, asked(`{"active":true,"token_type":"Bearer","exp":"1"}`)},
+		{"answer_iss", theirs, asked(`{"active":true,"token_type":"Bearer","iss":"https://other.example/"}`)},
+		{"answer_kind", theirs, never(`{"active":true,"aud":"https://api.example","token_type":"refresh_token"}`)},
+		{"answer_no_kind", theirs, never(`{"active":true,"aud":"https://api.example"}`)},
+		{"answer_no_exp", theirs, asked(`{"active":true,"token_type":"Bearer"}`)},
+		{"answer_no_aud", theirs, asked(`{"active":true,"token_type":"Bearer","exp":4000000000}`)},
 	} {
 		seen[c.id] = true
 		make := func(options string) *site {
@@ -181,7 +193,8 @@ func jwkOf(t testing.TB, kid string, k *ecdsa.PublicKey) map[string]any {
 func TestRemediesNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	options := []string{
-		"client_id",             // a claim
+		"client_id",                                              // a claim
+		"token_type", "token_use", "token_usage", "access_token", // members of answers
 		"max_header_size",       // an option of Caddy
 		"max_stale", "on_stale", // options of state, in another table
 	}

@@ -77,7 +77,7 @@ func check(t testing.TB, h *explain.Handler, name reason.CheckName) explain.Chec
 // of both, and what handlers behind see.
 func agrees(t testing.TB, request func() *http.Request, handlers ...*Handler) *explain.Handler {
 	t.Helper()
-	e := explainTo(t, request(), explain.Question{}, handlers...)
+	e := explainTo(t, request(), explain.Question{Introspect: true}, handlers...)
 	var chain []caddyhttp.MiddlewareHandler
 	for _, h := range handlers {
 		chain = append(chain, h)
@@ -254,6 +254,7 @@ func TestExplainGivesEachReason(t *testing.T) {
 		text := headed(t, header)
 		return func() *http.Request { return bearer(text) }
 	}
+	asked := func(answer string) *Handler { return makeSite(t, introspecting(t, answer)+"}").Handler }
 	withKeyOf := func(text string) func() *http.Request { return func() *http.Request { return withKey(text) } }
 	valid := signed(t, nil)
 	const denying = "mcp {\ndefault deny\ntool list\ntool delete_* {\nrequire scope admin\n}\ntool pay {\nrequire claim tenant acme\n}\n}"
@@ -296,6 +297,10 @@ func TestExplainGivesEachReason(t *testing.T) {
 		"no user":          {plain, token(map[string]any{"sub": nil}), reason.MissingClaim, reason.CheckUser},
 		"no exp":           {plain, token(map[string]any{"exp": nil}), reason.MissingClaim, reason.CheckExpires},
 		"revoked":          {running.site, token(map[string]any{"sub": "mallory"}), reason.Revoked, reason.CheckRevocations},
+		"not active":       {asked(`{"active":false}`), func() *http.Request { return bearer(opaqueText) }, reason.InactiveToken, reason.CheckIntrospection},
+		"no answer":        {asked(`<html>`), func() *http.Request { return bearer(opaqueText) }, reason.IntrospectionUnavailable, reason.CheckIntrospection},
+		"a refresh token":  {asked(activeAnswer + `,"token_type":"refresh_token"}`), func() *http.Request { return bearer(opaqueText) }, reason.WrongType, ""},
+		"an opaque token":  {asked(activeAnswer + `,"token_type":"Bearer"}`), func() *http.Request { return bearer(opaqueText) }, "", ""},
 		"no keys":          {unavailable, token(nil), reason.KeysUnavailable, reason.CheckKey},
 		"no signing keys":  {signing.Handler, token(nil), reason.KeysUnavailable, reason.CheckForward},
 		"no rules":         {stopped.site, func() *http.Request { return impatient(t, bearer(valid)) }, reason.RevocationsUnavailable, reason.CheckRevocations},

@@ -2,9 +2,10 @@ package caddyjwt
 
 // OptionNames maps the type that a block is read into to the block's options.
 var OptionNames = map[string][]string{
-	"Handler": handlerOptions().names(),
-	"Issuer":  issuerOptions().names(),
-	"APIKey":  apiKeyOptions().names(),
+	"Handler":       handlerOptions().names(),
+	"Issuer":        issuerOptions().names(),
+	"Introspection": introspectionOptions().names(),
+	"APIKey":        apiKeyOptions().names(),
 
 	"AuthorizationServer": serviceOptions().names(),
 	"KeyClients":          keyClientsOptions().names(),

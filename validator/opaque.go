@@ -143,7 +143,10 @@ func (p *policy) whyInactive(answer claims.Value) error {
 	if err := checkKind(answer, true, p.Untyped || bound); err != nil {
 		return err
 	}
-	return reason.Bound
+	if kind, _ := answer.Member("token_type"); bound || isText(kind, "DPoP") {
+		return reason.Bound
+	}
+	return reason.InactiveToken
 }
 
 // errNotAsked is the error of answer where a quiet Validator does not know it.

@@ -7,7 +7,9 @@
 // It prints one line of JSON when it serves, and ends when stdin does, so that
 // it can't outlive the test that started it. A line on stdin changes its keys and
 // is answered with one on stdout: `rotate` has new ones sign and drops the old,
-// `rotate keep` publishes the old ones behind them.
+// `rotate keep` publishes the old ones behind them. `refresh` makes a refresh token of the client and
+// prints it as JSON; `down` ends listening, and `up` begins it again, with the tokens of before.
+// An audience whose <alg> is "opaque" has opaque tokens.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer as createPlainServer } from 'node:http';
@@ -46,6 +48,8 @@ const providerWith = (keys) => new Provider(issuer, {
   scopes,
   features: {
     clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
     devInteractions: { enabled: false },
     // Access tokens are opaque without a resource: RFC 8707 names the audience.
     resourceIndicators: {
@@ -54,16 +58,18 @@ const providerWith = (keys) => new Provider(issuer, {
       getResourceServerInfo: (_ctx, resource) => ({
         audience: resource,
         scope: scopes.join(' '),
-        accessTokenFormat: 'jwt',
+        accessTokenFormat: algorithms[resource] === 'opaque' ? 'opaque' : 'jwt',
         accessTokenTTL: 600,
-        jwt: { sign: { alg: algorithms[resource] } },
+        ...(algorithms[resource] !== 'opaque' && { jwt: { sign: { alg: algorithms[resource] } } }),
       }),
     },
   },
 });
 
+let provider;
+
 function handlerWith(keys) {
-  const provider = providerWith(keys);
+  provider = providerWith(keys);
   provider.proxy = proxied !== undefined; // X-Forwarded-Proto and -Host are the proxy's
   return provider.callback();
 }
@@ -79,7 +85,28 @@ server
     console.log(JSON.stringify({ issuer, client_id, client_secret }));
   });
 
+async function refreshToken() {
+  const grant = new provider.Grant({ clientId: client.client_id, accountId: 'alice' });
+  grant.addOIDCScope('read');
+  const grantId = await grant.save();
+  const of = await provider.Client.find(client.client_id);
+  return new provider.RefreshToken({ client: of, accountId: 'alice', grantId, scope: 'read', gty: 'authorization_code' }).save();
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'refresh') {
+    console.log(JSON.stringify({ refresh_token: await refreshToken() }));
+    continue;
+  }
+  if (line === 'down') {
+    server.close(() => console.log('{"down": true}'));
+    server.closeAllConnections();
+    continue;
+  }
+  if (line === 'up') {
+    server.listen(Number(port), '127.0.0.1', () => console.log('{"up": true}'));
+    continue;
+  }
   keys = [...await newKeys(), ...(line === 'rotate keep' ? keys : [])];
   handle = handlerWith(keys);
   console.log('rotated');

@@ -88,7 +88,7 @@ func (n *Introspection) check(p *validator.Policy) error {
 // introspectionSettings returns the settings of what asks the issuer.
 func (i *Settings) introspectionSettings(iss, url, discovery, clientID string) shared.IntrospectionSettings {
 	n := i.Introspection
-	s := shared.IntrospectionSettings{Issuer: iss, URL: url, ClientID: clientID, InsecureHTTP: i.InsecureHTTP}
+	s := shared.IntrospectionSettings{Issuer: iss, URL: url, ClientID: clientID, InsecureHTTP: i.InsecureHTTP, AllowUntyped: true} // the validator judges the kind
 	if url == "" {
 		s.Discovery = discovery
 	}
