@@ -288,7 +288,7 @@ func TestGuides_EveryCaddyfileLoads(t *testing.T) {
 	loaded := 0
 	for _, name := range []string{
 		"scopes-per-route", "multi-tenant", "caching", "webhooks", "header-auth-upstreams", "spa-cors", "websockets",
-		"error-pages", "cluster", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens", "grpc",
+		"error-pages", "cluster", "tokens-you-make", "browser-and-machines", "model-server", "ci-tokens", "grpc", "entra-tenants",
 		"machine-to-machine", "full-identity-provider", "from-reason-to-remedy",
 		"from-aws-api-gateway", "from-caddy-security", "from-envoy", "from-ggicci", "from-kong", "from-nginx-plus", "from-traefik-hub",
 	} {

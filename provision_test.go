@@ -589,3 +589,31 @@ func storageDir(t *testing.T) string {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
+
+// TestTenantsOfTheEnvironment: what an environment variable has of tenants is checked when the
+// config loads, as what is written is before.
+func TestTenantsOfTheEnvironment(t *testing.T) {
+	const tenant = "11111111-2222-3333-4444-555555555555"
+	t.Setenv("ENTRA", "https://login.example/{tid}/")
+	t.Setenv("PLAIN", "https://login.example/")
+	t.Setenv("TENANT", tenant)
+	t.Setenv("CAPITALS", "AAAAAAAA-2222-3333-4444-555555555555")
+	config := func(iss, more string) string {
+		return `{"issuer": [{"iss": "` + iss + `", "audience": ["api"]` + more + `}]}`
+	}
+	for name, c := range map[string]struct{ config, err string }{
+		"an issuer and a tenant": {config("{env.ENTRA}", `, "tenants": ["{env.TENANT}"]`), ""},
+		"no tenants":             {config("{env.ENTRA}", ""), "nothing says which are accepted"},
+		"no {tid}":               {config("{env.PLAIN}", `, "tenants": ["`+tenant+`"]`), "tenants is for an issuer with a name for each tenant"},
+		"capitals":               {config("{env.ENTRA}", `, "tenants": ["{env.CAPITALS}"]`), "has capitals"},
+		"the same tenant":        {config("{env.ENTRA}", `, "tenants": ["{env.TENANT}", "`+tenant+`"]`), "is there twice"},
+		"beside all":             {config("{env.ENTRA}", `, "tenants": ["*", "{env.TENANT}"]`), "* stands for all tenants"},
+		"no text":                {config("{env.ENTRA}", `, "tenants": [""]`), "a value is empty"},
+		"an email as the user":   {config("{env.ENTRA}", `, "tenants": ["*"], "user_claim": ["email"]`), "user_claim"},
+	} {
+		_, err := load(t, c.config)
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %v, want %q", name, err, c.err)
+		}
+	}
+}

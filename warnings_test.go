@@ -1,10 +1,12 @@
 package caddyjwt
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	logcapture "go.uber.org/zap/zaptest/observer"
@@ -78,6 +80,34 @@ func TestWarningsOfSeveralSites(t *testing.T) {
 		}
 		if len(lines) != 1 || want == "" || !strings.HasPrefix(lines[0].Message, want) {
 			t.Errorf("%q: %v, want one line: %q", option, lines, want)
+		}
+	}
+}
+
+// TestWarningsOfTenants: with several tenants any application of theirs gets tokens, so there
+// should be a rule.
+func TestWarningsOfTenants(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "keys.json")
+	overwrite(t, file, string(signerSet(t, "a")))
+	for options, want := range map[string]int{
+		"tenants *": 1, "tenants 11111111-2222-3333-4444-555555555555": 0,
+		"tenants 11111111-2222-3333-4444-555555555555 22222222-2222-3333-4444-555555555555": 1,
+		"tenants *\n}\nrequire any_scope a\n#":                                              0,
+	} {
+		h := new(Handler)
+		text := "jwt {\naudience https://api.example\nissuer https://login.example/{tid}/ {\njwks_file " + file + "\n" + options + "\n}\n}"
+		text = strings.Replace(text, "#\n}", "", 1)
+		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {
+			t.Fatal(err)
+		}
+		core, logs := logcapture.New(zapcore.WarnLevel)
+		h.logger, h.app = zap.New(core), testApp(t)
+		if err := h.provision(bareContext()); err != nil {
+			t.Fatal(err)
+		}
+		if got := logs.FilterMessageSnippet("an issuer has several tenants, and nothing is required").Len(); got != want {
+			t.Errorf("%s: %d warnings, want %d", options, got, want)
 		}
 	}
 }

@@ -70,6 +70,10 @@ func TestConfigsThatAreWrong(t *testing.T) {
 		"federate, any issuer":  {func(c *Config) { c.Federates[0].Policy.Issuer, c.Federates[0].Policy.AnyIssuer = "", true }, "issuer"},
 		"federate, ourselves":   {func(c *Config) { c.Federates[0].Policy.Issuer = testIssuer }, "this service"},
 		"federate, our forward": {func(c *Config) { c.Federates[0].Policy.Issuer = testIssuer + "/forward" }, "this service"},
+		"a platform of tenants": {func(c *Config) {
+			c.Federates[0].SubjectPrefix, c.Federates[0].Policy.AnyIssuer = "", false
+			c.Federates[0].Policy.Issuer, c.Federates[0].Policy.AnyTenant = "https://entra.example/{tid}/", true
+		}, "many tenants"},
 		"SPIFFE without slash":  {func(c *Config) { c.Federates[0].SubjectPrefix = "spiffe://example.org" }, "SPIFFE"},
 		"SPIFFE, all domains":   {func(c *Config) { c.Federates[0].SubjectPrefix = "spiffe://" }, "SPIFFE"},
 		"SPIFFE, other scheme":  {func(c *Config) { c.Federates[0].SubjectPrefix = "https://example.org/" }, "SPIFFE"},

@@ -91,6 +91,8 @@ func TestRulesThatAreRefused(t *testing.T) {
 		"a text as any_issuer":         {`{"kind":"sub","value":"a","any_issuer":"yes"}`, "any_issuer: it must be true or false"},
 		"no issuer of two":             {`{"kind":"sub","value":"alice"}`, `issuer: it is missing, and the config has 2 issuers; write one of "https://a.example", "https://b.example", or "any_issuer": true`},
 		"any_issuer false":             {`{"kind":"jti","value":"x","any_issuer":false}`, "issuer: it is missing"},
+		"an issuer of many tenants":    {`{"kind":"sub","value":"x","issuer":"https://entra.example/{tid}/"}`, "a rule is about one: write the exact iss of the tokens"},
+		"one, alone":                   {`{"kind":"issuer","value":"https://entra.example/{tid}/","not_before":"2026-03-04T12:00:00Z"}`, "a rule is about one: write the exact iss of the tokens"},
 		"both":                         {`{"kind":"sub","value":"a","issuer":"https://a.example","any_issuer":true}`, "any_issuer: "},
 		"kid of any issuer":            {`{"kind":"kid","value":"1","any_issuer":true}`, "issuer: "},
 		"kid without an issuer":        {`{"kind":"kid","value":"1"}`, "issuer: "},
@@ -241,6 +243,24 @@ func TestNotes(t *testing.T) {
 				t.Errorf("%q", notes)
 			}
 		})
+	}
+}
+
+// TestRulesForTenants: a rule is about one iss, which is never taken from a config that has it
+// with {tid}; an iss of it is one that sites accept.
+func TestRulesForTenants(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.app.issuers = []string{"https://entra.example/{tid}/v2.0"}
+	s.fails(400, `issuer: it is missing, and the config's is "https://entra.example/{tid}/v2.0"`, "POST", "/jwt/revocations", `{"kind":"sub","value":"alice"}`)
+	for iss, unknown := range map[string]bool{
+		"https://entra.example/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0": false, "https://entra.example//v2.0": true,
+		"https://entra.example/a/b/v2.0": true, "https://entra.example/a/v1.0": true, "https://other.example/a/v2.0": true,
+	} {
+		answer := want[RevocationAnswer](s, 201, "POST", "/jwt/revocations", `{"kind":"sub","value":"alice","issuer":"`+iss+`"}`)
+		if got := strings.Contains(strings.Join(answer.Notes, "\n"), "no site of this node accepts"); got != unknown {
+			t.Errorf("%s: %q", iss, answer.Notes)
+		}
 	}
 }
 

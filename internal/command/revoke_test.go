@@ -212,6 +212,7 @@ func TestRevokeRefused(t *testing.T) {
 	}{
 		"a token that nobody verified": {token, []string{"@-"}, []string{"its signature was NOT checked", "issuer (iss)   https://i/\n", "id (jti)       t1\n", "subject (sub)  alice\n",
 			"issued (iat)   2023-11-14T22:13:20Z\n", "expires (exp)  nothing\n", "nothing was changed; the rule would be of kind jti", "--yes"}},
+		"one of Entra":             {unsigned(t, map[string]any{"uti": "u1", "iss": "https://i/"}), []string{"@-"}, []string{"It has no jti but uti", "of kind token"}},
 		"an opaque one":            {"opaque", []string{"@-"}, []string{"It is not a JWT", "of kind token"}},
 		"one that has expired":     {past, []string{"@-", "--yes"}, []string{"it expired at 2023-11-14T22:13:20Z", "--end revokes it all the same"}},
 		"one, by itself":           {past, []string{"--token", "@-"}, []string{"it expired at 2023-11-14T22:13:20Z"}},

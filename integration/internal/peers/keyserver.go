@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -91,6 +93,13 @@ func (s *KeyServer) Publish(keys ...any) {
 	s.keySet = text
 }
 
+// KeySet is the key set in force.
+func (s *KeyServer) KeySet() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keySet
+}
+
 // Answer replaces what a path answers; nil brings its own answer back.
 func (s *KeyServer) Answer(path string, answer *Answer) {
 	s.mu.Lock()
@@ -107,6 +116,13 @@ func (s *KeyServer) Hits(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hits[path]
+}
+
+// Paths are those of all requests so far, each once.
+func (s *KeyServer) Paths() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.hits))
 }
 
 // Authorizations are the Authorization headers that came with the requests for
