@@ -16,8 +16,8 @@ make)
 		fi
 	done
 	[ -e caddy ] || go build -C ../.. -o "$PWD/caddy" ./cmd/caddy
-	go build -o notes-server ./server
-	go build -o notes-client ./client
+	[ -e notes-server ] || go build -o notes-server ./server
+	[ -e notes-client ] || go build -o notes-client ./client
 	umask 077
 	new='./caddy jwt api-key new --append clients.jsonl --no-wait'
 	$new --id agent --consumer agent --scopes mcp:write >agent.key
