@@ -49,7 +49,7 @@ func TestGuides_MCPServer(t *testing.T) {
 		return k.RS256.Token(t, s.claims(all), nil)
 	}
 	both := `scope="mcp:read mcp:write"`
-	api := map[string]any{"aud": "API_CLIENT_ID", "oid": "o", "roles": []string{}}
+	api := map[string]any{"aud": "API_CLIENT_ID", "oid": "o", "scope": nil}
 	with := func(claims map[string]any, name string, value any) map[string]any {
 		more := map[string]any{name: value}
 		for n, v := range claims {
@@ -91,7 +91,7 @@ func TestGuides_MCPServer(t *testing.T) {
 		{"Entra, no token", entra, nil, mcpCallOf("list"), 401, `resource_metadata="https://` + entra + `/.well-known/oauth-protected-resource/mcp"`},
 		{"Entra, a user", entra, with(api, "scp", "mcp.access"), mcpCallOf("list"), 200, ""},
 		{"Entra, an application", entra, with(api, "roles", []string{"Mcp.Access"}), mcpCallOf("list"), 200, ""},
-		{"Entra, an application without roles", entra, map[string]any{"aud": "API_CLIENT_ID", "oid": "o"}, mcpCallOf("list"), 403, ""},
+		{"Entra, an application without roles", entra, api, mcpCallOf("list"), 403, ""},
 		{"Entra, a user without the scope", entra, with(api, "scp", "other"), mcpCallOf("list"), 403, ""},
 		{"Entra, deleting without the role", entra, with(api, "scp", "mcp.access"), mcpCallOf("delete_all"), 403, ""},
 		{"Entra, deleting", entra, with(with(api, "scp", "mcp.access"), "roles", []string{"Mcp.Write"}), mcpCallOf("delete_all"), 200, ""},

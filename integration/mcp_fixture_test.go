@@ -166,8 +166,8 @@ func runMCP(t *testing.T, dir string) {
 	}
 	refused := "./mcp.sh call viewer delete_all"
 	e.inReadme(refused)
-	if got, err := e.shell(refused); err == nil || !strings.Contains(err.Error(), "invalid_scope") {
-		t.Errorf("%s prints %q, %v; want the token service's invalid_scope", refused, got, err)
+	if got, err := e.shell(refused); err == nil || !strings.Contains(err.Error(), "Forbidden") {
+		t.Errorf("%s prints %q, %v; want Forbidden", refused, got, err)
 	}
 	e.run("./mcp.sh call agent delete_all")
 	if got := e.try("./mcp.sh call agent list"); got != "\n" {
