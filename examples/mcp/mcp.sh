@@ -29,9 +29,14 @@ make)
 	;;
 run)
 	./notes-server &
-	trap "kill $! 2>/dev/null" EXIT
-	trap 'exit 0' INT TERM
-	./caddy run
+	server=$!
+	./caddy run &
+	caddy=$!
+	# Ctrl-C ends both: the shell has them ignore it, as they are in the background.
+	trap 'kill "$server" "$caddy" 2>/dev/null || :' INT TERM
+	wait "$caddy" || :
+	kill "$server" 2>/dev/null || :
+	wait
 	;;
 call)
 	[ $# -ge 3 ] || { sed -n '4,6p' "$0" >&2; exit 2; }
