@@ -28,7 +28,7 @@ func init() {
 // such as GitHub Actions. The `jwt` handlers of the same Caddy trust it without a request.
 //
 // It answers at the paths of the issuer's URL: `/oauth2/token`, `/oauth2/introspect`,
-// `/oauth2/revoke`, `/.well-known/jwks.json` and its metadata. All other requests go on.
+// `/oauth2/revoke`, `/oauth2/authorize`, `/.well-known/jwks.json` and its metadata. All other requests go on.
 type AuthorizationServer struct {
 	// The URL that is `iss` of the tokens, such as `https://auth.example.com`: https, or http
 	// for this machine alone, without query and fragment. It may hold `{env.NAME}`.

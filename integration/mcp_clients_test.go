@@ -114,7 +114,7 @@ func askGoSDK(t *testing.T, r mcpRequest, issuer string) (answer mcpAnswer) {
 	failed := func(err error) *mcpError {
 		var rpc *jsonrpc.Error
 		if errors.As(err, &rpc) {
-			return &mcpError{Type: "jsonrpc.Error", Code: float64(rpc.Code), Text: rpc.Message}
+			return &mcpError{Type: "jsonrpc.Error", Code: float64(rpc.Code), Text: err.Error()}
 		}
 		return &mcpError{Text: err.Error()}
 	}

@@ -32,7 +32,10 @@ func TestMCP_Conformance(t *testing.T) {
 	issuer := peers.NewKeyServer(t, peers.NewCA(t), k.RS256)
 	port := peers.FreePort(t)
 	base := fmt.Sprintf("http://localhost:%d", port)
-	c := startCaddy(t, fmt.Sprintf(`:%d {
+	c := startCaddy(t, fmt.Sprintf(`https://ready.example.test {
+	respond ok
+}
+http://:%d {
 	bind 127.0.0.1
 	jwt %s {
 		resource %s/mcp
@@ -46,7 +49,7 @@ func TestMCP_Conformance(t *testing.T) {
 	}
 	reverse_proxy %s
 }
-`, port, issuer.URL, base, strings.TrimPrefix(server.URL, "http://")), options{env: map[string]string{"SSL_CERT_FILE": issuer.CA.File}, noTLS: true})
+`, port, issuer.URL, base, strings.TrimPrefix(server.URL, "http://")), options{env: map[string]string{"SSL_CERT_FILE": issuer.CA.File}})
 	token := k.RS256.Token(t, peers.Claims(issuer.URL, base+"/mcp", map[string]any{"scope": "mcp:read", "exp": time.Now().Add(time.Hour).Unix()}), nil)
 	c.logs.forbid(token)
 	through := addToken(t, base, token)

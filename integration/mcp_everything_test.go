@@ -213,19 +213,19 @@ func addPrompts(server *mcp.Server) {
 			return result, nil
 		}
 	}
-	server.AddPrompt(&mcp.Prompt{Name: "test_simple_prompt"}, says(func(map[string]string) []mcp.Content {
+	server.AddPrompt(&mcp.Prompt{Name: "test_simple_prompt", Description: "test_simple_prompt"}, says(func(map[string]string) []mcp.Content {
 		return words("This is a simple prompt for testing.")
 	}))
 	required := func(name string) *mcp.PromptArgument { return &mcp.PromptArgument{Name: name, Required: true} }
-	server.AddPrompt(&mcp.Prompt{Name: "test_prompt_with_arguments", Arguments: []*mcp.PromptArgument{required("arg1"), required("arg2")}},
+	server.AddPrompt(&mcp.Prompt{Name: "test_prompt_with_arguments", Description: "test_prompt_with_arguments", Arguments: []*mcp.PromptArgument{required("arg1"), required("arg2")}},
 		says(func(a map[string]string) []mcp.Content {
 			return words("Prompt with arguments: arg1='%s', arg2='%s'", a["arg1"], a["arg2"])
 		}))
-	server.AddPrompt(&mcp.Prompt{Name: "test_prompt_with_embedded_resource", Arguments: []*mcp.PromptArgument{required("resourceUri")}},
+	server.AddPrompt(&mcp.Prompt{Name: "test_prompt_with_embedded_resource", Description: "test_prompt_with_embedded_resource", Arguments: []*mcp.PromptArgument{required("resourceUri")}},
 		says(func(a map[string]string) []mcp.Content {
 			return append([]mcp.Content{embedded(a["resourceUri"])}, words("Please process the embedded resource above.")...)
 		}))
-	server.AddPrompt(&mcp.Prompt{Name: "test_prompt_with_image"}, says(func(map[string]string) []mcp.Content {
+	server.AddPrompt(&mcp.Prompt{Name: "test_prompt_with_image", Description: "test_prompt_with_image"}, says(func(map[string]string) []mcp.Content {
 		return append([]mcp.Content{&mcp.ImageContent{Data: pixel, MIMEType: "image/png"}}, words("Please analyze the image above.")...)
 	}))
 }

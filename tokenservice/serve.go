@@ -46,6 +46,7 @@ func New(c Config) (*Service, error) {
 		path + "/oauth2/token":          s.serveToken,
 		path + "/oauth2/revoke":         s.serveRevoke,
 		path + "/oauth2/introspect":     s.serveIntrospect,
+		path + "/oauth2/authorize":      s.serveAuthorize,
 		path + "/.well-known/jwks.json": s.serveKeySet,
 	}
 	s.addForward(path+"/forward/.well-known/jwks.json", s.serveForwardKeySet)

@@ -16,8 +16,8 @@ make)
 		fi
 	done
 	[ -e caddy ] || go build -C ../.. -o "$PWD/caddy" ./cmd/caddy
-	go build -o notes-server ./server
-	go build -o notes-client ./client
+	[ -e notes-server ] || go build -o notes-server ./server
+	[ -e notes-client ] || go build -o notes-client ./client
 	umask 077
 	new='./caddy jwt api-key new --append clients.jsonl --no-wait'
 	$new --id agent --consumer agent --scopes mcp:write >agent.key
@@ -29,9 +29,14 @@ make)
 	;;
 run)
 	./notes-server &
-	trap "kill $! 2>/dev/null" EXIT
-	trap 'exit 0' INT TERM
-	./caddy run
+	server=$!
+	./caddy run &
+	caddy=$!
+	# Ctrl-C ends both: the shell has them ignore it, as they are in the background.
+	trap 'kill "$server" "$caddy" 2>/dev/null || :' INT TERM
+	wait "$caddy" || :
+	kill "$server" 2>/dev/null || :
+	wait
 	;;
 call)
 	[ $# -ge 3 ] || { sed -n '4,6p' "$0" >&2; exit 2; }
