@@ -104,7 +104,7 @@ func TestThreat54_ChallengesAreWellFormed(t *testing.T) {
 		for host, options := range map[string]string{
 			"tokens": "issuer {$ISSUER} {\nca {$CA}\n}\naudience https://api.example.test", "keys": "api_keys {$KEYS}\napi_key_from basic",
 			"resource": "issuer {$ISSUER} {\nca {$CA}\n}\napi_keys {$KEYS}\napi_key_from header X-API-Key\napi_key_from basic\nresource https://mcp.example.test/mcp",
-			"both": "issuer {$ISSUER} {\nca {$CA}\n}\naudience https://api.example.test\napi_keys {$KEYS}\napi_key_from header X-API-Key\napi_key_from basic",
+			"both":     "issuer {$ISSUER} {\nca {$CA}\n}\naudience https://api.example.test\napi_keys {$KEYS}\napi_key_from header X-API-Key\napi_key_from basic",
 		} {
 			text += "https://" + host + ".example.test {\njwt {\n" + options + "\nrealm " + realm + "\nrequire scope " + scope + "\n}\nrespond ok\n}\n"
 		}

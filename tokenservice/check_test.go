@@ -74,9 +74,9 @@ func TestConfigsThatAreWrong(t *testing.T) {
 			c.Federates[0].SubjectPrefix, c.Federates[0].Policy.AnyIssuer = "", false
 			c.Federates[0].Policy.Issuer, c.Federates[0].Policy.AnyTenant = "https://entra.example/{tid}/", true
 		}, "many tenants"},
-		"SPIFFE without slash":  {func(c *Config) { c.Federates[0].SubjectPrefix = "spiffe://example.org" }, "SPIFFE"},
-		"SPIFFE, all domains":   {func(c *Config) { c.Federates[0].SubjectPrefix = "spiffe://" }, "SPIFFE"},
-		"SPIFFE, other scheme":  {func(c *Config) { c.Federates[0].SubjectPrefix = "https://example.org/" }, "SPIFFE"},
+		"SPIFFE without slash": {func(c *Config) { c.Federates[0].SubjectPrefix = "spiffe://example.org" }, "SPIFFE"},
+		"SPIFFE, all domains":  {func(c *Config) { c.Federates[0].SubjectPrefix = "spiffe://" }, "SPIFFE"},
+		"SPIFFE, other scheme": {func(c *Config) { c.Federates[0].SubjectPrefix = "https://example.org/" }, "SPIFFE"},
 	} {
 		if _, err := New(configOf(c.change)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: the error is %v, and does not say %q", name, err, c.want)
