@@ -125,8 +125,8 @@ func exchangeRaw(t *testing.T, conn net.Conn, err error, method, request string)
 	return answer{status: res.StatusCode, proto: res.Proto, header: res.Header, body: string(body)}
 }
 
-// guarded reports whether something is what the rules of guardedSite keep from most.
-func guarded(what string) bool {
+// runsGuarded reports whether something is what the rules of guardedSite keep from most.
+func runsGuarded(what string) bool {
 	kind, name, _ := strings.Cut(what, " ")
 	switch kind {
 	case "tool":

@@ -56,7 +56,7 @@ func TestMCP_NothingGetsRoundARule(t *testing.T) {
 // it.
 func (j *judged) compare(t *testing.T, s *sibling) (what []string) {
 	truth := j.past(t, s)
-	guards := slices.ContainsFunc(truth.ran, guarded)
+	guards := slices.ContainsFunc(truth.ran, runsGuarded)
 	switch {
 	case guards:
 		what = append(what, "the server runs what is guarded")
@@ -66,7 +66,7 @@ func (j *judged) compare(t *testing.T, s *sibling) (what []string) {
 		what = append(what, "the server refuses")
 	}
 	o := j.through(t, s, j.reader)
-	if slices.ContainsFunc(o.ran, guarded) {
+	if slices.ContainsFunc(o.ran, runsGuarded) {
 		t.Errorf("%s: runs %q\n%.300s", s.what, o.ran, s.text(site, "", ""))
 	}
 	switch len(o.arrived) {
@@ -87,7 +87,7 @@ func (j *judged) compare(t *testing.T, s *sibling) (what []string) {
 		if o.twin {
 			t.Errorf("%s: a header with an underscore arrives", s.what)
 		}
-		if tool := lenientTool(o.arrived[0]); guarded("tool " + tool) {
+		if tool := lenientTool(o.arrived[0]); runsGuarded("tool " + tool) {
 			t.Errorf("%s: passes, and a lenient server would run %s", s.what, tool)
 		}
 	default:

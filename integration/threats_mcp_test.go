@@ -205,7 +205,7 @@ func TestThreat81_EachKindByItsRule(t *testing.T) {
 			s := sibling{what: c.what, body: body}
 			for by, want := range map[*judged]int{j: c.open, denies: c.denied} {
 				o := by.through(t, &s, by.reader)
-				if (want == 0) != (len(o.arrived) == 1) || want != 0 && o.status != want || slices.ContainsFunc(o.ran, guarded) {
+				if (want == 0) != (len(o.arrived) == 1) || want != 0 && o.status != want || slices.ContainsFunc(o.ran, runsGuarded) {
 					t.Errorf("%s: status %d, %d arrived, ran %q; want %d", c.what, o.status, len(o.arrived), o.ran, want)
 				}
 			}
