@@ -24,7 +24,7 @@ func TestAbsent_ArgumentsThatAreNotSet(t *testing.T) {
 	read := func(text string) error {
 		return new(Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 	}
-	flags := []string{"keep_credentials", "optional", "allow_preflight", "allow_no_expiry", "allow_bound_tokens", "insecure_http", "ignore_kid", "log_credentials_filtered"}
+	flags := []string{"keep_credentials", "optional", "allow_preflight", "allow_no_expiry", "allow_bound_tokens", "insecure_http", "ignore_kid", "log_credentials_filtered", "mcp"}
 	for _, o := range handlerOptions() {
 		if err := read(site + o.name + " {$CADDY_JWT_NOT_SET}\n}"); (err == nil) != slices.Contains(flags, o.name) {
 			t.Errorf("%s: %v", o.name, err)

@@ -162,7 +162,7 @@ var (
 		ID: "answer_member", Code: IntrospectionUnavailable,
 		Text:    "the issuer's answer about the token: {member} has the wrong type",
 		Meaning: "the issuer says that the token is active, but a time in the answer is no JSON number of seconds since 1970, or `iss` is no string (RFC 7662 section 2.2), so it is not known for how long, or whose it is",
-		Remedy:  "Ask the introspection endpoint by hand (`curl --user CLIENT --data token=TOKEN URL`), look at this member, and correct what makes it in the issuer. Is the URL of `introspection` that of the introspection endpoint?",
+		Remedy:  "Ask the introspection endpoint by hand (`curl --user CLIENT --data token=TOKEN URL`), look at this member, and correct what makes it in the issuer, or the URL of `introspection` if it is not that of the introspection endpoint.",
 		See:     []string{"issuers-and-keys.md#introspection"},
 	})
 	AnswerIssuer = fixed(Entry{
