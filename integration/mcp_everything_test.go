@@ -1,5 +1,7 @@
 package integration
 
+//lint:file-ignore SA1019 the revisions of the protocol that the suite tests have what the newest deprecates
+
 import (
 	"context"
 	"encoding/base64"
@@ -136,7 +138,6 @@ func addContentTools(server *mcp.Server) {
 func addAskingTools(server *mcp.Server) {
 	text := map[string]any{"type": "string"}
 	addTool(server, "test_sampling", map[string]any{"type": "object", "properties": map[string]any{"prompt": text}}, func(ctx context.Context, r *mcp.CallToolRequest) ([]mcp.Content, error) {
-		//lint:ignore SA1019 the suite's revisions of the protocol have it
 		result, err := r.Session.CreateMessage(ctx, &mcp.CreateMessageParams{
 			MaxTokens: 100,
 			Messages:  []*mcp.SamplingMessage{{Role: "user", Content: &mcp.TextContent{Text: "Say something."}}},

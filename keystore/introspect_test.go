@@ -203,7 +203,7 @@ func TestIntrospectionKeepsAnswers(t *testing.T) {
 				if d.count() != 1 {
 					t.Errorf("%d calls while it is kept", d.count())
 				}
-				time.Sleep(1)
+				time.Sleep(time.Millisecond)
 				expect(t, "at the end", about(i, opaque(1)), want)
 				if d.count() != 2 {
 					t.Errorf("%d calls once it is no longer kept", d.count())

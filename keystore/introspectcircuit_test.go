@@ -65,7 +65,7 @@ func TestIntrospectionPausesAfterFailures(t *testing.T) {
 				t.Fatalf("a call within %d s", pause)
 			}
 			expect(t, "a kept answer in a pause", about(i, opaque(0)), "active")
-			time.Sleep(1)
+			time.Sleep(time.Millisecond)
 			expect(t, "the probe", ask(), "unavailable")
 			expect(t, "the one after it", ask(), "unavailable")
 			if d.count() != before+1 {
@@ -215,7 +215,7 @@ func TestIntrospectionHonoursRetryAfter(t *testing.T) {
 					if h.count() != 1 {
 						t.Errorf("%d calls in the pause", h.count())
 					}
-					time.Sleep(1)
+					time.Sleep(time.Millisecond)
 				}
 				expect(t, "after it", about(i, opaque(2)), "unavailable")
 				if h.count() != 2 {
