@@ -167,7 +167,7 @@ func TestMetadataOfSeveralResources(t *testing.T) {
 	}
 }
 
-// TestOneResourceOfSeveralHandlers: a document says the same of it, whoever serves it.
+// TestOneResourceOfSeveralHandlers: a document says the same of it, no matter which serves it.
 func TestOneResourceOfSeveralHandlers(t *testing.T) {
 	site := func(first, second string) string {
 		one := func(path, options string) string {

@@ -18,7 +18,7 @@ type sibling struct {
 	body    string
 	chunks  int      // how many bytes a chunk has; 0 for a Content-Length
 	trailer []string // lines behind the last chunk
-	honest  bool     // it is as clients send it: whoever may call it gets through
+	honest  bool     // it is as clients send it: anyone who may call it gets through
 }
 
 // text returns the request byte for byte.

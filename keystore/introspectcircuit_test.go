@@ -81,7 +81,7 @@ func TestIntrospectionPausesAfterFailures(t *testing.T) {
 		if s := i.Status(); s.State != "working" || s.Failures != 0 || s.LastError != "" || !s.LastErrorAt.IsZero() || !s.PausedUntil.IsZero() || !s.LastSuccess.Equal(time.Now()) || s.Failed != 13 || s.TurnedAway != 88 {
 			t.Errorf("%+v", s)
 		}
-		// After a success the pauses begin anew.
+		// After a success the pauses begin again.
 		d.set(resets)
 		for range failuresToOpen {
 			expect(t, "a failure", ask(), "unavailable")

@@ -87,7 +87,7 @@ type Handler struct {
 	Issuer     string   `json:"issuer,omitempty"`
 	Scopes     []string `json:"scopes,omitempty"`
 
-	// Answer is what the handler itself answers the request with, whoever makes it; empty if it
+	// Answer is what the handler itself answers the request with, no matter who makes it; empty if it
 	// does not.
 	Answer string `json:"answer,omitempty"`
 
