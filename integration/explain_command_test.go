@@ -20,6 +20,9 @@ func (q asked) commandArgs(t *testing.T) []string {
 		uri = "@" + tempFile(t, "uri", uri+"\n")
 	}
 	args := []string{"explain", "--json", "--site", q.host, "--method", q.method, "--uri", uri}
+	if q.body != "" {
+		args = append(args, "--data", "@"+tempFile(t, "body.json", q.body))
+	}
 	headers := q.headers.Clone()
 	if headers == nil {
 		headers = http.Header{}

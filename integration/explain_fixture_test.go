@@ -160,11 +160,15 @@ type asked struct {
 	// token or key is the credential in the place that is the default.
 	token, key string
 	headers    http.Header
+	body       string // for the site with mcp
 }
 
 func (q *asked) withDefaults() {
 	if q.method == "" {
 		q.method = http.MethodGet
+		if q.body != "" {
+			q.method = http.MethodPost
+		}
 	}
 	if q.uri == "" {
 		q.uri = "/"
@@ -187,7 +191,11 @@ var shownIn = regexp.MustCompile(`(?m)^(user|method|reason|detail|requirement)=(
 // goroutine.
 func (d *explainer) serve(q asked) (served, error) {
 	q.withDefaults()
-	r, err := http.NewRequest(q.method, d.origin(q.host)+q.uri, nil)
+	var body io.Reader
+	if q.body != "" {
+		body = strings.NewReader(q.body)
+	}
+	r, err := http.NewRequest(q.method, d.origin(q.host)+q.uri, body)
 	if err != nil {
 		return served{}, err
 	}
@@ -236,6 +244,9 @@ func (d *explainer) serve(q asked) (served, error) {
 func (q asked) question(inHeaders bool) object {
 	q.withDefaults()
 	body := object{"site": q.host, "method": q.method, "uri": q.uri}
+	if q.body != "" {
+		body["body"] = q.body
+	}
 	headers := q.headers.Clone()
 	if headers == nil {
 		headers = http.Header{}

@@ -68,13 +68,18 @@ func TestExplainNamesTheCheckThatDecides(t *testing.T) {
 	if without < 40 {
 		t.Errorf("%d kinds without a server", without)
 	}
+	// The state of the server and what an issuer says have tests of their own, and no question
+	// takes time, or memory from others.
+	elsewhere := []string{
+		"api_keys_unavailable", "revocations_unavailable", "inactive_token", "introspection_unavailable", "body_timeout", "overloaded",
+	}
 	t.Run("each reason", func(t *testing.T) {
 		have := map[string]bool{}
 		for _, c := range kinds {
 			have[c.reason] = true
 		}
 		for _, code := range reasonCodes(t) {
-			if !have[code] && code != "api_keys_unavailable" && code != "revocations_unavailable" { // below
+			if !have[code] && !slices.Contains(elsewhere, code) {
 				t.Errorf("no kind has the reason %s", code)
 			}
 		}

@@ -2,7 +2,9 @@ package integration
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/caddy-jwt/caddy-jwt/integration/internal/peers"
@@ -18,7 +20,7 @@ func (d *explainFixture) badRequests(t *testing.T) []kind {
 		return "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+key.Text))
 	}
 	rules, places := "rules.example.test", "places.example.test"
-	return []kind{
+	list := []kind{
 		{name: "nothing", asked: asked{host: site}, verdict: "refused", reason: "missing_credentials", detail: "", check: "credentials", wanted: "Authorization"},
 		{name: "another scheme", asked: asked{host: site, headers: http.Header{"Authorization": {"Digest x"}}}, verdict: "refused", reason: "missing_credentials", check: "credentials", wanted: "Authorization"},
 		{name: "an empty token", asked: asked{host: site, headers: http.Header{"Authorization": {"Bearer"}}}, verdict: "refused", reason: "malformed_request", check: "credentials"},
@@ -46,6 +48,28 @@ func (d *explainFixture) badRequests(t *testing.T) []kind {
 		{name: "a named route", asked: asked{host: "invoked.example.test", token: token(map[string]any{"scope": "read"})}, verdict: "refused", reason: "insufficient_scope", check: "scope", wanted: "write"},
 		{name: "nobody, and an expression that asks for somebody", asked: asked{host: "optional.example.test", method: "POST"}, verdict: "refused", reason: "missing_credentials", check: "expression", wanted: "anonymous"},
 		{name: "a claim that no header can carry", asked: asked{host: "forward.example.test", token: token(map[string]any{"email": "a\nb"})}, verdict: "refused", reason: "unforwardable_claim", detail: "*", check: "forward"},
+	}
+	return append(list, d.badMessages(t)...)
+}
+
+// badMessages are refused for what they are, or for the tool that they call.
+func (d *explainFixture) badMessages(t *testing.T) []kind {
+	t.Helper()
+	message := func(body string, more http.Header) asked {
+		headers := http.Header{"Content-Type": {"application/json"}}
+		maps.Copy(headers, more)
+		return asked{host: "mcp.example.test", token: keys(t).RS256.Token(t, d.claims(nil), nil), headers: headers, body: body}
+	}
+	const list = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	put := message(list, nil)
+	put.method = http.MethodPut
+	return []kind{
+		{name: "a tool without the scope", asked: message(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"Delete_all"}}`, nil), verdict: "refused", reason: "insufficient_scope", check: "scope", wanted: "admin"},
+		{name: "a member twice", asked: message(`{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call"}`, nil), verdict: "refused", reason: "malformed_message", detail: "an object in the body has two members of one name", check: "message"},
+		{name: "a header that lies", asked: message(list, http.Header{"Mcp-Method": {"tools/call"}}), verdict: "refused", reason: "header_mismatch", detail: "Mcp-Method differs from the body", check: "message"},
+		{name: "an HTTP method that the protocol has not", asked: put, verdict: "refused", reason: "method_not_allowed", check: "message", seen: "PUT"},
+		{name: "a form", asked: message(list, http.Header{"Content-Type": {"text/plain"}}), verdict: "refused", reason: "unsupported_media_type", detail: "*", check: "message", seen: "text/plain"},
+		{name: "a message that is too long", asked: message(list+strings.Repeat(" ", 1<<10), nil), verdict: "refused", reason: "body_too_large", check: "message"},
 	}
 }
 

@@ -113,6 +113,24 @@ http://places.example.test {
 	import in
 	import shown
 }
+http://mcp.example.test {
+	# No page is made for the refusal of a message.
+	header {
+		>X-Reason {http.jwt.reason}
+		>X-Detail "{http.jwt.detail}"
+		>X-Requirement "{http.jwt.requirement}"
+	}
+	jwt {
+		import from_issuer
+		mcp {
+			tool delete_* {
+				require scope admin
+			}
+			max_body 1KiB
+		}
+	}
+	import in
+}
 http://optional.example.test {
 	jwt {
 		import from_issuer

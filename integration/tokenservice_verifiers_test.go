@@ -128,7 +128,7 @@ func TestTokenService_VerifiedByHAProxy(t *testing.T) {
 	token := e.token(t)
 	var rules strings.Builder
 	for id, file := range e.publishedPEM(t) {
-		fmt.Fprintf(&rules, "\thttp-request set-var(txn.verified) http_auth_bearer,jwt_verify(txn.alg,\"%s\") if { var(txn.kid) -m str %s }\n", file, id)
+		fmt.Fprintf(&rules, "\thttp-request set-var(txn.verified) http_auth_bearer,jwt_verify(txn.alg,\"%s\") if { var(txn.kid) -m str -- %s }\n", file, id)
 	}
 	port := peers.FreePort(t)
 	config := fmt.Sprintf(`global
