@@ -91,6 +91,9 @@ func TestOpaqueTokensOfAnOpenIDProvider(t *testing.T) {
 
 	t.Run("an opaque token passes, and the upstream learns who it is", func(t *testing.T) {
 		a := get(t, site, opaque)
+		for tries := 0; a.status == http.StatusServiceUnavailable && tries < 10; tries++ {
+			a = get(t, site, opaque) // the machine may be too busy for the provider to answer in time
+		}
 		if a.status != http.StatusOK {
 			t.Fatalf("status %d, reason %q", a.status, a.header.Get("X-Reason"))
 		}

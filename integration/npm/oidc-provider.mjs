@@ -44,6 +44,8 @@ const cookieKey = randomBytes(32).toString('base64url');
 const providerWith = (keys) => new Provider(issuer, {
   clients: [client, ...(proxied?.clients ?? [])],
   cookies: { keys: [cookieKey] },
+  // Where no client can get a refresh token, it looks for none when it is asked about one.
+  issueRefreshToken: async () => false,
   jwks: { keys: structuredClone(keys) },
   scopes,
   features: {
