@@ -106,9 +106,10 @@ func NewIntrospection(c IntrospectionConfig) (*Introspection, error) {
 // token. It implements validator.Introspector.
 //
 // A token that the issuer calls active is not if the answer is about another kind of token (a
-// refresh token, say), about one that is bound to a key (DPoP), or from another issuer. Then
-// answer is an object with the members that say so, besides active, which is true. It is null
-// for a token that is simply not active.
+// refresh token, say, or one bound to a key that the answer does not name), or from another
+// issuer. Then answer is an object with the members that say so, besides active, which is true.
+// It is null for a token that is simply not active. A token with cnf is active: the caller
+// decides whether it may be used without the proof of its key.
 //
 // Text that can be no token (RFC 6750 section 2.1) or has less than 16 bytes or too many is
 // not active, without a call. The errors wrap key.ErrUnavailable.

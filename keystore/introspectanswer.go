@@ -33,14 +33,18 @@ type judged struct {
 // oidc-provider and doorkeeper answer without any about refresh tokens.
 var kindMembers = []string{"token_use", "token_usage", "token_type", "typ"}
 
-// accessKinds are the values of these members, in lower case, for an access token that is not
-// bound to a key.
+// accessKinds are the values of these members, in lower case, for an access token, and whether
+// they say that it is one.
 var accessKinds = map[string]bool{
-	"bearer": true, "access": true, "access_token": true, "client_credentials": true,
+	boundKind: true, "bearer": true, "access": true, "access_token": true, "client_credentials": true,
 	"at+jwt": true, "application/at+jwt": true, "urn:ietf:params:oauth:token-type:access_token": true,
 	// Says how a token is written and not what it is for.
 	"jwt": false, "urn:ietf:params:oauth:token-type:jwt": false,
 }
+
+// boundKind is that of a token that is bound to a key (RFC 9449 section 6.2), which cnf names.
+// Whether it may be used without the proof of that key is for the one who judges the claims.
+const boundKind = "dpop"
 
 // maxSaid is how long a text may be that is repeated in what is said about a refused answer.
 const maxSaid = 64
@@ -64,6 +68,7 @@ func judge(body []byte, issuer string, allowUntyped bool) (judged, error) {
 	if !active {
 		return judged{}, nil
 	}
+	cnf, _ := value.Member("cnf")
 	said := []claims.Member{{Name: "active", Value: member}}
 	refused, typed := false, allowUntyped
 	for _, name := range kindMembers {
@@ -72,9 +77,10 @@ func judge(body []byte, issuer string, allowUntyped bool) (judged, error) {
 			continue
 		}
 		text, _ := kind.Text()
-		proves, known := accessKinds[strings.ToLower(text)]
+		folded := strings.ToLower(text)
+		proves, known := accessKinds[folded]
 		typed = typed || proves
-		if !known {
+		if !known || folded == boundKind && cnf.Kind() != claims.Object {
 			refused = true
 			said = append(said, claims.Member{Name: name, Value: briefly(kind)})
 		}

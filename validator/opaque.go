@@ -140,10 +140,10 @@ func (p *policy) whyInactive(answer claims.Value) error {
 		return reason.AnswerIssuer
 	}
 	_, bound := answer.Member("cnf")
-	if err := checkKind(answer, true, p.Untyped || bound); err != nil {
+	if err := checkKind(answer, bound, p.Untyped || bound); err != nil {
 		return err
 	}
-	if kind, _ := answer.Member("token_type"); bound || isText(kind, "DPoP") {
+	if bound {
 		return reason.Bound
 	}
 	return reason.InactiveToken
@@ -187,13 +187,17 @@ func (v *Validator) standing(ctx context.Context, verified *Token, text string, 
 }
 
 // checkSameToken checks an answer about a JWT, whose own claims were verified: that it is
-// of the same issuer, and about an access token.
+// of the same issuer, about an access token, and that it does not bind to a key what was taken
+// for a bearer token.
 func (p *policy) checkSameToken(answer claims.Value) error {
 	if iss, ok := answer.Member("iss"); ok && !isText(iss, p.Issuer) {
 		return reason.AnswerIssuer
 	}
 	_, bound := answer.Member("cnf")
-	return checkKind(answer, bound, p.Untyped)
+	if err := checkKind(answer, bound, p.Untyped); err != nil {
+		return err
+	}
+	return p.checkBinding(bound)
 }
 
 // readAnswer reads the registered claims of an answer. What has the wrong type there is the

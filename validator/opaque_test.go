@@ -176,6 +176,31 @@ func TestThreat88_AnAnswerIsJudgedAsClaimsAre(t *testing.T) {
 	}
 }
 
+// What an Introspector does not take for an active access token is refused for what its answer
+// says.
+func TestWhatAnAnswerIsRefusedFor(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]error{
+		`{"active":false}`:                                               reason.InactiveToken,
+		`{"active":true}`:                                                reason.AnswerNoKind,
+		`{"active":true,"token_type":"DPoP"}`:                            reason.AnswerKind,
+		`{"active":true,"token_type":"DPoP","cnf":{"jkt":"x"}}`:          reason.Bound,
+		`{"active":true,"cnf":{"jkt":"x"}}`:                              reason.Bound,
+		`{"active":true,"typ":"Refresh"}`:                                reason.AnswerKind,
+		`{"active":true,"iss":"https://other.example"}`:                  reason.AnswerIssuer,
+		`{"active":true,"typ":"Bearer","iss":"https://issuer.example/"}`: reason.InactiveToken,
+	} {
+		v, err := claims.ParseObject([]byte(answer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newValidator(t, opaquePolicy(&issuerAnswers{})).opaque
+		if _, err := p.judged(v, false, nil); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", answer, err, want)
+		}
+	}
+}
+
 // agreesWithExplain compares the first check that failed with the error of Validate.
 func agreesWithExplain(t *testing.T, v *Validator, token string, err error) {
 	t.Helper()
@@ -266,6 +291,8 @@ func TestJWTsAreAskedAboutEachTime(t *testing.T) {
 		"down":            {"", reason.IntrospectionUnavailable},
 		"another iss":     {instead(t, "issuer.example/", "other.example/"), reason.AnswerIssuer},
 		"a refresh token": {instead(t, `"Bearer"`, `"refresh_token"`), reason.AnswerKind},
+		"bound":           {instead(t, `"iat"`, `"cnf":{"jkt":"x"},"iat"`), reason.Bound},
+		"DPoP":            {instead(t, `"Bearer"`, `"DPoP"`), reason.AnswerKind},
 		"its own times":   {instead(t, "1800000600", "1"), nil}, // the token's count
 	} {
 		a.answers[good] = c.answer

@@ -7,8 +7,8 @@
 // It prints one line of JSON when it serves, and ends when stdin does, so that
 // it can't outlive the test that started it. A line on stdin changes its keys and
 // is answered with one on stdout: `rotate` has new ones sign and drops the old,
-// `rotate keep` publishes the old ones behind them. `refresh` makes a refresh token of the client and
-// prints it as JSON; `down` ends listening, and `up` begins it again, with the tokens of before.
+// `rotate keep` publishes the old ones behind them. `refresh` makes a refresh token and an ID
+// token of the client and prints them as JSON; `down` ends listening, and `up` begins it again, with the tokens of before.
 // An audience whose <alg> is "opaque" has opaque tokens.
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -44,6 +44,8 @@ const cookieKey = randomBytes(32).toString('base64url');
 const providerWith = (keys) => new Provider(issuer, {
   clients: [client, ...(proxied?.clients ?? [])],
   cookies: { keys: [cookieKey] },
+  // Where no client can get a refresh token, it looks for none when it is asked about one.
+  issueRefreshToken: async () => false,
   jwks: { keys: structuredClone(keys) },
   scopes,
   features: {
@@ -85,6 +87,13 @@ server
     console.log(JSON.stringify({ issuer, client_id, client_secret }));
   });
 
+async function idToken() {
+  const of = await provider.Client.find(client.client_id);
+  const token = new provider.IdToken({ sub: 'alice' }, { client: of });
+  token.scope = 'openid';
+  return token.issue({ use: 'idtoken' });
+}
+
 async function refreshToken() {
   const grant = new provider.Grant({ clientId: client.client_id, accountId: 'alice' });
   grant.addOIDCScope('read');
@@ -95,7 +104,7 @@ async function refreshToken() {
 
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'refresh') {
-    console.log(JSON.stringify({ refresh_token: await refreshToken() }));
+    console.log(JSON.stringify({ refresh_token: await refreshToken(), id_token: await idToken() }));
     continue;
   }
   if (line === 'down') {

@@ -62,7 +62,8 @@ whole header (Authorization: Bearer …) or the answer of a token endpoint. With
 the token comes from standard input. A token among the arguments would stay in the shell's
 history, so it is taken only with --yes.
 
-Of an encrypted token (JWE) the header is shown; the rest is for those who have its key.
+Of an encrypted token (JWE) the header is shown; the rest is for those who have its key. What
+it or an opaque token stands for, servers ask the issuer with the option introspection.
 
 With --json: kind (jwt, id_token or jwe), header, claims, signature_checked (always false)
 and notes, each with a stable word and a text. If readers of JSON differ about the header or
@@ -106,14 +107,14 @@ func decodeToken(found recognize.Found, now time.Time) (*decodedToken, error) {
 	case recognize.APIKey:
 		return nil, withHint(errors.New("it is an API key, which has nothing in it to decode"), "caddy jwt explain @FILE says what a server makes of it")
 	case recognize.Opaque:
-		return nil, withHint(errors.New("it is an opaque token or an API key, which has nothing in it to decode"), "only its issuer knows what it stands for; a JWT has three parts with dots between them and begins with eyJ")
+		return nil, withHint(errors.New("it is an opaque token or an API key, which has nothing in it to decode"), "only its issuer knows what it stands for: servers with this plugin ask it where introspection is configured (caddy jwt explain @FILE --introspect); a JWT has three parts with dots between them and begins with eyJ")
 	}
 	parts := strings.Split(found.Text, ".")
 	if err := d.read(parts[0], "header", &d.header, &d.Header, &d.HeaderText); err != nil {
 		return nil, err
 	}
 	if found.Kind == recognize.JWE {
-		d.note("encrypted", "it is an encrypted token (JWE): only the header can be seen, and servers with this plugin don't take it; ask the issuer for signed access tokens")
+		d.note("encrypted", "it is an encrypted token (JWE): only the header can be seen, and servers with this plugin don't decrypt it; ask the issuer for signed access tokens, or have servers ask the issuer about it (introspection)")
 		return d, nil
 	}
 	if err := d.read(parts[1], "claims", &d.claims, &d.Claims, &d.ClaimsText); err != nil {

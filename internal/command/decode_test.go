@@ -177,7 +177,7 @@ func TestDecodeSaysWhatItCannotDecode(t *testing.T) {
 		says string
 	}{
 		"an API key":          {apiKey, nil, 1, "it is an API key"},
-		"an opaque token":     {"ya29.a0AfB_byC", nil, 1, "opaque"},
+		"an opaque token":     {"ya29.a0AfB_byC", nil, 1, "introspection is configured"},
 		"a header of no JSON": {"abcd.efgh.ijkl", nil, 1, "the header is not a JSON object"},
 		"claims of no JSON":   {unsignedToken(`{"alg":"ES256"}`, "hello"), nil, 1, "the claims is not a JSON object"},
 		"claims that are cut": {good[:60], nil, 1, "JSON object"},
