@@ -2,11 +2,16 @@ package caddyjwt
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/admin"
+	"github.com/caddy-jwt/caddy-jwt/revocation"
 	"github.com/caddy-jwt/caddy-jwt/validator"
 )
 
@@ -49,5 +54,29 @@ func TestWhatAConfigAccepts(t *testing.T) {
 	a.accepted.addKeys(&apikey.Lookup{Written: set})
 	if sets := a.WrittenKeys(); len(sets) != 1 || sets[0] != set {
 		t.Error(sets)
+	}
+}
+
+// TestRevokedOpaqueTokensAreNotCounted: they are in no cache, so that none there is no sign of a
+// wrong value.
+func TestRevokedOpaqueTokensAreNotCounted(t *testing.T) {
+	t.Parallel()
+	h := new(Handler)
+	const asked = "http://127.0.0.1:1"
+	text := "jwt {\nissuer " + asked + " {\nintrospection " + asked + "/introspect\naudience https://api.example\n}\n}"
+	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {
+		t.Fatal(err)
+	}
+	h.logger, h.app = zap.NewNop(), testApp(t)
+	if err := h.provision(bareContext()); err != nil {
+		t.Fatal(err)
+	}
+	for rule, want := range map[revocation.Rule]int{
+		{Kind: revocation.KindSub, Value: "nobody-at-all", Issuer: asked}: -1, {Kind: revocation.KindToken, Value: strings.Repeat("a", 64)}: -1,
+		{Kind: revocation.KindSub, Value: "nobody-at-all", Issuer: "https://other.example"}: 0, {Kind: revocation.KindKid, Value: "k", Issuer: asked}: 0,
+	} {
+		if got := h.app.CachedRefused(&rule, ""); got != want {
+			t.Errorf("%s of %s: %d, want %d", rule.Kind, rule.Issuer, got, want)
+		}
 	}
 }

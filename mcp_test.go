@@ -2,11 +2,13 @@ package caddyjwt
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -420,6 +422,40 @@ func TestMCPInAChain(t *testing.T) {
 		}))
 		if err != nil || (string(got) == body) != (challenge == "") || challenge != "" && !strings.Contains(w.Header().Get("WWW-Authenticate"), ` scope="`+challenge+`"`) {
 			t.Errorf("%s: %v %d %s %v", scopes, err, w.Code, got, w.Header())
+		}
+	}
+}
+
+// TestMCPLeavesTheBodyToErrorRoutes: a proxy of error routes, for when the server is down, sends
+// the message again if nothing of it was sent. Then its memory ends with the request.
+func TestMCPLeavesTheBodyToErrorRoutes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "mcp")
+	body := call("1", "list")
+	for _, begun := range []bool{false, true} {
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		w := httptest.NewRecorder()
+		r := caddyhttp.PrepareRequest(post(t, body, "", nil).WithContext(ctx), caddy.NewReplacer(), w, new(caddyhttp.Server))
+		err := s.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+			if begun {
+				_, _ = r.Body.Read(make([]byte, 1))
+			}
+			return caddyhttp.Error(http.StatusBadGateway, errors.New("connection refused"))
+		}))
+		if err == nil {
+			t.Error("no error")
+		}
+		later := r.Clone(r.Context())
+		if got, err := io.ReadAll(r.Body); (string(got) == body && err == nil) == begun || begun && err == nil {
+			t.Errorf("begun %v: error routes read %q, %v", begun, got, err)
+		}
+		end()
+		for { // what ends it runs beside
+			if _, err := later.Body.Read(make([]byte, 1)); err != nil && err != io.EOF { //nolint:errorlint // as readers ask
+				break
+			}
+			runtime.Gosched()
 		}
 	}
 }

@@ -213,13 +213,14 @@ func (h *Handler) Authenticates() bool {
 }
 
 // serve passes a request to the next handler, or refuses it.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next caddyhttp.Handler) error {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, st *state, next caddyhttp.Handler) (err error) {
 	if h.clearsOnly {
 		return next.ServeHTTP(w, r)
 	}
 	d := h.decide(r, st)
 	if h.mcp != nil {
-		defer h.judge(w, r, &d).End()
+		held := h.judge(w, r, &d)
+		defer func() { held.Leave(r.Context(), err) }()
 	}
 	h.leave(r, st, &d)
 	h.count(r, &d)

@@ -123,9 +123,16 @@ func (a *App) MaxLifetime() time.Duration {
 	return a.accepted.lifetime
 }
 
-// CachedRefused returns how many tokens in the cache a rule refuses.
+// CachedRefused returns how many tokens in the cache a rule refuses. Opaque tokens are in none:
+// where the rule may be about one, none is not a sign of a mistake.
 func (a *App) CachedRefused(rule *revocation.Rule, token string) int {
-	return revoked.Cached(rule, token, clock.System().Now())
+	n := revoked.Cached(rule, token, clock.System().Now())
+	for _, i := range a.sources.Introspections() {
+		if n == 0 && rule.Kind != revocation.KindKid && (rule.Issuer == "" || slices.Contains(i.Issuers, rule.Issuer)) {
+			return -1
+		}
+	}
+	return n
 }
 
 // clientsOf returns the clients of the token service with an issuer, or nil. It is asked for

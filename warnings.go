@@ -30,6 +30,9 @@ func warn(h *Handler, now time.Time) {
 	if h.Resource != nil && slices.ContainsFunc(h.TokenFrom, func(s *CredentialSource) bool { return s.From == credential.FromQuery }) {
 		h.warn("token_from query beside resource: clients that find their way by its metadata must not put tokens into URLs, which end up in logs and histories; leave it out unless other clients need it")
 	}
+	if shared := h.credentials.Shared(); len(shared) > 0 && h.validator != nil && h.validator.TakesOpaque() {
+		h.warn("introspection: API keys are read " + strings.Join(shared, " and ") + " too, where any text that is no JWT is taken for one: no opaque token is accepted there; give API keys a place of their own, such as api_key_from header X-API-Key")
+	}
 	for _, r := range h.Require {
 		for _, scope := range append(append([]string{}, r.Scope...), r.AnyScope...) {
 			if strings.Contains(scope, ",") {

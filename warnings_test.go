@@ -111,3 +111,27 @@ func TestWarningsOfTenants(t *testing.T) {
 		}
 	}
 }
+
+// TestWarningOfASharedPlace: an opaque token where API keys are read too is taken for one of
+// them. No such text goes to the issuer, as it may be an API key.
+func TestWarningOfASharedPlace(t *testing.T) {
+	t.Parallel()
+	_, hash := newAPIKey()
+	for options, want := range map[string]int{
+		"": 0, "api_key_from header Authorization Bearer": 1, "api_key_from header X-Key\ntoken_from header X-Key\ntoken_from header Authorization Bearer": 1,
+	} {
+		h := new(Handler)
+		text := "jwt {\nissuer http://127.0.0.1:1 {\nintrospection http://127.0.0.1:1/introspect\naudience https://api.example\n}\napi_key k " + hash + "\n" + options + "\n}"
+		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {
+			t.Fatal(err)
+		}
+		core, logs := logcapture.New(zapcore.WarnLevel)
+		h.logger, h.app = zap.New(core), testApp(t)
+		if err := h.provision(bareContext()); err != nil {
+			t.Fatal(err)
+		}
+		if got := logs.FilterMessageSnippet("no opaque token is accepted there").Len(); got != want {
+			t.Errorf("%s: %d warnings, want %d", options, got, want)
+		}
+	}
+}

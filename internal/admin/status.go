@@ -65,7 +65,8 @@ type App interface {
 	// none, or accepts tokens without an expiry.
 	MaxLifetime() time.Duration
 	// CachedRefused returns how many tokens in the cache a rule refuses. token is the one
-	// that the rule is about, empty if it is not in hand. It is -1 if there is no cache.
+	// that the rule is about, empty if it is not in hand. It is -1 if there is no cache, and
+	// if there may be such tokens that are in none.
 	CachedRefused(rule *revocation.Rule, token string) int
 	// ServicesOf returns the issuers of the token services of which the API keys of a store
 	// are clients.

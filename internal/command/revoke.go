@@ -269,6 +269,7 @@ func (f *revokeFlags) report(cmd *cobra.Command, a access, body admin.Revocation
 	notes := cmd.ErrOrStderr()
 	if !a.offline && body.Kind != "key" {
 		switch n := made.CachedTokensRefused; n {
+		case -1: // the server does not know
 		case 0:
 			fmt.Fprintln(notes, "Warning: none of the tokens that this server has seen lately is refused by the rule. Is the value the one that tokens have?")
 		case 1:

@@ -110,6 +110,10 @@ func TestRevokeTellsWhatTheServerSays(t *testing.T) {
 	if r := runJWT(t, "", "revoke", "--key", "a", "--address", f.address).want(t, 0); r.err != "" {
 		t.Errorf("of a key: %s", r.err)
 	}
+	f = answering(t, "POST /jwt/revocations", http.StatusCreated, `{"id":"sub-1","stored":true,"cached_tokens_refused":-1}`)
+	if r := runJWT(t, "", "revoke", "--sub", "a", "--address", f.address).want(t, 0); r.err != "" {
+		t.Errorf("where the server does not know: %s", r.err)
+	}
 }
 
 // TestRevokeWaitsUntilStored: 202 is in force on that server alone, so the command waits for

@@ -149,6 +149,17 @@ func (c *Places) Where(tokens bool) []string {
 	return list
 }
 
+// Shared returns the places in which both tokens and API keys are looked for, in words.
+func (c *Places) Shared() []string {
+	var list []string
+	for _, s := range c.places {
+		if s.tokens && s.apiKeys {
+			list = append(list, s.String())
+		}
+	}
+	return list
+}
+
 // String returns the source in words, as in "in the cookie session".
 func (s Source) String() string {
 	switch {

@@ -1,6 +1,7 @@
 package mcpgate
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -157,6 +158,23 @@ func (h *Held) End() {
 	defer h.mu.Unlock()
 	h.ended, h.data = true, nil
 	h.account.close()
+}
+
+// Leave ends the body, unless handlers behind failed before any of them read it: then the
+// error routes have it, as they have that of any other request, until ctx ends with the
+// request.
+func (h *Held) Leave(ctx context.Context, err error) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	keep := err != nil && h.at == 0 && !h.ended && ctx.Done() != nil
+	h.mu.Unlock()
+	if !keep {
+		h.End()
+		return
+	}
+	context.AfterFunc(ctx, h.End)
 }
 
 // untouched returns the bytes of a body that another handler has judged, if nobody has read

@@ -332,3 +332,39 @@ func TestSettingsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// panicking is a body that another handler has wrapped, and that panics after some bytes.
+type panicking struct{ begin io.Reader }
+
+func (p *panicking) Read(into []byte) (int, error) {
+	if n, _ := p.begin.Read(into); n > 0 {
+		return n, nil
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// TestAPanicHoldsNoMemory: what is counted for a request that never ends as others do would be
+// missing for all others.
+func TestAPanicHoldsNoMemory(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodPost, http.MethodDelete} {
+		g := newGate(t, Settings{})
+		r := httptest.NewRequest(method, "/mcp", nil)
+		r.Body, r.ContentLength = io.NopCloser(&panicking{strings.NewReader(list[:5])}), -1
+		r.Header.Set("Content-Type", "application/json")
+		if method != http.MethodPost {
+			r.Body = io.NopCloser(&panicking{strings.NewReader("")})
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			_, _ = g.Judge(nil, r, nobody(), false)
+		}()
+		if g.budget.held != 0 || len(g.budget.users) != 0 {
+			t.Errorf("%s: %d bytes are counted after a panic", method, g.budget.held)
+		}
+	}
+}

@@ -89,6 +89,12 @@ func (g *Gate) Judge(w http.ResponseWriter, r *http.Request, id *identity.Identi
 	b.account.budget = g.budget
 	b.account.user.name, b.account.user.issuer = id.Sender()
 	b.some = !judged
+	settled := false
+	defer func() {
+		if !settled { // a panic, which the server ends the request with
+			b.account.close()
+		}
+	}()
 	var err error
 	if r.Body != nil && r.Body != http.NoBody {
 		err = b.read(g.inTime)
@@ -96,6 +102,7 @@ func (g *Gate) Judge(w http.ResponseWriter, r *http.Request, id *identity.Identi
 		b.body, b.eof = http.NoBody, true
 	}
 	v := g.body(r, b, id, judged, err)
+	settled = true
 	switch {
 	case v.Code == "" && v.Failed == nil && !judged:
 		b.account.close()
