@@ -364,7 +364,7 @@ func TestFetchLeavesNoConnectionOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 1000 { // a moment, until the server has noticed
+	for range 30_000 { // a moment, until the server has noticed
 		mu.Lock()
 		n := len(open)
 		mu.Unlock()

@@ -229,7 +229,7 @@ func TestStateOf(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for range 2000 {
+	for range 12_000 {
 		if s.send("GET", "/jwt/status?ready", "").Code == 200 {
 			break
 		}

@@ -122,7 +122,7 @@ func TestEndpoint(t *testing.T) {
 	config.Start()
 	Running.Add(config)
 	defer Running.Remove(config)
-	for range 500 {
+	for range 6000 {
 		if r.Status().State == "fresh" {
 			break
 		}

@@ -72,7 +72,7 @@ func stateOf(t *testing.T, storage certmagic.Storage, change func(*StateSettings
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 12_000 {
 		if ok() {
 			return
 		}
