@@ -49,28 +49,37 @@ func asMCP(text string) change {
 // chunked takes the length away from a body.
 func chunked(r *http.Request) { r.ContentLength = -1 }
 
-// held is a body that begins and then waits until it is let go.
+// held is a body that begins and then waits until it is let go, or the client gives up: a
+// client of HTTP/2 waits for that even with the answer in hand.
 type held struct {
 	io.Reader
-	wait <-chan struct{}
+	wait   <-chan struct{}
+	closed chan struct{}
+	once   sync.Once
 }
 
 func (h *held) Read(p []byte) (int, error) {
 	n, err := h.Reader.Read(p)
 	if err == io.EOF { //nolint:errorlint // of a reader of ours
-		<-h.wait
+		select {
+		case <-h.wait:
+		case <-h.closed:
+		}
 	}
 	return n, err
 }
 
-func (*held) Close() error { return nil }
+func (h *held) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
 
 // holding gives a request a body that ends only when wait is closed, with the beginning of
 // a text.
 func holding(text string, sent int, wait <-chan struct{}) change {
 	return func(r *http.Request) {
 		asMCP(text)(r)
-		r.Body = &held{strings.NewReader(text[:sent]), wait}
+		r.Body = &held{Reader: strings.NewReader(text[:sent]), wait: wait, closed: make(chan struct{})}
 	}
 }
 
