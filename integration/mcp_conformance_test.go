@@ -56,6 +56,15 @@ http://:%d {
 
 	direct := conformance(t, server.URL+"/mcp")
 	behind := conformance(t, through+"/mcp")
+	// The suite waits a minute for each answer of a server. Where its own processes and all
+	// other tests share two processors, a scenario may end by that; then all are run again.
+	for range 2 {
+		if maps.EqualFunc(behind, direct, slices.Equal) {
+			break
+		}
+		t.Logf("again, as not all results were the same: %q", behind)
+		behind = conformance(t, through+"/mcp")
+	}
 	if len(direct) < 30 {
 		t.Errorf("there are %d scenarios only: %q", len(direct), slices.Sorted(maps.Keys(direct)))
 	}
