@@ -368,3 +368,18 @@ func TestAPanicHoldsNoMemory(t *testing.T) {
 		}
 	}
 }
+
+// With HTTP/1 a request says whether it has a body; with HTTP/2 and 3 only its end does.
+func TestARequestWithoutABodyIsNotRead(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, Settings{})
+	for major, want := range map[int]reason.Code{1: "", 2: reason.MalformedMessage, 3: reason.MalformedMessage} {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.ProtoMajor, r.ContentLength = major, 0
+		r.Body = io.NopCloser(strings.NewReader("x"))
+		v, held := g.Judge(httptest.NewRecorder(), r, nobody(), false)
+		if v.Code != want || held != nil || want == "" && r.Body != http.NoBody {
+			t.Errorf("HTTP/%d: %+v", major, v)
+		}
+	}
+}

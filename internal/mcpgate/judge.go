@@ -85,6 +85,12 @@ func (g *Gate) Judge(w http.ResponseWriter, r *http.Request, id *identity.Identi
 	if body, ok := untouched(r.Body); ok && judged && len(body) <= g.maxBody {
 		return g.message(r, body, id), nil
 	}
+	if !judged && r.ProtoMajor == 1 && r.ContentLength == 0 {
+		// HTTP/1 says it if there is a body (RFC 9112 section 6.3). An access log has wrapped
+		// it all the same, and reading it would cost more than all else.
+		r.Body = http.NoBody
+		return Verdict{}, nil
+	}
 	b := &reading{patience: patience{body: r.Body}, length: r.ContentLength, limit: g.maxBody}
 	b.account.budget = g.budget
 	b.account.user.name, b.account.user.issuer = id.Sender()
