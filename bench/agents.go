@@ -49,22 +49,7 @@ func (b *bench) agents() (*agents, error) {
 	if err != nil {
 		return nil, err
 	}
-	for round := range b.rounds {
-		for _, c := range list {
-			if err := b.compare(c); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-		}
-		b.say("round %d of %d done", round+1, b.rounds)
-	}
-	for _, c := range list {
-		r, err := c.row()
-		if err != nil {
-			return nil, err
-		}
-		a.Rows = append(a.Rows, r)
-	}
-	if err := b.stopServers(); err != nil {
+	if a.Rows, err = b.rows(list); err != nil {
 		return nil, err
 	}
 	a.Steps = &goBenches{Values: map[string]map[string][]float64{}}

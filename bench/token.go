@@ -172,22 +172,7 @@ func (b *bench) token() (*tokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	for round := range b.rounds {
-		for _, c := range list {
-			if err := b.compare(c); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-		}
-		b.say("round %d of %d done", round+1, b.rounds)
-	}
-	for _, c := range list {
-		r, err := c.row()
-		if err != nil {
-			return nil, err
-		}
-		t.Rows = append(t.Rows, r)
-	}
-	if err := b.stopServers(); err != nil {
+	if t.Rows, err = b.rows(list); err != nil {
 		return nil, err
 	}
 	if t.PerSecond, err = b.tokensPerSecond(); err != nil {
@@ -367,4 +352,24 @@ func (b *bench) besideFlood(t *tokenServer, url string, flood credential) ([]tim
 			}
 		}
 	}
+}
+
+// rows measures pairs in all rounds, each in turn, and stops their servers.
+func (b *bench) rows(list []*comparison) (rows []row, err error) {
+	for round := range b.rounds {
+		for _, c := range list {
+			if err := b.compare(c); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+		b.say("round %d of %d done", round+1, b.rounds)
+	}
+	for _, c := range list {
+		r, err := c.row()
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	return rows, b.stopServers()
 }

@@ -57,7 +57,7 @@ func Details() []Entry {
 	return slices.Clip(list)
 }
 
-// details are the entries of details.go, in their order.
+// details are the entries of details.go and detailsmessages.go, in their order.
 var details []*Entry
 
 // fixed adds a detail to the table.
