@@ -27,25 +27,6 @@ type judged struct {
 	expires time.Time
 }
 
-// kindMembers are the members in which servers name the kind of token, and the kinds that they
-// are about. Hydra answers token_use and, about refresh tokens too, token_type Bearer; Keycloak
-// typ and token_type; ZITADEL and doorkeeper token_type; OpenIddict token_usage.
-// oidc-provider and doorkeeper answer without any about refresh tokens.
-var kindMembers = []string{"token_use", "token_usage", "token_type", "typ"}
-
-// accessKinds are the values of these members, in lower case, for an access token, and whether
-// they say that it is one.
-var accessKinds = map[string]bool{
-	boundKind: true, "bearer": true, "access": true, "access_token": true, "client_credentials": true,
-	"at+jwt": true, "application/at+jwt": true, "urn:ietf:params:oauth:token-type:access_token": true,
-	// Says how a token is written and not what it is for.
-	"jwt": false, "urn:ietf:params:oauth:token-type:jwt": false,
-}
-
-// boundKind is that of a token that is bound to a key (RFC 9449 section 6.2), which cnf names.
-// Whether it may be used without the proof of that key is for the one who judges the claims.
-const boundKind = "dpop"
-
 // maxSaid is how long a text may be that is repeated in what is said about a refused answer.
 const maxSaid = 64
 
@@ -68,22 +49,15 @@ func judge(body []byte, issuer string, allowUntyped bool) (judged, error) {
 	if !active {
 		return judged{}, nil
 	}
+	// Whether a bound token may be used without the proof of its key is for the one who judges
+	// the claims.
 	cnf, _ := value.Member("cnf")
+	says, others := claims.AccessToken(value, cnf.Kind() == claims.Object)
+	refused, typed := len(others) > 0, says || allowUntyped
 	said := []claims.Member{{Name: "active", Value: member}}
-	refused, typed := false, allowUntyped
-	for _, name := range kindMembers {
-		kind, ok := value.Member(name)
-		if !ok || kind.Kind() == claims.Null {
-			continue
-		}
-		text, _ := kind.Text()
-		folded := strings.ToLower(text)
-		proves, known := accessKinds[folded]
-		typed = typed || proves
-		if !known || folded == boundKind && cnf.Kind() != claims.Object {
-			refused = true
-			said = append(said, claims.Member{Name: name, Value: briefly(kind)})
-		}
+	for _, name := range others {
+		kind, _ := value.Member(name)
+		said = append(said, claims.Member{Name: name, Value: briefly(kind)})
 	}
 	if iss, ok := value.Member("iss"); ok && issuer != "" {
 		if text, ok := iss.Text(); !ok || text != issuer {

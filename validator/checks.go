@@ -82,7 +82,7 @@ func (p *policy) checkBinding(bound bool) error {
 	return nil
 }
 
-// equalType reports whether foldType(typ) == folded, without allocating.
+// equalType reports whether claims.FoldType(typ) == folded, without allocating.
 func equalType(typ, folded string) bool {
 	if strings.EqualFold(typ, folded) {
 		return true

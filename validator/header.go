@@ -90,7 +90,7 @@ func parseHeader(data []byte, maxValues int) (header, error) {
 		case "cty":
 			// A nested token (RFC 7519 section 5.2): nobody would validate the
 			// inner one.
-			if foldType(readString(name, m)) == "jwt" {
+			if claims.FoldType(readString(name, m)) == "jwt" {
 				note(&unsupported, reason.Nested)
 			}
 		case "b64":

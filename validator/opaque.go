@@ -248,40 +248,15 @@ func ofAnswer(err error) error {
 	return err
 }
 
-// kindMembers are the members in which an issuer names the kind of a token: token_type is RFC
-// 7662's, and that of RFC 8693 section 3; token_use is Ory Hydra's and Amazon Cognito's,
-// token_usage OpenIddict's, and typ Keycloak's.
-var kindMembers = [...]string{"token_type", "token_use", "token_usage", "typ"}
-
-// accessKinds are the values of them for an access token, and whether they say that it is one:
-// others say only how the token is written or used.
-var accessKinds = map[string]bool{
-	"bearer": true, "dpop": true, "access_token": true, "access": true, "client_credentials": true, "at+jwt": true,
-	"urn:ietf:params:oauth:token-type:access_token": true,
-	"jwt": false, "urn:ietf:params:oauth:token-type:jwt": false,
-}
-
-// checkKind refuses an answer about another kind of token than an access token: several
-// providers say of refresh tokens that they are active, and a refresh token or an ID token
-// must open no API. One that names no kind is refused, unless untyped is set: several answer so
-// about refresh tokens alone.
+// checkKind refuses an answer about another kind of token than an access token. One that names
+// no kind is refused, unless untyped is set: several providers answer so about refresh tokens
+// alone.
 func checkKind(answer claims.Value, bound, untyped bool) error {
-	named := untyped
-	for _, name := range kindMembers {
-		v, ok := answer.Member(name)
-		if !ok || v.Kind() == claims.Null {
-			continue
-		}
-		text, _ := v.Text()
-		kind := foldType(text)
-		says, known := accessKinds[kind]
-		// Without cnf it says that the token is bound, and to nothing.
-		if !known || kind == "dpop" && !bound {
-			return reason.AnswerKind
-		}
-		named = named || says
-	}
-	if !named {
+	says, others := claims.AccessToken(answer, bound)
+	switch {
+	case len(others) > 0:
+		return reason.AnswerKind
+	case !says && !untyped:
 		return reason.AnswerNoKind
 	}
 	return nil

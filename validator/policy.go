@@ -212,19 +212,9 @@ func (p Policy) prepare() (*policy, error) {
 		if t == "" {
 			return nil, errors.New("empty typ")
 		}
-		q.types = append(q.types, foldType(t))
+		q.types = append(q.types, claims.FoldType(t))
 	}
 	return q, nil
-}
-
-// foldType returns a media type in the form in which types are compared: RFC 7515
-// section 4.1.9 allows omitting "application/", and RFC 2045 ignores case.
-func foldType(t string) string {
-	t = strings.ToLower(t)
-	if rest, ok := strings.CutPrefix(t, "application/"); ok && !strings.Contains(rest, "/") {
-		return rest
-	}
-	return t
 }
 
 // issuerPolicies are the policies of one iss: one with public keys, one with secrets, or
