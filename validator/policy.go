@@ -109,7 +109,7 @@ type Policy struct {
 // policy is a Policy ready for requests.
 type policy struct {
 	Policy
-	types  []string         // as foldType returns them; nil for the default
+	types  []string         // as claims.FoldType returns them; nil for the default
 	noUser *reason.Detailed // the refusal of a token without a user
 
 	unverified sender // of a token whose signature is not verified
