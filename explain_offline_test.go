@@ -238,7 +238,7 @@ func TestExplainLive(t *testing.T) {
 	}
 	issuer.down.Store(true)
 	report, err = explainOffline(t.Context(), o)
-	if err != nil || report.Verdict != explain.Undecided || !strings.Contains(strings.Join(report.Notes, " "), "can't be fetched") {
+	if err != nil || report.Verdict != explain.Undecided || !strings.Contains(strings.Join(report.Notes, " "), "can't be fetched") || !strings.Contains(strings.Join(report.Notes, " "), "--jwks FILE gives them") {
 		t.Errorf("down: %+v %v", report, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,7 +171,40 @@ func copyExample(t *testing.T, name string) (dir string) {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
 		t.Fatal(err)
 	}
+	checkIgnored(t, dir)
 	return dir
+}
+
+// checkIgnored requires at the end of the test that git ignores what was made in the folder of
+// an example: people try it in their checkout, and keys and secrets must not be committed.
+func checkIgnored(t *testing.T, dir string) {
+	t.Helper()
+	list := func() map[string]bool {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]bool{}
+		for _, entry := range entries {
+			names[entry.Name()] = true
+		}
+		return names
+	}
+	there, patterns := list(), strings.Fields(readFile(t, filepath.Join(dir, ".gitignore")))
+	t.Cleanup(func() {
+		for name := range list() {
+			ignored := slices.ContainsFunc(patterns, func(pattern string) bool {
+				matches, err := filepath.Match(strings.Trim(pattern, "/"), name)
+				if err != nil {
+					t.Errorf(".gitignore: %q: %v", pattern, err)
+				}
+				return matches
+			})
+			if !there[name] && !ignored {
+				t.Errorf("git does not ignore %s, which the commands of the example make", name)
+			}
+		}
+	})
 }
 
 func (e example) run(t *testing.T, dir string) {
@@ -241,7 +275,9 @@ func startExample(t *testing.T, e example, dir, port string, env map[string]stri
 	t.Helper()
 	home := t.TempDir()
 	markStorageCleaned(t, filepath.Join(home, "data", "caddy"))
-	markStorageCleaned(t, filepath.Join(dir, "data"))
+	if strings.Contains(readFile(t, filepath.Join(dir, "Caddyfile")), "storage file_system data") {
+		markStorageCleaned(t, filepath.Join(dir, "data"))
+	}
 	c := startChild(t, &logBook{}, dir, environment(home, env), "run")
 	t.Cleanup(func() {
 		c.stop()

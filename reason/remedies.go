@@ -125,7 +125,7 @@ var codes = map[Code]Entry{
 	},
 	APIKeyDisabled: {
 		Meaning: "the API key was disabled",
-		Remedy:  "Ask the person who disabled it; `GET /jwt/audit` has who it was. If it should work, run `caddy jwt api-key enable ID --store NAME` (or `--file FILE`).",
+		Remedy:  "Ask the person who disabled it; of a key of a store, `GET /jwt/audit` has who it was. If it should work, run `caddy jwt api-key enable ID --store NAME` (or `--file FILE`).",
 	},
 	APIKeysUnavailable: {
 		Meaning: "the stored API keys are not there at the moment; the key may well be good",

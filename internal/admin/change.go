@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -96,8 +97,11 @@ func (c *change) serve(takesBody bool, do changer) (status int, answer any, err 
 		return 0, nil, err
 	}
 	if c.state == nil {
-		if c.line.Action == rotateAction {
-			return 0, nil, errNoService // which brings the state with it
+		switch { // a service or a store brings the state with it
+		case c.line.Action == rotateAction:
+			return 0, nil, errNoService
+		case strings.HasPrefix(c.line.Action, "key_"):
+			return 0, nil, errNoStore
 		}
 		return 0, nil, errNoState
 	}

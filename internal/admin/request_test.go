@@ -190,8 +190,11 @@ func TestWithoutState(t *testing.T) {
 		s := newSite(t)
 		s.app.state = nil
 		part := "add the line `state` to the block `jwt`"
-		if c.path == signingKeysPath {
-			part = "add the directive `authorization_server`" // which brings the state with it
+		switch { // a service or a store brings the state with it
+		case c.path == signingKeysPath:
+			part = "add the directive `authorization_server`"
+		case strings.HasPrefix(c.path, "/jwt/api-keys"):
+			part = "`api_keys partners {`"
 		}
 		s.fails(409, part, c.method, c.path, c.body)
 		if line := s.last(); line.Outcome != "refused" || line.Status != 409 {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"regexp"
 	"time"
@@ -77,6 +78,8 @@ func rulesOf(s State) (Revocations, error) {
 // ruleID is the form of the ids of rules.
 var ruleID = regexp.MustCompile(`^[a-z]{1,16}-[0-9a-f]{24}$`)
 
+var errNoRule = refusal(http.StatusNotFound, "there is no rule with this id; GET /jwt/revocations and caddy jwt revocations list them")
+
 // removeRevocation serves DELETE /jwt/revocations/{id}.
 func removeRevocation(c *change) (int, any, error) {
 	rules, err := rulesOf(c.state)
@@ -85,7 +88,7 @@ func removeRevocation(c *change) (int, any, error) {
 	}
 	id, _ := idOf(c.request)
 	if !ruleID.MatchString(id) {
-		return 0, nil, refusal(http.StatusNotFound, "there is no rule with this id; GET /jwt/revocations and caddy jwt revocations list them")
+		return 0, nil, errNoRule
 	}
 	c.line.ID = id
 	query, err := parameters(c.request, "reason")
@@ -104,6 +107,9 @@ func removeRevocation(c *change) (int, any, error) {
 	c.line.Reason = bounded(reason)
 	actor := c.actor()
 	rule, err := rules.Remove(c.ctx, id, actor.By, actor.Node, reason)
+	if errors.Is(err, revocation.ErrNoRule) {
+		return 0, nil, errNoRule
+	}
 	if err != nil {
 		return 0, nil, storageError(err, http.StatusServiceUnavailable)
 	}

@@ -102,7 +102,7 @@ func TestTwoNodes(t *testing.T) {
 	if k := want[KeyItem](one.site, 200, "GET", "/jwt/api-keys/k1", ""); k.State != keyEnabled {
 		t.Errorf("%+v", k)
 	}
-	one.fails(404, "there is no rule with this id", "DELETE", "/jwt/revocations/"+rule.ID+"?reason=found", "")
+	one.fails(404, "there is no rule with this id; GET /jwt/revocations and caddy jwt revocations list them", "DELETE", "/jwt/revocations/"+rule.ID+"?reason=found", "")
 
 	rolled := want[KeyAnswer](two.site, 200, "PUT", "/jwt/api-keys/k1/secret", `{"overlap":"1h"}`)
 	if rolled.Secrets != 2 || rolled.OldUntil.IsZero() || rolled.Key == made.Key {

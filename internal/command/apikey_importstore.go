@@ -120,7 +120,7 @@ func importStore(cmd *cobra.Command, server *serverAddress, store string, rows [
 		err = k.await(cmd.Context(), stored)
 	}
 	if err == nil && strict && skipped > 0 {
-		err = withHint(fmt.Errorf("%d keys were not imported", skipped), "the report says why")
+		err = withHint(fmt.Errorf("%s not imported", counted(skipped, "key")), "the report says why")
 	}
 	return err
 }

@@ -90,15 +90,15 @@ called in a wrong way.
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.ErrOrStderr(), notChecked)
-		if *asJSON {
+		if *asJSON { // whose reader is a program
+			fmt.Fprintln(cmd.ErrOrStderr(), notChecked)
 			return printJSON(cmd.OutOrStdout(), d)
 		}
 		return d.print(cmd.OutOrStdout(), now)
 	})
 }
 
-const notChecked = "The signature was NOT CHECKED: anybody can write such a token."
+const notChecked = "NOT CHECKED. The signature was not checked; anybody can write such a token."
 
 // decodeToken decodes a token. The error has no part of it.
 func decodeToken(found recognize.Found, now time.Time) (*decodedToken, error) {
@@ -201,7 +201,7 @@ func duplicateNames(object []byte) string {
 // print prints the token for people.
 func (d *decodedToken) print(out io.Writer, now time.Time) error {
 	var text bytes.Buffer
-	text.WriteString("NOT CHECKED. The signature was not checked; anybody can write such a token.\n")
+	text.WriteString(notChecked + "\n")
 	section := func(title string, object json.RawMessage, raw string) {
 		if object == nil {
 			object = json.RawMessage(raw)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -87,10 +88,17 @@ func readPrivate(cmd *cobra.Command, path string, force bool) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, located(withoutPath(path, err))
-	case others && !force:
+	case others && !force && !publicOnly(text):
 		return nil, withHint(fmt.Errorf("others can read %s, so others can sign with it", path), "chmod 600 takes that from them, and --force reads it all the same; who could read it till now may have copied it")
 	}
 	return text, nil
+}
+
+// publicOnly reports whether a file is one that everybody may read, with a public key or a
+// certificate: that it can't sign is what is wrong with it.
+func publicOnly(text []byte) bool {
+	return !bytes.Contains(text, []byte("PRIVATE")) &&
+		(bytes.Contains(text, []byte("-----BEGIN PUBLIC KEY-----")) || bytes.Contains(text, []byte("-----BEGIN CERTIFICATE-----")))
 }
 
 // newFile is a file that a command makes. One that exists is never overwritten, and a

@@ -374,7 +374,7 @@ func TestStateAcceptOffline(t *testing.T) {
 	runJWT(t, "", "revoke", "--sub", "a", "--any-issuer", "--config", o.config).want(t, 0)
 	signed := write(t, strings.Replace(contentOf(t, o.config), `"state":{}`, `"state":{"key":["{env.CADDY_JWT_TEST_KEY}"]}`, 1))
 	runJWT(t, "", "revoke", "--sub", "b", "--any-issuer", "--config", signed).want(t, 1, "caddy jwt state accept")
-	if r := runJWT(t, "", "state", "accept", "--config", signed).want(t, 0); r.out != "1 objects signed\n" && r.out != "2 objects signed\n" {
+	if r := runJWT(t, "", "state", "accept", "--config", signed).want(t, 0); r.out != "1 object signed\n" && r.out != "2 objects signed\n" {
 		t.Errorf("%q", r.out)
 	}
 	runJWT(t, "", "revoke", "--sub", "b", "--any-issuer", "--config", signed).want(t, 0)

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -142,12 +143,23 @@ func (f *revokeFlags) kind(cmd *cobra.Command, args []string) (string, error) {
 		return "", withHint(fmt.Errorf("%s are different rules", strings.Join(names, " and ")), "call the command for each of them")
 	case len(given) == 1:
 		kind = given[0]
+	case len(args) > 0 && !f.yes && isShort(args[0]):
+		return "", withHint(errors.New("it is not said whose id the argument is"), "write --sub for a user, --client, --key for an API key, --kid or --jti in front of it; an argument alone is the file of a token, @FILE")
 	case len(args) == 0 && cmd.Flags().Changed("issuer"):
 		kind = "issuer"
 	case len(args) == 0:
 		return "", withHint(errors.New("what is to be revoked is missing"), "name it with --jti, --sub, --client, --key, --kid, --token or --issuer, or write @FILE for the file of a token")
 	}
 	return kind, f.check(cmd, kind)
+}
+
+// isShort reports whether an argument is too short for a token, and no file.
+func isShort(arg string) bool {
+	if strings.HasPrefix(arg, "@") || len(arg) >= apikey.MinLength {
+		return false
+	}
+	_, err := os.Stat(arg)
+	return err != nil
 }
 
 // check checks the flags that go with a kind of rule.

@@ -156,6 +156,7 @@ func TestRevokeMisused(t *testing.T) {
 		err  string
 	}{
 		"nothing":                 {nil, "what is to be revoked is missing"},
+		"an id alone":             {[]string{"alice"}, "whose id the argument is; write --sub for a user"},
 		"two things":              {[]string{"--sub", "a", "--jti", "b"}, "--jti and --sub are different rules"},
 		"a thing and a token":     {[]string{"--sub", "a", "@-"}, "--sub and a token's file are different rules"},
 		"two tokens":              {[]string{"@a", "@b"}, "usage: caddy jwt revoke"},

@@ -316,3 +316,47 @@ func TestDocsAndCommandsAgree(t *testing.T) {
 		}
 	}
 }
+
+// sections are where the reference has a command: the page and the heading, of the first
+// command that the name begins with.
+var sections = []struct{ command, page, heading string }{
+	{"explain", "at-the-desk.md", "## caddy jwt explain"},
+	{"watch", "at-the-desk.md", "## caddy jwt watch"},
+	{"decode", "at-the-desk.md", "## caddy jwt decode"},
+	{"sign", "at-the-desk.md", "## caddy jwt sign"},
+	{"keygen", "at-the-desk.md", "## caddy jwt keygen"},
+	{"jwks", "at-the-desk.md", "## caddy jwt jwks"},
+	{"revocations", "operation.md", "### caddy jwt revoke"},
+	{"revoke", "operation.md", "### caddy jwt revoke"},
+	{"token", "operation.md", "### caddy jwt token"},
+	{"rotate", "operation.md", "### caddy jwt rotate"},
+	{"state", "operation.md", "### caddy jwt state"},
+	{"api-key", "operation.md", "### caddy jwt api-key"},
+	{"", "operation.md", "## Commands"},
+}
+
+// TestFlagsAreDocumented: the section of a command names each of its flags.
+func TestFlagsAreDocumented(t *testing.T) {
+	t.Parallel()
+	for name, cmd := range commands(tree()) {
+		if !runs(cmd) {
+			continue
+		}
+		for _, s := range sections {
+			if !strings.HasPrefix(name+" ", s.command+" ") && s.command != "" {
+				continue
+			}
+			_, text, ok := strings.Cut(contentOf(t, "../../docs/reference/"+s.page), "\n"+s.heading+"\n")
+			if !ok {
+				t.Fatalf("%s has no section %s", s.page, s.heading)
+			}
+			text, _, _ = strings.Cut(text, "\n"+strings.Repeat("#", strings.Index(s.heading, " "))+" ")
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				if !regexp.MustCompile("--" + f.Name + "\\b[^-]").MatchString(text) {
+					t.Errorf("%s: section %q does not name --%s of %s", s.page, s.heading, f.Name, name)
+				}
+			})
+			break
+		}
+	}
+}

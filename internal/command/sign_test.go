@@ -1,7 +1,12 @@
 package command_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"os"
@@ -300,6 +305,27 @@ func TestSignNotesWhatServersRefuse(t *testing.T) {
 		if says == "" && r.err != "" {
 			t.Errorf("%s: %s", args, r.err)
 		}
+	}
+}
+
+// A public key may be read by everybody: what is wrong is that it can't sign.
+func TestSignNamesAPublicKey(t *testing.T) {
+	t.Parallel()
+	public := filepath.Join(t.TempDir(), "public.pem")
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&pair.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := runJWT(t, "", "sign", "--key", public, "--expires", "1h").want(t, 1, "it is a public key in PEM, not a private key")
+	if strings.Contains(r.err, "chmod") {
+		t.Error(r.err)
 	}
 }
 

@@ -63,7 +63,7 @@ prints the sets that are unsigned, and changes nothing.
 		if *asJSON {
 			return printJSON(cmd.OutOrStdout(), answer)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d objects signed\n", answer.Signed)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s signed\n", counted(answer.Signed, "object"))
 		return err
 	})
 }

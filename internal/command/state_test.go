@@ -177,8 +177,9 @@ func TestStatusOfSharedState(t *testing.T) {
 		"not ready": {`"ready":false`, 1, "not ready", ""},
 		"unsigned":  {`"ready":false,"unsigned":true`, 1, "unsigned", "revocations: it was made without the key that the config has; caddy jwt state accept signs what is there"},
 		"damaged":   {`"ready":true,"damaged":2`, 1, "ready", "revocations: 2 objects can't be used"},
-		"unstored":  {`"ready":true,"unstored":2`, 0, "ready", "revocations: 2 objects hold on this node only"},
-		"unknown":   {`"ready":true,"unknown":2`, 0, "ready", "revocations: 2 facts are of a newer version"},
+		"unstored":  {`"ready":true,"unstored":2`, 0, "ready", "revocations: 2 objects could not be stored yet"},
+		"one":       {`"ready":true,"unstored":1,"unknown":1`, 0, "ready", "revocations: 1 fact of a newer version can't be applied here\n  revocations: 1 object could not be stored yet"},
+		"unknown":   {`"ready":true,"unknown":2`, 0, "ready", "revocations: 2 facts of a newer version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -78,13 +78,13 @@ func setFaults(s *admin.SetStatus) []string {
 		add("it was made without the key that the config has; caddy jwt state accept signs what is there")
 	}
 	if s.Damaged > 0 {
-		add("%d objects can't be used: the log names them", s.Damaged)
+		add("%s can't be used; the log has the names", counted(s.Damaged, "object"))
 	}
 	if s.Unknown > 0 {
-		add("%d facts are of a newer version, and not applied here", s.Unknown)
+		add("%s of a newer version can't be applied here", counted(s.Unknown, "fact"))
 	}
 	if s.Unstored > 0 {
-		add("%d objects hold on this node only, until they can be stored", s.Unstored)
+		add("%s could not be stored yet, and would be lost with this node", counted(s.Unstored, "object"))
 	}
 	return lines
 }

@@ -106,7 +106,7 @@ func (s *serverAddress) await(cmd *cobra.Command, change keyFileChange) error {
 	note := func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), text) }
 	if !admin.Listens(s.endpoint) {
 		if s.address != "" || s.config != "" {
-			return fmt.Errorf("%w: asking %s", errNoServer, s.endpoint)
+			return withHint(fmt.Errorf("%w: asking %s", errNoServer, s.endpoint), "a server that uses the file applies it by itself, when it starts at the latest; --no-wait does not ask")
 		}
 		note("No server answers at " + s.endpoint + "; one that uses this file applies the change by itself (is its admin endpoint elsewhere? name it with --address or --config).")
 		return nil

@@ -210,7 +210,7 @@ func (c *tokenClient) do(r *http.Request) (status int, body []byte, err error) {
 	r.Header.Set("Accept", "application/json")
 	response, err := c.http.Do(r)
 	if err != nil {
-		return 0, nil, fmt.Errorf("asking the token service: %w", err)
+		return 0, nil, withHint(fmt.Errorf("asking the token service: %w", err), "does it run at this address, and can this machine reach it?")
 	}
 	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))

@@ -354,5 +354,5 @@ func TestTokenDiscovery(t *testing.T) {
 			t.Errorf("%s: the service got a credential", name)
 		}
 	}
-	token("http://"+closedAddress(t)).want(t, 1, "asking the token service")
+	token("http://"+closedAddress(t)).want(t, 1, "asking the token service", "does it run at this address")
 }

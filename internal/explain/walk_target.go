@@ -63,6 +63,26 @@ func (t *target) protects() bool {
 	return slices.ContainsFunc(t.sites, func(s routes.SiteHandlers) bool { return len(s.Handlers) > 0 })
 }
 
+// protected says which sites have a jwt handler, the first of many.
+func protected(targets []target) string {
+	const most = 5
+	var names []string
+	for i := range targets {
+		for _, site := range targets[i].sites {
+			if len(site.Handlers) > 0 && !slices.Contains(names, site.Name) {
+				names = append(names, site.Name)
+			}
+		}
+	}
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("%d more", more))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; those with jwt are " + strings.Join(names, "; ")
+}
+
 // targets are the servers that the request may be for, with notes on the choice.
 func (a *asked) targets(servers map[string]*caddyhttp.Server) (targets []target, notes []string) {
 	for _, key := range slices.Sorted(maps.Keys(servers)) {
@@ -89,9 +109,9 @@ func (a *asked) targets(servers map[string]*caddyhttp.Server) (targets []target,
 	if len(of) == 0 {
 		// Nobody knows this host or site. What the servers make of it is the answer.
 		if host := a.hostAsked(); host != "" {
-			note("no site has the host %s", host)
+			note("no site has the host %s%s", host, protected(targets))
 		} else {
-			note("no site is called %s", a.Site)
+			note("no site is called %s%s", a.Site, protected(targets))
 		}
 		for i := range targets {
 			if t := targets[i]; t.protects() || len(targets) == 1 {

@@ -19,7 +19,7 @@ func (g *Gate) Unasked() reason.Check {
 // Unknown returns the check of a message that is not known, with the rules that there are.
 func (g *Gate) Unknown() reason.Check {
 	c := g.Unasked()
-	c.Outcome, c.Seen = reason.Unknown, "the question has no body"
+	c.Outcome, c.Seen = reason.Unknown, "the question has no body; --data gives it, or --mcp-tool a call"
 	if len(g.texts) > 0 {
 		c.Wanted += "; there are rules for " + strings.Join(g.texts, "; ")
 	}

@@ -39,7 +39,7 @@ func (l *lookedRemote) Keys(ctx context.Context, r *Remote, kid string) ([]key.K
 	if l.look.Keys == nil && l.look.Fetch {
 		keys, err := r.Remote.Keys(ctx, kid)
 		if status := r.Remote.Status(); err != nil && status.LastError != "" {
-			l.look.note("the keys of %s can't be fetched: %s", l.issuer, status.LastError)
+			l.look.note("the keys of %s can't be fetched: %s; --jwks FILE gives them", l.issuer, status.LastError)
 		}
 		return keys, err
 	}
