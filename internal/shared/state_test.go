@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -185,6 +186,7 @@ func TestRefuses(t *testing.T) {
 		serve, lenient bool
 		maxStale       time.Duration
 		down, started  bool
+		slept          time.Duration
 		want           bool
 	}{
 		"in step":                  {started: true, maxStale: time.Hour},
@@ -194,6 +196,8 @@ func TestRefuses(t *testing.T) {
 		"down at the start, serve": {started: true, down: true, serve: true, maxStale: time.Hour, want: true},
 		"down at the start, after a config without state": {started: true, down: true, lenient: true, maxStale: time.Hour},
 		"too old":        {started: true, maxStale: -time.Hour, want: true},
+		"after a nap":    {started: true, maxStale: 3 * time.Hour, slept: time.Hour},
+		"after a sleep":  {started: true, maxStale: time.Hour, slept: 48 * time.Hour, want: true},
 		"too old, serve": {started: true, maxStale: -time.Hour, serve: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,16 +220,17 @@ func TestRefuses(t *testing.T) {
 					<-st.Store("partners").Ready()
 				}
 			}
+			now := clock.AfterSleep(c.slept)
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if got := st.AwaitRevocations(ctx, time.Now()); got != c.want {
+			if got := st.AwaitRevocations(ctx, now); got != c.want {
 				t.Errorf("revocations: refuses %v, want %v", got, c.want)
 			}
 			// A store of keys that a reload has added is one that nobody could have used before.
-			if got, want := st.AwaitStore(ctx, "partners", time.Now()), c.want || c.lenient; got != want {
+			if got, want := st.AwaitStore(ctx, "partners", now), c.want || c.lenient; got != want {
 				t.Errorf("keys: refuses %v, want %v", got, want)
 			}
-			for _, s := range st.Sets(time.Now()) {
+			for _, s := range st.Sets(now) {
 				if want := c.want || c.lenient && s.Name != "revocations"; s.Refuses != want || s.RefusesAt.IsZero() != (c.serve || !c.started || c.down) {
 					t.Errorf("%+v", s)
 				}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
@@ -215,7 +216,7 @@ func (s *stateSet) refuses(now time.Time, st *State) bool {
 	}
 	ready, syncedAt := r.Freshness()
 	switch {
-	case ready && (st.Serve || now.Sub(syncedAt) <= st.MaxStale):
+	case ready && (st.Serve || clock.Age(now, syncedAt) <= st.MaxStale):
 		return false
 	case ready:
 		return true
