@@ -225,6 +225,8 @@ func TestNotes(t *testing.T) {
 		"a user":                      {`{"kind":"sub","value":"x","issuer":"https://a.example"` + at, `the issuer "https://a.example" goes on issuing tokens to anyone who holds a refresh token; disable the user at the issuer too`, "cache", 2},
 		"a client":                    {`{"kind":"client","value":"x","any_issuer":true` + at, "the issuer goes on issuing tokens to anyone who holds a refresh token; disable the client at the issuer too", "cache", 2},
 		"an issuer":                   {`{"kind":"issuer","value":"https://b.example"` + at, `"https://b.example" goes on issuing tokens to anyone who holds a refresh token`, "disable", 2},
+		"a client of the service":     {`{"kind":"client","value":"x","issuer":"https://own.example"` + at, "the token service goes on issuing tokens to each client that proves who it is", "refresh", 2},
+		"the service":                 {`{"kind":"issuer","value":"https://own.example"` + at, "disable the client's API key", "refresh", 2},
 		"an issuer of no site":        {`{"kind":"sub","value":"x","issuer":"https://a.example/"}`, `no site of this node accepts tokens of the issuer "https://a.example/"; the config has "https://a.example"`, "refresh", 2},
 		"an issuer of no site, alone": {`{"kind":"issuer","value":"https://a.example/"` + at, "no site of this node accepts", "cache", 2},
 		"an unknown key":              {`{"kind":"key","value":"k9"}`, "no API key that is known on this node has this id", "cache", 0},
@@ -236,6 +238,7 @@ func TestNotes(t *testing.T) {
 			t.Parallel()
 			s := newSite(t)
 			s.app.cached = c.cached
+			s.state.signing = []SigningSet{{Service: "https://own.example"}}
 			s.withKey("partners", "k1")
 			s.app.written = append(s.app.written, keySetOf(t, apikey.Record{ID: "written"}))
 			notes := strings.Join(want[RevocationAnswer](s, 201, "POST", "/jwt/revocations", c.body).Notes, "\n")

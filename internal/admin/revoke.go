@@ -241,7 +241,10 @@ func (c *change) notes(rule *revocation.Rule, answer *RevocationAnswer) []string
 		}
 		what := map[revocation.Kind]string{revocation.KindSub: "the user", revocation.KindClient: "the client"}[rule.Kind]
 		note := who + " goes on issuing tokens to anyone who holds a refresh token"
-		if what != "" {
+		switch {
+		case slices.ContainsFunc(c.state.SigningSets(), func(s SigningSet) bool { return issuer == s.Service }):
+			note = "the token service goes on issuing tokens to each client that proves who it is; disable the client's API key, or remove the client from the config, if it is to get none"
+		case what != "":
 			note += "; disable " + what + " at the issuer too"
 		}
 		notes = append(notes, note)
