@@ -28,6 +28,14 @@ type holding struct {
 	certmagic.Storage
 	hold atomic.Pointer[chan struct{}] // nil for none
 	down atomic.Bool
+	full atomic.Bool
+}
+
+func (h *holding) Store(ctx context.Context, key string, value []byte) error {
+	if h.full.Load() {
+		return errors.New("the storage is full")
+	}
+	return h.Storage.Store(ctx, key, value)
 }
 
 func (h *holding) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
@@ -141,6 +149,37 @@ func TestStateOutlivesConfigs(t *testing.T) {
 	joined := logs.FilterMessage("joined the shared state").FilterField(zap.Int("rules", 2))
 	if joined.Len() != 1 || joined.All()[0].ContextMap()["cluster"] != "outlives" {
 		t.Errorf("%v", logs.All())
+	}
+}
+
+// What could not be stored until the end is in the log, as nobody else will tell of it.
+func TestWhatIsLostIsTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		full, mirrored bool
+		want           int
+	}{
+		"stored": {}, "lost": {full: true, want: 1}, "kept in the mirror": {full: true, mirrored: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storage := &holding{Storage: storagetest.Files(t)}
+			sources, st, logs := stateOf(t, storage, func(s *StateSettings) {
+				s.Cluster = "lost-" + strings.ReplaceAll(name, " ", "-")
+				if c.mirrored {
+					s.MirrorFolder = t.TempDir()
+				}
+			})
+			sources.StartState(false)
+			<-st.Revocations().Ready()
+			storage.full.Store(c.full)
+			revoke(t, st, "a")
+			sources.StopState(false)
+			lost := logs.FilterMessageSnippet("are lost")
+			if lost.Len() != c.want || c.want > 0 && lost.All()[0].ContextMap()["objects"] != int64(1) {
+				t.Errorf("%v", lost.All())
+			}
+		})
 	}
 }
 

@@ -181,6 +181,9 @@ func (s *stateSet) unbind(ctx context.Context, st *State, replaced bool) {
 		}
 	}
 	s.replicated().Close(ctx) // first, as what it stores matters more than counts
+	if n := s.status().Unstored; n > 0 && st.binding(s.place).Mirror == nil {
+		st.logger.Error("changes of the shared state could not be stored until the end and are lost; what they revoked, disabled or deleted is accepted again", zap.String("set", s.place), zap.Int("objects", n))
+	}
 	if usage := s.usage.Load(); usage != nil {
 		usage.Close(ctx)
 	}
