@@ -410,7 +410,7 @@ func TestAdaptedServicesLoad(t *testing.T) {
 // are listed, and disabled.
 func TestTheServiceCountsUsesOfKeys(t *testing.T) {
 	t.Parallel()
-	a := newServiceApp(t)
+	a := serviceApp(t)
 	a.APIKeys = map[string]*APIKeyStore{"partners": {Storage: true}}
 	addState(t, a)
 	s := addService(t, a, serviceIssuer, "api_keys partners")
