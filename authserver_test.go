@@ -413,7 +413,11 @@ func TestTheServiceCountsUsesOfKeys(t *testing.T) {
 	a := serviceApp(t)
 	a.APIKeys = map[string]*APIKeyStore{"partners": {Storage: true}}
 	addState(t, a)
-	s := addService(t, a, serviceIssuer, "api_keys partners")
+	s := &AuthorizationServer{Issuer: serviceIssuer, Audience: []string{"https://api.example.com"}, APIKeys: []*KeyClients{{Name: "partners"}}, app: a}
+	if err := s.provision(bareContext(), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Cleanup() })
 	startServices(t, a)
 	<-a.state.Store("partners").Ready()
 	<-a.state.Revocations().Ready()
