@@ -53,7 +53,7 @@ func addState(t *testing.T, a *App) {
 	t.Helper()
 	var err error
 	a.state, err = a.sources.NewState(shared.StateSettings{
-		Cluster: fmt.Sprintf("t%x", time.Now().UnixNano()), Interval: time.Second, MaxStale: time.Hour, StorageModule: "caddy.storage.file_system",
+		Cluster: fmt.Sprintf("t%x", time.Now().UnixNano()), Interval: time.Second, MaxStale: time.Hour, StorageModule: "caddy.storage.file_system", Stores: a.storedKeys(),
 		LearnedRules: admin.LearnedRules(a.audit), LearnedKeys: admin.LearnedKeys(a.audit),
 	})
 	if err != nil {
@@ -403,5 +403,37 @@ func TestAdaptedServicesLoad(t *testing.T) {
 		if docDecode(t, name, config) == 0 {
 			t.Errorf("%s: there is nothing in it", name)
 		}
+	}
+}
+
+// A key of a store that is only ever a client of the service counts as used: those that are not
+// are listed, and disabled.
+func TestTheServiceCountsUsesOfKeys(t *testing.T) {
+	t.Parallel()
+	a := serviceApp(t)
+	a.APIKeys = map[string]*APIKeyStore{"partners": {Storage: true}}
+	addState(t, a)
+	s := &AuthorizationServer{Issuer: serviceIssuer, Audience: []string{"https://api.example.com"}, APIKeys: []*KeyClients{{Name: "partners"}}, app: a}
+	if err := s.provision(bareContext(), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Cleanup() })
+	startServices(t, a)
+	<-a.state.Store("partners").Ready()
+	<-a.state.Revocations().Ready()
+	const text = "a key of a store that is long enough"
+	if err := a.state.Store("partners").Create(t.Context(), apikey.Record{ID: "stored", Hash: apikey.DigestOf(text)}, apikey.Actor{}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w := httptest.NewRecorder()
+		r := serviceRequest(t, http.MethodPost, serviceIssuer+"/oauth2/token", "grant_type=client_credentials")
+		r.Header.Set("X-Api-Key", text)
+		if err := s.ServeHTTP(w, r, nothingBehind(t)); err != nil || w.Code != 200 {
+			t.Fatalf("%v, %d %s", err, w.Code, w.Body)
+		}
+	}
+	if n := a.state.Usage("partners").Total(); n != 2 {
+		t.Errorf("it was used %d times", n)
 	}
 }

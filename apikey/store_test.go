@@ -323,6 +323,7 @@ func TestRoll(t *testing.T) {
 	}
 	for _, text := range []string{"key of a", "second", "third"} {
 		wants(t, "without overlap "+text, text, c.Now(), reason.APIKeyExpired, one, two)
+		wants(t, "where the clock is behind "+text, text, c.Now().Add(-mostSkew), reason.APIKeyExpired, one, two)
 	}
 	wants(t, "the fourth", "fourth", c.Now(), valid, one, two)
 	// An old secret can't be made the new one.

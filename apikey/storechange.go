@@ -152,6 +152,9 @@ func randomID() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
+// mostSkew is how far the clocks of nodes may be apart.
+const mostSkew = time.Hour
+
 // Roll adds a secret to a key. Its other secrets are accepted for the time overlap, 0 for
 // not at all. It holds once it is stored; nothing is retired if it is not.
 func (s *Store) Roll(ctx context.Context, id string, hash Digest, overlap time.Duration, by Actor) (oldUntil time.Time, err error) {
@@ -160,7 +163,11 @@ func (s *Store) Roll(ctx context.Context, id string, hash Digest, overlap time.D
 		return oldUntil, errors.New("the hash of the new secret is missing")
 	}
 	now := s.config.Clock.Now()
-	end := now.Add(max(0, overlap)).UnixMilli()
+	end := now.Add(overlap).UnixMilli()
+	if overlap <= 0 {
+		// At once on nodes whose clocks are behind too, and on this one if its clock is set back.
+		end = now.Add(-mostSkew).UnixMilli()
+	}
 	secret, retire := s.fact(factSecret, id, by), s.fact(factRetire, id, by)
 	secret.hash, retire.end = hash, end
 	var facts []fact

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
@@ -178,7 +179,7 @@ func (r *Remote) Distrust() {
 
 // serving returns the set in hand unless it is too old.
 func (r *Remote) serving(now time.Time) *held {
-	if h := r.current.Load(); h != nil && now.Before(h.until) {
+	if h := r.current.Load(); h != nil && clock.Age(now, h.fetchedAt) < r.client.MaxStale {
 		return h
 	}
 	return nil

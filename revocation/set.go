@@ -110,7 +110,7 @@ var (
 	// ErrNoRule: there is no rule with this id.
 	ErrNoRule = errors.New("there is no rule with this id")
 	// ErrManyRules: there are many rules for the same thing already.
-	ErrManyRules = errors.New("there are 64 rules for this already; remove some of them")
+	ErrManyRules = errors.New("there are 64 rules for this already, so this one was not made; remove some of them, and give an end to those that are made again and again")
 )
 
 // mostRules is how many rules there may be for one thing, as a request that is about it

@@ -74,6 +74,9 @@ func (s *Service) authenticate(ctx context.Context, r *http.Request, f *form, fr
 	if refused == nil && s.revoked(c.id, now) {
 		refused = revokedClient
 	}
+	if refused == nil && c.keys != nil && s.config.Used != nil {
+		s.config.Used(c.key, now)
+	}
 	return c, refused
 }
 

@@ -5,11 +5,13 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -286,5 +288,28 @@ func TestRefusedKeysTakeTheSameTime(t *testing.T) {
 				t.Errorf("%s, %s: %d look-ups, %d waits", id, code, store.finds, store.awaits)
 			}
 		}
+	}
+}
+
+// A key that is only ever a client is in use too: keys that are not are listed, and disabled.
+func TestAKeyIsUsedByItsClient(t *testing.T) {
+	t.Parallel()
+	var used []string
+	w := newWorld(t, func(c *Config) {
+		c.Used = func(k apikey.Key, now time.Time) { used = append(used, k.ID()+" "+now.Format(time.TimeOnly)) }
+	})
+	w.token(w.ask(tokenRequest(ofKey("partner001", partnerKey))))
+	w.clock.Advance(time.Second)
+	w.token(w.ask(tokenRequest(ofKey("partner001", partnerKey))))
+	if want := []string{"partner001 12:00:00", "partner001 12:00:01"}; !slices.Equal(used, want) {
+		t.Errorf("%q, not %q", used, want)
+	}
+	used = nil
+	w.refused(w.ask(tokenRequest(ofKey("expiring", partnerKey))), 401, "invalid_client")
+	w.rules.rules = []revocation.Rule{{Kind: revocation.KindClient, Value: "partner001"}}
+	w.refused(w.ask(tokenRequest(ofKey("partner001", partnerKey))), 401, "invalid_client")
+	w.token(w.ask(tokenRequest(ofAssertion(signed(t, signers()[key.ES256], assertionHeader(), assertionBody())))))
+	if len(used) > 0 {
+		t.Errorf("%q by clients that are refused, or that sign", used)
 	}
 }

@@ -94,6 +94,7 @@ var (
 	signingAway    = unavailable("the signing keys are not available")
 	signingFailed  = unavailable("the token could not be signed")
 	gaveUp         = unavailable("the client has gone")
+	tooEarly       = unavailable("tokens that are issued now are revoked, as the not-before of a rule is ahead of this server's clock")
 	noGrant        = invalidRequest("grant_type is missing; use client_credentials")
 	otherGrant     = &failure{code: errUnsupported, status: http.StatusBadRequest, description: "grant_type is not one of this server; its metadata lists them as grant_types_supported"}
 	malformedScope = &failure{code: errInvalidScope, status: http.StatusBadRequest, description: "scope is malformed"}

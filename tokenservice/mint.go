@@ -56,6 +56,10 @@ func (s *Service) mint(ctx context.Context, c *client, m mint) (mint, *failure) 
 	return m, nil
 }
 
+// soon is how many seconds a not-before may be ahead for the client to be asked to try again: as
+// the clock of the node that made the rule may be, or as a rule covers an issuer's clock.
+const soon = 60
+
 // secondOf returns the second in which a token can be issued. One that is issued in the very
 // second before which a rule revokes all would be refused for its whole life, so it waits for
 // the next one.
@@ -80,6 +84,9 @@ func (s *Service) secondOf(ctx context.Context, c *client, id, kid string, now t
 		if second = max(second+1, now.Unix()); !revoked(second) {
 			return second, nil
 		}
+	}
+	if !revoked(second + soon) {
+		return 0, tooEarly
 	}
 	if t.Subject, t.Clients = "", [4]string{}; revoked(second) {
 		return 0, signingAway // it is the key that is revoked, and there will be another

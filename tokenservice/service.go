@@ -53,6 +53,9 @@ type Config struct {
 	// Observe is called for each answer of the endpoints for tokens, revocation and
 	// introspection; nil for nobody. It must not block.
 	Observe func(Event)
+	// Used is called for each API key with which a client has authenticated itself; nil for
+	// nobody. It must not block.
+	Used func(k apikey.Key, now time.Time)
 	// Warn is called once for each thing about a client that an operator should know; nil
 	// for nobody. It must not block.
 	Warn func(Warning)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/key"
 )
 
@@ -21,7 +22,7 @@ func (k *SigningKeys) Keys(ctx context.Context, kid string) ([]key.Key, error) {
 	}
 	// That there is no such key is known only if the storage says so.
 	status := k.replica.Status()
-	late := k.config.Clock.Now().Sub(status.SyncedAt) > 2*k.bound.Load().Interval+syncTime
+	late := clock.Age(k.config.Clock.Now(), status.SyncedAt) > 2*k.bound.Load().Interval+syncTime
 	if began && !ended || !status.Ready || status.Err != nil || late {
 		return nil, key.ErrUnavailable
 	}

@@ -172,3 +172,27 @@ func TestTheClientWithoutAnAnswer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Package json would put another character in the place of what is not UTF-8, and the rule or
+// key would be another one.
+func TestTheClientSendsNothingElseThanItWasGiven(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := LocalClient(s.app)
+	for name, text := range map[string]struct {
+		text  string
+		fails bool
+	}{
+		"not UTF-8":                 {"m\xfcller", true},
+		"behind a backslash":        {"\\\xff", true},
+		"UTF-8":                     {"müller", false},
+		"a replacement":             {"\ufffd", false},
+		"the text of a replacement": {`\ufffd`, false},
+		"backslashes":               {`\\ufffd\`, false},
+	} {
+		made, err := c.Revoke(t.Context(), RevocationRequest{Kind: "sub", Value: text.text, AnyIssuer: true})
+		if status, ok := errors.AsType[*StatusError](err); ok != text.fails || ok && status.Code != 400 || (err != nil) != text.fails {
+			t.Errorf("%s: %+v, %v", name, made, err)
+		}
+	}
+}

@@ -169,6 +169,9 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, requ
 		if body, err = json.Marshal(request); err != nil {
 			return err
 		}
+		if hasReplaced(body) {
+			return &StatusError{http.StatusBadRequest, "a text is not valid UTF-8, and nothing was changed; what it would have named is another thing"}
+		}
 	}
 	if len(q) > 0 {
 		path += "?" + q.Encode()
@@ -181,6 +184,21 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, requ
 		return NotOursError{err}
 	}
 	return nil
+}
+
+// hasReplaced reports whether package json has replaced something in a text that is not UTF-8.
+// It then writes the replacement as an escape, and as itself if somebody wrote it.
+func hasReplaced(body []byte) bool {
+	for {
+		_, escaped, ok := bytes.Cut(body, []byte{'\\'})
+		if !ok || len(escaped) == 0 {
+			return false
+		}
+		if bytes.HasPrefix(escaped, []byte("ufffd")) {
+			return true
+		}
+		body = escaped[1:] // which may be a backslash
+	}
 }
 
 // maxAnswer is how much of an answer is read: a page of 1,000 keys with all that they may

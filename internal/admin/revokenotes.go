@@ -21,7 +21,7 @@ func (c *change) notes(rule *revocation.Rule, answer *RevocationAnswer) []string
 		issuer = rule.Value
 	}
 	if !answer.Stored {
-		notes = append(notes, "the storage did not confirm the rule: it holds on this node only, and is stored as soon as that is possible")
+		notes = append(notes, "the storage did not confirm the rule: it holds on this node only, which tries again to store it until it is stopped")
 	}
 	if issuer != "" && !slices.ContainsFunc(issuers, func(accepted string) bool { return isOf(issuer, accepted) }) {
 		notes = append(notes, fmt.Sprintf("no site of this node accepts tokens of the issuer %s; the config has %s", quote(issuer), some(issuers)))

@@ -87,7 +87,7 @@ func (c *change) revokeTokensOf(store, id string) (notes []string) {
 	}
 	notes = append(notes, "the tokens that the key got before are revoked")
 	if !stored {
-		notes = append(notes, "the storage did not confirm that: it holds on this node only, and is stored as soon as that is possible")
+		notes = append(notes, "the storage did not confirm that: it holds on this node only, which tries again to store it until it is stopped")
 	}
 	return notes
 }

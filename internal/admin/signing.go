@@ -221,7 +221,7 @@ func (c *change) refuseRetired(set *SigningSet, answer *SigningAnswer) error {
 func signingNotes(request *SigningRequest, answer *SigningAnswer, before string) []string {
 	var notes []string
 	if !answer.Stored {
-		notes = append(notes, "the storage did not confirm that the keys are retired: what they signed is refused on this node only, and that is stored as soon as it is possible")
+		notes = append(notes, "the storage did not confirm that the keys are retired: what they signed is refused on this node only, which tries again to store that until it is stopped")
 	}
 	switch {
 	case request.RetireNow && request.Forward:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/terminal"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -88,7 +89,7 @@ func stateStatus(ctx context.Context, s State, now time.Time) *StateStatus {
 			Refuses: set.Refuses, RefusesAt: set.RefusesAt,
 		}
 		if !set.SyncedAt.IsZero() {
-			one.AgeSeconds = now.Sub(set.SyncedAt).Round(time.Millisecond).Seconds()
+			one.AgeSeconds = clock.Age(now, set.SyncedAt).Round(time.Millisecond).Seconds()
 		}
 		if n, ok := keys[set.Name]; ok {
 			one.Keys = &n

@@ -68,3 +68,27 @@ func TestTheClockOfTheProcess(t *testing.T) { // not parallel: the clock is ever
 		t.Error("it is not set")
 	}
 }
+
+// What was long ago is so even if one of the two clocks says otherwise.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, c := range map[string]struct {
+		now, then time.Time
+		least     time.Duration
+	}{
+		"a minute":                 {now, now.Add(-time.Minute), time.Minute},
+		"with a sleep of two days": {AfterSleep(48 * time.Hour), now, 48 * time.Hour},
+		"read from a file":         {now, now.Add(-time.Hour).Round(0), time.Hour},
+		"no time":                  {now, now, 0},
+	} {
+		if age := Age(c.now, c.then); age < c.least || age > c.least+time.Hour {
+			t.Errorf("%s: %v", name, age)
+		}
+	}
+	// The clock was set back by two days, three hours ago.
+	setBack := AfterSleep(-48 * time.Hour).Add(3 * time.Hour)
+	if age := Age(setBack, now); age < 3*time.Hour || age > 4*time.Hour {
+		t.Errorf("after the clock was set back: %v", age)
+	}
+}

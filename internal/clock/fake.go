@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // Fake is a clock for tests that moves only when a test moves it. It is safe for
@@ -96,4 +97,21 @@ func (c *Fake) Timers() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.timers)
+}
+
+// AfterSleep returns the time of the operating system after a sleep of the machine, for tests:
+// the clock that can be set has gone on, the one that can't has stood still.
+func AfterSleep(d time.Duration) time.Time {
+	t := time.Now().Add(d)
+	// Package time has no way to make such a time.
+	inside := (*struct {
+		wall      uint64
+		monotonic int64
+		zone      *time.Location
+	})(unsafe.Pointer(&t))
+	inside.monotonic -= int64(d)
+	if time.Until(t).Abs() > time.Hour || t.Round(0).Sub(time.Now().Round(0)).Abs() < d.Abs()-time.Hour {
+		panic("time.Time is not what it was")
+	}
+	return t
 }

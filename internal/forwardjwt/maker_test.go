@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/identity"
 	"github.com/caddy-jwt/caddy-jwt/key"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -259,5 +260,29 @@ func TestSettings(t *testing.T) {
 		if s, err := (Settings{Audience: upstream, Lifetime: d, Issuer: "https://auth.example.com"}).Check(asIs); err != nil || s.Lifetime != d {
 			t.Errorf("%s: %v", d, err)
 		}
+	}
+}
+
+// A token is not sent once it has expired while the machine slept, for which one of its clocks
+// stands still.
+func TestATokenGrowsOldWhileTheMachineSleeps(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Settings{}, nil)
+	id := alice(t, nil)
+	sign := func(at time.Time) string {
+		t.Helper()
+		f.clock.Set(at)
+		text, err := f.Sign(t.Context(), id, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	first := sign(time.Now())
+	if sign(clock.AfterSleep(time.Second)) != first {
+		t.Error("it is not sent again")
+	}
+	if sign(clock.AfterSleep(time.Hour)) == first {
+		t.Error("it is sent although it has expired")
 	}
 }

@@ -36,6 +36,7 @@ func (m *Maker) make(signer *key.Signer, id *identity.Identity, now time.Time) (
 		return nil, reason.SigningKeysUnavailable
 	}
 	signed = encoding.AppendEncode(append(signed, '.'), signature)
+	now = now.Round(0) // by the clock of "exp", as the other one stands still while the machine sleeps
 	return &token{text: string(signed), keyID: signer.ID(), from: now, until: now.Add(m.Lifetime / 2)}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/shared"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -55,7 +56,7 @@ func (m Sources) collectState(ch chan<- prometheus.Metric, now time.Time) {
 	for _, s := range st.Sets(now) {
 		age := time.Duration(0)
 		if since := s.SyncedAt; !since.IsZero() {
-			age = now.Sub(since)
+			age = clock.Age(now, since)
 		} else if !s.StartedAt.IsZero() {
 			age = now.Sub(s.StartedAt)
 		}

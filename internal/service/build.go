@@ -44,7 +44,7 @@ func (c *Checked) Build(ctx caddy.Context, p Parts) (*tokenservice.Service, *Mem
 	}
 	config := tokenservice.Config{
 		Issuer: c.issuer, Audience: c.audience, Scopes: c.Scopes, DefaultScopes: c.DefaultScopes, Implied: p.Implied,
-		Lifetime: signing.Lifetime, Keys: keys, Rules: Rules{state}, Leeway: p.Leeway, Observe: p.Observe,
+		Lifetime: signing.Lifetime, Keys: keys, Rules: Rules{state}, Leeway: p.Leeway, Observe: p.Observe, Used: state.Used,
 		Warn: func(w tokenservice.Warning) {
 			p.Logger.Warn(w.Text, zap.String("service", c.issuer), zap.String("client", w.Client), zap.String("store", w.Store))
 		},

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/storagetest"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
 )
@@ -27,6 +28,14 @@ type holding struct {
 	certmagic.Storage
 	hold atomic.Pointer[chan struct{}] // nil for none
 	down atomic.Bool
+	full atomic.Bool
+}
+
+func (h *holding) Store(ctx context.Context, key string, value []byte) error {
+	if h.full.Load() {
+		return errors.New("the storage is full")
+	}
+	return h.Storage.Store(ctx, key, value)
 }
 
 func (h *holding) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
@@ -143,6 +152,37 @@ func TestStateOutlivesConfigs(t *testing.T) {
 	}
 }
 
+// What could not be stored until the end is in the log, as nobody else will tell of it.
+func TestWhatIsLostIsTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		full, mirrored bool
+		want           int
+	}{
+		"stored": {}, "lost": {full: true, want: 1}, "kept in the mirror": {full: true, mirrored: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storage := &holding{Storage: storagetest.Files(t)}
+			sources, st, logs := stateOf(t, storage, func(s *StateSettings) {
+				s.Cluster = "lost-" + strings.ReplaceAll(name, " ", "-")
+				if c.mirrored {
+					s.MirrorFolder = t.TempDir()
+				}
+			})
+			sources.StartState(false)
+			<-st.Revocations().Ready()
+			storage.full.Store(c.full)
+			revoke(t, st, "a")
+			sources.StopState(false)
+			lost := logs.FilterMessageSnippet("are lost")
+			if lost.Len() != c.want || c.want > 0 && lost.All()[0].ContextMap()["objects"] != int64(1) {
+				t.Errorf("%v", lost.All())
+			}
+		})
+	}
+}
+
 // The newest config that runs says where the set is kept. What was revoked stays so, but is
 // nothing of the other storage.
 func TestStateMovesToAnotherStorage(t *testing.T) {
@@ -190,6 +230,7 @@ func TestRefuses(t *testing.T) {
 		serve, lenient bool
 		maxStale       time.Duration
 		down, started  bool
+		slept          time.Duration
 		want           bool
 	}{
 		"in step":                  {started: true, maxStale: time.Hour},
@@ -199,6 +240,8 @@ func TestRefuses(t *testing.T) {
 		"down at the start, serve": {started: true, down: true, serve: true, maxStale: time.Hour, want: true},
 		"down at the start, after a config without state": {started: true, down: true, lenient: true, maxStale: time.Hour},
 		"too old":        {started: true, maxStale: -time.Hour, want: true},
+		"after a nap":    {started: true, maxStale: 3 * time.Hour, slept: time.Hour},
+		"after a sleep":  {started: true, maxStale: time.Hour, slept: 48 * time.Hour, want: true},
 		"too old, serve": {started: true, maxStale: -time.Hour, serve: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,16 +264,17 @@ func TestRefuses(t *testing.T) {
 					<-st.Store("partners").Ready()
 				}
 			}
+			now := clock.AfterSleep(c.slept)
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if got := st.AwaitRevocations(ctx, time.Now()); got != c.want {
+			if got := st.AwaitRevocations(ctx, now); got != c.want {
 				t.Errorf("revocations: refuses %v, want %v", got, c.want)
 			}
 			// A store of keys that a reload has added is one that nobody could have used before.
-			if got, want := st.AwaitStore(ctx, "partners", time.Now()), c.want || c.lenient; got != want {
+			if got, want := st.AwaitStore(ctx, "partners", now), c.want || c.lenient; got != want {
 				t.Errorf("keys: refuses %v, want %v", got, want)
 			}
-			for _, s := range st.Sets(time.Now()) {
+			for _, s := range st.Sets(now) {
 				if want := c.want || c.lenient && s.Name != "revocations"; s.Refuses != want || s.RefusesAt.IsZero() != (c.serve || !c.started || c.down) {
 					t.Errorf("%+v", s)
 				}

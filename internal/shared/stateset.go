@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-jwt/caddy-jwt/apikey"
+	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/replica"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 	"github.com/caddy-jwt/caddy-jwt/revocation"
@@ -180,6 +181,9 @@ func (s *stateSet) unbind(ctx context.Context, st *State, replaced bool) {
 		}
 	}
 	s.replicated().Close(ctx) // first, as what it stores matters more than counts
+	if n := s.status().Unstored; n > 0 && st.binding(s.place).Mirror == nil {
+		st.logger.Error("changes of the shared state could not be stored until the end and are lost; what they revoked, disabled or deleted is accepted again", zap.String("set", s.place), zap.Int("objects", n))
+	}
 	if usage := s.usage.Load(); usage != nil {
 		usage.Close(ctx)
 	}
@@ -215,7 +219,7 @@ func (s *stateSet) refuses(now time.Time, st *State) bool {
 	}
 	ready, syncedAt := r.Freshness()
 	switch {
-	case ready && (st.Serve || now.Sub(syncedAt) <= st.MaxStale):
+	case ready && (st.Serve || clock.Age(now, syncedAt) <= st.MaxStale):
 		return false
 	case ready:
 		return true

@@ -104,7 +104,7 @@ func (w *watch) run(now time.Time) {
 			st.logger.Info("this machine's clock is right again")
 		}
 	}
-	if now.Sub(w.seen) >= seenInterval || now.Before(w.seen) {
+	if clock.Age(now, w.seen) >= seenInterval || now.Before(w.seen) {
 		w.tell(now)
 	}
 }
@@ -116,7 +116,7 @@ func (w *watch) review(set *stateSet, now time.Time) {
 	if since.IsZero() {
 		since = s.StartedAt
 	}
-	age := now.Sub(since)
+	age := clock.Age(now, since)
 	stale := !since.IsZero() && age > staleAfter*w.state.Interval
 	if stale == w.stale[set.place] {
 		return
