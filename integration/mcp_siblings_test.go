@@ -280,7 +280,10 @@ func kindSiblings(version string) (all []sibling) {
 	add("prompts/get", `"name":"greet","Name":"secret"`, "greet", false)
 	add("prompts/get", `"name":"SECRET"`, "SECRET", false)
 	add("prompts/get", `"uri":"secret"`, "secret", false)
-	for _, uri := range []string{"file:///public/../secret/a", "file:///public/%2e%2e/secret/a", "file:///%73ecret/a", "FILE:///secret/a", "file:////secret/a", "file:///secret%2Fa", "file:///public/a%00", "file://localhost/public/a"} {
+	for _, uri := range []string{
+		"file:///public/../secret/a", "file:///public/%2e%2e/secret/a", "file:///%73ecret/a", "FILE:///secret/a", "file:////secret/a", "file:///secret%2Fa", "file:///public/a%00", "file://localhost/public/a",
+		"file://localhost/secret/a", "file://%6cocalhost/secret/a", "file://127.0.0.1/secret/a", "file://elsewhere/secret/a", "file://me@localhost/secret/a", "file:/secret/a",
+	} {
 		add("resources/read", fmt.Sprintf(`"uri":%q`, uri), uri, false)
 	}
 	add("resources/read", `"uri":"file:///public/a","URI":"file:///secret/a"`, "file:///public/a", false)
