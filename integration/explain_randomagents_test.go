@@ -291,6 +291,11 @@ func TestExplainAgreesWithTheServerForAgents(t *testing.T) {
 		t.Errorf("of %d requests %d are accepted and %d pass without anybody, for %d reasons others are not: they are not varied",
 			total, accepted, verdicts["anonymous"], len(reasons)-1)
 	}
+	for _, key := range d.keys {
+		if n := d.asked.times(key); n != 0 {
+			t.Errorf("the issuer was asked about an API key %d times", n)
+		}
+	}
 	if n := d.asked.strangers(); n != 0 {
 		t.Errorf("%d requests to the issuer were no question of the client", n)
 	}
@@ -329,6 +334,9 @@ func (d *agentFixture) make(t *testing.T, r *mathrand.Rand) asked {
 		return q
 	case 2:
 		q.headers.Add("Authorization", "Bearer "+pick(r, d.keys...))
+		if r.IntN(2) == 0 {
+			return q
+		}
 	case 3:
 		q.key = pick(r, d.keys...)
 	}
