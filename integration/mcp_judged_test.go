@@ -60,6 +60,11 @@ func newMCPRecorder(t *testing.T) *mcpRecorder {
 		m.note(r.Extra, "resource "+r.Params.URI)
 		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, Text: "x"}}}, nil
 	})
+	// As those do that read files, whatever the host.
+	s.AddResourceTemplate(&mcp.ResourceTemplate{Name: "anywhere", URITemplate: "file://{host}/{+path}"}, func(_ context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		m.note(r.Extra, "resource "+r.Params.URI)
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, Text: "x"}}}, nil
+	})
 	sdk := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true})
 	m.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
