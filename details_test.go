@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -48,6 +49,7 @@ func TestDetailsAreInTheWordsOfTheTable(t *testing.T) {
 		return handmade(t, header, strings.Replace(claims, old, new, 1))
 	}
 	good := handmade(t, header, claims)
+	key, _ := apikey.New("test")
 	part := strings.Split(good, ".")
 
 	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -125,6 +127,7 @@ func TestDetailsAreInTheWordsOfTheTable(t *testing.T) {
 		{"aud_type", instead(`"https://api.example"`, `7`), ""},
 		{"user_missing", instead(`"alice"`, `""`), ""},
 		{"opaque_form", "opaque", asked("{}")},
+		{"key_as_token", key, asked("{}")},
 		{"only_opaque", good, asked("{}")},
 		{"answer_member", theirs, asked(`{"active":true,"token_type":"Bearer","exp":"1"}`)},
 		{"answer_iss", theirs, asked(`{"active":true,"token_type":"Bearer","iss":"https://other.example/"}`)},

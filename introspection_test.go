@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/claims"
 	"github.com/caddy-jwt/caddy-jwt/internal/explain"
 	"github.com/caddy-jwt/caddy-jwt/reason"
@@ -72,6 +73,50 @@ func TestOpaqueTokensBesideJWTs(t *testing.T) {
 	for name, token := range map[string]string{"a JWT": signed(t, nil), "an opaque one": opaqueText} {
 		if res := serve(t, bearer(token), nil, s.Handler); res.next == nil || res.placeholder("{http.auth.user.id}") != "alice" {
 			t.Errorf("%s: %s", name, res.reason())
+		}
+	}
+}
+
+// A client that sends its API key as a token does not have it sent to the issuer, whoever made
+// the key.
+func TestNoIssuerIsAskedAboutAnAPIKey(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, activeAnswer+`,"token_type":"Bearer"}`)
+	}))
+	t.Cleanup(issuer.Close)
+	const theirs = "a-key-that-was-made-elsewhere-1234567890"
+	ours, _ := apikey.New("test")
+	options := "issuer https://issuer.example/ {\nintrospection " + issuer.URL + "\naudience https://api.example\n}\n"
+	withKeys := makeSite(t, options+"api_key joe "+apikey.DigestOf(theirs).String()+"\n")
+	alone := makeSite(t, options)
+	for name, c := range map[string]struct {
+		s     *site
+		text  string
+		asked int32
+	}{
+		"a key of the site":      {withKeys, theirs, 0},
+		"a key of nobody":        {withKeys, ours, 0},
+		"one at a site of none":  {alone, ours, 0},
+		"what may be a token":    {alone, theirs, 1},
+		"with another character": {withKeys, theirs + "0", 1},
+	} {
+		before := asked.Load()
+		for _, both := range []bool{false, true} {
+			r := bearer(c.text)
+			if both {
+				r.Header.Set("X-API-Key", c.text)
+			}
+			res := serve(t, r, nil, c.s.Handler)
+			if c.asked == 0 && (both && c.text == theirs) != (res.next != nil) {
+				t.Errorf("%s, both %v: %s", name, both, res.reason())
+			}
+		}
+		if n := asked.Load() - before; n != c.asked {
+			t.Errorf("%s: the issuer was asked %d times", name, n)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
+	"github.com/caddy-jwt/caddy-jwt/apikey"
 	"github.com/caddy-jwt/caddy-jwt/internal/clock"
 	"github.com/caddy-jwt/caddy-jwt/internal/credential"
 	"github.com/caddy-jwt/caddy-jwt/internal/forwardjwt"
@@ -57,6 +58,9 @@ func (h *Handler) provision(ctx caddy.Context) (err error) {
 	places := credentialSettings(h)
 	if h.apiKeys != nil {
 		places.IsKey = h.apiKeys.Has
+	}
+	if h.validator != nil {
+		h.validator = h.validator.Sparing(h.isAPIKey)
 	}
 	if h.credentials, err = credential.New(places); err != nil {
 		return err
@@ -206,6 +210,13 @@ func (h *Handler) provisionIssuers() (*validator.Validator, error) {
 	v = v.Revoking(revoked.Tokens{State: func() *shared.State { return h.app.state }, Clients: h.app.clientsOf})
 	v = v.Ahead(func(policy int, by time.Duration) { h.metrics.IssuedAhead(policy, by) })
 	return v.Observed(func(took time.Duration) { h.metrics.Verified(took) }), nil
+}
+
+// isAPIKey reports whether a text is one of the handler's API keys, or has the form of those
+// that are made here.
+func (h *Handler) isAPIKey(text string) bool {
+	_, form := apikey.IDOf(text)
+	return form || h.apiKeys != nil && h.apiKeys.Has(text)
 }
 
 // forwardingConfig returns what is forwarded and cleared, with tokens that nothing signs.

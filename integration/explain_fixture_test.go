@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -132,6 +133,7 @@ func newExplainer(t *testing.T, sites string, opts options) *explainer {
 	d := &explainer{issuer: peers.NewKeyServer(t, peers.NewCA(t), keys(t).published()...)}
 	opts.env = mergedEnv(map[string]string{"ISSUER": d.issuer.URL, "CA": d.issuer.CA.File}, opts.env)
 	d.node = newNode(t, opts)
+	sites = strings.ReplaceAll(sites, "{$PLAIN}", strconv.Itoa(d.plain))
 	d.sites = shown + sites + "\nhttp://open.example.test {\n\trespond \"open\"\n}\n"
 	d.begin()
 	d.waitUntilItRuns()
@@ -160,13 +162,15 @@ type asked struct {
 	// token or key is the credential in the place that is the default.
 	token, key string
 	headers    http.Header
-	body       string // for the site with mcp
+	body       string // for the sites with mcp
+	emptyBody  bool   // whether it is known that there is none
+	introspect bool   // whether the issuer may be asked
 }
 
 func (q *asked) withDefaults() {
 	if q.method == "" {
 		q.method = http.MethodGet
-		if q.body != "" {
+		if q.body != "" || q.emptyBody {
 			q.method = http.MethodPost
 		}
 	}
@@ -218,11 +222,16 @@ func (d *explainer) serve(q asked) (served, error) {
 	if err != nil {
 		return served{}, err
 	}
-	s := served{status: res.StatusCode, reason: res.Header.Get("X-Reason"), detail: res.Header.Get("X-Detail"), requirement: res.Header.Get("X-Requirement"), user: res.Header.Get("X-User"), method: res.Header.Get("X-Method")}
-	for _, m := range shownIn.FindAllStringSubmatch(string(text), -1) {
-		if strings.HasPrefix(m[2], "{http.") { // as no jwt has seen the request
-			m[2] = ""
+	shown := func(text string) string {
+		if strings.HasPrefix(text, "{http.") { // as no jwt has judged the request
+			return ""
 		}
+		return text
+	}
+	header := func(name string) string { return shown(res.Header.Get(name)) }
+	s := served{status: res.StatusCode, reason: header("X-Reason"), detail: header("X-Detail"), requirement: header("X-Requirement"), user: header("X-User"), method: header("X-Method")}
+	for _, m := range shownIn.FindAllStringSubmatch(string(text), -1) {
+		m[2] = shown(m[2])
 		switch m[1] {
 		case "user":
 			s.user = m[2]
@@ -244,8 +253,11 @@ func (d *explainer) serve(q asked) (served, error) {
 func (q asked) question(inHeaders bool) object {
 	q.withDefaults()
 	body := object{"site": q.host, "method": q.method, "uri": q.uri}
-	if q.body != "" {
+	if q.body != "" || q.emptyBody {
 		body["body"] = q.body
+	}
+	if q.introspect {
+		body["introspect"] = true
 	}
 	headers := q.headers.Clone()
 	if headers == nil {

@@ -60,6 +60,11 @@ func newMCPRecorder(t *testing.T) *mcpRecorder {
 		m.note(r.Extra, "resource "+r.Params.URI)
 		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, Text: "x"}}}, nil
 	})
+	// As those do that read files, whatever the host.
+	s.AddResourceTemplate(&mcp.ResourceTemplate{Name: "anywhere", URITemplate: "file://{host}/{+path}"}, func(_ context.Context, r *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		m.note(r.Extra, "resource "+r.Params.URI)
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: r.Params.URI, Text: "x"}}}, nil
+	})
 	sdk := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true})
 	m.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -112,7 +117,11 @@ func exchangeRaw(t *testing.T, conn net.Conn, err error, method, request string)
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	go func() { _, _ = io.WriteString(conn, request) }()
-	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	answers := bufio.NewReader(conn)
+	res, err := http.ReadResponse(answers, &http.Request{Method: method})
+	for err == nil && res.StatusCode == http.StatusContinue {
+		res, err = http.ReadResponse(answers, &http.Request{Method: method})
+	}
 	if err != nil {
 		t.Errorf("%.100s: %v", request, err)
 		return a
@@ -235,6 +244,9 @@ func (j *judged) checkRefused(t *testing.T, s *sibling, o outcome) {
 	t.Helper()
 	if len(o.arrived)+len(o.ran) > 0 {
 		t.Errorf("%s: %d arrived, ran %q", s.what, len(o.arrived), o.ran)
+	}
+	if s.early && o.status >= 400 {
+		return
 	}
 	if o.status < 400 || o.status >= 500 {
 		t.Errorf("%s: status %d", s.what, o.status)

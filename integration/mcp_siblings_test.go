@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -13,11 +14,15 @@ import (
 type sibling struct {
 	what    string
 	method  string   // POST if empty
+	target  string   // /mcp if empty
+	proto   string   // HTTP/1.1 if empty
 	types   []string // Content-Type; application/json once if nil
 	headers []string // lines
 	body    string
+	framed  bool     // the headers say where the body ends, and it is as it is sent
 	chunks  int      // how many bytes a chunk has; 0 for a Content-Length
 	trailer []string // lines behind the last chunk
+	early   bool     // the HTTP server refuses it before any handler
 	honest  bool     // it is as clients send it: anyone who may call it gets through
 }
 
@@ -28,7 +33,8 @@ func (s *sibling) text(host, label, authorization string) string {
 	if method == "" {
 		method = "POST"
 	}
-	fmt.Fprintf(&b, "%s /mcp HTTP/1.1\r\nHost: %s\r\nX-Sibling: %s\r\nAccept: application/json, text/event-stream\r\n", method, host, label)
+	target := strings.ReplaceAll(cmp.Or(s.target, "/mcp"), "HOST", host)
+	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\nX-Sibling: %s\r\nAccept: application/json, text/event-stream\r\n", method, target, cmp.Or(s.proto, "HTTP/1.1"), host, label)
 	if authorization != "" {
 		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", authorization)
 	}
@@ -45,7 +51,10 @@ func (s *sibling) text(host, label, authorization string) string {
 	if !slices.ContainsFunc(s.headers, func(line string) bool { return strings.HasPrefix(line, "Connection:") }) {
 		b.WriteString("Connection: close\r\n")
 	}
-	if s.chunks == 0 {
+	switch {
+	case s.framed:
+		return b.String() + "\r\n" + s.body
+	case s.chunks == 0:
 		fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(s.body), s.body)
 		return b.String()
 	}
@@ -112,8 +121,9 @@ func mcpSiblings() []sibling {
 		all = append(all, headerSiblings(version)...)
 		all = append(all, bodySiblings(version)...)
 		all = append(all, kindSiblings(version)...)
+		all = append(all, spellingSiblings(version)...)
 	}
-	return append(append(all, transportSiblings()...), batchSiblings()...)
+	return slices.Concat(all, transportSiblings(), batchSiblings(), fieldSiblings(), requestSiblings())
 }
 
 // honestSiblings are calls as clients make them.
@@ -270,7 +280,10 @@ func kindSiblings(version string) (all []sibling) {
 	add("prompts/get", `"name":"greet","Name":"secret"`, "greet", false)
 	add("prompts/get", `"name":"SECRET"`, "SECRET", false)
 	add("prompts/get", `"uri":"secret"`, "secret", false)
-	for _, uri := range []string{"file:///public/../secret/a", "file:///public/%2e%2e/secret/a", "file:///%73ecret/a", "FILE:///secret/a", "file:////secret/a", "file:///secret%2Fa", "file:///public/a%00", "file://localhost/public/a"} {
+	for _, uri := range []string{
+		"file:///public/../secret/a", "file:///public/%2e%2e/secret/a", "file:///%73ecret/a", "FILE:///secret/a", "file:////secret/a", "file:///secret%2Fa", "file:///public/a%00", "file://localhost/public/a",
+		"file://localhost/secret/a", "file://%6cocalhost/secret/a", "file://127.0.0.1/secret/a", "file://elsewhere/secret/a", "file://me@localhost/secret/a", "file:/secret/a",
+	} {
 		add("resources/read", fmt.Sprintf(`"uri":%q`, uri), uri, false)
 	}
 	add("resources/read", `"uri":"file:///public/a","URI":"file:///secret/a"`, "file:///public/a", false)

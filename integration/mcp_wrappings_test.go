@@ -42,6 +42,38 @@ func transportSiblings() (all []sibling) {
 	return all
 }
 
+// requestSiblings are the call in a request that HTTP servers may take apart in different ways.
+func requestSiblings() (all []sibling) {
+	call, list := message("tools/call", `"name":"delete_all"`, ""), message("tools/call", `"name":"list"`, "")
+	chunked := func(text string) string { return fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(text), text) }
+	length := func(text string) string { return fmt.Sprintf("Content-Length: %d", len(text)) }
+	all = append(all, sibling{what: "HTTP/1.0", proto: "HTTP/1.0", body: call, honest: true}, sibling{what: "a whole URL", target: "http://HOST/mcp", body: call, honest: true})
+	for _, s := range []sibling{
+		{what: "a chunk extension", headers: []string{"Transfer-Encoding: chunked"}, body: strings.Replace(chunked(call), "\r\n", ";a=b\r\n", 1)},
+		{what: "Expect", headers: []string{length(call), "Expect: 100-continue"}, body: call},
+		{what: "Expect, chunks", headers: []string{"Transfer-Encoding: chunked", "Expect: 100-continue"}, body: chunked(call)},
+		{early: true, what: "another Expect", headers: []string{length(call), "Expect: 200-ok"}, body: call},
+		{what: "two lengths, the same", headers: []string{length(call), length(call)}, body: call},
+		{early: true, what: "two lengths", headers: []string{length(call), length(list)}, body: call},
+		{what: "length and chunks", headers: []string{length(list), "Transfer-Encoding: chunked"}, body: chunked(call)},
+		{early: true, what: "chunked twice", headers: []string{"Transfer-Encoding: chunked, chunked"}, body: chunked(call)},
+		{early: true, what: "identity", headers: []string{"Transfer-Encoding: identity", length(call)}, body: call},
+		{early: true, what: "gzip, chunked", headers: []string{"Transfer-Encoding: gzip, chunked"}, body: chunked(call)},
+		{what: "chunks in HTTP/1.0", proto: "HTTP/1.0", headers: []string{"Transfer-Encoding: chunked"}, body: chunked(call)},
+		{what: "no length in HTTP/1.0", proto: "HTTP/1.0", body: call},
+		{early: true, what: "a length with a sign", headers: []string{"Content-Length: +" + fmt.Sprint(len(call))}, body: call},
+		{what: "another message behind the length", headers: []string{length(list)}, body: list + call},
+		{what: "a length that cuts", headers: []string{fmt.Sprintf("Content-Length: %d", len(list))}, body: call[:len(list)]},
+	} {
+		s.framed = true
+		all = append(all, s)
+	}
+	for _, target := range []string{"/mcp?method=ping", "/mcp;x", "//mcp", "/mcp/", "/%6dcp", "*", "/mcp?_method=GET"} {
+		all = append(all, sibling{what: "target " + target, target: target, body: call})
+	}
+	return all
+}
+
 // batchSiblings are several messages at once, as only the older revisions have them.
 func batchSiblings() (all []sibling) {
 	call, list, tools := message("tools/call", `"name":"delete_all"`, ""), message("tools/call", `"name":"list"`, ""), message("tools/list", "", "")

@@ -19,6 +19,13 @@ var (
 		Remedy:  "Run `caddy jwt decode @FILE` on what the client sends: it says what it is. A quote, a space or a line end in the middle, or a token that was cut off, are usual; an API key belongs where `api_key_from` says.",
 		See:     []string{"issuers-and-keys.md#introspection", "directive.md#api_key_from"},
 	})
+	KeyAsToken = fixed(Entry{
+		ID: "key_as_token", Code: MalformedToken,
+		Text:    "it is an API key, in a place where tokens are; no issuer is asked about it",
+		Meaning: "the client sends an API key as a token, such as in Authorization: Bearer, and the site asks an issuer about tokens that are no JWT: the key stays here",
+		Remedy:  "Have the client send the key where `api_key_from` says, by default in X-API-Key; `api_key_from header Authorization Bearer` takes it where it is, but then no opaque token is taken there.",
+		See:     []string{"directive.md#api_key_from", "issuers-and-keys.md#introspection"},
+	})
 	FourParts = fixed(Entry{
 		ID: "four_parts", Code: MalformedToken,
 		Text:    "it has four parts or more than five, and a JWT has three",

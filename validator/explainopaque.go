@@ -17,12 +17,12 @@ func (e *explanation) opaque() {
 		Wanted: fmt.Sprintf("a JWT, or an opaque token of %d to %d characters", minOpaque, maxOpaque),
 	}
 	outcome := reason.Skipped
-	switch {
+	switch err := e.v.checkOpaque(e.token); {
 	case len(e.token) > e.v.maxLength:
 		form.Wanted = "at most " + sizeText(e.v.maxLength)
 		e.add(form, e.v.tooLong)
-	case !opaqueForm(e.token):
-		e.add(form, reason.OpaqueForm)
+	case err != nil:
+		e.add(form, err)
 	default:
 		e.add(form, nil)
 		outcome = reason.Passed

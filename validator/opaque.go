@@ -42,6 +42,26 @@ func Opaque(token string) bool { return strings.Count(token, ".") != 2 }
 // TakesOpaque reports whether an issuer is asked about tokens that are no JWT.
 func (v *Validator) TakesOpaque() bool { return v.opaque != nil }
 
+// Sparing returns a copy of the Validator whose issuers are not asked about a text that is
+// another secret, such as an API key that a client sends in the place of a token: it is nothing
+// for an issuer to see.
+func (v *Validator) Sparing(isOther func(text string) bool) *Validator {
+	c := *v
+	c.isOther = isOther
+	return &c
+}
+
+// checkOpaque returns an error for a text about which no issuer is asked.
+func (v *Validator) checkOpaque(token string) error {
+	switch {
+	case !opaqueForm(token):
+		return reason.OpaqueForm
+	case v.isOther != nil && v.isOther(token):
+		return reason.KeyAsToken
+	}
+	return nil
+}
+
 // Asking returns a copy of the Validator that asks issuers about tokens although it is quiet;
 // see Quiet.
 func (v *Validator) Asking() *Validator {
@@ -74,8 +94,8 @@ func opaqueForm(token string) bool {
 func (v *Validator) validateOpaque(ctx context.Context, token string, verified *Token) error {
 	p := v.opaque
 	verified.refused = p.claimed()
-	if !opaqueForm(token) {
-		return reason.OpaqueForm
+	if err := v.checkOpaque(token); err != nil {
+		return err
 	}
 	answer, err := v.ask(ctx, p, token)
 	if err != nil {

@@ -227,30 +227,31 @@ func agreesWithExplain(t *testing.T, v *Validator, token string, err error) {
 func TestThreat88_OnlyTokensAreAskedAbout(t *testing.T) {
 	t.Parallel()
 	a := &issuerAnswers{}
-	v := newValidator(t, opaquePolicy(a))
+	v := newValidator(t, opaquePolicy(a)).Sparing(func(text string) bool { return text == "a-key-and-no-token" })
 	for name, c := range map[string]struct {
 		token string
 		asked bool
 		want  error
 	}{
-		"15 bytes":      {strings.Repeat("a", 15), false, reason.OpaqueForm},
-		"16 bytes":      {strings.Repeat("a", 16), true, reason.InactiveToken},
-		"4096 bytes":    {strings.Repeat("a", 4096), true, reason.InactiveToken},
-		"4097 bytes":    {strings.Repeat("a", 4097), false, reason.OpaqueForm},
-		"all of it":     {"aA0-._~+/bbbbbbbbbbb==", true, reason.InactiveToken},
-		"= inside":      {"aaaaaaaa=aaaaaaaa", false, reason.OpaqueForm},
-		"only =":        {strings.Repeat("=", 20), false, reason.OpaqueForm},
-		"a space":       {"aaaaaaaa aaaaaaaa", false, reason.OpaqueForm},
-		"a line end":    {"aaaaaaaa\naaaaaaaa", false, reason.OpaqueForm},
-		"a letter":      {"aaaaaaaaäaaaaaaaa", false, reason.OpaqueForm},
-		"an ampersand":  {"aaaaaaaa&active=true", false, reason.OpaqueForm},
-		"five parts":    {"eyJhbGciOiJkaXIifQ..a.b.c", true, reason.InactiveToken},
-		"four parts":    {"aaaaaaaaaaaaaaaaaa.a.b.c", true, reason.InactiveToken},
-		"a JWT":         {es256(t, goodHeader, goodClaims), false, reason.OnlyOpaque},
-		"of others":     {es256(t, goodHeader, strings.Replace(goodClaims, "issuer.", "other.", 1)), false, reason.UnknownIssuer},
-		"three parts":   {"aaaaaaaa.bbbbbbbb.cccccccc", false, reason.MalformedToken},
-		"17,000 bytes":  {strings.Repeat("a", 17000), false, reason.MalformedToken},
-		"HS256, forged": {b64(`{"alg":"HS256"}`) + "." + b64(goodClaims) + ".AAAA", false, reason.AlgRefused},
+		"another secret": {"a-key-and-no-token", false, reason.KeyAsToken},
+		"15 bytes":       {strings.Repeat("a", 15), false, reason.OpaqueForm},
+		"16 bytes":       {strings.Repeat("a", 16), true, reason.InactiveToken},
+		"4096 bytes":     {strings.Repeat("a", 4096), true, reason.InactiveToken},
+		"4097 bytes":     {strings.Repeat("a", 4097), false, reason.OpaqueForm},
+		"all of it":      {"aA0-._~+/bbbbbbbbbbb==", true, reason.InactiveToken},
+		"= inside":       {"aaaaaaaa=aaaaaaaa", false, reason.OpaqueForm},
+		"only =":         {strings.Repeat("=", 20), false, reason.OpaqueForm},
+		"a space":        {"aaaaaaaa aaaaaaaa", false, reason.OpaqueForm},
+		"a line end":     {"aaaaaaaa\naaaaaaaa", false, reason.OpaqueForm},
+		"a letter":       {"aaaaaaaaäaaaaaaaa", false, reason.OpaqueForm},
+		"an ampersand":   {"aaaaaaaa&active=true", false, reason.OpaqueForm},
+		"five parts":     {"eyJhbGciOiJkaXIifQ..a.b.c", true, reason.InactiveToken},
+		"four parts":     {"aaaaaaaaaaaaaaaaaa.a.b.c", true, reason.InactiveToken},
+		"a JWT":          {es256(t, goodHeader, goodClaims), false, reason.OnlyOpaque},
+		"of others":      {es256(t, goodHeader, strings.Replace(goodClaims, "issuer.", "other.", 1)), false, reason.UnknownIssuer},
+		"three parts":    {"aaaaaaaa.bbbbbbbb.cccccccc", false, reason.MalformedToken},
+		"17,000 bytes":   {strings.Repeat("a", 17000), false, reason.MalformedToken},
+		"HS256, forged":  {b64(`{"alg":"HS256"}`) + "." + b64(goodClaims) + ".AAAA", false, reason.AlgRefused},
 	} {
 		before := a.asked
 		_, err := v.Validate(t.Context(), c.token)

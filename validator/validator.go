@@ -48,6 +48,7 @@ type Validator struct {
 	ahead          func(policy int, ahead time.Duration) // may be nil
 	quiet          bool                                  // whether the keys are not told of bad signatures
 	asks           bool                                  // whether issuers are asked although it is quiet
+	isOther        func(text string) bool                // whether it is no token but another secret; may be nil
 	opaque         *policy                               // whose issuer is asked about opaque tokens; may be nil
 }
 

@@ -88,7 +88,7 @@ func (s *service) listRefusals(w http.ResponseWriter, r *http.Request) (any, err
 		page.Next, page.Missed = next, page.Missed+missed
 		for _, seen := range list {
 			if q.selects(&seen) {
-				seen.URI = withoutCredentials(seen.URI)
+				seen.URI = WithoutCredentials(seen.URI)
 				page.Refusals = append(page.Refusals, seen)
 			}
 		}
@@ -145,23 +145,22 @@ func IsSite(site, name string) bool {
 // redacted stands where a credential was.
 const redacted = "REDACTED"
 
-// withoutCredentials replaces the parts of a URI in which there is a token, or an API key of
+// WithoutCredentials replaces the parts of a URI in which there is a token, or an API key of
 // ours. Where the site reads credentials, there is none any more; this is for those that
 // clients send elsewhere.
-func withoutCredentials(uri string) string {
+func WithoutCredentials(uri string) string {
 	var out strings.Builder
 	for len(uri) > 0 {
-		end := strings.IndexAny(uri, "/?&;=#")
-		part := uri
-		if end >= 0 {
-			part = uri[:end]
+		n := strings.IndexAny(uri, "/?&;=#")
+		if n < 0 {
+			n = len(uri)
 		}
-		if plain(part) {
-			out.WriteString(part)
-		} else {
-			out.WriteString(redacted)
+		part := uri[:n]
+		if HasCredential(part) {
+			part = redacted
 		}
-		if uri = uri[len(part):]; uri != "" {
+		out.WriteString(part)
+		if uri = uri[n:]; uri != "" {
 			out.WriteByte(uri[0])
 			uri = uri[1:]
 		}
@@ -169,20 +168,20 @@ func withoutCredentials(uri string) string {
 	return out.String()
 }
 
-// plain reports whether there is no credential in a part of a URI, even a percent-encoded
-// one. A part that is encoded many times over is not read.
-func plain(part string) bool {
+// HasCredential reports whether there is a token, or an API key of ours, in a text, even a
+// percent-encoded one. A text that is encoded many times over is not read, and may have one.
+func HasCredential(text string) bool {
 	for range 4 {
-		if CheckPlain(part) != nil {
-			return false
-		}
-		decoded, err := url.PathUnescape(part)
-		if err != nil || decoded == part {
+		if CheckPlain(text) != nil {
 			return true
 		}
-		part = decoded
+		decoded, err := url.PathUnescape(text)
+		if err != nil || decoded == text {
+			return false
+		}
+		text = decoded
 	}
-	return false
+	return true
 }
 
 // shutdowns tells when the server of a request is shut down.

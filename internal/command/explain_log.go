@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-jwt/caddy-jwt/internal/admin"
 	"github.com/caddy-jwt/caddy-jwt/reason"
 )
 
@@ -51,8 +52,10 @@ type explainedLine struct {
 type loggedRequest struct {
 	Method   string `json:"method,omitempty"`
 	Host     string `json:"host,omitempty"`
-	URI      string `json:"uri,omitempty"` // without the values of its query, any of which may be a credential
+	URI      string `json:"uri,omitempty"` // without what is or may be a credential: the values of its query, a token in its path
 	ClientIP string `json:"client_ip,omitempty"`
+	// Credentials are the places in which the line shows what looks like a token or an API key.
+	Credentials []string `json:"credentials,omitempty"`
 }
 
 // explainLog explains what the lines of a log say about refused requests. arg is a line, @FILE or
@@ -212,6 +215,9 @@ func explainLine(o object, before string, number int) explainedLine {
 		l.Verdict = lineNotRefused
 		l.Note = notRefused(o, l.Status)
 	}
+	if l.Request != nil {
+		l.readCredentials(request)
+	}
 	return l
 }
 
@@ -263,7 +269,7 @@ func (l *explainedLine) readRequest(o, request object) {
 	if request == nil {
 		return
 	}
-	l.Request = &loggedRequest{request.text("method"), request.text("host"), withoutValues(request.text("uri")), request.text("client_ip")}
+	l.Request = &loggedRequest{Method: request.text("method"), Host: request.text("host"), URI: withoutValues(request.text("uri")), ClientIP: request.text("client_ip")}
 }
 
 // loggedTime returns the time of a line.
@@ -278,8 +284,8 @@ func loggedTime(o object) string {
 	return time.UnixMilli(int64(seconds * 1000)).UTC().Format(time.RFC3339)
 }
 
-// withoutValues removes from a request's target what may be a credential: the values of the
-// query, and user and password.
+// withoutValues removes from a request's target what is or may be a credential: the values of
+// the query, user and password, and a token or an API key in the path.
 func withoutValues(uri string) string {
 	target, query, has := strings.Cut(uri, "?")
 	if !strings.HasPrefix(target, "/") && target != "*" {
@@ -290,13 +296,14 @@ func withoutValues(uri string) string {
 		u.User = nil
 		target = u.String()
 	}
+	target = admin.WithoutCredentials(target)
 	if !has {
 		return target
 	}
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
 		if name, _, ok := strings.Cut(pair, "="); ok {
-			pairs[i] = name + "=…"
+			pairs[i] = admin.WithoutCredentials(name) + "=…"
 		} else if pair != "" {
 			pairs[i] = "…"
 		}

@@ -22,6 +22,14 @@ func accessLine(status, ours string) string {
 		`"bytes_read":0,"user_id":"","duration":0.0001,"size":68,"status":` + status + `,"resp_headers":{"Server":["Caddy"]}` + ours + `}`
 }
 
+// shownIn is a line of a request without a credential where one is looked for, with other
+// headers.
+func shownIn(t *testing.T, headers string) string {
+	t.Helper()
+	line := accessLine("401", `,"jwt_auth_method":"anonymous","jwt_reason":"missing_credentials"`)
+	return strings.Replace(line, `"headers":{`, `"headers":{`+headers+strings.Repeat(",", min(len(headers), 1)), 1)
+}
+
 const (
 	byDetail = `,"jwt_auth_method":"anonymous","jwt_reason":"malformed_token","jwt_detail":"typ is empty"`
 	byRule   = `,"jwt_auth_method":"anonymous","jwt_reason":"forbidden","jwt_requirement":"require claim role","jwt_user":"alice","jwt_issuer":"https://auth.example.com/"`
@@ -73,26 +81,37 @@ func TestExplainLog(t *testing.T) {
 			"REFUSED: forbidden, with status 403\n", "  requirement  require claim role\n", "  user         alice\n", "  issuer       https://auth.example.com/\n",
 			"What to do: " + reason.Remedy(reason.Forbidden, ""),
 		}},
-		"report mode":           {accessLine("200", byRule), []string{"WOULD BE REFUSED without mode report: forbidden, with status 200\n", "Note: The status is not that of a refusal"}},
-		"the console format":    {console + accessLine("401", byDetail), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
-		"a journal":             {"Nov 29 17:00:00 host caddy[12]: " + accessLine("401", byDetail), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
-		"braces in front":       {"caddy {web} | " + accessLine("401", byDetail), []string{"REFUSED: malformed_token, with status 401\n"}},
-		"Docker":                {string(docker), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
-		"spread over lines":     {string(spread), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
-		"the handler's line":    {handlerLine(t, "request refused", reason.MissingClaim, refusal.Cause{Detail: reason.NoExpiry.Detail(), User: "u", Issuer: "i"}), []string{"REFUSED: missing_claim, with status 401\n", "  site         api.example.com\n", "  request      POST api.example.com/orders?a=…\n", "  user         u\n", "  issuer       i\n", "What to do: " + reason.Remedy(reason.MissingClaim, reason.NoExpiry.Detail())}},
-		"that of report mode":   {handlerLine(t, "request would be refused", reason.InsufficientScope, refusal.Cause{Requirement: "require scope a"}), []string{"WOULD BE REFUSED without mode report: insufficient_scope, with status 403\n", "  requirement  require scope a\n"}},
-		"that on a console":     {"2026/11/29 17:00:00.123\tDEBUG\thttp.handlers.jwt\trequest refused\t" + `{"reason": "expired", "status": 401, "site": "s", "request": {"method": "GET"}}`, []string{"REFUSED: expired, with status 401\n", "  site         s\n"}},
-		"a reason of later":     {accessLine("401", `,"jwt_reason":"of_later"`), []string{"REFUSED: of_later, with status 401\n", "Note: This version knows no such reason"}},
-		"accepted":              {accessLine("200", `,"jwt_auth_method":"jwt"`), []string{"NOT REFUSED by a jwt handler\n", "  status       200\n", "Note: The request was not refused.\n"}},
-		"anonymous":             {accessLine("200", `,"jwt_auth_method":"anonymous"`), []string{"Note: The jwt handler let the request pass without an identity"}},
-		"the upstream's 401":    {accessLine("401", `,"jwt_auth_method":"jwt"`), []string{"NOT REFUSED by a jwt handler\n", "Note: The jwt handler let the request pass, so the answer is from"}},
-		"another's 404":         {accessLine("404", ""), []string{"NOT REFUSED by a jwt handler\n", "Note: No jwt handler has seen the request, as the line has no jwt_auth_method: the answer is from another handler"}},
-		"without protection":    {accessLine("200", ""), []string{"Note: No jwt handler has seen the request, as the line has no jwt_auth_method. If"}},
-		"Caddy's error log":     {strings.Replace(accessLine("401", ""), "http.log.access.log0", "http.log.error.log0", 1), []string{"Note: It is a line of Caddy about an error"}},
-		"several":               {strings.Join([]string{accessLine("401", byDetail), "", accessLine("200", `,"jwt_auth_method":"jwt"`), accessLine("200", ""), "caddy started", accessLine("403", byRule)}, "\n"), []string{"Line 1: REFUSED: malformed_token", "Line 6: REFUSED: forbidden", "2 more lines are of requests that no jwt handler refused.\n", "1 more line says nothing of a request.\n"}},
-		"a whole URL":           {strings.Replace(accessLine("401", byDetail), `"/orders`, `"http://bob:s3cr3t@other.example/orders`, 1), []string{"  request      GET api.example.com http://other.example/orders?access_token=…&…\n"}},
-		"OPTIONS *":             {`{"request":{"method":"OPTIONS","host":"a.example","uri":"*"},"jwt_reason":"expired"}`, []string{"  request      OPTIONS a.example *\n"}},
-		"members of other type": {`{"msg":"handled request","ts":"noon","status":"401","request":{"uri":7,"host":null},"jwt_reason":"expired","jwt_detail":{}}`, []string{"REFUSED: expired\n", "  time         noon\n"}},
+		"report mode":         {accessLine("200", byRule), []string{"WOULD BE REFUSED without mode report: forbidden, with status 200\n", "Note: The status is not that of a refusal"}},
+		"the console format":  {console + accessLine("401", byDetail), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
+		"a journal":           {"Nov 29 17:00:00 host caddy[12]: " + accessLine("401", byDetail), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
+		"braces in front":     {"caddy {web} | " + accessLine("401", byDetail), []string{"REFUSED: malformed_token, with status 401\n"}},
+		"Docker":              {string(docker), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
+		"spread over lines":   {string(spread), []string{"REFUSED: malformed_token, with status 401\n", typRemedy}},
+		"the handler's line":  {handlerLine(t, "request refused", reason.MissingClaim, refusal.Cause{Detail: reason.NoExpiry.Detail(), User: "u", Issuer: "i"}), []string{"REFUSED: missing_claim, with status 401\n", "  site         api.example.com\n", "  request      POST api.example.com/orders?a=…\n", "  user         u\n", "  issuer       i\n", "What to do: " + reason.Remedy(reason.MissingClaim, reason.NoExpiry.Detail())}},
+		"that of report mode": {handlerLine(t, "request would be refused", reason.InsufficientScope, refusal.Cause{Requirement: "require scope a"}), []string{"WOULD BE REFUSED without mode report: insufficient_scope, with status 403\n", "  requirement  require scope a\n"}},
+		"that on a console":   {"2026/11/29 17:00:00.123\tDEBUG\thttp.handlers.jwt\trequest refused\t" + `{"reason": "expired", "status": 401, "site": "s", "request": {"method": "GET"}}`, []string{"REFUSED: expired, with status 401\n", "  site         s\n"}},
+		"a reason of later":   {accessLine("401", `,"jwt_reason":"of_later"`), []string{"REFUSED: of_later, with status 401\n", "Note: This version knows no such reason"}},
+		"accepted":            {accessLine("200", `,"jwt_auth_method":"jwt"`), []string{"NOT REFUSED by a jwt handler\n", "  status       200\n", "Note: The request was not refused.\n"}},
+		"anonymous":           {accessLine("200", `,"jwt_auth_method":"anonymous"`), []string{"Note: The jwt handler let the request pass without an identity"}},
+		"the upstream's 401":  {accessLine("401", `,"jwt_auth_method":"jwt"`), []string{"NOT REFUSED by a jwt handler\n", "Note: The jwt handler let the request pass, so the answer is from"}},
+		"another's 404":       {accessLine("404", ""), []string{"NOT REFUSED by a jwt handler\n", "Note: No jwt handler has seen the request, as the line has no jwt_auth_method: the answer is from another handler"}},
+		"without protection":  {accessLine("200", ""), []string{"Note: No jwt handler has seen the request, as the line has no jwt_auth_method. If"}},
+		"Caddy's error log":   {strings.Replace(accessLine("401", ""), "http.log.access.log0", "http.log.error.log0", 1), []string{"Note: It is a line of Caddy about an error"}},
+		"several":             {strings.Join([]string{accessLine("401", byDetail), "", accessLine("200", `,"jwt_auth_method":"jwt"`), accessLine("200", ""), "caddy started", accessLine("403", byRule)}, "\n"), []string{"Line 1: REFUSED: malformed_token", "Line 6: REFUSED: forbidden", "2 more lines are of requests that no jwt handler refused.\n", "1 more line says nothing of a request.\n"}},
+		"a token in another header": {shownIn(t, `"X-Auth-Token":["eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t"]`), []string{
+			"REFUSED: missing_credentials, with status 401\n", "  credentials  the header X-Auth-Token\n",
+			"docs/security.md#logs", "write token_from header X-Auth-Token (", "What to do: " + reason.Remedy(reason.MissingCredentials, ""),
+		}},
+		"Bearer in another header": {shownIn(t, `"X-Forwarded-Access-Token":["bearer eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t"]`), []string{"  credentials  the header X-Forwarded-Access-Token\n"}},
+		"a token in a cookie":      {shownIn(t, `"Cookie":["a=b; sid=eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t"]`), []string{"  credentials  the cookie sid\n", "write token_from cookie sid ("}},
+		"a token in the query":     {strings.Replace(shownIn(t, ""), "access_token=s3cr3t-value", "a%5Fb=%65yJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t", 1), []string{"  credentials  the parameter a_b\n", "write token_from query a_b ("}},
+		"a token in the path":      {strings.Replace(shownIn(t, ""), `"/orders?`, `"/t/eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t?`, 1), []string{"  request      GET api.example.com/t/REDACTED?access_token=…&…\n"}},
+		"a token as a name":        {strings.Replace(shownIn(t, `"eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t":["eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t"]`), "access_token=s3cr3t-value", "eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t=a", 1), []string{"?REDACTED=…&…\n", "What to do:"}},
+		"a token beside another":   {strings.Replace(accessLine("401", byDetail), `"User-Agent"`, `"X-Token":["eyJhbGciOiJFUzI1NiJ9.s3cr3t.s3cr3t"],"User-Agent"`, 1), []string{"  credentials  the header X-Token\n", "Note: The log shows what looks like"}},
+		"a hidden Authorization":   {shownIn(t, `"Authorization":["REDACTED"]`), []string{"Note: The request has the header Authorization, whose value the log does not show"}},
+		"a whole URL":              {strings.Replace(accessLine("401", byDetail), `"/orders`, `"http://bob:s3cr3t@other.example/orders`, 1), []string{"  request      GET api.example.com http://other.example/orders?access_token=…&…\n"}},
+		"OPTIONS *":                {`{"request":{"method":"OPTIONS","host":"a.example","uri":"*"},"jwt_reason":"expired"}`, []string{"  request      OPTIONS a.example *\n"}},
+		"members of other type":    {`{"msg":"handled request","ts":"noon","status":"401","request":{"uri":7,"host":null},"jwt_reason":"expired","jwt_detail":{}}`, []string{"REFUSED: expired\n", "  time         noon\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +181,28 @@ func TestExplainLog_JSON(t *testing.T) {
 	}
 	if string(text) != string(want) {
 		t.Errorf("got  %s\nwant %s", text, want)
+	}
+}
+
+// Only what looks like a credential is named, and only by names that an option can have.
+func TestExplainLog_NoCredentials(t *testing.T) {
+	t.Parallel()
+	const token = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln"
+	for _, headers := range []string{
+		`"User-Agent":["curl"],"Accept":["*/*"]`, `"X-Request-Id":["0b9f3b6e-3c7f-4f0e-8a3a-2f6c1c9d7e10"]`, `"X-Long":["` + strings.Repeat("a", 100) + `"]`,
+		`"Authorization":["REDACTED"],"Cookie":["REDACTED"]`, `"X Y":["` + token + `"]`, `"` + strings.Repeat("x", 65) + `":["` + token + `"]`, `"X":"` + token + `"`, `"X":[7]`, `"\u001b[31m":["` + token + `"]`,
+	} {
+		r := runJWT(t, shownIn(t, headers), "explain", "--log", "@-", "--json")
+		if r.code != 0 || strings.Contains(r.out, `"credentials"`) || strings.Contains(r.out, token) {
+			t.Errorf("%s: %+v", headers, r)
+		}
+	}
+	r := runJWT(t, shownIn(t, `"X-A":["`+token+`"],"X-B":["a","Token `+token+`"]`), "explain", "--log", "@-", "--json")
+	if want := `"credentials": [
+					"the header X-A",
+					"the header X-B"
+				]`; !strings.Contains(r.out, want) || strings.Contains(r.out, token) {
+		t.Errorf("%+v lacks %s", r, want)
 	}
 }
 

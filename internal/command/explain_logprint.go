@@ -65,6 +65,7 @@ func (p *reportPrinter) explainedLine(l *explainedLine, alone bool) {
 		}
 		p.field("request", r.Method+" "+host+r.URI)
 		p.field("client", r.ClientIP)
+		p.field("credentials", strings.Join(r.Credentials, ", "))
 	}
 	if l.Reason == "" && l.Status > 0 {
 		p.field("status", fmt.Sprint(l.Status))

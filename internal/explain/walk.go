@@ -277,8 +277,14 @@ const hidden = "hidden"
 // hide hides a credential that is written out in a URI, wherever it is.
 func hide(uri, credential string) string {
 	path, query, ok := strings.Cut(uri, "?")
-	if !ok {
-		return uri
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if isCredential(segment, credential) {
+			segments[i] = hidden
+		}
+	}
+	if path = strings.Join(segments, "/"); !ok {
+		return path
 	}
 	parameters := strings.Split(query, "&")
 	for i, p := range parameters {

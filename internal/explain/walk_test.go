@@ -333,6 +333,23 @@ func TestWalkPastOthers(t *testing.T) {
 	}
 }
 
+// A credential is shown nowhere in a target, whoever wrote it there.
+func TestCredentialsInATargetAreHidden(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{
+		"/a/b?c=d&e":                        "/a/b?c=d&e",
+		"/t/eyJhbGciOiJub25lIn0.e30.c2ln/x": "/t/hidden/x",
+		"/t/%65yJhbGciOiJub25lIn0":          "/t/hidden",
+		"/opaque-key":                       "/hidden",
+		"/opaque-key?a=opaque-key":          "/hidden?a=hidden",
+		"*":                                 "*",
+	} {
+		if got := hide(uri, "opaque-key"); got != want {
+			t.Errorf("%s: %s, want %s", uri, got, want)
+		}
+	}
+}
+
 func TestQuestionsThatNoRequestIsMadeOf(t *testing.T) {
 	t.Parallel()
 	_, servers := serversOf(t, "http://localhost:8080 {\nfake_jwt a\n}")

@@ -46,8 +46,9 @@ type Call struct {
 	ID json.RawMessage
 
 	// folded is the name, or the method if it names nothing, as it is compared with patterns;
-	// empty if the call was not read by Parse.
-	folded string
+	// empty if the call was not read by Parse. local is the same of a file on another host,
+	// without that.
+	folded, local string
 }
 
 // Message is the body of a POST: one message, or a batch of the older revisions.

@@ -79,12 +79,20 @@ func letters(s string) string {
 	return string(only)
 }
 
-// foldURI returns a URI as it is compared with patterns. It refuses one with dot segments or
-// control characters that are percent-encoded: behind it may be another resource.
-func foldURI(uri string) (string, *reason.Detailed) {
-	uri = foldPart(plainURI(uri))
+// foldedURI is a URI as it is compared with patterns.
+type foldedURI struct {
+	text string
+	// local is the text of a file without its host: many a server that reads files does not
+	// look at that. It is empty for any other.
+	local string
+}
+
+// foldURI folds a URI. It refuses one with dot segments or control characters that are
+// percent-encoded: behind it may be another resource.
+func foldURI(uri string) (foldedURI, *reason.Detailed) {
+	uri = plainHost(foldPart(plainURI(uri)))
 	if strings.ContainsFunc(uri, unicode.IsControl) {
-		return "", paramURIType
+		return foldedURI{}, paramURIType
 	}
 	for segment := range strings.SplitSeq(uri, "/") {
 		// A semicolon begins parameters of a segment, a question mark or a number sign ends
@@ -93,11 +101,47 @@ func foldURI(uri string) (string, *reason.Detailed) {
 			segment = segment[:i]
 		}
 		if segment == "." || segment == ".." {
-			return "", reason.DotSegments
+			return foldedURI{}, reason.DotSegments
 		}
 	}
-	return strings.TrimSpace(oneSlash(uri)), nil
+	u := foldedURI{text: strings.TrimSpace(oneSlash(uri))}
+	if host, ok := strings.CutPrefix(uri, fileScheme); ok && !strings.HasPrefix(host, "/") {
+		if _, path, ok := strings.Cut(host, "/"); ok {
+			u.local = strings.TrimSpace(oneSlash(fileScheme + "/" + path))
+		}
+	}
+	return u, nil
 }
+
+const fileScheme = "file://"
+
+// plainHost writes the host of a folded URI in one way: a file of localhost is one without a
+// host (RFC 8089 section 2); on the web, who asks, a default port (RFC 3986 section 6.2.3) and
+// the dot behind a whole name make no other resource.
+func plainHost(uri string) string {
+	scheme, rest, ok := strings.Cut(uri, "://")
+	if !ok {
+		return uri
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path := rest[:end], rest[end:]
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	switch port := defaultPorts[scheme]; {
+	case port != "":
+		host = strings.TrimSuffix(strings.TrimSuffix(host, port), ":")
+		host = strings.TrimSuffix(host, ".")
+	case scheme != "file":
+		return uri
+	case host == "localhost":
+		host = ""
+	}
+	return scheme + "://" + host + path
+}
+
+var defaultPorts = map[string]string{"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 // plainURI decodes what is percent-encoded, once, and makes slashes of backslashes.
 func plainURI(uri string) string { return strings.ReplaceAll(unescape(uri), `\`, "/") }

@@ -143,11 +143,12 @@ func (s *scanner) setName(c *call, v span, wrong *reason.Detailed) bool {
 		c.folded = fold(c.Name)
 		return true
 	}
-	var err *reason.Detailed
-	if c.folded, err = foldURI(c.Name); err != nil {
+	u, err := foldURI(c.Name)
+	if err != nil {
 		s.wrong(err)
 		return false
 	}
+	c.folded, c.local = u.text, u.local
 	return true
 }
 

@@ -13,7 +13,8 @@ type Rule struct {
 	Kind Kind
 	// Patterns are names, of which one must match: * stands for any characters, / too, and is
 	// the only sign. Case is ignored, and names are compared in NFC. Those of resources are
-	// compared with percent-encoded characters decoded once, and several slashes as one.
+	// compared with percent-encoded characters decoded once, several slashes as one, and hosts in
+	// one form.
 	Patterns []string
 }
 
@@ -65,7 +66,11 @@ func (rules *Rules) add(kind Kind, pattern string, index int) error {
 			parts[i] = foldPart(part)
 			continue
 		}
-		parts[i] = oneSlash(foldPart(plainURI(part)))
+		part = foldPart(plainURI(part))
+		if _, rest, _ := strings.Cut(part, "://"); i == 0 && (len(parts) == 1 || strings.ContainsAny(rest, "/?#")) {
+			part = plainHost(part)
+		}
+		parts[i] = oneSlash(part)
 	}
 	if kind == Resource && len(parts) == 1 {
 		if _, err := foldURI(pattern); err != nil {
@@ -111,32 +116,37 @@ func (rules *Rules) Matching(c Call) (indices []int, denied bool) {
 	if rules == nil {
 		return nil, false
 	}
+	name, local := c.foldedName()
 	if c.Kind == Method {
-		indices = rules.named(Method, c.foldedName(), nil)
+		indices = rules.named(Method, name, nil)
 	} else {
 		folded := c.Method
 		if m := knownMethods[c.Method]; m != nil {
 			folded = m.folded
 		}
 		indices = rules.named(Method, folded, nil)
-		indices = rules.named(c.Kind, c.foldedName(), indices)
+		indices = rules.named(c.Kind, name, indices)
 	}
-	return indices, rules.deny && len(indices) == 0
+	denied = rules.deny && len(indices) == 0
+	if local != "" { // a rule for files of no host opens none of another one
+		indices = rules.named(c.Kind, local, indices)
+	}
+	return indices, denied
 }
 
 // foldedName returns the name, or the method if the call names nothing, as it is compared
-// with patterns.
-func (c *Call) foldedName() string {
+// with patterns; and the name of a file on another host without that.
+func (c *Call) foldedName() (name, local string) {
 	switch {
 	case c.folded != "":
-		return c.folded
+		return c.folded, c.local
 	case c.Kind == Method:
-		return fold(c.Method)
+		return fold(c.Method), ""
 	case c.Kind == Resource:
-		folded, _ := foldURI(c.Name)
-		return folded
+		u, _ := foldURI(c.Name)
+		return u.text, u.local
 	}
-	return fold(c.Name)
+	return fold(c.Name), ""
 }
 
 // named adds the rules of a kind that match a name.

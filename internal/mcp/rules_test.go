@@ -21,6 +21,7 @@ func TestRulesMatchWhatACallNames(t *testing.T) {
 		6: {mcp.Tool, []string{"Café", "a*b*c"}},
 		7: {mcp.Resource, []string{"db://orders/%2A/x y"}},
 		8: {mcp.Tool, []string{"STRASSE"}},
+		9: {mcp.Resource, []string{"https://Internal.example:443/*", "http://a.example./x", "https://b.example*", "file://localhost/var/*", "file://server/share/*"}},
 	}, true)
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +69,31 @@ func TestRulesMatchWhatACallNames(t *testing.T) {
 		{"resources/read", mcp.Resource, "file:///a%ZZ%4"}:                  {5},
 		{"resources/read", mcp.Resource, "file:///secret/100%"}:             {3, 5},
 		{"resources/read", mcp.Resource, "file:///se\u200bcret/%E2%80%8Bx"}: {3, 5},
+
+		// A host in its other spellings, and files whose host a server may not look at.
+		{"resources/read", mcp.Resource, "file://localhost/secret/x"}:       {3, 5},
+		{"resources/read", mcp.Resource, "FILE://LOCALHOST/secret/x"}:       {3, 5},
+		{"resources/read", mcp.Resource, "file://%6cocalhost/secret/x"}:     {3, 5},
+		{"resources/read", mcp.Resource, "file://me@localhost/secret/x"}:    {3, 5},
+		{"resources/read", mcp.Resource, "file:/secret/x"}:                  {3, 5},
+		{"resources/read", mcp.Resource, "file://127.0.0.1/secret/x"}:       {3, 5},
+		{"resources/read", mcp.Resource, `file:\\elsewhere\secret\x`}:       {3, 5},
+		{"resources/read", mcp.Resource, "file:////localhost/secret/x"}:     {5},
+		{"resources/read", mcp.Resource, "file:///localhost/secret/x"}:      {5},
+		{"resources/read", mcp.Resource, "file:///home/secret/x"}:           {5},
+		{"resources/read", mcp.Resource, "file:///var/x"}:                   {5, 9},
+		{"resources/read", mcp.Resource, "file://server/share/x"}:           {5, 9},
+		{"resources/read", mcp.Resource, "file:///share/x"}:                 {5},
+		{"resources/read", mcp.Resource, "https://internal.example/a"}:      {5, 9},
+		{"resources/read", mcp.Resource, "https://internal.example:443/a"}:  {5, 9},
+		{"resources/read", mcp.Resource, "https://internal.example:/a"}:     {5, 9},
+		{"resources/read", mcp.Resource, "https://internal.example./a"}:     {5, 9},
+		{"resources/read", mcp.Resource, "https://u:p@INTERNAL.example/a"}:  {5, 9},
+		{"resources/read", mcp.Resource, "https://internal.example:8443/a"}: {5},
+		{"resources/read", mcp.Resource, "https://internal.example@evil/a"}: {5},
+		{"resources/read", mcp.Resource, "http://a.example:80/x"}:           {5, 9},
+		{"resources/read", mcp.Resource, "https://b.example:443"}:           {5, 9},
+		{"resources/read", mcp.Resource, "db://me@internal.example:443/a"}:  {5},
 	} {
 		got, denied := rules.Matching(mcp.Call{Method: c.method, Kind: c.kind, Name: c.name})
 		if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) || denied != (len(want) == 0) {
@@ -104,6 +130,20 @@ func TestRulesMatchWhatACallNames(t *testing.T) {
 	}
 	if _, denied := open.Matching(mcp.Call{Method: "ping"}); denied {
 		t.Error("what no rule names is denied")
+	}
+}
+
+// Where what no rule names is denied, a rule for files opens none of another host.
+func TestARuleForFilesOpensNoOtherHost(t *testing.T) {
+	t.Parallel()
+	rules, err := mcp.NewRules([]mcp.Rule{{mcp.Resource, []string{"file:///public/*"}}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, denies := range map[string]bool{"file:///public/a": false, "file://localhost/public/a": false, "file://server/public/a": true} {
+		if got, denied := rules.Matching(mcp.Call{Method: "resources/read", Kind: mcp.Resource, Name: uri}); denied != denies || len(got) != 1 {
+			t.Errorf("%s: %v, denied %v", uri, got, denied)
+		}
 	}
 }
 
