@@ -170,3 +170,36 @@ func TestPoliciesWithoutSense(t *testing.T) {
 		}
 	}
 }
+
+// The claims in which scopes are count for answers too, and what an answer about a JWT leaves
+// out is no contradiction.
+func TestWhatIsReadOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	object := func(text string) claims.Value {
+		v, err := claims.ParseObject([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	p := basePolicy()
+	p.Keys, p.Introspector, p.ScopeClaims = nil, says{object(`{"active":true,"token_type":"Bearer","sub":"alice","aud":"https://api.example","exp":1800000600,"scope":"admin","roles":["read","write"]}`), nil}, []string{"roles"}
+	token, err := newValidator(t, p).Validate(t.Context(), opaqueToken)
+	if err != nil || strings.Join(token.Scopes(), " ") != "read write" {
+		t.Errorf("scopes in roles: %v, %v", token, err)
+	}
+	for answer, want := range map[string]error{
+		`{"active":true,"token_type":"Bearer"}`:                                   nil,
+		`{"active":true,"token_type":"Bearer","iss":"https://issuer.example/"}`:   nil,
+		`{"active":true,"token_type":"Bearer","iss":"https://other.example/"}`:    reason.AnswerIssuer,
+		`{"active":true,"token_type":"Bearer","iss":null}`:                        reason.AnswerIssuer,
+		`{"active":true,"token_type":"Bearer","iss":["https://issuer.example/"]}`: reason.AnswerIssuer,
+	} {
+		p := basePolicy()
+		p.Introspector, p.IntrospectJWTs = says{object(answer), nil}, true
+		_, err := newValidator(t, p).Validate(t.Context(), es256(t, goodHeader, goodClaims))
+		if want == nil && err != nil || !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", answer, err, want)
+		}
+	}
+}
