@@ -44,7 +44,7 @@ func readRequirement(into *[]*Requirement, r *reader) error {
 		if near := setting.Nearest(kind, []string{"scope", "any_scope", "claim", "expression"}); near != "" {
 			return r.Errf("require: unknown kind %q; write require %s", kind, near)
 		}
-		return r.Errf("require: unknown kind %q; the kinds are scope, any_scope, claim and expression", kind)
+		return r.Errf("require: unknown kind %q; the kinds are scope, any_scope, claim and expression; if it is a claim write require claim %s %s", kind, kind, rest[0])
 	}
 	if _, err := rule.Check(requirements([]*Requirement{required})); err != nil {
 		return r.Errf("%v", err)

@@ -78,8 +78,11 @@ func warnPath(h *Handler, option, path string) {
 // error.
 func plainPath(path string) string {
 	// As expressions and placeholders have it.
-	if rest, ok := strings.CutPrefix(path, "claims."); ok && rest != "" {
-		return plainPath(rest)
+	for _, prefix := range []string{"claims.", "http.auth.user.", "http.jwt.claims."} {
+		// The user's id may be of any claim.
+		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && path != "http.auth.user.id" {
+			return plainPath(rest)
+		}
 	}
 	if strings.Contains(path, "://") {
 		return path

@@ -18,6 +18,7 @@ func TestPathsOfOtherLanguages(t *testing.T) {
 		"$.realm_access.roles": "realm_access.roles", `realm_access["roles"]`: "realm_access.roles", "realm_access['roles'][0]": "realm_access.roles.0",
 		"/realm_access/roles": "realm_access.roles", "roles.": "roles", ".roles": "roles", "$": "$", "[": "[", "roles[0": "roles[0", ".": ".",
 		"claims.email": "email", "claims.realm_access.roles": "realm_access.roles", "claims": "claims", "claims.": "claims", "claimsx.a": "claimsx.a", "claims.$.a": "a",
+		"http.auth.user.email": "email", "http.auth.user.": "http.auth.user", "http.jwt.claims.roles": "roles", "http.auth.user.id": "http.auth.user.id",
 		"sub": "sub", "realm_access.roles": "realm_access.roles", "https://x.example/roles": "https://x.example/roles", "cognito:groups": "cognito:groups",
 	} {
 		if got := plainPath(path); got != want {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,5 +143,115 @@ func TestAKeyInSeveralPlacesHasAllItsIDs(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%q: visited %d after the end", want, n)
 		}
+	}
+}
+
+// TestEachVisitsEveryPlace: of all kinds of places none is forgotten, wherever the key was
+// found, and nothing is visited behind the one that ends it.
+func TestEachVisitsEveryPlace(t *testing.T) {
+	t.Parallel()
+	const secret = "a secret for every kind of place"
+	of := func(id string) *Set {
+		s, err := NewSet([]Record{{ID: id, Hash: DigestOf(secret)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	file := func(id string) *File {
+		path := filepath.Join(t.TempDir(), "keys.jsonl")
+		if err := os.WriteFile(path, []byte(`{"id":"`+id+`","hash":"`+DigestOf(secret).String()+`"}`+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := NewFile(FileConfig{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	placed, err := NewPlaced(PlacedConfig{Paths: []string{path}, Build: func([][]byte) (*Set, error) { return of("placed"), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newStoreSet("partners", 1, 100)
+	r := Record{ID: "store", Hash: DigestOf(secret)}
+	b.add(r.Hash, &r, false)
+	stored, _ := b.set().Find(r.Hash)
+	none, err := NewSet(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := []*File{file("first"), file("second")}
+	for _, c := range []struct {
+		l    Lookup
+		want []string
+	}{
+		{Lookup{Written: of("written"), Placed: placed, Files: files, Stores: []Stored{inOne{}, inOne{stored}}}, []string{"written", "placed", "first", "second", "store"}},
+		{Lookup{Written: none, Placed: placed, Stores: []Stored{inOne{stored}}}, []string{"placed", "store"}},
+		{Lookup{Written: none, Files: files}, []string{"first", "second"}},
+		{Lookup{Placed: placed, Files: files[:1]}, []string{"placed", "first"}},
+		{Lookup{Written: none, Placed: placed}, []string{"placed"}},
+		{Lookup{Files: files[:1]}, []string{"first"}},
+	} {
+		found, code := c.l.Find(t.Context(), secret)
+		if code != "" {
+			t.Fatal(code)
+		}
+		for end := range c.want {
+			var got []string
+			c.l.Each(secret, found, func(k Key) bool { got = append(got, k.ID()); return len(got) <= end })
+			if !slices.Equal(got, c.want[:end+1]) {
+				t.Errorf("%v were visited, want %v", got, c.want[:end+1])
+			}
+		}
+	}
+	if _, code := (&Lookup{Written: of("written")}).Find(t.Context(), strings.Repeat("a", MaxLength+1)); code != reason.UnknownAPIKey {
+		t.Errorf("a text that is too long: %q", code)
+	}
+}
+
+// away is a store that is not available, whatever it has.
+type away struct{ inOne }
+
+func (away) Unavailable(context.Context, time.Time) bool { return true }
+
+// late is a store that learns of a key when somebody waits for it.
+type late struct {
+	inOne
+	news  Key
+	waits int
+}
+
+func (l *late) AwaitNews(context.Context, string) bool {
+	l.waits++
+	learned := l.key != l.news
+	l.key = l.news
+	return learned
+}
+func (l *late) Find(d Digest, now time.Time) (Key, reason.Code) { return l.inOne.Find(d, now) }
+
+// A key that is good in one place is not, as long as it is not known what another says of it.
+func TestAStoreThatIsAwayOrLate(t *testing.T) {
+	t.Parallel()
+	const secret = "a secret that is in the config"
+	written, err := NewSet([]Record{{ID: "written", Hash: DigestOf(secret)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, code := (&Lookup{Written: written, Stores: []Stored{inOne{}, away{}}}).Find(t.Context(), secret); code != reason.APIKeysUnavailable {
+		t.Errorf("with a store that is away: %q", code)
+	}
+	k, _ := written.Find(DigestOf(secret))
+	store := &late{news: k}
+	l := &Lookup{Stores: []Stored{store}}
+	if found, code := l.Find(t.Context(), secret); code != "" || found.ID() != "written" {
+		t.Errorf("one that was made a moment ago: %q", code)
+	}
+	if _, code := l.Find(t.Context(), secret); code != "" || store.waits != 1 {
+		t.Errorf("then: %q, and %d waits", code, store.waits)
 	}
 }

@@ -103,6 +103,8 @@ func recordSyntaxError(line []byte) error {
 	const form = `write one record a line: {"id":"…","hash":"sha256:…"}`
 	text := string(bytes.TrimSpace(line))
 	switch {
+	case bytes.HasPrefix(line, []byte{0xff, 0xfe}) || bytes.HasPrefix(line, []byte{0xfe, 0xff}):
+		return errors.New("the file is UTF-16; save it as UTF-8")
 	case strings.HasPrefix(text, "#") || strings.HasPrefix(text, "//"):
 		return errors.New("it is not a JSON object: comments are not allowed; " + form)
 	case strings.HasPrefix(text, "[") || text == "{" || strings.HasSuffix(text, "},"):

@@ -262,6 +262,7 @@ func TestKeyFilesThatAreBroken(t *testing.T) {
 		"a line of more than 64 KiB": {padded(keyLines("a"), maxLine+1), "keys.jsonl:1: the line is longer than 64 KiB"},
 		"NULs, as a crash leaves":    {keyLines("a") + strings.Repeat("\x00", 99) + "\n", "keys.jsonl:2: it is not a JSON object"},
 		"a byte order mark later":    {two + "\ufeff" + keyLines("c"), "keys.jsonl:3: it is not a JSON object"},
+		"UTF-16, as PowerShell's":    {utf16LE(two), "keys.jsonl:1: the file is UTF-16; save it as UTF-8"},
 		"a comment":                  {"# keys\n" + two, "keys.jsonl:1: it is not a JSON object"},
 	} {
 		_, err := readSet(strings.NewReader(row.text), "keys.jsonl", int64(len(row.text)))
@@ -467,4 +468,13 @@ func TestTheFingerprintOfAKey(t *testing.T) {
 		of(func(s *Set) { s.store = "x" }, func(*Record) {}) == of(func(s *Set) { s.file = "x" }, func(*Record) {}) {
 		t.Error("the place does not change it")
 	}
+}
+
+// utf16LE is a text as PowerShell writes it.
+func utf16LE(text string) string {
+	out := "\xff\xfe"
+	for _, c := range []byte(text) {
+		out += string([]byte{c, 0})
+	}
+	return out
 }

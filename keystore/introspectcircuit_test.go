@@ -228,6 +228,38 @@ func TestIntrospectionHonoursRetryAfter(t *testing.T) {
 	}
 }
 
+// A pause that ends farther away than any lasts was begun before the clock was set back.
+func TestIntrospectionAPauseAndAClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	d, c := newDesk(), newTestClock()
+	d.set(answers(429, nil, "Retry-After", "20"))
+	i := asks(t, d, func(i *IntrospectionConfig) { i.Clock = c })
+	expect(t, "the first", about(i, opaque(1)), "unavailable")
+	d.set(d.serve)
+	expect(t, "in the pause", about(i, opaque(1)), "unavailable")
+	c.Set(c.Now().Add(-10 * time.Second))
+	expect(t, "30 s before its end", about(i, opaque(1)), "unavailable")
+	c.Set(c.Now().Add(-time.Second))
+	expect(t, "farther from its end", about(i, opaque(1)), "inactive")
+}
+
+// The probe after a pause that the server wished begins another if it fails, although there
+// were few failures.
+func TestIntrospectionAProbeThatFailsBeginsAPause(t *testing.T) {
+	t.Parallel()
+	d, c := newDesk(), newTestClock()
+	d.set(answers(503, nil, "Retry-After", "5"))
+	i := asks(t, d, func(i *IntrospectionConfig) { i.Clock = c })
+	expect(t, "the first", about(i, opaque(1)), "unavailable")
+	c.Set(c.Now().Add(5 * time.Second))
+	d.set(resets)
+	expect(t, "the probe", about(i, opaque(2)), "unavailable")
+	d.set(d.serve)
+	expect(t, "in the next pause", about(i, opaque(3)), "unavailable")
+	c.Set(c.Now().Add(firstPause))
+	expect(t, "after it", about(i, opaque(3)), "inactive")
+}
+
 // Anybody can send a token that a server answers with 400. That must not keep others' tokens
 // from being asked about.
 func TestIntrospectionATokenThatTheServerDislikes(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -243,6 +244,43 @@ func TestIntrospectionThoseWhoWaitGoOnInTheirOrder(t *testing.T) {
 			t.Errorf("%d calls", len(d.forms))
 		}
 	})
+}
+
+// Those who are known overtake the strangers who wait, and only those of a network that is
+// over its limit keep waiting.
+func TestIntrospectionWhoIsNext(t *testing.T) {
+	t.Parallel()
+	var s slots
+	stranger := func(network string) *inquiry {
+		return &inquiry{network: netip.MustParsePrefix(network), waiters: 1}
+	}
+	known := func() *inquiry { return &inquiry{known: true, waiters: 1} }
+	wait := func(q *inquiry) *inquiry { s.queue(q); s.wait(q, 1); return q }
+	var running []*inquiry
+	for range maxOfNetwork {
+		q := stranger("192.0.2.0/24")
+		s.take(q)
+		running = append(running, q)
+	}
+	limited, other, second := wait(stranger("192.0.2.0/24")), wait(stranger("198.51.100.0/24")), wait(known())
+	if s.next() != second {
+		t.Error("the one that is known is not the next")
+	}
+	s.take(second)
+	if s.next() != other {
+		t.Error("the stranger of another network is not the next")
+	}
+	s.take(other)
+	if q := s.next(); q != nil {
+		t.Error("a network has more than its slots")
+	}
+	s.give(running[0])
+	if s.next() != limited {
+		t.Error("the network's own is not the next when it has a slot again")
+	}
+	if s.take(limited); s.waiting != 0 || s.strangersWaiting != 0 || s.running != maxOfNetwork+2 || s.strangers != maxOfNetwork+1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestIntrospectionManyMayWaitForOneTokenThatWaits(t *testing.T) {

@@ -33,6 +33,8 @@ func parseJSONUpTo(data []byte, maxValues int) (claims.Value, error) {
 		return v, errors.New("is PEM and not JSON; write public_key instead, with a file that has it")
 	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
 		return v, errors.New("is compressed (gzip), but its Content-Encoding does not say so")
+	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return v, errors.New("is UTF-16 and not UTF-8, as JSON must be; save it as UTF-8")
 	case start[0] == '[':
 		return v, errors.New("is an array and not an object")
 	}

@@ -294,6 +294,11 @@ func TestParseJWKSRefusesWhatIsNoKeySet(t *testing.T) {
 	if _, err := ParseJWKS([]byte("\ufeff{\"keys\":["+good+"]}"), JWKSOptions{}); err != nil {
 		t.Errorf("a byte order mark: %v", err)
 	}
+	for _, text := range []string{"\xff\xfe{\x00}\x00", "\xfe\xff\x00{\x00}"} {
+		if _, err := ParseJWKS([]byte(text), JWKSOptions{}); err == nil || !strings.Contains(err.Error(), "is UTF-16 and not UTF-8") {
+			t.Errorf("UTF-16: %v", err)
+		}
+	}
 }
 
 func TestParseJWKSOfALocalFile(t *testing.T) {

@@ -327,3 +327,28 @@ func TestAssertionsOfOneClientAreBounded(t *testing.T) {
 		t.Errorf("%d clients are remembered", n)
 	}
 }
+
+// TestThreat70OtherTypesOfAssertions: a good assertion counts for what it is alone.
+func TestThreat70OtherTypesOfAssertions(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{
+		"urn:ietf:params:oauth:client-assertion-type:saml2-bearer", "urn:ietf:params:oauth:grant-type:jwt-bearer",
+		assertionType + " ", "URN" + assertionType[3:], assertionType[:len(assertionType)-1],
+	} {
+		w := newWorld(t, nil)
+		assertion := signed(t, signers()[key.ES256], assertionHeader(), assertionBody())
+		form := with(clientCredentials, "client_assertion_type", kind, "client_assertion", assertion)
+		w.refused(w.ask(tokenRequest(form)), 401, "invalid_client", assertion)
+	}
+}
+
+// TestThreat70AClientWithoutKeys: its assertion is refused before anything of it is read.
+func TestThreat70AClientWithoutKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	assertion := signed(t, signers()[key.ES256], assertionHeader(), assertionBody().but(object{"iss": "ci", "sub": "ci"}))
+	w.refused(w.ask(tokenRequest(ofAssertion(assertion))), 401, "invalid_client", assertion)
+	if got := w.event().Reason; got != noSigner.reason {
+		t.Errorf("the reason is %q", got)
+	}
+}

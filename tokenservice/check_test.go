@@ -92,3 +92,16 @@ func TestIssuersOfThisMachine(t *testing.T) {
 		}
 	}
 }
+
+// Only this machine is spoken to without encryption, and what only looks like it is another.
+func TestIssuersOfOtherMachines(t *testing.T) {
+	t.Parallel()
+	for _, issuer := range []string{
+		"http://auth.example.com", "http://192.0.2.1", "http://10.0.0.1", "http://[2001:db8::1]", "http://0.0.0.0", "http://[::]", "http://localhost.evil.example", "http://evillocalhost",
+		"http://127.0.0.1.evil.example", "http://2130706433", "ftp://localhost", "//localhost", "https://", "https:///x", "https:auth.example.com", "auth.example.com",
+	} {
+		if _, err := New(configOf(func(c *Config) { c.Issuer = issuer })); err == nil {
+			t.Errorf("%s: no error", issuer)
+		}
+	}
+}

@@ -159,12 +159,18 @@ func (s *Service) byKey(ctx context.Context, sent credential, now time.Time) (cl
 		found   client
 		refused = unknownSecret
 	)
+	type place struct {
+		keys *KeyClients
+		key  apikey.Key
+	}
+	valid := make([]place, 0, 4)
 	for i := range s.config.APIKeys {
 		keys := &s.config.APIKeys[i]
 		k, code := keys.Keys.Find(ctx, sent.secret)
 		switch code {
 		case "":
 			// One that is in several places must be valid in each.
+			valid = append(valid, place{keys, k})
 			if refused == unknownSecret || refused == nil && sent.id == k.ID() && found.id != sent.id {
 				found, refused = client{id: k.ID(), keys: keys, key: k, expires: k.Expires()}, nil
 			}
@@ -199,13 +205,15 @@ func (s *Service) byKey(ctx context.Context, sent credential, now time.Time) (cl
 		s.warn(Warning{Client: found.id, Store: found.keys.Name, Text: "an API key has the id of another one that is a client, and is none itself: give it another id"})
 		return client{}, takenID
 	}
-	revoked := false
-	found.keys.Keys.Each(sent.secret, found.key, func(k apikey.Key) bool {
-		revoked = s.config.Rules.RevokesKey(k.Store(), k.ID(), now)
-		return !revoked
-	})
-	if revoked {
-		return client{id: found.id}, revokedKey
+	for _, p := range valid {
+		revoked := false
+		p.keys.Keys.Each(sent.secret, p.key, func(k apikey.Key) bool {
+			revoked = s.config.Rules.RevokesKey(k.Store(), k.ID(), now)
+			return !revoked
+		})
+		if revoked {
+			return client{id: found.id}, revokedKey
+		}
 	}
 	return found, nil
 }

@@ -68,6 +68,8 @@ func TestThreat67Clients(t *testing.T) {
 		"empty secret, Basic":               {basic(plain(), "partner001", ""), badBasic.description, ""},
 		"empty id, Basic":                   {basic(plain(), "", partnerKey), badBasic.description, ""},
 		"Basic without a colon":             {header(plain(), "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(partnerKey))), badBasic.description, ""},
+		"Basic with more behind it":         {header(plain(), "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("partner001:"+partnerKey+"=="))+"!"), badBasic.description, ""},
+		"Basic in two parts":                {header(plain(), "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("partner001:"+partnerKey))+" x"), badBasic.description, ""},
 		"Basic that is not base64":          {header(plain(), "Authorization", "Basic "+partnerKey), badBasic.description, ""},
 		"Bearer":                            {header(plain(), "Authorization", "Bearer "+partnerKey), otherScheme.description, ""},
 		"empty Authorization":               {header(plain(), "Authorization", ""), otherScheme.description, ""},
@@ -216,6 +218,78 @@ func TestAKeyInSeveralPlacesMustBeValidInEach(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestThreat63RevokedInAnyPlace: a rule may be about any of the ids that a key has, wherever it
+// is.
+func TestThreat63RevokedInAnyPlace(t *testing.T) {
+	t.Parallel()
+	named := func(id string) *apikey.Set {
+		s, err := apikey.NewSet([]apikey.Record{{ID: id, Hash: apikey.DigestOf(partnerKey)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	both := newStore("both", map[string]apikey.Standing{"in-both": apikey.StandingValid})
+	both.byText = named("in-both")
+	alone := newStore("alone", map[string]apikey.Standing{"in-alone": apikey.StandingValid})
+	alone.byText = named("in-alone")
+	for name, c := range map[string]struct {
+		rule   revocation.Rule
+		status int
+	}{
+		"none":                        {revocation.Rule{Kind: revocation.KindKey, Value: "other"}, 200},
+		"the first":                   {revocation.Rule{Kind: revocation.KindKey, Value: "partner001"}, 401},
+		"the store beside it":         {revocation.Rule{Kind: revocation.KindKey, Value: "in-both"}, 401},
+		"the place of its own":        {revocation.Rule{Kind: revocation.KindKey, Value: "in-alone"}, 401},
+		"a third place":               {revocation.Rule{Kind: revocation.KindKey, Value: "in-written"}, 401},
+		"of another id in both":       {revocation.Rule{Kind: revocation.KindKey, Value: "in-alone", Store: "both"}, 200},
+		"a client that is the second": {revocation.Rule{Kind: revocation.KindClient, Value: "in-alone"}, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(config *Config) {
+				config.APIKeys[0].Keys.Stores = []apikey.Stored{both}
+				config.APIKeys = append(config.APIKeys,
+					KeyClients{Name: "alone", Keys: &apikey.Lookup{Stores: []apikey.Stored{alone}}},
+					KeyClients{Name: "written", Keys: &apikey.Lookup{Written: named("in-written")}})
+			})
+			w.rules.rules = []revocation.Rule{c.rule}
+			// Without an id the first is meant.
+			r := tokenRequest(clientCredentials)
+			r.Header.Set("X-API-Key", partnerKey)
+			for _, r := range []*http.Request{r, tokenRequest(ofKey("partner001", partnerKey))} {
+				out := w.ask(r)
+				if out.Code != c.status {
+					t.Fatalf("%d %s, want %d", out.Code, out.Body, c.status)
+				}
+				if out.Code == 200 {
+					if _, body := w.token(out); text(body, "sub") != "partner001" {
+						t.Errorf("it is %s", text(body, "sub"))
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestThreat63IDsOfAnother: the tokens of a key whose id another key has would live and die
+// with that one.
+func TestThreat63IDsOfAnother(t *testing.T) {
+	t.Parallel()
+	second, err := apikey.NewSet([]apikey.Record{{ID: "partner001", Hash: apikey.DigestOf(unknownText)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) {
+		c.APIKeys = append(c.APIKeys, KeyClients{Name: "second", Keys: &apikey.Lookup{Written: second}})
+	})
+	w.refused(w.ask(tokenRequest(ofKey("partner001", unknownText))), 401, "invalid_client")
+	if len(w.warnings) != 1 || w.warnings[0].Client != "partner001" {
+		t.Errorf("warnings: %+v", w.warnings)
+	}
+	w.token(w.ask(tokenRequest(ofKey("partner001", partnerKey))))
 }
 
 func TestThreat63RevokedClientsGetNoToken(t *testing.T) {

@@ -178,12 +178,14 @@ func TestThreat71OtherAuthenticationBesides(t *testing.T) {
 	header := tokenRequest(federation(token))
 	header.Header.Set("X-API-Key", partnerKey)
 	for name, r := range map[string]*http.Request{
-		"Basic":            basic(tokenRequest(federation(token)), "partner001", partnerKey),
-		"header":           header,
-		"secret":           tokenRequest(federation(token, "client_id", "partner001", "client_secret", partnerKey)),
-		"client_assertion": tokenRequest(federation(token, "client_assertion_type", assertionType, "client_assertion", "a.b.c")),
-		"no assertion":     tokenRequest(url.Values{"grant_type": {grantJWTBearer}}),
-		"empty assertion":  tokenRequest(federation("")),
+		"Basic":              basic(tokenRequest(federation(token)), "partner001", partnerKey),
+		"header":             header,
+		"secret":             tokenRequest(federation(token, "client_id", "partner001", "client_secret", partnerKey)),
+		"client_assertion":   tokenRequest(federation(token, "client_assertion_type", assertionType, "client_assertion", "a.b.c")),
+		"an assertion alone": tokenRequest(federation(token, "client_assertion", "a.b.c")),
+		"a type alone":       tokenRequest(federation(token, "client_assertion_type", assertionType)),
+		"no assertion":       tokenRequest(url.Values{"grant_type": {grantJWTBearer}}),
+		"empty assertion":    tokenRequest(federation("")),
 	} {
 		w := newWorld(t, federates)
 		t.Log(name)
@@ -194,11 +196,17 @@ func TestThreat71OtherAuthenticationBesides(t *testing.T) {
 // TestThreat71LaxPolicies: what a policy allows for requests is not allowed for exchange.
 func TestThreat71LaxPolicies(t *testing.T) {
 	t.Parallel()
+	for _, longest := range []time.Duration{0, 7 * 24 * time.Hour} {
+		laxPolicies(t, longest)
+	}
+}
+
+func laxPolicies(t *testing.T, longest time.Duration) {
 	w := newWorld(t, func(c *Config) {
 		federates(c)
 		for i := range c.Federates {
 			p := &c.Federates[i].Policy
-			p.AllowNoExpiry, p.AllowBound, p.AnyAudience, p.MaxLifetime = true, true, true, 0
+			p.AllowNoExpiry, p.AllowBound, p.AnyAudience, p.MaxLifetime = true, true, true, longest
 			p.Audience, p.AudienceClaims, p.Types = nil, []string{"sub"}, []string{"at+jwt", "JWT"}
 		}
 	})
@@ -250,6 +258,22 @@ func TestATrustDomainMayNameAnyIssuer(t *testing.T) {
 	} {
 		w.refused(w.ask(tokenRequest(federation(svid(t, changes)))), 400, "invalid_grant")
 	}
+}
+
+// TestThreat71OnlyTheTrustDomain: the subject must be in the domain, whatever else the rules
+// allow, with an iss and without one.
+func TestThreat71OnlyTheTrustDomain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		federates(c)
+		c.Federates[2].Pins = func(context.Context, claims.Value) bool { return true }
+	})
+	for _, subject := range []any{"spiffe://other.example/build", testDomain, testDomain + ".evil.example/build", "build", "/build", "x" + testDomain + "/build", []string{testDomain + "/build"}, nil} {
+		for _, iss := range []any{testDomain, nil} {
+			w.refused(w.ask(tokenRequest(federation(svid(t, object{"iss": iss, "sub": subject})))), 400, "invalid_grant")
+		}
+	}
+	w.token(w.ask(tokenRequest(federation(svid(t, object{"iss": testDomain, "sub": testDomain + "/deploy"})))))
 }
 
 // TestThreat71ScopesOfTheServiceItself: a platform never gets them, not even by a client

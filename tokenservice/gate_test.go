@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestTheGateLetsFewIn(t *testing.T) {
@@ -131,4 +132,59 @@ func TestABusyGateRefuses(t *testing.T) {
 	}
 	g.busy, g.waiting[unknownClean] = 0, nil
 	a.want(200, "192.0.2.1", true)
+}
+
+// Whose turn comes first depends on what came of the sender's assertions before: those of
+// strangers who fail come last, and then not at all, and never those of one who is known.
+func TestThreat72RanksByWhatCameBefore(t *testing.T) {
+	t.Parallel()
+	m, p, other := NewMemory(), pairOf("client", testIssuer, "deploy-bot", address), pairOf("client", testIssuer, "other", address)
+	turn := func(p pair, now time.Time) any {
+		got, refused := m.turn(p, now)
+		if refused != nil {
+			return refused
+		}
+		return got.rank
+	}
+	failed := invalidClient("it is wrong")
+	for _, step := range []struct {
+		what   string
+		before func()
+		want   any
+	}{
+		{"new", func() {}, unknownClean},
+		{"the service was away", func() { m.note(p, clientKeysAway, noon) }, unknownClean},
+		{"one failed", func() { m.note(p, failed, noon) }, unknownFailing},
+		{"nearly too many failed", func() {
+			for range maxFailures - 2 {
+				m.note(p, failed, noon)
+			}
+		}, unknownFailing},
+		{"too many failed", func() { m.note(p, failed, noon) }, tooManyFailures},
+	} {
+		step.before()
+		if got := turn(p, noon); got != step.want {
+			t.Errorf("%s: %v, want %v", step.what, got, step.want)
+		}
+		if got := turn(other, noon); got != unknownClean {
+			t.Errorf("%s: another client is %v", step.what, got)
+		}
+	}
+	m.note(p, nil, noon)
+	if got := turn(p, noon); got != knownFailing {
+		t.Errorf("one that succeeds among failures: %v", got)
+	}
+	for range 10 * maxFailures {
+		m.note(p, failed, noon)
+	}
+	if got := turn(p, noon); got != knownFailing {
+		t.Errorf("one that is known, and fails: %v", got)
+	}
+	m.note(other, nil, noon)
+	if got := turn(other, noon); got != knownClean {
+		t.Errorf("one that only succeeds: %v", got)
+	}
+	if got := turn(p, noon.Add(time.Hour)); got == knownFailing || got == unknownFailing {
+		t.Errorf("failures of an hour ago still count: %v", got)
+	}
 }

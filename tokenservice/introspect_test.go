@@ -70,7 +70,8 @@ func TestThreat74_NobodyElseLearnsOfAToken(t *testing.T) {
 		active bool
 	}{
 		"of its resource": {other, true}, "of another resource": {api, false}, "of several": {signedToken(t, ours, "at+jwt", with("aud", []string{"https://x.example", testOther})), true},
-		"of a prefix": {signedToken(t, ours, "at+jwt", with("aud", testOther+"/")), false}, "of none": {signedToken(t, ours, "at+jwt", with("aud", nil)), false},
+		"of several others": {signedToken(t, ours, "at+jwt", with("aud", []string{"https://x.example", testAPI})), false},
+		"of a prefix":       {signedToken(t, ours, "at+jwt", with("aud", testOther+"/")), false}, "of none": {signedToken(t, ours, "at+jwt", with("aud", nil)), false},
 		"of a list in a list": {signedToken(t, ours, "at+jwt", with("aud", []any{[]string{testOther}})), false},
 		"an API key":          {partnerKey, false}, "its own API key": {wordyText, false}, "refresh-shaped": {"tGzv3JOkF0XG5Qx2TlKWIA", false},
 		"forwarded": {signedToken(t, ours, "forward+jwt", body), false}, "forward's": {signedToken(t, ours, "forward+jwt", with("iss", testIssuer+"/forward")), false},

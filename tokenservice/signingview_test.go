@@ -385,6 +385,59 @@ func TestAnotherStorage(t *testing.T) {
 	}
 }
 
+// TestThreat77KeysOfAnotherStorageAreRetiredToo: what signed before a move to another storage is
+// accepted until its tokens have expired, but not once it is retired.
+func TestThreat77KeysOfAnotherStorageAreRetiredToo(t *testing.T) {
+	t.Parallel()
+	c, d, other := clock.NewFake(noon), newDisk(), newDisk()
+	n := newNode(t, d, c)
+	before := n.signer(t)
+	use := usual()
+	move := func(to *disk) {
+		t.Helper()
+		use.Private = folder{to, privateFolder, nil}
+		n.Use(use)
+		n.Rebind(replica.Binding{Objects: folder{to, setFolder, nil}, Interval: 10_000 * time.Hour, Local: true}, false)
+		settled(t, n)
+	}
+	move(other)
+	after := n.signer(t)
+	if !n.accepts(t, before) || !n.accepts(t, after) {
+		t.Fatal("a move refuses what was signed")
+	}
+	r, err := n.RetireNow(t.Context(), "ann", "host-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string) {
+		t.Helper()
+		for name, s := range map[string]*key.Signer{"the key of before": before, "the key of after": after} {
+			if n.accepts(t, s) || n.Version(s.ID(), c.Now()) != 0 || slices.Contains(n.published(t), s.ID()) {
+				t.Errorf("%s: %s is accepted or published", what, name)
+			}
+			if !slices.Contains(r.Retired, s.ID()) {
+				t.Errorf("%s is not said to be retired", name)
+			}
+		}
+	}
+	refused("at once")
+	n.sync(t)
+	refused("after a sync")
+	// Private keys of what is retired are not in memory either.
+	n.mu.Lock()
+	for kid := range n.held {
+		if slices.Contains(r.Retired, kid) {
+			t.Errorf("the private key of %s is held", kid)
+		}
+	}
+	n.mu.Unlock()
+	// Another move brings neither back, from whichever storage.
+	move(d)
+	refused("back again")
+	move(other)
+	refused("and to the other")
+}
+
 func TestRequestsWaitForTheFirstKey(t *testing.T) {
 	t.Parallel()
 	c, d := clock.NewFake(noon), newDisk()

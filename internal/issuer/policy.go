@@ -50,8 +50,8 @@ func (i *Settings) Policy(resolve setting.Resolver) (validator.Policy, error) {
 	default:
 		p.Issuer = iss
 	}
-	if tenants := manyTenants(iss); tenants != "" {
-		return p, fmt.Errorf("no token has it as its iss: Entra ID puts the tenant's id in the place of %s; write %s there, as in issuer https://login.microsoftonline.com/%s/v2.0, and tenants with the tenants' ids into its block, or an issuer for each tenant, with its id", tenants, validator.TenantMark, validator.TenantMark)
+	if tenants, template := manyTenants(iss); tenants != "" {
+		return p, fmt.Errorf("no token has it as its iss: Entra ID puts the tenant's id in the place of %s; write %s there, as in issuer %s, and tenants with the tenants' ids into its block, or an issuer for each tenant, with its id", tenants, validator.TenantMark, template)
 	}
 	if p.Algorithms, err = key.ParseAlgorithms(i.Algorithms); err != nil {
 		return p, fmt.Errorf("algorithms: %w", err)
@@ -134,23 +134,30 @@ func resolveAudience(own []string, resolve setting.Resolver) (list []string, wai
 	return list, false, nil
 }
 
-// manyTenants returns which word of an issuer of Entra ID stands for many tenants, or "".
-func manyTenants(iss string) string {
+// manyTenants returns which word of an issuer of Entra ID stands for many tenants, or "", and
+// the template that its tokens have. They keep the cloud: another one has other tenants.
+func manyTenants(iss string) (word, template string) {
 	u, err := url.Parse(iss)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	switch strings.ToLower(u.Hostname()) {
-	case "login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "sts.windows.net":
+	host := strings.ToLower(u.Hostname())
+	switch host {
+	case "login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn":
+		template = "https://" + host + "/" + validator.TenantMark + "/v2.0"
+	case "login.windows.net", "login.microsoft.com": // other names of the same, which no token has
+		template = "https://login.microsoftonline.com/" + validator.TenantMark + "/v2.0"
+	case "sts.windows.net", "sts.chinacloudapi.cn":
+		template = "https://" + host + "/" + validator.TenantMark + "/"
 	default:
-		return ""
+		return "", ""
 	}
 	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	switch strings.ToLower(tenant) {
 	case "common", "organizations", "consumers":
-		return tenant
+		return tenant, template
 	}
-	return ""
+	return "", ""
 }
 
 // isCognito reports whether iss is a user pool of Amazon Cognito.

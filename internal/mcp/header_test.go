@@ -85,6 +85,7 @@ func TestHeadersAgreeWithTheBody(t *testing.T) {
 		{"the prefix in capitals", list, []string{version, current, method, "tools/call", name, "=?BASE64?bGlzdA==?="}, differs(name)},
 		{"a name that looks encoded", literal, []string{version, current, method, "tools/call", name, "=?base64?bGlzdA==?="}, differs(name)},
 		{"a name that looks encoded, encoded", literal, []string{version, current, method, "tools/call", name, encoded("=?base64?bGlzdA==?=")}, nil},
+		{"a name that only begins like an encoded one", versioned("tools/call", `"name":"=?base64?bGlzdA=="`, current), []string{version, current, method, "tools/call", name, "=?base64?bGlzdA=="}, nil},
 		{"a prompt", versioned("prompts/get", `"name":"p"`, current), []string{version, current, method, "prompts/get", name, "p"}, nil},
 		{"a resource", versioned("resources/read", `"uri":"file:///a"`, current), []string{version, current, method, "resources/read", name, "file:///a"}, nil},
 		{"a resource without its name", versioned("resources/read", `"uri":"file:///a"`, current), []string{version, current, method, "resources/read"}, missing(name)},

@@ -7,6 +7,7 @@
 package setting
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -156,7 +157,19 @@ func SecretOf(path string, content []byte) (string, error) {
 	if strings.HasPrefix(value, "\ufeff") {
 		return "", fmt.Errorf("the file %s begins with a byte order mark (U+FEFF), which would be part of the secret; save it as UTF-8 without one", path)
 	}
+	if isUTF16(content) {
+		return "", fmt.Errorf("the file %s is UTF-16, as PowerShell writes it, and its bytes would be the secret; save it as UTF-8", path)
+	}
 	return value, nil
+}
+
+// isUTF16 reports whether a content is a text in UTF-16. A secret of random bytes may begin
+// with its mark too, but has not a zero in every second byte.
+func isUTF16(content []byte) bool {
+	if len(content)%2 != 0 || !bytes.HasPrefix(content, []byte{0xff, 0xfe}) && !bytes.HasPrefix(content, []byte{0xfe, 0xff}) {
+		return false
+	}
+	return bytes.Count(content, []byte{0}) >= len(content)/4
 }
 
 // SecretPath returns the path in a {file.PATH}, and whether the setting is one.
