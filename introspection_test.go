@@ -77,7 +77,7 @@ func TestOpaqueTokensBesideJWTs(t *testing.T) {
 	}
 }
 
-// A client that sends its API key as a token does not have it sent to the issuer, whoever made
+// A client that sends its API key as a token does not have it sent to the issuer, no matter who made
 // the key.
 func TestNoIssuerIsAskedAboutAnAPIKey(t *testing.T) {
 	t.Parallel()

@@ -195,7 +195,7 @@ func TestThreat38_PrivateKeysAreNowhereElse(t *testing.T) {
 	t.Logf("%d private keys, %d places", len(all), len(places))
 }
 
-// A private key that is not the one of its name is not used: whoever can write to the storage
+// A private key that is not the one of its name is not used: anyone who can write to the storage
 // has no key that others trust put in the place of another one.
 func TestThreat77_APrivateKeyInAnothersPlace(t *testing.T) {
 	t.Parallel()

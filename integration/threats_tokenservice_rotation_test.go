@@ -110,7 +110,7 @@ func TestThreat77_RotationUnderLoad(t *testing.T) {
 		token, err := b.tryToken(key)
 		return err == nil && kidOf(t, token) == first.Signing.Kid
 	}, b.logs.String)
-	// The next key is new, so that it can't sign before a day is over, whoever asks for it.
+	// The next key is new, so that it can't sign before a day is over, no matter who asks for it.
 	second := b.rotate(t, object{"issuer": authIssuer})
 	if second.Signing.Kid != first.Signing.Kid || time.Until(second.Next.SignsFrom) < 47*time.Hour {
 		t.Errorf("%+v; want %s to sign on for a day", second, first.Signing.Kid)
@@ -205,7 +205,7 @@ func put(t *testing.T, from, to string) {
 	}
 }
 
-// Keys that are retired at once are dead on all nodes, whoever has a copy of the storage, and
+// Keys that are retired at once are dead on all nodes, no matter who has a copy of the storage, and
 // also if that is put back.
 func TestThreat77_AStolenStorageSignsNoMore(t *testing.T) {
 	t.Parallel()

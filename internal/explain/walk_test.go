@@ -333,7 +333,7 @@ func TestWalkPastOthers(t *testing.T) {
 	}
 }
 
-// A credential is shown nowhere in a target, whoever wrote it there.
+// A credential is shown nowhere in a target, no matter who wrote it there.
 func TestCredentialsInATargetAreHidden(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{

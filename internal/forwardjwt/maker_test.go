@@ -25,7 +25,7 @@ func TestATokenIsSentAgainForHalfItsLife(t *testing.T) {
 	first, _ := f.sign(t, id, "")
 	f.clock.Advance(10*time.Second - 1)
 	if again, _ := f.sign(t, alice(t, nil), ""); again == first {
-		t.Error("another credential of the user, signed anew by the issuer, gets the same token")
+		t.Error("another credential of the user, signed again by the issuer, gets the same token")
 	}
 	if again, _ := f.sign(t, id, ""); again != first {
 		t.Error("another token just before half its life is over")
