@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +25,13 @@ func TestTokenService_TutorialByCurl(t *testing.T) {
 	const get = `curl -H "Authorization: Bearer $TOKEN" http://localhost:8482/orders`
 	e.inReadme(ask)
 	e.inReadme(get)
-	status := strings.Replace(get, "curl ", "curl -s -o answer.txt -w '%{http_code}' ", 1)
+	answered := filepath.Join(t.TempDir(), "answer.txt") // not among the files of the example
+	e.env = append(e.env, "ANSWER="+answered)
+	status := strings.Replace(get, "curl ", `curl -s -o "$ANSWER" -w '%{http_code}' `, 1)
 	out, err := e.shell(ask + "\n" + status + "\necho \" $TOKEN\"")
 	first, token, _ := strings.Cut(strings.TrimSpace(out), " ")
-	if err != nil || first != "200" || !strings.Contains(e.file("answer.txt"), "X-User-Id: reports\n") {
-		t.Fatalf("%v, %s, %s", err, first, e.file("answer.txt"))
+	if err != nil || first != "200" || !strings.Contains(readFile(t, answered), "X-User-Id: reports\n") {
+		t.Fatalf("%v, %s, %s", err, first, readFile(t, answered))
 	}
 	e.logs.forbid(token)
 	e.env = append(e.env, "TOKEN="+token)
@@ -45,7 +48,7 @@ func TestTokenService_TutorialByCurl(t *testing.T) {
 	if !issuedAhead(t, e.token(t), 30*time.Minute) {
 		return
 	}
-	if out, answer := e.try(status), e.file("answer.txt"); out != "401" || !strings.Contains(answer, "expired") {
+	if out, answer := e.try(status), readFile(t, answered); out != "401" || !strings.Contains(answer, "expired") {
 		t.Errorf("past its life: %s, %s; want 401, expired", out, answer)
 	}
 }
