@@ -38,18 +38,20 @@ performance: ## the same, and docs/performance.md with its plots written again (
 # deadline exceeded" without a failing input (golang/go#75804): that run is
 # made again, twice at most. Anything else is a failure at once.
 fuzz: ## each fuzz target for FUZZTIME (10s), one after the other
-	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
-	for package in $$(go list ./...); do \
+	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; found=0; \
+	for package in $$(go list -f '{{.Dir}}' ./...); do \
+		grep -qs '^func Fuzz' "$$package"/*_test.go || continue; \
 		targets=$$(go test -list '^Fuzz' "$$package"); \
 		for target in $$(printf '%s\n' "$$targets" | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
+			echo "$$package $$target"; found=$$((found + 1)); \
 			for try in 1 2 3; do \
 				if go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" >"$$out" 2>&1; then tail -n 2 "$$out"; break; fi; \
 				cat "$$out"; \
 				if [ $$try = 3 ] || grep -q 'Failing input' "$$out" || ! grep -qx ' *context deadline exceeded' "$$out"; then exit 1; fi; \
 			done; \
 		done; \
-	done
+	done; \
+	if [ $$found = 0 ]; then echo "there is no fuzz target"; exit 1; fi; echo "$$found targets"
 
 # The tests run a short part of each of these.
 stress: ## trailers that end in errors for STRESS_TIME (10m), 20,000 sites of random error routes, requests to the token endpoint for TOKEN_FUZZ_TIME (10m)
