@@ -77,20 +77,27 @@ func TestOpaqueTokensBesideJWTs(t *testing.T) {
 	}
 }
 
-// A client that sends its API key as a token does not have it sent to the issuer, no matter who made
-// the key.
-func TestNoIssuerIsAskedAboutAnAPIKey(t *testing.T) {
-	t.Parallel()
-	var asked atomic.Int32
+// countingIssuer is one that calls every token active, and how often it was asked.
+func countingIssuer(t *testing.T) (url string, asked *atomic.Int32) {
+	t.Helper()
+	asked = new(atomic.Int32)
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, activeAnswer+`,"token_type":"Bearer"}`)
 	}))
 	t.Cleanup(issuer.Close)
+	return issuer.URL, asked
+}
+
+// A client that sends its API key as a token does not have it sent to the issuer, no matter who made
+// the key.
+func TestNoIssuerIsAskedAboutAnAPIKey(t *testing.T) {
+	t.Parallel()
+	issuer, asked := countingIssuer(t)
 	const theirs = "a-key-that-was-made-elsewhere-1234567890"
 	ours, _ := apikey.New("test")
-	options := "issuer https://issuer.example/ {\nintrospection " + issuer.URL + "\naudience https://api.example\n}\n"
+	options := "issuer https://issuer.example/ {\nintrospection " + issuer + "\naudience https://api.example\n}\n"
 	withKeys := makeSite(t, options+"api_key joe "+apikey.DigestOf(theirs).String()+"\n")
 	alone := makeSite(t, options)
 	for name, c := range map[string]struct {
@@ -151,14 +158,8 @@ func TestTheClientOfAToken(t *testing.T) {
 // An explanation asks nobody, unless it shall.
 func TestExplainAsksNobody(t *testing.T) {
 	t.Parallel()
-	var asked atomic.Int32
-	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, activeAnswer+`,"token_type":"Bearer"}`)
-	}))
-	t.Cleanup(issuer.Close)
-	h := makeSite(t, "issuer https://issuer.example/ {\nintrospection "+issuer.URL+" {\ncache 0\n}\naudience https://api.example\n}").Handler
+	issuer, asked := countingIssuer(t)
+	h := makeSite(t, "issuer https://issuer.example/ {\nintrospection "+issuer+" {\ncache 0\n}\naudience https://api.example\n}").Handler
 	e := explainTo(t, bearer(opaqueText), explain.Question{}, h)
 	got := e.last()
 	if got.Verdict != explain.Undecided || got.Reason != "" || asked.Load() != 0 {
